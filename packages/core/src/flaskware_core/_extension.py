@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import dataclasses as dc
+import sys
+import typing as t
+from pathlib import Path
+
+from flask.sansio.app import App
+
+from ._core_settings import CoreSettings
+from ._doctor import Finding
+from ._errors import AlreadyInitialised
+from ._errors import ConfigError
+from ._errors import ConfigProblem
+from ._errors import NotInitialised
+from ._framework import active_app
+from ._settings import Settings
+
+S = t.TypeVar("S", bound=Settings)
+T = t.TypeVar("T")
+
+_KEY = "flaskware"
+
+
+@dc.dataclass(frozen=True)
+class Installed(t.Generic[S, T]):
+    """What one extension is on one app."""
+
+    extension: Extension[S, T]
+    settings: S
+    state: T
+    place: str
+    """The file and line that called ``init_app``."""
+
+
+class Extension(t.Generic[S, T]):
+    """The base of every extension: one object, initialised on any number of apps.
+
+    A subclass sets ``name`` and ``settings_class`` and says what it adds to an app in
+    :meth:`_build` and :meth:`_attach`. What belongs to an app is kept with the app,
+    never on this object.
+
+    :param app: Initialise on this app at once.
+    :param overrides: Settings by field name; they win over ``app.config``.
+    """
+
+    name: t.ClassVar[str]
+    """The key in ``app.extensions``."""
+
+    settings_class: t.ClassVar[type[Settings]]
+
+    outside: t.ClassVar[str] = "Write `with app.app_context():` around it."
+    """What to write where no app is active; the end of that error's message."""
+
+    def __init__(self, app: App | None = None, **overrides: t.Any) -> None:
+        self._overrides = overrides
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: App) -> None:
+        """Validate the configuration, build the state and attach to the app.
+
+        :raises ConfigError: listing everything that is wrong in the configuration.
+        :raises AlreadyInitialised: if the app has this extension already.
+        """
+        place = _caller()
+        self._refuse_second(app, place)
+        CoreSettings.from_config(app.config)
+        settings = t.cast(
+            "S", self.settings_class.from_config(app.config, self._overrides)
+        )
+        state = self._build(app, settings)
+        installed = Installed(self, settings, state, place)
+        registry: dict[str, Installed[t.Any, t.Any]]
+        registry = app.extensions.setdefault(_KEY, {})
+        registry[self.name] = installed
+        app.extensions[self.name] = self
+        try:
+            self._attach(app, settings, state)
+        except BaseException:
+            del registry[self.name], app.extensions[self.name]
+            raise
+
+    @property
+    def state(self) -> T:
+        """What this extension keeps for the current app.
+
+        :raises NotInitialised: outside an app context, or where the current app was
+            not given to :meth:`init_app`.
+        """
+        return self._installed().state
+
+    @property
+    def settings(self) -> S:
+        """The validated settings of the current app.
+
+        :raises NotInitialised: see :attr:`state`.
+        """
+        return self._installed().settings
+
+    def state_of(self, app: App) -> T:
+        """What this extension keeps for one app; needs no context.
+
+        :raises NotInitialised: if the app was not given to :meth:`init_app`.
+        """
+        return self._installed_on(app).state
+
+    def settings_of(self, app: App) -> S:
+        """The validated settings of one app; needs no context.
+
+        :raises NotInitialised: if the app was not given to :meth:`init_app`.
+        """
+        return self._installed_on(app).settings
+
+    def _build(self, app: App, settings: S) -> T:
+        """Make what is kept for an app, touching nothing of the app itself.
+
+        Raise :class:`ConfigError` for what only building can find out.
+        """
+        raise NotImplementedError
+
+    def _attach(self, app: App, settings: S, state: T) -> None:
+        """Add hooks, blueprints and commands to the app; all only read the state."""
+
+    def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:  # noqa: ARG002
+        """What ``flask doctor`` should tell about this extension on an app."""
+        return ()
+
+    def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:  # noqa: ARG002
+        """A problem for each backend that cannot be reached at this moment."""
+        return ()
+
+    def _isolate(self, app: App) -> contextlib.AbstractContextManager[object]:  # noqa: ARG002
+        """A context in which a test leaves nothing behind."""
+        return contextlib.nullcontext()
+
+    def _installed(self) -> Installed[S, T]:
+        app = active_app()
+        if app is None:
+            raise NotInitialised(
+                f"{type(self).__name__} was used where no app is active: neither in a"
+                f" request, nor in a command of `flask`. {self.outside}"
+            )
+        return self._installed_on(app)
+
+    def _installed_on(self, app: App) -> Installed[S, T]:
+        installed = installed_on(app).get(self.name)
+        if installed is not None and installed.extension is self:
+            return installed
+        if installed is None:
+            raise NotInitialised(
+                f"This {type(self).__name__} object is not initialised on the app"
+                f" {app.name!r}. Call `init_app(app)` on it in the app factory."
+            )
+        raise NotInitialised(
+            f"The app {app.name!r} was initialised with another"
+            f" {type(self).__name__} object ({installed.place}). Import that one, or"
+            " call `init_app(app)` on this one only."
+        )
+
+    def _refuse_second(self, app: App, place: str) -> None:
+        first = installed_on(app).get(self.name)
+        if first is not None:
+            raise AlreadyInitialised(
+                f"{type(self).__name__} is already initialised on the app"
+                f" {app.name!r}, at {first.place}. Remove the second call, at {place}."
+            )
+        if self.name in app.extensions:
+            other = t.cast("object", app.extensions[self.name]).__class__
+            raise AlreadyInitialised(
+                f"The app {app.name!r} already has an extension named {self.name!r}"
+                f" ({other.__module__}.{other.__qualname__})."
+                f" Use that one or {type(self).__name__}, not both."
+            )
+
+
+def installed_on(app: App) -> dict[str, Installed[t.Any, t.Any]]:
+    """Every Flaskware extension of an app by name, in the order of initialising."""
+    found: dict[str, Installed[t.Any, t.Any]] = app.extensions.get(_KEY, {})
+    return found
+
+
+def check_connections(app: App) -> None:
+    """Make sure that every database, cache and store an app needs can be reached.
+
+    Call it where an app starts and a missing backend should be told at once, such as
+    a deploy step. Initialising an app never opens a connection by itself.
+
+    :raises ConfigError: listing each backend that did not answer, by its config key.
+    """
+    problems = [
+        problem
+        for installed in installed_on(app).values()
+        for problem in installed.extension._probe(app)
+    ]
+    if problems:
+        raise ConfigError(f"the app {app.name!r}", problems)
+
+
+def _caller() -> str:
+    """The first frame outside of the extension's own packages."""
+    here = Path(__file__).parent
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_own(frame.f_code.co_filename, here):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _is_own(filename: str, here: Path) -> bool:
+    path = Path(filename)
+    # _extension.py is where each package calls super().__init__ or init_app
+    return path.parent == here or (
+        path.name == "_extension.py" and path.parent.name.startswith("flaskware_")
+    )

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import difflib
+import types
+import typing as t
+
+import flask
+import pydantic
+import pydantic_core
+from pydantic.fields import FieldInfo
+
+from ._errors import ConfigError
+from ._errors import ConfigProblem
+from ._redact import describe
+
+
+class Sensitive:
+    """Marks a setting whose value must never be printed.
+
+    Write ``store_url: Annotated[str, Sensitive()]``. Errors and ``repr`` then show
+    the scheme of a URL at most.
+    """
+
+
+class Settings(pydantic.BaseModel):
+    """The typed, frozen configuration of one extension.
+
+    A subclass names the ``prefix`` of its config keys; the field ``pool_size`` under
+    the prefix ``"MAIL_"`` is read from ``MAIL_POOL_SIZE``. A field's description and
+    examples are what an error and the generated reference show.
+    """
+
+    model_config = pydantic.ConfigDict(
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    prefix: t.ClassVar[str]
+    """What every config key of the extension starts with."""
+
+    distribution: t.ClassVar[str] = ""
+    """The name of the distribution, as an error names it."""
+
+    replaced: t.ClassVar[cabc.Mapping[str, str]] = types.MappingProxyType({})
+    """Keys of a predecessor that mean something else here: what to write instead."""
+
+    foreign: t.ClassVar[frozenset[str]] = frozenset()
+    """Keys under the prefix that belong to somebody else and are left alone."""
+
+    @classmethod
+    def from_config(
+        cls,
+        config: cabc.Mapping[str, t.Any],
+        overrides: cabc.Mapping[str, t.Any] | None = None,
+    ) -> t.Self:
+        """Read and validate every setting at once.
+
+        :param config: An app's config. Keys without the prefix are ignored.
+        :param overrides: Values by field name that win over ``config``: the keyword
+            arguments given to an extension.
+        :raises ConfigError: listing every bad key, what was expected, what was given
+            and what to write. The value of a secret is never part of it.
+        """
+        values: dict[str, t.Any] = {}
+        problems: list[ConfigProblem] = []
+        for key, value in config.items():
+            if not key.startswith(cls.prefix):
+                continue
+            field = key.removeprefix(cls.prefix).lower()
+            if key == cls.key(field) and field in cls.model_fields:
+                values[field] = value
+            elif (problem := cls._unknown(key)) is not None:
+                problems.append(problem)
+        for name, value in (overrides or {}).items():
+            if name in cls.model_fields:
+                values[name] = value
+            else:
+                problems.append(cls._unknown_argument(name))
+        try:
+            settings = cls.model_validate(values)
+        except pydantic.ValidationError as error:
+            problems.extend(cls._explain(error, values, overrides or {}))
+        else:
+            problems.extend(settings.conflicts())
+            if not problems:
+                return settings
+        # Without the ValidationError as context: it would be printed with it.
+        raise ConfigError(cls.distribution or cls.__module__, problems) from None
+
+    def conflicts(self) -> cabc.Iterator[ConfigProblem]:
+        """Yield a problem for each combination of settings that cannot work.
+
+        Override this for what no single field can tell. It is asked once each field
+        is right by itself.
+        """
+        yield from ()
+
+    @classmethod
+    def key(cls, field: str) -> str:
+        """The config key that a field is read from."""
+        return f"{cls.prefix}{field.upper()}"
+
+    @classmethod
+    def is_sensitive(cls, field: str) -> bool:
+        """Whether the value of a field must not be printed."""
+        return field in cls.model_fields and _is_sensitive(cls.model_fields[field])
+
+    def __repr_args__(self) -> cabc.Iterator[tuple[str | None, t.Any]]:
+        for name, value in super().__repr_args__():
+            if name is not None and value is not None and self.is_sensitive(name):
+                yield name, _Verbatim(describe(value, sensitive=True))
+            else:
+                yield name, value
+
+    @classmethod
+    def _unknown(cls, key: str) -> ConfigProblem | None:
+        if key in cls.foreign or key in flask.Flask.default_config:
+            return None
+        if (remedy := cls.replaced.get(key)) is not None:
+            return ConfigProblem(key, "nothing: the key has no effect here", "", remedy)
+        return ConfigProblem(
+            key,
+            f"a key of {cls.distribution}; this one is unknown",
+            "",
+            cls._closest(key.removeprefix(cls.prefix), cls.key),
+        )
+
+    @classmethod
+    def _unknown_argument(cls, name: str) -> ConfigProblem:
+        return ConfigProblem(
+            f"{name}=…",
+            f"an argument of {cls.distribution}; this one is unknown",
+            "",
+            cls._closest(name, str),
+        )
+
+    @classmethod
+    def _closest(cls, name: str, write: cabc.Callable[[str], str]) -> str:
+        fields = list(cls.model_fields)
+        if matches := difflib.get_close_matches(name.lower(), fields, n=1, cutoff=0.5):
+            return f"{write(matches[0])} (the closest known name)"
+        return f"one of {', '.join(map(write, fields))}" if fields else "nothing"
+
+    @classmethod
+    def _explain(
+        cls,
+        error: pydantic.ValidationError,
+        values: cabc.Mapping[str, t.Any],
+        overrides: cabc.Mapping[str, t.Any],
+    ) -> cabc.Iterator[ConfigProblem]:
+        # A union reports one error for each member that did not fit: told together.
+        expected: dict[str, list[str]] = {}
+        for item in error.errors(include_url=False, include_input=False):
+            field = str(item["loc"][0])
+            path = _path_in_value(values.get(field), item["loc"][1:])
+            phrases = expected.setdefault(f"{field}{path}", [])
+            if (phrase := _phrase(item)) not in phrases:
+                phrases.append(phrase)
+        for place, phrases in expected.items():
+            field, bracket, path = place.partition("[")
+            name = f"{field}=…" if field in overrides else cls.key(field)
+            info = cls.model_fields[field]
+            given = (
+                describe(values[field], sensitive=_is_sensitive(info))
+                if field in values
+                else "nothing: the key is required"
+            )
+            yield ConfigProblem(
+                f"{name}{bracket}{path}",
+                " or ".join(phrases),
+                given,
+                cls._suggestion(field, as_argument=field in overrides),
+            )
+
+    @classmethod
+    def _suggestion(cls, field: str, *, as_argument: bool) -> str:
+        info = cls.model_fields[field]
+        if info.examples:
+            example = info.examples[0]
+        elif info.is_required() or info.default is None:
+            return info.description or ""
+        else:
+            example = info.get_default(call_default_factory=True)
+        left = f"{field}=" if as_argument else f"{cls.key(field)} = "
+        return f"{left}{example!r}"
+
+
+class _Verbatim(str):
+    """A text whose ``repr`` is itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _is_sensitive(info: FieldInfo) -> bool:
+    marked = any(isinstance(item, Sensitive) for item in info.metadata)
+    return marked or _mentions_secret(info.annotation)
+
+
+def _mentions_secret(annotation: object) -> bool:
+    if isinstance(annotation, type):
+        return issubclass(annotation, pydantic.SecretStr | pydantic.SecretBytes)
+    if any(isinstance(item, Sensitive) for item in t.get_args(annotation)):
+        return True
+    return any(_mentions_secret(argument) for argument in t.get_args(annotation))
+
+
+def _path_in_value(value: object, loc: cabc.Iterable[int | str]) -> str:
+    """The part of a location that leads into the value, without union members."""
+    path = ""
+    for step in loc:
+        if isinstance(value, cabc.Mapping) and step in value:
+            value = t.cast("cabc.Mapping[t.Any, t.Any]", value)[step]
+        elif isinstance(step, int) and isinstance(value, list | tuple):
+            items = t.cast("cabc.Sequence[t.Any]", value)
+            value = items[step] if step < len(items) else None
+        else:
+            break
+        path += f"[{step!r}]"
+    return path
+
+
+def _phrase(item: pydantic_core.ErrorDetails) -> str:
+    if item["type"] == "missing":
+        return "a value"
+    message = item["msg"]
+    for start in ("Value error, ", "Assertion failed, ", "Input should be "):
+        message = message.removeprefix(start)
+    # The parser's own complaint follows a comma and says nothing new to a reader.
+    return message.split(", unable to parse")[0]

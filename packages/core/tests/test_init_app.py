@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import flask
+import pytest
+import quart
+
+from flaskware_core import AlreadyInitialised
+from flaskware_core import check_connections
+from flaskware_core import ConfigError
+from flaskware_core import NotInitialised
+from flaskware_core.testing import make_app
+
+URL = "smtp://localhost"
+
+
+def test_an_extension_is_found_under_its_name(mail_class):
+    mail = mail_class()
+    app = make_app(mail, MAIL_URL=URL)
+    assert app.extensions["mail"] is mail
+
+
+def test_the_constructor_initialises_at_once(mail_class):
+    app = make_app(MAIL_URL=URL)
+    mail = mail_class(app, port=7)
+    assert mail.settings_of(app).port == 7
+
+
+def test_state_is_that_of_the_current_app(mail_class):
+    mail = mail_class()
+    app = make_app(mail, MAIL_URL=URL)
+    app.test_client().get("/")
+    with app.app_context():
+        assert mail.state.sent == [URL]
+        assert mail.settings.url == URL
+
+
+def test_state_outside_of_a_context_says_what_to_write(mail_class):
+    with pytest.raises(NotInitialised) as caught:
+        _ = mail_class().state
+    assert str(caught.value) == (
+        "Mail was used where no app is active: neither in a request, nor in a command"
+        " of `flask`. Write `with app.app_context():` around it."
+    )
+
+
+def test_state_on_a_foreign_app_says_what_to_call(mail_class):
+    app = make_app()
+    with app.app_context(), pytest.raises(NotInitialised, match=r"Call `init_app"):
+        _ = mail_class().state
+
+
+def test_another_object_than_the_initialised_one_is_told_apart(mail_class):
+    app = make_app(mail_class(), MAIL_URL=URL)
+    with app.app_context(), pytest.raises(NotInitialised, match="another Mail object"):
+        _ = mail_class().state
+
+
+def test_initialising_twice_names_both_places(mail_class):
+    mail = mail_class()
+    app = make_app(MAIL_URL=URL)
+    mail.init_app(app)
+    with pytest.raises(AlreadyInitialised) as caught:
+        mail.init_app(app)
+    first, second = (
+        int(part.split()[0].strip(".,")) for part in str(caught.value).split(".py:")[1:]
+    )
+    assert second == first + 2
+    assert str(caught.value).count("test_init_app.py") == 2
+
+
+def test_a_predecessor_under_the_same_name_is_refused(mail_class):
+    app = make_app(MAIL_URL=URL)
+    app.extensions["mail"] = object()
+    with pytest.raises(AlreadyInitialised, match="not both"):
+        mail_class().init_app(app)
+
+
+def test_a_bad_configuration_leaves_nothing_behind(mail_class):
+    mail = mail_class()
+    app = make_app()
+    with pytest.raises(ConfigError):
+        mail.init_app(app)
+    assert "mail" not in app.extensions
+    app.config["MAIL_URL"] = URL
+    mail.init_app(app)
+    assert mail.settings_of(app).url == URL
+
+
+def test_initialising_after_the_first_request_is_refused_by_flask(mail_class):
+    app = make_app(MAIL_URL=URL)
+    app.test_client().get("/")
+    with pytest.raises(AssertionError, match="first request"):
+        mail_class().init_app(app)
+    assert "mail" not in app.extensions
+
+
+def test_a_bad_key_of_core_is_refused_too(mail_class):
+    with pytest.raises(ConfigError, match="FLASKWARE_TRUSTED_ORIGINS") as caught:
+        make_app(
+            mail_class(),
+            MAIL_URL=URL,
+            FLASKWARE_TRUSTED_ORIGINS=["https://a.example/path"],
+        )
+    assert "an origin: scheme, host and port only" in str(caught.value)
+
+
+def test_connections_are_checked_only_when_asked(mail_class):
+    app = make_app(mail_class(), MAIL_URL="smtp://down")
+    with pytest.raises(ConfigError, match="a server that answers"):
+        check_connections(app)
+    check_connections(make_app(mail_class(), MAIL_URL=URL))
+
+
+def test_the_flask_command_prints_a_config_error_without_traceback(tmp_path: Path):
+    (tmp_path / "app.py").write_text(
+        "import flask\n"
+        "from flaskware_core import CoreSettings\n"
+        "def create_app():\n"
+        "    app = flask.Flask(__name__)\n"
+        "    app.config['FLASKWARE_SILENCED_CHEKS'] = []\n"
+        "    CoreSettings.from_config(app.config)\n"
+        "    return app\n"
+    )
+    for command in (["run", "--port", "0"], ["doctor"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "app", *command],
+            cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "FLASKWARE_SILENCED_CHECKS (the closest known name)" in done.stderr
+
+
+async def _quart_roundtrip(app: quart.Quart) -> None:
+    await app.test_client().get("/")
+
+
+def test_a_hook_attaches_to_quart_as_a_coroutine(mail_class):
+    import asyncio
+
+    mail = mail_class()
+    app = quart.Quart("test")
+    app.config["MAIL_URL"] = URL
+    mail.init_app(app)
+    asyncio.run(_quart_roundtrip(app))
+    assert mail.state_of(app).sent == [URL]
+
+    async def inside() -> list[str]:
+        async with app.app_context():
+            return list(mail.state.sent)
+
+    assert asyncio.run(inside()) == [URL]
+
+
+def test_an_app_without_extensions_runs_nothing_of_ours():
+    app = flask.Flask("plain")
+    assert app.extensions == {}
+    assert app.before_request_funcs == {}
+    assert app.after_request_funcs == {}

@@ -1,0 +1,93 @@
+"""Every public signature of flaskware-core, as a user's type checker sees it."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import typing as t
+from typing import assert_type
+
+import flask
+from flask.sansio.app import App
+
+from flaskware_core import attach
+from flaskware_core import check_connections
+from flaskware_core import ConfigError
+from flaskware_core import ConfigProblem
+from flaskware_core import CoreSettings
+from flaskware_core import describe
+from flaskware_core import examine
+from flaskware_core import Extension
+from flaskware_core import Finding
+from flaskware_core import Level
+from flaskware_core import Report
+from flaskware_core import request_origin
+from flaskware_core import RequestOrigin
+from flaskware_core import Sensitive
+from flaskware_core import Settings
+from flaskware_core.testing import isolation
+from flaskware_core.testing import make_app
+from flaskware_core.testing import Service
+from flaskware_core.testing import Services
+from flaskware_core.testing import temporary_database
+from flaskware_core.testing import temporary_redis
+
+
+class MailSettings(Settings):
+    prefix = "MAIL_"
+    url: t.Annotated[str, Sensitive()]
+
+    def conflicts(self) -> cabc.Iterator[ConfigProblem]:
+        yield ConfigProblem("MAIL_URL", "another", "this", "that")
+
+
+@dc.dataclass(frozen=True)
+class MailState:
+    sent: int
+
+
+class Mail(Extension[MailSettings, MailState]):
+    name = "mail"
+    settings_class = MailSettings
+
+    def _build(self, app: App, settings: MailSettings) -> MailState:
+        assert_type(settings.url, str)
+        return MailState(0)
+
+    def _attach(self, app: App, settings: MailSettings, state: MailState) -> None:
+        attach(app, "before_request", lambda: None)
+
+    def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
+        yield Finding("mail.sent", Level.INFO, "None was sent.", "Send one.")
+
+
+app = flask.Flask(__name__)
+mail = Mail()
+mail.init_app(app)
+assert_type(mail.state, MailState)
+assert_type(mail.settings, MailSettings)
+assert_type(mail.state_of(app), MailState)
+assert_type(mail.settings_of(app), MailSettings)
+assert_type(MailSettings.from_config(app.config), MailSettings)
+assert_type(MailSettings.key("url"), str)
+assert_type(MailSettings.is_sensitive("url"), bool)
+assert_type(CoreSettings.from_config({}).trusted_origins, frozenset[str])
+assert_type(request_origin(flask.request, {"https://a.example"}), RequestOrigin)
+assert_type(examine(app, deploy=True), Report)
+assert_type(examine(app).worst(), Level | None)
+assert_type(describe("text", sensitive=True), str)
+assert_type(ConfigError("x", []).problems, tuple[ConfigProblem, ...])
+check_connections(app)
+
+assert_type(make_app(mail, SECRET_KEY="x"), flask.Flask)
+with isolation(app) as isolated:
+    assert_type(isolated, App)
+with Services() as services:
+    assert_type(services.get("redis"), Service)
+    with temporary_redis(services.get("redis")) as url:
+        assert_type(url, str)
+    with temporary_database(services.get("postgresql")) as url:
+        assert_type(url, str)
+
+services.get("oracle")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+attach(app, "before_requst", print)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
