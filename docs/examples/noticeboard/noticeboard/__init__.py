@@ -1,0 +1,53 @@
+"""A small notice board that uses every Flaskware extension."""
+
+from __future__ import annotations
+
+import secrets
+import typing as t
+from pathlib import Path
+
+from flask import Flask
+
+from . import accounts
+from . import board
+from .extensions import alembic
+from .extensions import db
+from .extensions import forms
+from .extensions import secure
+from .extensions import sessions
+
+
+def create_app(**config: t.Any) -> Flask:
+    """Make the app.
+
+    Every setting can come from the environment, as `FLASK_` and the key:
+    `FLASK_SESSION_STORE=redis://localhost` sets `SESSION_STORE`.
+    """
+    app = Flask(__name__, instance_path=config.pop("instance_path", None))
+    app.config.from_mapping(
+        SQLALCHEMY_DATABASE_URI="sqlite:///board.db",
+        SQLALCHEMY_BINDS={"audit": "sqlite:///audit.db"},
+        SESSION_STORE="sqlite:///sessions.db",
+        MAX_CONTENT_LENGTH=4 * 1024 * 1024,
+        NOTICES_PER_PAGE=6,
+    )
+    app.config.from_prefixed_env()
+    app.config.from_mapping(config)
+    if not app.config["SECRET_KEY"]:
+        app.config["SECRET_KEY"] = _kept_secret(Path(app.instance_path))
+
+    for extension in (db, alembic, sessions, forms, secure):
+        extension.init_app(app)
+    app.register_blueprint(accounts.bp)
+    app.register_blueprint(board.bp)
+    return app
+
+
+def _kept_secret(instance: Path) -> str:
+    """A key made at the first start, so that nobody is signed out at the next."""
+    path = instance / "secret_key"
+    if not path.exists():
+        instance.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex())
+    return path.read_text()

@@ -1,0 +1,106 @@
+"""The notices: reading, searching and writing them."""
+
+from __future__ import annotations
+
+import typing as t
+
+import flask
+from annotated_types import Len
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel
+from pydantic import StringConstraints
+from sqlalchemy import or_
+from sqlalchemy import select
+
+from flaskware_forms import Bound
+from flaskware_forms import FormSpec
+from flaskware_forms import Image
+from flaskware_forms import Ui
+from flaskware_forms import Upload
+
+from .accounts import current_user
+from .accounts import signed_in
+from .extensions import db
+from .models import Notice
+from .models import Picture
+from .models import Tag
+
+bp = flask.Blueprint("board", __name__)
+
+TagName = t.Annotated[
+    str,
+    StringConstraints(to_lower=True, max_length=24, pattern=r"^[\w-]+$"),
+]
+
+
+class NoticeIn(BaseModel):
+    title: t.Annotated[str, Len(3, 80), Ui(label="Title")]
+    body: t.Annotated[str, Len(1, 4000), Ui(label="Text", widget="textarea", rows=6)]
+    tags: t.Annotated[
+        list[TagName], Len(0, 5), Ui(label="Tags", hint="Up to five, a word each.")
+    ] = []
+    picture: t.Annotated[
+        t.Annotated[Upload, Image("png", "jpeg", max_bytes=2 << 20)] | None,
+        Ui(label="Picture", hint="PNG or JPEG, up to 2 MB."),
+    ] = None
+
+
+notice_form = FormSpec(NoticeIn, name="notice")
+
+
+@bp.get("/")
+def index() -> ResponseReturnValue:
+    words = flask.request.args.get("q", "").strip()
+    tag = flask.request.args.get("tag", "")
+    found = select(Notice).order_by(Notice.created_at.desc(), Notice.id.desc())
+    if words:
+        contains = (
+            column.icontains(words, autoescape=True)
+            for column in (Notice.title, Notice.body)
+        )
+        found = found.where(or_(*contains))
+    if tag:
+        found = found.where(Notice.tags.any(Tag.name == tag))
+    page = db.paginate(found, per_page=flask.current_app.config["NOTICES_PER_PAGE"])
+    return flask.render_template("board/index.html", page=page, words=words, tag=tag)
+
+
+@bp.get("/notices/<int:id>")
+def show(id: int) -> ResponseReturnValue:
+    return flask.render_template("board/show.html", notice=db.get_or_404(Notice, id))
+
+
+@bp.route("/notices/new", methods=["GET", "POST"])
+@signed_in
+@notice_form.handles
+def write(form: Bound[NoticeIn]) -> ResponseReturnValue:
+    if data := form.submit():
+        author = current_user()
+        assert author is not None
+        notice = Notice(
+            title=data.title, body=data.body, author=author, tags=tags(data.tags)
+        )
+        if data.picture:
+            notice.picture = Picture(
+                content_type=data.picture.content_type, data=data.picture.read()
+            )
+        db.session.add(notice)
+        db.session.commit()
+        return form.done(flask.url_for("board.show", id=notice.id))
+    return form.respond("board/write.html")
+
+
+@bp.get("/notices/<int:id>/picture")
+def picture(id: int) -> ResponseReturnValue:
+    found = db.get_or_404(Picture, id)
+    response = flask.Response(found.data, content_type=found.content_type)
+    response.cache_control.max_age = 3600
+    return response
+
+
+def tags(names: list[str]) -> list[Tag]:
+    """The tags of these names; what does not exist yet is made."""
+    wanted = dict.fromkeys(names)
+    known = db.session.scalars(select(Tag).where(Tag.name.in_(wanted))).all()
+    by_name = {tag.name: tag for tag in known}
+    return [by_name.get(name) or Tag(name=name) for name in wanted]

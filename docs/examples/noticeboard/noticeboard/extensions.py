@@ -1,0 +1,15 @@
+"""The five extensions, made once; `create_app` gives each of them the app."""
+
+from flaskware_alembic import Alembic
+from flaskware_forms import Forms
+from flaskware_secure import SecureHeaders
+from flaskware_session import Sessions
+from flaskware_sqlalchemy import SQLAlchemy
+
+from .models import Base
+
+db = SQLAlchemy(model_class=Base)
+alembic = Alembic(db)
+forms = Forms()
+secure = SecureHeaders()
+sessions = Sessions()

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import threading
+from pathlib import Path
+
+import flask
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.serving import make_server
+
+from noticeboard import create_app
+from noticeboard.extensions import alembic
+from noticeboard.seed import PASSWORD
+from noticeboard.seed import seed
+from noticeboard.walkthrough import hidden_fields
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> flask.Flask:
+    """A board of its own, with its migrations applied and seeded."""
+    app = create_app(instance_path=str(tmp_path), TESTING=True)
+    with app.app_context():
+        alembic.upgrade()
+        seed()
+    return app
+
+
+@pytest.fixture
+def client(app: flask.Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def ada(client: FlaskClient) -> FlaskClient:
+    """A client on which Ada is signed in."""
+    post(client, "/sign-in", email="ada@example.org", password=PASSWORD)
+    return client
+
+
+def post(client: FlaskClient, path: str, page: str | None = None, **fields: object):
+    """Send the form on a page, with the token that the page has."""
+    hidden = hidden_fields(client.get(page or path).text)
+    data = {key: value for key, value in hidden.items() if key == "csrf_token"}
+    return client.post(path, data={**data, **fields})
+
+
+@pytest.fixture(name="post")
+def post_fixture() -> cabc.Callable[..., object]:
+    return post
+
+
+@pytest.fixture
+def served(app: flask.Flask) -> cabc.Iterator[str]:
+    """The address at which the board is really served."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()

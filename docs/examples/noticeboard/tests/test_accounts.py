@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from noticeboard.extensions import db
+from noticeboard.models import Event
+from noticeboard.models import User
+from noticeboard.seed import PASSWORD
+
+
+def test_signing_up_stores_no_password_and_starts_a_session(app, client, post):
+    fields = {"name": "Zoë", "email": "Zoe@Example.org", "password": "long enough 1"}
+    assert post(client, "/sign-up", **fields).status_code == 303
+    assert "Sign out" in client.get("/").text
+    with app.app_context():
+        user = db.session.scalars(select(User).where(User.name == "Zoë")).one()
+        assert user.email == "zoe@example.org"
+        assert "long enough" not in user.password_hash
+
+
+def test_what_happened_is_kept_in_the_second_database(app, ada):
+    with app.app_context():
+        (event,) = db.session.scalars(select(Event)).all()
+        assert event.what == "signed in"
+    assert {"event", "alembic_version"} == set(tables(app, "audit"))
+    assert "event" not in tables(app, None)
+
+
+def tables(app, bind):
+    import sqlalchemy as sa
+
+    with app.app_context():
+        return sa.inspect(db.engines[bind]).get_table_names()
+
+
+def test_a_form_with_errors_shows_what_was_typed_but_never_the_password(client, post):
+    reply = post(client, "/sign-up", name="Zoë", email="zoe", password="hunter2")
+    assert reply.status_code == 422
+    assert 'value="Zoë"' in reply.text
+    assert "hunter2" not in reply.text
+
+
+def test_an_email_is_taken_in_any_case(client, post):
+    reply = post(
+        client, "/sign-up", name="Eve", email="ADA@example.org", password="x" * 12
+    )
+    assert reply.status_code == 422
+    assert "There is an account with this email" in reply.text
+
+
+def test_a_wrong_password_and_an_unknown_email_get_the_same_answer(client, post):
+    wrong = post(client, "/sign-in", email="ada@example.org", password="no")
+    unknown = post(client, "/sign-in", email="nobody@example.org", password="no")
+    assert wrong.status_code == unknown.status_code == 422
+    assert "Email or password is wrong." in wrong.text
+    assert "Email or password is wrong." in unknown.text
+
+
+def test_a_post_without_token_is_refused(client):
+    client.get("/sign-in")
+    data = {"email": "ada@example.org", "password": PASSWORD}
+    assert 400 <= client.post("/sign-in", data=data).status_code < 500
+    assert "Sign out" not in client.get("/").text
+
+
+def test_another_devices_session_can_be_revoked_but_not_somebody_elses(app, ada, post):
+    phone, ben = app.test_client(), app.test_client()
+    post(phone, "/sign-in", email="ada@example.org", password=PASSWORD)
+    post(ben, "/sign-in", email="ben@example.org", password=PASSWORD)
+    page = ada.get("/devices").text
+    handle = page.split("/devices/")[1].split("/revoke")[0]
+
+    post(ben, f"/devices/{handle}/revoke", page="/devices")
+    assert phone.get("/devices").status_code == 200
+
+    post(ada, f"/devices/{handle}/revoke", page="/devices")
+    assert phone.get("/devices").location == "/sign-in"
+    assert ada.get("/devices").status_code == 200
+    assert ben.get("/devices").status_code == 200
+
+
+def test_signing_out_ends_the_session_on_the_server(app, ada, post):
+    cookies = [(c.key, c.value) for c in ada._cookies.values()]
+    post(ada, "/sign-out", page="/")
+    thief = app.test_client()
+    for key, value in cookies:
+        thief.set_cookie(key, value)
+    assert thief.get("/devices").location == "/sign-in"
+
+
+def test_devices_need_a_sign_in(client):
+    assert client.get("/devices").location == "/sign-in"

@@ -1,0 +1,103 @@
+"""The board in a real Chromium."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import shutil
+from pathlib import Path
+
+import pytest
+
+from noticeboard.seed import PASSWORD
+from noticeboard.walkthrough import PNG
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def browser(request, tmp_path: Path) -> cabc.Iterator[object]:
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not binary or not driver:
+        reason = "chromium and chromedriver are not installed"
+        if request.config.getoption("--require-services"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for switch in (
+        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+        "disable-dev-shm-usage", "disable-background-networking",
+        "disable-component-update", "disable-sync", "window-size=1280,900",
+        f"user-data-dir={tmp_path / 'chromium'}",
+    ):  # fmt: skip
+        options.add_argument(f"--{switch}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(executable_path=driver)
+    chromium = webdriver.Chrome(options=options, service=service)
+    yield chromium
+    chromium.quit()
+
+
+def fill(browser, name: str, text: str) -> None:
+    browser.find_element("name", name).send_keys(text)
+
+
+def submit(browser) -> None:
+    browser.find_element("css selector", "main form button:not(.plain)").click()
+
+
+def test_somebody_signs_in_and_posts_a_picture(browser, served, tmp_path: Path):
+    browser.get(f"{served}/sign-in")
+    fill(browser, "email", "ada@example.org")
+    fill(browser, "password", PASSWORD)
+    submit(browser)
+    assert "Welcome, Ada" in browser.page_source
+
+    picture = tmp_path / "dot.png"
+    picture.write_bytes(PNG)
+    browser.get(f"{served}/notices/new")
+    fill(browser, "title", "From a browser")
+    fill(browser, "body", "Typed by hand.")
+    fill(browser, "picture", str(picture))
+    browser.find_element("css selector", "main form [type=submit]").click()
+    assert "From a browser" in browser.find_element("tag name", "h1").text
+    image = browser.find_element("css selector", "article img")
+    assert browser.execute_script("return arguments[0].naturalWidth", image) == 1
+
+    blocked = [
+        entry["message"]
+        for entry in browser.get_log("browser")
+        if "Content Security Policy" in entry["message"]
+    ]
+    assert blocked == []
+
+
+def test_the_script_with_a_nonce_runs_and_one_without_does_not(browser, served):
+    browser.get(served)
+    assert "ago" in browser.find_element("tag name", "time").text
+    browser.execute_script(
+        "const s = document.createElement('div');"
+        "s.innerHTML = '<img src=x onerror=\"window.injected = 1\">';"
+        "document.body.append(s);"
+    )
+    browser.implicitly_wait(1)
+    assert browser.execute_script("return window.injected") is None
+    assert any(
+        "Content Security Policy" in entry["message"]
+        for entry in browser.get_log("browser")
+    )
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_page_is_wider_than_the_screen(browser, served, width):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    for path in ("/", "/sign-up", "/sign-in", "/notices/1"):
+        browser.get(served + path)
+        actual = browser.execute_script("return document.documentElement.scrollWidth")
+        assert actual <= width, f"{path} is {actual} px wide"

@@ -1,0 +1,382 @@
+"""Every workflow of the repository, once: `nox -l` lists them.
+
+Package names may follow `--`, such as `nox -s tests -- core session`; without any, a
+workflow takes all of them. What follows the names goes to the tool that it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+import uv
+
+sys.path.insert(0, "tools/src")
+
+from flaskware_tools import matrix
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["tests"]
+nox.options.error_on_external_run = True
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+os.environ["UV"] = uv.find_uv_bin()
+
+ROOT = Path(__file__).parent
+CONFIG = ROOT / "shared-config"
+REQUIREMENTS = CONFIG / "requirements"
+CACHE = ROOT / ".cache"
+PACKAGES = matrix.packages()
+# The demo and the tools have tests like any package.
+PROJECTS = [*PACKAGES, "noticeboard", "tools"]
+PYTHONS: list[str] = matrix.read_matrix()["python"]["versions"]
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The project names that lead the arguments after `--`, and the rest."""
+    count = 0
+    while count < len(arguments) and arguments[count] in PROJECTS:
+        count += 1
+    return arguments[:count], arguments[count:]
+
+
+ASKED, REST = _split(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else [])
+
+
+def _each(names: list[str]) -> object:
+    """Run a session once for each project asked for, in an environment of its own."""
+    chosen = [name for name in names if name in ASKED] if ASKED else names
+    return nox.parametrize("name", [nox.param(name, id=name) for name in chosen])
+
+
+def _install(session: nox.Session, name: str, *, siblings: list[str]) -> None:
+    """Install what is locked for a project, then wheels made of the named packages.
+
+    Wheels, so that what is tested is what would be published.
+    """
+    session.run_install(
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "-r",
+        REQUIREMENTS / f"{name}.txt",
+    )
+    _install_wheels(session, siblings)
+
+
+def _install_wheels(session: nox.Session, names: list[str]) -> None:
+    out = Path(session.create_tmp()) / "wheels"
+    shutil.rmtree(out, ignore_errors=True)
+    for sibling in names:
+        session.run_install(
+            "uv", "build", "--quiet", "--wheel", "--out-dir", out,
+            PACKAGES[sibling].folder,
+        )  # fmt: skip
+    if names:
+        session.install(
+            "--quiet", "--no-deps", *sorted(str(path) for path in out.glob("*.whl"))
+        )
+
+
+def _siblings(name: str) -> list[str]:
+    if name == "tools":
+        return []
+    return list(PACKAGES) if name == "noticeboard" else matrix.closure(name)
+
+
+def _folder(name: str) -> Path:
+    folders = {
+        "tools": ROOT / "tools",
+        "noticeboard": ROOT / "docs/examples/noticeboard",
+    }
+    return folders.get(name) or PACKAGES[name].folder
+
+
+def _pytest(session: nox.Session, name: str, *arguments: str) -> None:
+    folder = _folder(name)
+    source = f"flaskware_{name}" if name != "noticeboard" else name
+    data = CACHE / "coverage" / f"{name}.{session.python or 'default'}"
+    data.parent.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "COVERAGE_FILE": str(data),
+        "COVERAGE_RCFILE": str(CONFIG / "coverage.toml"),
+    }
+    if name == "tools":
+        environment["PYTHONPATH"] = str(folder / "src")
+    if name == "noticeboard":
+        environment["PYTHONPATH"] = str(folder)
+    session.run(
+        "coverage", "run", f"--source={source}", "-m", "pytest",
+        "-c", CONFIG / "pytest.toml", f"--rootdir={folder}", folder / "tests",
+        *arguments, env=environment,
+    )  # fmt: skip
+    session.run("coverage", "combine", "--quiet", env=environment)
+    session.run("coverage", "report", env=environment)
+
+
+@nox.session
+@_each(PROJECTS)
+def tests(session: nox.Session, name: str) -> None:
+    """Run the tests of each package, with nothing installed but what it declares."""
+    _install(session, name, siblings=_siblings(name))
+    _pytest(session, name, *REST)
+
+
+@nox.session
+@_each(list(PACKAGES))
+def tests_min(session: nox.Session, name: str) -> None:
+    """Run the tests on the lowest versions that each package declares."""
+    folder = PACKAGES[name].folder
+    session.install(
+        "--resolution=lowest-direct", "--all-extras", "-r", folder / "pyproject.toml",
+        "--group", f"{folder / 'pyproject.toml'}:tests",
+        "--group", f"{ROOT / 'pyproject.toml'}:tests",
+    )  # fmt: skip
+    _install_wheels(session, _siblings(name))
+    _pytest(session, name, *REST)
+
+
+@nox.session
+@_each(list(PACKAGES))
+def tests_pre(session: nox.Session, name: str) -> None:
+    """Run the tests on the newest versions, pre-releases included."""
+    folder = PACKAGES[name].folder
+    session.install(
+        "--prerelease=allow", "--upgrade", "--all-extras",
+        "-r", folder / "pyproject.toml",
+        "--group", f"{folder / 'pyproject.toml'}:tests",
+        "--group", f"{ROOT / 'pyproject.toml'}:tests",
+    )  # fmt: skip
+    _install_wheels(session, _siblings(name))
+    _pytest(session, name, *REST)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format; `-- --fix` mends what can be mended."""
+    _install(session, "lint", siblings=[])
+    config = ("--config", CONFIG / "ruff.toml")
+    paths = ("packages", "tools", "docs", "noxfile.py")
+    fix = "--fix" in REST
+    session.run("ruff", "check", *config, *(["--fix"] if fix else []), *paths)
+    session.run("ruff", "format", *config, *([] if fix else ["--check"]), *paths)
+
+
+@nox.session
+@_each(PROJECTS)
+def typing(session: nox.Session, name: str) -> None:
+    """Check types with mypy and pyright, both strict, user code included."""
+    _install(session, name, siblings=_siblings(name))
+    session.run_install(
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "-r",
+        REQUIREMENTS / "typing.txt",
+    )
+    folder = _folder(name)
+    places = [folder / "src", folder / "tests" / "typing", folder / "noticeboard"]
+    paths = [place for place in places if place.exists()]
+    sources = [PACKAGES[sibling].folder / "src" for sibling in _siblings(name)]
+    search = os.pathsep.join(str(path) for path in [*sources, folder / "src", folder])
+    session.run(
+        "mypy", "--config-file", CONFIG / "mypy.ini",
+        "--cache-dir", CACHE / "mypy" / name, *paths, env={"MYPYPATH": search},
+    )  # fmt: skip
+    project = Path(session.create_tmp()) / "pyrightconfig.json"
+    project.write_text(_pyright_config(project.parent, paths, [*sources, folder]))
+    session.run("pyright", "--pythonpath", Path(session.bin) / "python", "-p", project)
+    if name in PACKAGES:
+        session.run(
+            "pyright", "--ignoreexternal", "--verifytypes", PACKAGES[name].module
+        )
+
+
+def _pyright_config(folder: Path, paths: list[Path], search: list[Path]) -> str:
+    def relative(path: Path) -> str:
+        return Path(os.path.relpath(path, folder)).as_posix()
+
+    return json.dumps(
+        {
+            "extends": relative(CONFIG / "pyrightconfig.json"),
+            "include": [relative(path) for path in paths],
+            "extraPaths": [relative(path) for path in search],
+        }
+    )
+
+
+@nox.session
+def layout(session: nox.Session) -> None:
+    """Hold every package against the standard layout; `-- --fix` writes the tables."""
+    _install(session, "tools", siblings=[])
+    environment = {"PYTHONPATH": str(ROOT / "tools" / "src")}
+    if "--fix" in REST:
+        session.run("python", "-m", "flaskware_tools.tables", "--fix", env=environment)
+    session.run(
+        "pytest", "-c", CONFIG / "pytest.toml", f"--rootdir={ROOT / 'tools'}", "-q",
+        ROOT / "tools" / "layout", *(part for part in REST if part != "--fix"),
+        env=environment,
+    )  # fmt: skip
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    _install(session, "docs", siblings=list(PACKAGES))
+    session.run(
+        "sphinx-build", "--fail-on-warning", "--keep-going", "--fresh-env", "-q",
+        "docs", "docs/_build/html",
+    )  # fmt: skip
+    session.log(f"open {ROOT / 'docs/_build/html/index.html'}")
+
+
+@nox.session
+@_each(list(PACKAGES))
+def api(session: nox.Session, name: str) -> None:
+    """Compare the public API with that of the last release."""
+    _tool(session, "api", name)
+
+
+@nox.session
+@_each(list(PACKAGES))
+def bench(session: nox.Session, name: str) -> None:
+    """Time a package against bare Flask and the extension people use today."""
+    if not (PACKAGES[name].folder / "benchmarks").exists():
+        session.skip(f"{name} has no benchmarks")
+    _install(session, "bench", siblings=_siblings(name))
+    _run_tool(session, "bench", name, *REST)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build twice, compare, install each alone and run its README's example."""
+    names, _ = _split(list(session.posargs))
+    _tool(session, "build", *names)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Prepare the release of one package; a dry run without `--write`."""
+    _tool(session, "release", *session.posargs)
+
+
+@nox.session
+def new(session: nox.Session) -> None:
+    """Make a new extension from the template: `nox -s new -- mail`."""
+    _tool(session, "new", *session.posargs)
+    _run_tool(session, "tables", "--fix")
+    session.notify("lock", posargs=[])
+
+
+def _tool(session: nox.Session, module: str, *arguments: str) -> None:
+    _install(session, "tools", siblings=[])
+    _run_tool(session, module, *arguments)
+
+
+def _run_tool(session: nox.Session, module: str, *arguments: str) -> None:
+    session.run(
+        "python", "-m", f"flaskware_tools.{module}", *arguments,
+        env={"PYTHONPATH": str(ROOT / "tools" / "src")},
+    )  # fmt: skip
+
+
+@nox.session
+def dev(session: nox.Session) -> None:
+    """Make `.venv` with everything in it, each package editable."""
+    session.run_install("uv", "venv", "--allow-existing", ".venv")
+    environment = {"VIRTUAL_ENV": str(ROOT / ".venv")}
+    session.run_install(
+        "uv", "pip", "install", "--quiet", "--require-hashes",
+        "-r", REQUIREMENTS / "dev.txt", env=environment,
+    )  # fmt: skip
+    editable = [part for item in PACKAGES.values() for part in ("-e", item.folder)]
+    session.run_install(
+        "uv", "pip", "install", "--no-deps", *editable, "-e", "tools", env=environment
+    )
+    session.log(f"activate it with: source {ROOT / '.venv/bin/activate'}")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Serve the demo app; `-- --check` goes through it, `-- --help` lists more."""
+    _install(session, "noticeboard", siblings=list(PACKAGES))
+    session.run(
+        "python", "-m", "noticeboard", *session.posargs,
+        env={"PYTHONPATH": str(_folder("noticeboard"))}, success_codes=[0, 130],
+    )  # fmt: skip
+
+
+@nox.session(venv_backend="none")
+def plan(session: nox.Session) -> None:
+    """Print what CI has to test: `-- --base REV` leaves out what did not change."""
+    parser = argparse.ArgumentParser(prog="nox -s plan --")
+    parser.add_argument("--base", help="only what changed since this revision")
+    parser.add_argument("--output", type=Path, help="append `matrix=…` to this file")
+    arguments = parser.parse_args(session.posargs)
+    names = matrix.changed(arguments.base) if arguments.base else list(PACKAGES)
+    jobs = [
+        {"name": name, "python": python, "os": "ubuntu-latest"}
+        for name in (*names, "noticeboard", "tools")
+        for python in PYTHONS
+    ]
+    jobs += [
+        {"name": name, "python": PYTHONS[-1], "os": system}
+        for name in names
+        for system in ("macos-latest", "windows-latest")
+    ]
+    text = json.dumps({"include": jobs})
+    if arguments.output:
+        with arguments.output.open("a") as file:
+            file.write(f"matrix={text}\n")
+    print(text)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Renew the locked requirements; `-- --upgrade` moves to the newest versions."""
+    root = "pyproject.toml"
+    groups = {name: [f"{root}:{name}"] for name in ("lint", "typing", "docs", "bench")}
+    everything = [f"packages/{name}/pyproject.toml" for name in PACKAGES]
+    sources: dict[str, tuple[list[str], list[str]]] = {
+        name: (
+            [f"packages/{sibling}/pyproject.toml" for sibling in matrix.closure(name)],
+            [f"{root}:tests", f"packages/{name}/pyproject.toml:tests"],
+        )
+        for name in PACKAGES
+    }
+    sources["tools"] = (["tools/pyproject.toml"], [f"{root}:tests"])
+    sources["noticeboard"] = (
+        everything,
+        [f"{root}:{group}" for group in ("tests", "demo", "browser")],
+    )
+    sources |= {"lint": ([], groups["lint"]), "typing": ([], groups["typing"])}
+    sources["docs"] = (everything, groups["docs"])
+    sources["bench"] = (everything, [*groups["bench"], f"{root}:demo"])
+    every_group = dict.fromkeys(
+        group for _, items in sources.values() for group in items
+    )
+    dev = ([*everything, "tools/pyproject.toml"], list(every_group))
+    # The union first: each other file is a part of it, at the same versions.
+    for name, (projects, needed) in {"dev": dev, **sources}.items():
+        out = REQUIREMENTS / f"{name}.txt"
+        constraint = [] if name == "dev" else ["-c", REQUIREMENTS / "dev.txt"]
+        session.run(
+            "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes",
+            f"--python-version={PYTHONS[0]}", "--no-header", "--no-annotate",
+            *(["--all-extras"] if projects else []), *projects, *constraint,
+            *(part for group in needed for part in ("--group", group)),
+            *(part for item in PACKAGES.values()
+              for part in ("--no-emit-package", item.distribution)),
+            *(REST if name == "dev" else []),
+            "--output-file", out, silent=True, log=False,
+        )  # fmt: skip
+        session.log(f"wrote {out.relative_to(ROOT)}")

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import pytest
+
+from flaskware_tools.matrix import Package
+from flaskware_tools.matrix import packages
+
+FAMILY = list(packages().values())
+
+
+@pytest.fixture(params=FAMILY, ids=lambda item: item.name)
+def package(request: pytest.FixtureRequest) -> Package:
+    """Each package in turn."""
+    found: Package = request.param
+    return found

@@ -1,0 +1,132 @@
+"""What a package exports is all of its API, documented, and imports what it may."""
+
+from __future__ import annotations
+
+import ast
+import sys
+
+import griffe
+
+from flaskware_tools.matrix import ROOT
+
+
+def top_level(package):
+    return ast.parse((package.source / "__init__.py").read_text("utf-8")).body
+
+
+def exported(package):
+    for node in top_level(package):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.literal_eval(node.value)
+    return []
+
+
+def imports(path):
+    """Each module a file imports, and whether it does so only where it is needed."""
+    tree = ast.parse(path.read_text("utf-8"))
+    at_import = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module, id(node) not in at_import
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) not in at_import) for alias in node.names)
+
+
+def test_init_only_exports(package):
+    kinds = {type(node).__name__ for node in top_level(package)}
+    assert kinds <= {"Expr", "ImportFrom", "Assign"}, (
+        f"{package.module}/__init__.py does more than import and list __all__"
+    )
+    imported = {
+        alias.asname or alias.name
+        for node in top_level(package)
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    }
+    assert imported == set(exported(package)), "__all__ and the imports differ"
+
+
+def test_every_public_name_has_a_docstring(package):
+    module = griffe.load(package.module, search_paths=[package.source.parent])
+    bare = []
+    for name in exported(package):
+        item = module[name]
+        item = item.final_target if item.is_alias else item
+        if item.is_attribute:
+            continue  # a type alias
+        members = [
+            member
+            for member in item.members.values()
+            if item.is_class and member.is_function and not member.name.startswith("_")
+        ]
+        bare += [part.path for part in (item, *members) if not _documented(part, item)]
+    assert not bare, f"without a docstring: {bare}"
+
+
+def _documented(part, owner):
+    if part.has_docstring or part.overloads if part.is_function else part.has_docstring:
+        return True
+    # An override is documented where it is declared first.
+    return part is not owner and any(
+        part.name in base.members for base in owner.mro() if owner.is_class
+    )
+
+
+def test_every_public_name_is_in_the_api_page(package):
+    page = (package.folder / "docs" / "api.md").read_text("utf-8")
+    missing = [name for name in exported(package) if name not in page]
+    assert not missing, f"packages/{package.name}/docs/api.md lacks {missing}"
+
+
+def test_every_public_name_is_used_in_the_typing_tests(package):
+    text = (package.folder / "tests" / "typing" / "api.py").read_text("utf-8")
+    missing = [name for name in exported(package) if name not in text]
+    assert not missing, f"packages/{package.name}/tests/typing/api.py lacks {missing}"
+
+
+def test_siblings_are_imported_only_as_allowed(package):
+    always = {package.module, *(f"flaskware_{name}" for name in package.always)}
+    extra = {f"flaskware_{name}" for name in package.extra}
+    for path in package.source.rglob("*.py"):
+        for module, is_late in imports(path):
+            top = module.partition(".")[0]
+            if not top.startswith("flaskware_") or top in always:
+                continue
+            assert top in extra, f"{path.name} imports {top}: matrix.toml forbids it"
+            assert is_late, f"{path.name} imports {top}, an extra, at its top"
+
+
+def test_what_is_imported_is_declared(package):
+    """A rough twin of the isolated tests: it names the module, at once."""
+    import re
+
+    declared = " ".join(package.requirements).replace("-", "_").lower()
+    known = {"PIL": "pillow", "pydantic_core": "pydantic"}
+    for path in package.source.rglob("*.py"):
+        for module, is_late in imports(path):
+            top = module.partition(".")[0]
+            if top in sys.stdlib_module_names or top.startswith("flaskware_"):
+                continue
+            if is_late or path.name in {"testing.py", "_services.py"}:
+                continue  # optional, by an extra or what a test has installed
+            wanted = known.get(top, top).lower()
+            assert re.search(rf"\b{wanted}\b", declared), (
+                f"{path.name} imports {top}, which {package.distribution} does not"
+                " declare"
+            )
+
+
+def test_no_private_module_is_public_by_accident(package):
+    assert exported(package), f"{package.module} has no __all__"
+    assert not [name for name in exported(package) if name.startswith("_")]
+
+
+def test_dependencies_form_no_cycle():
+    from flaskware_tools.matrix import closure
+    from flaskware_tools.matrix import packages
+
+    names = list(packages(ROOT))
+    for name in names:
+        order = closure(name)
+        assert order[-1] == name
+        assert names.index(order[0]) <= names.index(name)

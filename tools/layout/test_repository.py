@@ -1,0 +1,79 @@
+"""What holds for the repository as a whole."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from flaskware_tools.matrix import packages
+from flaskware_tools.matrix import ROOT
+from flaskware_tools.tables import FILES
+from flaskware_tools.tables import stale
+
+REQUIREMENTS = sorted((ROOT / "shared-config" / "requirements").glob("*.txt"))
+
+
+def tracked():
+    done = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip("\0").split("\0")
+
+
+def test_generated_tables_are_up_to_date():
+    assert not stale(), "run `nox -s layout -- --fix`"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_with_tables_still_have_them(name):
+    assert "<!-- generated: " in (ROOT / name).read_text("utf-8")
+
+
+def test_lock_files_that_name_registries_are_not_tracked():
+    named = {"uv.lock", "poetry.lock", "Pipfile.lock", "yarn.lock", "pylock.toml"}
+    assert not [path for path in tracked() if path.rpartition("/")[2] in named]
+
+
+@pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.stem)
+def test_locked_requirements_have_hashes_and_no_addresses(path):
+    text = path.read_text("utf-8")
+    assert "://" not in text, f"{path.name} names an address: run `nox -s lock`"
+    pinned = re.findall(r"^([\w.-]+(?:\[[\w,-]+\])?)==", text, re.MULTILINE)
+    assert pinned
+    assert text.count("--hash=sha256:") >= len(pinned)
+
+
+def test_one_version_of_everything_is_locked():
+    locked: dict[tuple[str, str], str] = {}
+    for path in REQUIREMENTS:
+        for line in path.read_text("utf-8").splitlines():
+            if match := re.match(r"([\w.-]+)(?:\[[^]]*\])?==(\S+)(.*?)\\?$", line):
+                name, version, marker = match[1], match[2], match[3].strip()
+                first = locked.setdefault((name, marker), version)
+                assert first == version, f"{name}: {first} and {version}: `nox -s lock`"
+
+
+def test_every_project_has_locked_requirements():
+    stems = {path.stem for path in REQUIREMENTS}
+    wanted = {*packages(), "tools", "noticeboard", "lint", "typing", "docs", "dev"}
+    assert wanted <= stems, f"no lock for {sorted(wanted - stems)}: run `nox -s lock`"
+
+
+def test_no_file_names_the_folder_beside_the_checkout():
+    outside = "../" + "shared"
+    for path in tracked():
+        if path.endswith((".py", ".md", ".toml", ".yml", ".html", "run")):
+            text = (ROOT / path).read_text("utf-8").replace("../shared-config", "")
+            assert outside not in text, path
+
+
+def test_workflows_call_nothing_but_nox():
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for line in re.findall(
+            r"^\s+(?:- )?run: (.+)$", path.read_text(), re.MULTILINE
+        ):
+            assert re.match(r"(python -m (pip install|nox)|exit 1$)", line), (
+                f"{path.name} runs {line!r}: make it a nox session"
+            )

@@ -1,0 +1,58 @@
+"""Compare the public API of packages with that of their last release."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import griffe
+
+from .matrix import Package
+from .matrix import packages
+from .matrix import ROOT
+from .release import fragments
+from .release import last_tag
+
+
+def public_names(package: Package) -> list[str]:
+    """What ``__all__`` of a package lists."""
+    module = griffe.load(package.module, search_paths=[package.source.parent])
+    return sorted(str(name) for name in module.exports or ())
+
+
+def breaking_changes(package: Package, tag: str) -> list[str]:
+    """Each change since a tag that can break a user's code, explained."""
+    relative = package.source.parent.relative_to(ROOT)
+    old = griffe.load_git(package.module, ref=tag, repo=ROOT, search_paths=[relative])
+    new = griffe.load(package.module, search_paths=[package.source.parent])
+    return [
+        breakage.explain(griffe.ExplanationStyle.ONE_LINE)
+        for breakage in griffe.find_breaking_changes(old, new)
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="nox -s api --")
+    parser.add_argument("names", nargs="+", choices=list(packages()))
+    failed = False
+    for name in parser.parse_args().names:
+        package = packages()[name]
+        names = public_names(package)
+        tag = last_tag(package)
+        print(f"{package.distribution}: {len(names)} public names; ", end="")
+        if tag is None:
+            print("no release to compare with")
+            continue
+        found = breaking_changes(package, tag)
+        print(f"{len(found)} breaking changes since {tag}")
+        for line in found:
+            print(f"    {line}")
+        if found and "breaking" not in fragments(package):
+            failed = True
+            print(f"    packages/{name}/changes/ has no fragment of the type breaking")
+    if failed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

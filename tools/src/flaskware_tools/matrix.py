@@ -1,0 +1,129 @@
+"""The packages of the family and what they support; standard library only."""
+
+from __future__ import annotations
+
+import dataclasses as dc
+import functools
+import re
+import subprocess
+import tomllib
+import typing as t
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+_OWN = re.compile(r"^(?:[a-z]+\[)?flaskware-(\w+)")
+
+
+@dc.dataclass(frozen=True)
+class Package:
+    """One distribution of the family."""
+
+    name: str
+    summary: str
+    wraps: str
+    always: tuple[str, ...]
+    extra: tuple[str, ...]
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "packages" / self.name
+
+    @property
+    def distribution(self) -> str:
+        return f"flaskware-{self.name}"
+
+    @property
+    def module(self) -> str:
+        return f"flaskware_{self.name}"
+
+    @property
+    def source(self) -> Path:
+        return self.folder / "src" / self.module
+
+    @functools.cached_property
+    def project(self) -> dict[str, t.Any]:
+        """The whole ``pyproject.toml``."""
+        return read_toml(self.folder / "pyproject.toml")
+
+    @property
+    def version(self) -> str:
+        return str(self.project["project"]["version"])
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """Everything the distribution requires, its extras included."""
+        project = self.project["project"]
+        extras = project.get("optional-dependencies", {})
+        return (
+            *project["dependencies"],
+            *(item for items in extras.values() for item in items),
+        )
+
+    @property
+    def siblings(self) -> tuple[str, ...]:
+        """The family members that it requires, directly, by any extra."""
+        names = (_OWN.match(requirement) for requirement in self.requirements)
+        found = dict.fromkeys(match[1] for match in names if match)
+        return tuple(name for name in found if name != self.name)
+
+
+def read_toml(path: Path) -> dict[str, t.Any]:
+    with path.open("rb") as file:
+        return tomllib.load(file)
+
+
+def read_matrix(root: Path = ROOT) -> dict[str, t.Any]:
+    return read_toml(root / "shared-config" / "matrix.toml")
+
+
+def packages(root: Path = ROOT) -> dict[str, Package]:
+    """Every package by name; what others need comes before them."""
+    listed: dict[str, dict[str, t.Any]] = read_matrix(root)["packages"]
+    return {
+        name: Package(
+            name,
+            item["summary"],
+            item["wraps"],
+            tuple(item.get("always", ())),
+            tuple(item.get("extra", ())),
+            root,
+        )
+        for name, item in listed.items()
+    }
+
+
+def closure(name: str, root: Path = ROOT) -> list[str]:
+    """A package and the siblings that it needs, what is needed first."""
+    family = packages(root)
+    ordered: list[str] = []
+
+    def visit(member: str) -> None:
+        for sibling in family[member].siblings:
+            visit(sibling)
+        if member not in ordered:
+            ordered.append(member)
+
+    visit(name)
+    return ordered
+
+
+def changed(base: str, root: Path = ROOT) -> list[str]:
+    """The packages that a change since ``base`` touches, with their dependents.
+
+    A change outside of ``packages/`` can touch any of them, so it names all, except
+    for prose at the top and in ``docs/``.
+    """
+    family = packages(root)
+    diff = subprocess.run(
+        ["git", "diff", "--name-only", f"{base}...HEAD"],
+        cwd=root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    touched: set[str] = set()
+    for line in diff.stdout.splitlines():
+        top, _, rest = line.partition("/")
+        if top == "packages":
+            touched.add(rest.partition("/")[0])
+        elif top != "docs" and not line.endswith(".md"):
+            return list(family)
+    return [name for name in family if touched & set(closure(name, root))]

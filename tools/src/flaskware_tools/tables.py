@@ -1,0 +1,73 @@
+"""The parts of prose that are generated: check them, or write them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from .matrix import packages
+from .matrix import read_matrix
+from .matrix import ROOT
+
+FILES = ("README.md", "docs/policies.md")
+
+
+def family_table(root: Path = ROOT) -> str:
+    rows = ["| package | wraps | gives |", "|---|---|---|"]
+    rows += [
+        f"| [`{item.distribution}`](packages/{item.name}/README.md) | {item.wraps}"
+        f" | {item.summary} |"
+        for item in packages(root).values()
+    ]
+    return "\n".join(rows)
+
+
+def support_table(root: Path = ROOT) -> str:
+    matrix = read_matrix(root)
+    rows = ["| what | supported |", "|---|---|"]
+    rows.append(f"| Python | {', '.join(matrix['python']['versions'])} |")
+    rows += [
+        f"| {service} (tested) | {', '.join(versions)} |"
+        for service, versions in matrix["services"].items()
+    ]
+    rows += [
+        f"| {name} | {lowest} and later |"
+        for name, lowest in matrix["minimum"].items()
+        if name in {"flask", "pydantic", "sqlalchemy", "alembic", "flask-wtf", "secure"}
+    ]
+    return "\n".join(rows)
+
+
+def generate(text: str, root: Path = ROOT) -> str:
+    """The text with each generated part as it should be."""
+    tables = {"packages": family_table(root), "support": support_table(root)}
+    for name, table in tables.items():
+        start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
+        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+        text = pattern.sub(lambda _, t=table, s=start, e=end: f"{s}\n{t}\n{e}", text)
+    return text
+
+
+def stale(root: Path = ROOT) -> list[str]:
+    """The files whose generated parts are not as they should be."""
+    texts = {name: (root / name).read_text("utf-8") for name in FILES}
+    return [name for name, text in texts.items() if generate(text, root) != text]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m flaskware_tools.tables")
+    parser.add_argument("--fix", action="store_true")
+    arguments = parser.parse_args()
+    found = stale()
+    if not arguments.fix and found:
+        sys.exit(f"stale tables in {', '.join(found)}: run `nox -s layout -- --fix`")
+    for name in found:
+        path = ROOT / name
+        path.write_text(generate(path.read_text("utf-8")), "utf-8")
+        print(f"wrote the tables of {name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flaskware_tools import bench
+from flaskware_tools import new
+from flaskware_tools import tables
+from flaskware_tools.build import readme_example
+from flaskware_tools.matrix import changed
+from flaskware_tools.matrix import closure
+from flaskware_tools.matrix import packages
+from flaskware_tools.matrix import ROOT
+from flaskware_tools.release import next_version
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A copy of the repository's own files, with a history of one commit."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.strip("\0").split("\0")  # fmt: skip
+    for name in listed:
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / name)
+    git(tmp_path, "init", "-q", "-b", "main")
+    commit(tmp_path, "first")
+    return tmp_path
+
+
+def git(root: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True)
+
+
+def commit(root: Path, message: str) -> None:
+    git(root, "add", "-A")
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    git(root, *author, "commit", "-q", "-m", message)
+
+
+def test_what_a_package_needs_comes_before_it():
+    assert closure("core") == ["core"]
+    for name in packages():
+        assert closure(name)[0] == "core"
+        assert closure(name)[-1] == name
+
+
+def test_a_change_names_its_package_and_those_that_depend_on_it(repository):
+    git(repository, "checkout", "-q", "-b", "change")
+    (repository / "packages/session/README.md").write_text("changed")
+    commit(repository, "second")
+    assert changed("main", repository) == ["session"]
+    (repository / "packages/core/README.md").write_text("changed")
+    commit(repository, "third")
+    assert changed("main", repository) == list(packages())
+
+
+def test_a_change_of_prose_at_the_top_names_none(repository):
+    git(repository, "checkout", "-q", "-b", "change")
+    (repository / "README.md").write_text("changed")
+    commit(repository, "second")
+    assert changed("main", repository) == []
+    (repository / "noxfile.py").write_text("changed")
+    commit(repository, "third")
+    assert changed("main", repository) == list(packages())
+
+
+@pytest.mark.parametrize(
+    ("last", "types", "expected"),
+    [
+        (None, ["feature"], "0.1.0"),
+        ("0.1.0", ["fix"], "0.1.1"),
+        ("0.1.0", ["fix", "feature"], "0.2.0"),
+        ("0.1.3", ["breaking"], "0.2.0"),
+        ("1.2.3", ["fix"], "1.2.4"),
+        ("1.2.3", ["deprecation"], "1.3.0"),
+        ("1.2.3", ["breaking", "fix"], "2.0.0"),
+    ],
+)
+def test_fragments_decide_the_version(last, types, expected):
+    assert next_version(last, "0.1.0", types) == expected
+
+
+def test_a_release_needs_a_fragment_of_a_known_type():
+    with pytest.raises(ValueError, match="nothing to release"):
+        next_version("1.0.0", "1.0.0", [])
+    with pytest.raises(ValueError, match="type misc"):
+        next_version("1.0.0", "1.0.0", ["misc"])
+
+
+def test_a_new_extension_is_listed_wherever_packages_are(repository):
+    target = new.make("mail", "sending mail", repository)
+    assert "mail" in packages(repository)
+    assert (target / "src/flaskware_mail/_extension.py").exists()
+    workspace = (repository / "pyproject.toml").read_text()
+    assert "flaskware-mail = { workspace = true }" in workspace
+    assert "| [`flaskware-mail`]" in tables.generate(
+        (repository / "README.md").read_text(), repository
+    )
+    left = [
+        path
+        for path in target.rglob("*")
+        if path.is_file() and "@name@" in path.read_text()
+    ]
+    assert left == []
+
+
+@pytest.mark.parametrize("name", ["core", "Mail", "my-mail", "../x", "", "1mail"])
+def test_a_name_that_cannot_be_used_is_refused(repository, name):
+    with pytest.raises(ValueError, match="name"):
+        new.make(name, "x", repository)
+
+
+def test_a_table_that_is_stale_is_found(repository):
+    assert tables.stale(repository) == []
+    readme = repository / "README.md"
+    readme.write_text(readme.read_text().replace("| wraps |", "| WRAPS |"))
+    assert tables.stale(repository) == ["README.md"]
+    readme.write_text(tables.generate(readme.read_text(), repository))
+    assert tables.stale(repository) == []
+
+
+def test_each_readme_has_an_example():
+    for package in packages().values():
+        compile(readme_example(package), package.name, "exec")
+
+
+def test_a_benchmark_tells_twice_the_work_from_once():
+    def once() -> None:
+        sum(range(2000))
+
+    def twice() -> None:
+        once()
+        once()
+
+    result = bench.measure(
+        {"once": once, "twice": twice}, "once", rounds=5, seconds=0.01
+    )
+    assert result["once"]["ratio"] == 1
+    assert 1.4 < result["twice"]["ratio"] < 2.9
+    assert "| twice |" in bench.table(result)
