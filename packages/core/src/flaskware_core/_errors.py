@@ -51,7 +51,7 @@ class ConfigError(click.ClickException, ValueError):
 
     def __init__(self, owner: str, problems: cabc.Iterable[ConfigProblem]) -> None:
         self.owner = owner
-        self.problems = tuple(problems)
+        self.problems: tuple[ConfigProblem, ...] = tuple(problems)
         count = len(self.problems)
         noun = "problem" if count == 1 else "problems"
         super().__init__(

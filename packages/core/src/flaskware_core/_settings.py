@@ -31,7 +31,7 @@ class Settings(pydantic.BaseModel):
     examples are what an error and the generated reference show.
     """
 
-    model_config = pydantic.ConfigDict(
+    model_config: t.ClassVar[pydantic.ConfigDict] = pydantic.ConfigDict(
         frozen=True,
         extra="forbid",
         arbitrary_types_allowed=True,

@@ -10,6 +10,7 @@ from typing import assert_type
 import flask
 from flask.sansio.app import App
 
+from flaskware_core import AlreadyInitialised
 from flaskware_core import attach
 from flaskware_core import check_connections
 from flaskware_core import ConfigError
@@ -20,6 +21,7 @@ from flaskware_core import examine
 from flaskware_core import Extension
 from flaskware_core import Finding
 from flaskware_core import Level
+from flaskware_core import NotInitialised
 from flaskware_core import Report
 from flaskware_core import request_origin
 from flaskware_core import RequestOrigin
@@ -78,6 +80,10 @@ assert_type(examine(app).worst(), Level | None)
 assert_type(describe("text", sensitive=True), str)
 assert_type(ConfigError("x", []).problems, tuple[ConfigProblem, ...])
 check_connections(app)
+try:
+    mail.init_app(app)
+except (AlreadyInitialised, NotInitialised) as error:
+    assert_type(error, AlreadyInitialised | NotInitialised)
 
 assert_type(make_app(mail, SECRET_KEY="x"), flask.Flask)
 with isolation(app) as isolated:
