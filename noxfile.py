@@ -315,6 +315,17 @@ def demo(session: nox.Session) -> None:
     )  # fmt: skip
 
 
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """Take the pictures of the demo that the documentation shows; needs Chromium."""
+    _install(session, "noticeboard", siblings=list(PACKAGES))
+    folder = _folder("noticeboard")
+    session.run(
+        "python", folder / "screenshots.py", "--out", ROOT / "docs" / "images",
+        env={"PYTHONPATH": str(folder)},
+    )  # fmt: skip
+
+
 @nox.session(venv_backend="none")
 def plan(session: nox.Session) -> None:
     """Print what CI has to test: `-- --base REV` leaves out what did not change."""

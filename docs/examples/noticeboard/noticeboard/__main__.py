@@ -16,6 +16,7 @@ import typing as t
 
 from flask import Flask
 from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler
 
 from flaskware_core import check_connections
 from flaskware_core import ConfigError
@@ -28,6 +29,13 @@ from .walkthrough import Walkthrough
 
 HOST = "127.0.0.1"
 WORKERS = 4
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Logs errors only: a check says itself what it saw."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
 
 
 def main() -> int:
@@ -81,7 +89,7 @@ def _run(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     if not arguments.check:
         print(f"  sign in      ada@example.org / {PASSWORD}")
         print(f"  look at      {url}   (stop with Ctrl+C)\n", flush=True)
-        with _serving(app, port, production=arguments.production):
+        with _serving(app, port, production=arguments.production, verbose=True):
             while True:
                 time.sleep(3600)
     with _serving(app, port, production=arguments.production):
@@ -103,12 +111,15 @@ def _set_up(app: Flask, *, production: bool) -> None:
 
 
 @contextlib.contextmanager
-def _serving(app: Flask, port: int, *, production: bool) -> t.Iterator[None]:
+def _serving(
+    app: Flask, port: int, *, production: bool, verbose: bool = False
+) -> t.Iterator[None]:
     if production:
         with _gunicorn(app, port):
             yield
         return
-    server = make_server(HOST, port, app, threaded=True)
+    handler = WSGIRequestHandler if verbose else _QuietHandler
+    server = make_server(HOST, port, app, threaded=True, request_handler=handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

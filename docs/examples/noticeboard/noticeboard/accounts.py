@@ -142,6 +142,21 @@ def add_current_user() -> dict[str, object]:
     return {"current_user": current_user}
 
 
+@bp.app_template_filter("device_name")
+def device_name(agent: str) -> str:
+    """A short name for a browser's long one, such as "Firefox on Linux"."""
+    browser = _first(agent, ("Edg", "OPR", "Firefox", "Chrom", "Safari"))
+    system = _first(agent, ("Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux"))
+    full = {"Edg": "Edge", "OPR": "Opera", "Chrom": "Chrome"}
+    if browser is None:
+        return agent or "Unknown device"
+    return f"{full.get(browser, browser)} on {system or 'something'}"
+
+
+def _first(text: str, words: tuple[str, ...]) -> str | None:
+    return next((word for word in words if word in text), None)
+
+
 def current_user() -> User | None:
     """Who is signed in, read once a request."""
     if "user" not in flask.g:

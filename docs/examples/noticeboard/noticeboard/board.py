@@ -37,7 +37,9 @@ class NoticeIn(BaseModel):
     title: t.Annotated[str, Len(3, 80), Ui(label="Title")]
     body: t.Annotated[str, Len(1, 4000), Ui(label="Text", widget="textarea", rows=6)]
     tags: t.Annotated[
-        list[TagName], Len(0, 5), Ui(label="Tags", hint="Up to five, a word each.")
+        list[TagName],
+        Len(0, 5),
+        Ui(label="Tags", hint="Up to five, a word each.", rows=5),
     ] = []
     picture: t.Annotated[
         t.Annotated[Upload, Image("png", "jpeg", max_bytes=2 << 20)] | None,

@@ -6,7 +6,6 @@ import datetime as dt
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.orm import deferred
 from sqlalchemy.orm import Mapped
 from sqlalchemy.orm import mapped_column
 from sqlalchemy.orm import relationship
@@ -49,7 +48,7 @@ class Picture(Base):
     )
     content_type: Mapped[str] = mapped_column(sa.String(40))
     # Read where the picture itself is sent, not with every list of notices.
-    data: Mapped[bytes] = deferred(mapped_column(sa.LargeBinary))
+    data: Mapped[bytes] = mapped_column(sa.LargeBinary, deferred=True)
 
 
 class Notice(Base):

@@ -96,4 +96,5 @@ def test_every_page_has_a_policy_whose_nonce_it_uses(client):
     assert f'nonce="{nonce}"' in reply.text
     assert client.get("/").headers["Content-Security-Policy"] != policy
     assert "Content-Security-Policy" in client.get("/nowhere").headers
-    assert "Content-Security-Policy" in client.get("/static/board.css").headers
+    with client.get("/static/board.css") as stylesheet:
+        assert "Content-Security-Policy" in stylesheet.headers

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import shutil
 from pathlib import Path
 
 import pytest
+from screenshots import ChromiumMissing
+from screenshots import set_width
+from screenshots import start_chromium
 
 from noticeboard.seed import PASSWORD
 from noticeboard.walkthrough import PNG
@@ -16,27 +18,12 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def browser(request, tmp_path: Path) -> cabc.Iterator[object]:
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not binary or not driver:
-        reason = "chromium and chromedriver are not installed"
+    try:
+        chromium = start_chromium(tmp_path / "chromium")
+    except ChromiumMissing as error:
         if request.config.getoption("--require-services"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for switch in (
-        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-        "disable-dev-shm-usage", "disable-background-networking",
-        "disable-component-update", "disable-sync", "window-size=1280,900",
-        f"user-data-dir={tmp_path / 'chromium'}",
-    ):  # fmt: skip
-        options.add_argument(f"--{switch}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=driver)
-    chromium = webdriver.Chrome(options=options, service=service)
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
     yield chromium
     chromium.quit()
 
@@ -93,10 +80,7 @@ def test_the_script_with_a_nonce_runs_and_one_without_does_not(browser, served):
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_no_page_is_wider_than_the_screen(browser, served, width):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
-    )
+    set_width(browser, width)
     for path in ("/", "/sign-up", "/sign-in", "/notices/1"):
         browser.get(served + path)
         actual = browser.execute_script("return document.documentElement.scrollWidth")
