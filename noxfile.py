@@ -186,14 +186,13 @@ def typing(session: nox.Session, name: str) -> None:
     folder = _folder(name)
     places = [folder / "src", folder / "tests" / "typing", folder / "noticeboard"]
     paths = [place for place in places if place.exists()]
-    sources = [PACKAGES[sibling].folder / "src" for sibling in _siblings(name)]
-    search = os.pathsep.join(str(path) for path in [*sources, folder / "src", folder])
+    search = os.pathsep.join([str(folder / "src"), str(folder)])
     session.run(
         "mypy", "--config-file", CONFIG / "mypy.ini",
         "--cache-dir", CACHE / "mypy" / name, *paths, env={"MYPYPATH": search},
     )  # fmt: skip
     project = Path(session.create_tmp()) / "pyrightconfig.json"
-    project.write_text(_pyright_config(project.parent, paths, [*sources, folder]))
+    project.write_text(_pyright_config(project.parent, paths, folder))
     session.run("pyright", "--pythonpath", Path(session.bin) / "python", "-p", project)
     if name in PACKAGES:
         session.run(
@@ -201,7 +200,7 @@ def typing(session: nox.Session, name: str) -> None:
         )
 
 
-def _pyright_config(folder: Path, paths: list[Path], search: list[Path]) -> str:
+def _pyright_config(folder: Path, paths: list[Path], search: Path) -> str:
     def relative(path: Path) -> str:
         return Path(os.path.relpath(path, folder)).as_posix()
 
@@ -209,7 +208,7 @@ def _pyright_config(folder: Path, paths: list[Path], search: list[Path]) -> str:
         {
             "extends": relative(CONFIG / "pyrightconfig.json"),
             "include": [relative(path) for path in paths],
-            "extraPaths": [relative(path) for path in search],
+            "extraPaths": [relative(search)],
         }
     )
 
@@ -370,7 +369,7 @@ def lock(session: nox.Session) -> None:
         [f"{root}:{group}" for group in ("tests", "demo", "browser")],
     )
     sources |= {"lint": ([], groups["lint"]), "typing": ([], groups["typing"])}
-    sources["docs"] = (everything, groups["docs"])
+    sources["docs"] = (everything, [*groups["docs"], f"{root}:tests"])
     sources["bench"] = (everything, [*groups["bench"], f"{root}:demo"])
     every_group = dict.fromkeys(
         group for _, items in sources.values() for group in items

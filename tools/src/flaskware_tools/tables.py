@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
@@ -45,8 +44,10 @@ def generate(text: str, root: Path = ROOT) -> str:
     tables = {"packages": family_table(root), "support": support_table(root)}
     for name, table in tables.items():
         start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
-        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
-        text = pattern.sub(lambda _, t=table, s=start, e=end: f"{s}\n{t}\n{e}", text)
+        before, opening, rest = text.partition(start)
+        _, closing, after = rest.partition(end)
+        if opening and closing:
+            text = f"{before}{start}\n{table}\n{end}{after}"
     return text
 
 

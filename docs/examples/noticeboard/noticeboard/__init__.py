@@ -29,7 +29,6 @@ def create_app(**config: t.Any) -> Flask:
         SQLALCHEMY_BINDS={"audit": "sqlite:///audit.db"},
         SESSION_STORE="sqlite:///sessions.db",
         MAX_CONTENT_LENGTH=4 * 1024 * 1024,
-        NOTICES_PER_PAGE=6,
     )
     app.config.from_prefixed_env()
     app.config.from_mapping(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import collections.abc as cabc
 import contextlib
 import os
 import shutil
@@ -12,7 +13,6 @@ import sys
 import tempfile
 import threading
 import time
-import typing as t
 
 from flask import Flask
 from werkzeug.serving import make_server
@@ -113,9 +113,10 @@ def _set_up(app: Flask, *, production: bool) -> None:
 @contextlib.contextmanager
 def _serving(
     app: Flask, port: int, *, production: bool, verbose: bool = False
-) -> t.Iterator[None]:
+) -> cabc.Generator[None]:
     if production:
-        with _gunicorn(app, port):
+        secret_key: str = app.config["SECRET_KEY"]
+        with _gunicorn(port, secret_key):
             yield
         return
     handler = WSGIRequestHandler if verbose else _QuietHandler
@@ -131,9 +132,9 @@ def _serving(
 
 
 @contextlib.contextmanager
-def _gunicorn(app: Flask, port: int) -> t.Iterator[None]:
+def _gunicorn(port: int, secret_key: str) -> cabc.Generator[None]:
     # The workers read what this process reads, from the environment alone.
-    environment = {**os.environ, "FLASK_SECRET_KEY": app.config["SECRET_KEY"]}
+    environment = {**os.environ, "FLASK_SECRET_KEY": secret_key}
     command = [sys.executable, "-m", "gunicorn", "--workers", str(WORKERS)]
     command += ["--bind", f"{HOST}:{port}", "--log-level", "warning"]
     process = subprocess.Popen([*command, "noticeboard:create_app()"], env=environment)

@@ -27,6 +27,8 @@ from .models import Tag
 
 bp = flask.Blueprint("board", __name__)
 
+NOTICES_PER_PAGE = 6
+
 TagName = t.Annotated[
     str,
     StringConstraints(to_lower=True, max_length=24, pattern=r"^[\w-]+$"),
@@ -63,7 +65,7 @@ def index() -> ResponseReturnValue:
         found = found.where(or_(*contains))
     if tag:
         found = found.where(Notice.tags.any(Tag.name == tag))
-    page = db.paginate(found, per_page=flask.current_app.config["NOTICES_PER_PAGE"])
+    page = db.paginate(found, per_page=NOTICES_PER_PAGE)
     return flask.render_template("board/index.html", page=page, words=words, tag=tag)
 
 

@@ -233,9 +233,7 @@ class Walkthrough:
 def expect(reply: Reply, status: int, text: str = "") -> Reply:
     """The reply, if it is what it should be."""
     check(reply.status == status, f"{reply.url}: {reply.status}, not {status}")
-    check(
-        not text or text in reply.text, f"{reply.url}: the page does not say {text!r}"
-    )
+    check(not text or text in reply.text, f"{reply.url} does not say {text!r}")
     return reply
 
 
