@@ -195,9 +195,21 @@ def typing(session: nox.Session, name: str) -> None:
     project.write_text(_pyright_config(project.parent, paths, folder))
     session.run("pyright", "--pythonpath", Path(session.bin) / "python", "-p", project)
     if name in PACKAGES:
-        session.run(
-            "pyright", "--ignoreexternal", "--verifytypes", PACKAGES[name].module
-        )
+        _measure_types(session, PACKAGES[name].module)
+
+
+def _measure_types(session: nox.Session, module: str) -> None:
+    """Say how much of the public API is typed; refuse a name of unknown type."""
+    found = session.run(
+        "pyright", "--ignoreexternal", "--outputjson", "--verifytypes", module,
+        silent=True, success_codes=[0, 1],
+    )  # fmt: skip
+    report = json.loads(str(found))["typeCompleteness"]
+    counts = report["exportedSymbolCounts"]
+    share = counts["withKnownType"] / sum(counts.values())
+    session.log(f"{module}: {share:.0%} of the public names have an exact type")
+    if counts["withUnknownType"]:
+        session.error(f"{counts['withUnknownType']} names have an unknown type")
 
 
 def _pyright_config(folder: Path, paths: list[Path], search: Path) -> str:
@@ -229,12 +241,13 @@ def layout(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation; a warning is an error."""
+    """Build the documentation, a warning is an error, and run its examples."""
     _install(session, "docs", siblings=list(PACKAGES))
     session.run(
         "sphinx-build", "--fail-on-warning", "--keep-going", "--fresh-env", "-q",
         "docs", "docs/_build/html",
     )  # fmt: skip
+    _run_tool(session, "examples")
     session.log(f"open {ROOT / 'docs/_build/html/index.html'}")
 
 
@@ -354,14 +367,15 @@ def plan(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Renew the locked requirements; `-- --upgrade` moves to the newest versions."""
     root = "pyproject.toml"
+    family = matrix.packages()  # read again: `new` may just have added one
     groups = {name: [f"{root}:{name}"] for name in ("lint", "typing", "docs", "bench")}
-    everything = [f"packages/{name}/pyproject.toml" for name in PACKAGES]
+    everything = [f"packages/{name}/pyproject.toml" for name in family]
     sources: dict[str, tuple[list[str], list[str]]] = {
         name: (
             [f"packages/{sibling}/pyproject.toml" for sibling in matrix.closure(name)],
             [f"{root}:tests", f"packages/{name}/pyproject.toml:tests"],
         )
-        for name in PACKAGES
+        for name in family
     }
     sources["tools"] = (["tools/pyproject.toml"], [f"{root}:tests"])
     sources["noticeboard"] = (
@@ -384,9 +398,9 @@ def lock(session: nox.Session) -> None:
             f"--python-version={PYTHONS[0]}", "--no-header", "--no-annotate",
             *(["--all-extras"] if projects else []), *projects, *constraint,
             *(part for group in needed for part in ("--group", group)),
-            *(part for item in PACKAGES.values()
+            *(part for item in family.values()
               for part in ("--no-emit-package", item.distribution)),
-            *(REST if name == "dev" else []),
+            *(session.posargs if name == "dev" else []),
             "--output-file", out, silent=True, log=False,
         )  # fmt: skip
         session.log(f"wrote {out.relative_to(ROOT)}")

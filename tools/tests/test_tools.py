@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flaskware_tools import bench
+from flaskware_tools import examples
 from flaskware_tools import new
 from flaskware_tools import tables
 from flaskware_tools.build import readme_example
@@ -130,17 +131,36 @@ def test_each_readme_has_an_example():
         compile(readme_example(package), package.name, "exec")
 
 
-def test_a_benchmark_tells_twice_the_work_from_once():
+def test_the_examples_of_a_page_are_one_script_on_their_own_lines():
+    page = (
+        "# Page\n\n<!-- setup\na = 1\n-->\n\n```python\nb = a + 1\n```\n\n"
+        "<!-- not run: needs a server -->\n```python\nc = nowhere\n```\n"
+    )
+    assert examples.script(page).split() == ["a", "=", "1", "b", "=", "a", "+", "1"]
+    assert examples.script(page).splitlines()[7] == "b = a + 1"
+
+
+def test_an_example_that_fails_is_told_with_its_line(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n```python\nassert 1 == 2\n```\n")
+    assert "line 4" in (examples.run(page) or "")
+    page.write_text("```python\n1 +\n```\n")
+    assert "line 2" in (examples.run(page) or "")
+    page.write_text("```python\n1 + 1\n```\n")
+    assert examples.run(page) is None
+
+
+def test_a_benchmark_tells_twice_the_work_from_once(monkeypatch):
+    clock = [0.0]
+
     def once() -> None:
-        sum(range(2000))
+        clock[0] += 0.25
 
     def twice() -> None:
-        once()
-        once()
+        clock[0] += 0.5
 
-    result = bench.measure(
-        {"once": once, "twice": twice}, "once", rounds=5, seconds=0.01
-    )
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: clock[0])
+    result = bench.measure({"once": once, "twice": twice}, "once", rounds=5, seconds=4)
     assert result["once"]["ratio"] == 1
-    assert 1.4 < result["twice"]["ratio"] < 2.9
-    assert "| twice |" in bench.table(result)
+    assert result["twice"] == {"ratio": 2, "spread": 0, "microseconds": 500_000}
+    assert "| twice | 2.00 |" in bench.table(result)

@@ -115,8 +115,7 @@ def _serving(
     app: Flask, port: int, *, production: bool, verbose: bool = False
 ) -> cabc.Generator[None]:
     if production:
-        secret_key: str = app.config["SECRET_KEY"]
-        with _gunicorn(port, secret_key):
+        with _gunicorn(port, str(app.secret_key)):
             yield
         return
     handler = WSGIRequestHandler if verbose else _QuietHandler

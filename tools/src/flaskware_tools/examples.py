@@ -1,0 +1,79 @@
+"""Run the Python examples of the documentation, a page at a time."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from .matrix import packages
+from .matrix import ROOT
+
+_BLOCK = re.compile(
+    r"(?P<skip><!-- not run: [^>]+-->\n+)?^(?:```python|<!-- setup)\n"
+    r"(?P<code>.*?)^(?:```|-->)$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def pages() -> list[Path]:
+    """Every page that may have examples."""
+    found = sorted((ROOT / "docs").glob("*.md"))
+    for package in packages().values():
+        found += [package.folder / "README.md", *(package.folder / "docs").glob("*.md")]
+    return [path for path in found if _BLOCK.search(path.read_text("utf-8"))]
+
+
+def script(text: str) -> str:
+    """The examples of a page as one script, on the lines where they stand in it.
+
+    What they need and a reader does not stands in ``<!-- setup``, lines of code, and
+    ``-->``. What follows ``<!-- not run: a reason -->`` is only checked for its syntax.
+    """
+    lines = [""] * (text.count("\n") + 1)
+    for match in _BLOCK.finditer(text):
+        first = text[: match.start("code")].count("\n")
+        compile("\n" * first + match["code"], "example", "exec")
+        if not match["skip"]:
+            for offset, line in enumerate(match["code"].splitlines()):
+                lines[first + offset] = line
+    return "\n".join(lines)
+
+
+def run(path: Path) -> str | None:
+    """Run the examples of a page; what went wrong, or ``None``."""
+    try:
+        code = script(path.read_text("utf-8"))
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "example.py"
+        file.write_text(code, "utf-8")
+        done = subprocess.run(
+            [sys.executable, "-W", "error", file.name],
+            cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    return done.stderr if done.returncode else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m flaskware_tools.examples")
+    parser.add_argument("pages", nargs="*", type=Path, default=pages())
+    failed = 0
+    for path in parser.parse_args().pages:
+        name = path.resolve().relative_to(ROOT)
+        problem = run(path)
+        if problem:
+            failed += 1
+            print(f"{name}: its examples fail\n{problem}")
+        else:
+            print(f"{name}: ok")
+    if failed:
+        sys.exit(f"the examples of {failed} pages fail")
+
+
+if __name__ == "__main__":
+    main()
