@@ -114,7 +114,7 @@ def _pytest(session: nox.Session, name: str, *arguments: str) -> None:
         environment["PYTHONPATH"] = str(folder)
     session.run(
         "coverage", "run", f"--source={source}", "-m", "pytest",
-        "-c", CONFIG / "pytest.toml", f"--rootdir={folder}", folder / "tests",
+        "-c", CONFIG / "pytest.ini", f"--rootdir={folder}", folder / "tests",
         *arguments, env=environment,
     )  # fmt: skip
     session.run("coverage", "combine", "--quiet", env=environment)
@@ -233,7 +233,7 @@ def layout(session: nox.Session) -> None:
     if "--fix" in REST:
         session.run("python", "-m", "flaskware_tools.tables", "--fix", env=environment)
     session.run(
-        "pytest", "-c", CONFIG / "pytest.toml", f"--rootdir={ROOT / 'tools'}", "-q",
+        "pytest", "-c", CONFIG / "pytest.ini", f"--rootdir={ROOT / 'tools'}", "-q",
         ROOT / "tools" / "layout", *(part for part in REST if part != "--fix"),
         env=environment,
     )  # fmt: skip

@@ -5,6 +5,7 @@ import typing as t
 
 import flask
 import pytest
+from flask.sessions import SecureCookieSessionInterface
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flaskware_core import examine
@@ -62,6 +63,20 @@ def test_a_sound_app_has_no_findings():
 )
 def test_each_fault_is_found_alone(config, expected):
     assert found(sound_app(**config)) == {expected}
+
+
+def test_the_session_interface_has_the_last_word_on_cookie_flags():
+    class Strict(SecureCookieSessionInterface):
+        def get_cookie_secure(self, app: flask.Flask) -> bool:
+            return True
+
+        def get_cookie_samesite(self, app: flask.Flask) -> str:
+            return "Lax"
+
+    app = sound_app(SESSION_COOKIE_SECURE=False, SESSION_COOKIE_SAMESITE=None)
+    assert found(app) == {"core.cookie-secure", "core.cookie-samesite"}
+    app.session_interface = Strict()
+    assert found(app) == set()
 
 
 def test_samesite_none_without_secure_is_an_error_at_any_time():

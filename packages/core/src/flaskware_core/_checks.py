@@ -33,7 +33,7 @@ def check_app(app: App, *, deploy: bool) -> cabc.Iterator[Finding]:
     yield from _body_limits(config)
     if deploy:
         yield from _modes(app)
-        yield from _cookie_flags(config)
+        yield from _cookie_flags(app)
         yield from _hosts(app, config)
 
 
@@ -145,8 +145,13 @@ def _modes(app: App) -> cabc.Iterator[Finding]:
         )
 
 
-def _cookie_flags(config: Config) -> cabc.Iterator[Finding]:
-    if not config.get("SESSION_COOKIE_SECURE"):
+def _cookie_flags(app: App) -> cabc.Iterator[Finding]:
+    # The app's session interface has the last word: another one than Flask's may
+    # send a flag that no key asks for.
+    interface: t.Any = getattr(app, "session_interface", None)
+    if interface is None:
+        return
+    if not interface.get_cookie_secure(app):
         yield Finding(
             "core.cookie-secure",
             Level.WARNING,
@@ -154,7 +159,7 @@ def _cookie_flags(config: Config) -> cabc.Iterator[Finding]:
             " clear over http.",
             "SESSION_COOKIE_SECURE = True",
         )
-    if not config.get("SESSION_COOKIE_HTTPONLY"):
+    if not interface.get_cookie_httponly(app):
         yield Finding(
             "core.cookie-httponly",
             Level.WARNING,
@@ -162,7 +167,7 @@ def _cookie_flags(config: Config) -> cabc.Iterator[Finding]:
             " session cookie.",
             "SESSION_COOKIE_HTTPONLY = True",
         )
-    if not config.get("SESSION_COOKIE_SAMESITE"):
+    if not interface.get_cookie_samesite(app):
         yield Finding(
             "core.cookie-samesite",
             Level.WARNING,

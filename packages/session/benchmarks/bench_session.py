@@ -1,0 +1,121 @@
+"""One request through a test client: session untouched, read, written."""
+
+from __future__ import annotations
+
+import atexit
+import collections.abc as cabc
+import contextlib
+import functools
+import itertools
+import os
+import tempfile
+import typing as t
+from pathlib import Path
+
+import flask
+
+BASELINE = "bare Flask"
+
+_REDIS = os.environ.get("FLASKWARE_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+_PATHS = {"untouched": "/untouched", "read": "/read", "write": "/write"}
+
+
+def cases() -> dict[str, cabc.Callable[[], object]]:
+    """Zero-argument callables, one request each; what is missing is left out."""
+    folder = Path(tempfile.mkdtemp(prefix="flaskware-bench-"))
+    found: dict[str, cabc.Callable[[], object]] = {}
+    bare = _app(folder / "bare").test_client()
+    found[BASELINE] = functools.partial(bare.get, "/untouched")
+    for name, prepare in _kinds(folder).items():
+        with contextlib.suppress(ImportError, OSError):
+            app = _app(folder / name.replace(" ", "_"))
+            prepare(app)
+            client = app.test_client()
+            if client.get("/write").status_code != 200:
+                continue
+            for use, path in _PATHS.items():
+                found[f"{name}: {use}"] = functools.partial(client.get, path)
+    return found
+
+
+def _kinds(folder: Path) -> dict[str, cabc.Callable[[flask.Flask], object]]:
+    return {
+        "Flask's cookie session": lambda app: None,
+        "flaskware-session, memory": lambda app: _flaskware(app, "memory://"),
+        "flaskware-session, SQLite": lambda app: _flaskware(app, "sqlite:///s.db"),
+        "flaskware-session, Redis": lambda app: _flaskware(app, _redis()),
+        "Flask-Session, SQLite": _flask_session_sqlite,
+        "Flask-Session, Redis": _flask_session_redis,
+    }
+
+
+def _app(folder: Path) -> flask.Flask:
+    folder.mkdir()
+    app = flask.Flask("bench", instance_path=str(folder))
+    app.config["SECRET_KEY"] = "k3y-0f-a-benchmark:0123456789abcdef"
+    numbers = itertools.count()
+
+    @app.get("/untouched")
+    def untouched() -> str:
+        return "ok"
+
+    @app.get("/read")
+    def read() -> str:
+        return str(flask.session.get("user_id"))
+
+    @app.get("/write")
+    def write() -> str:
+        flask.session["user_id"] = 7
+        flask.session["cart"] = [1, 2, 3]
+        flask.session["number"] = next(numbers)
+        return "ok"
+
+    return app
+
+
+def _flaskware(app: flask.Flask, store: str) -> None:
+    from flaskware_session import Sessions
+
+    Sessions(app, store=store, namespace=f"flaskware-bench-{os.getpid()}")
+
+
+def _redis() -> str:
+    import redis
+
+    with redis.Redis.from_url(_REDIS) as client:
+        try:
+            client.ping()
+        except redis.RedisError as error:
+            raise OSError(str(error)) from None
+    atexit.register(_clean)
+    return _REDIS
+
+
+def _clean() -> None:
+    import redis
+
+    with redis.Redis.from_url(_REDIS) as client:
+        for key in client.scan_iter(match=f"flaskware-bench-{os.getpid()}:*"):
+            client.delete(key)
+
+
+def _flask_session_sqlite(app: flask.Flask) -> None:
+    import flask_session
+    import flask_sqlalchemy
+
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///s.db"
+    db = flask_sqlalchemy.SQLAlchemy(app)
+    app.config.update(SESSION_TYPE="sqlalchemy", SESSION_SQLALCHEMY=db)
+    flask_session.Session(app)
+
+
+def _flask_session_redis(app: flask.Flask) -> None:
+    import flask_session
+    import redis
+
+    client: t.Any = redis.Redis.from_url(_redis())
+    prefix = f"flaskware-bench-{os.getpid()}:peer:"
+    app.config.update(
+        SESSION_TYPE="redis", SESSION_REDIS=client, SESSION_KEY_PREFIX=prefix
+    )
+    flask_session.Session(app)

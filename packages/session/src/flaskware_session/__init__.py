@@ -1,0 +1,39 @@
+"""Server-side sessions for Flask."""
+
+from __future__ import annotations
+
+from ._errors import SessionTooLarge as SessionTooLarge
+from ._errors import StoreUnavailable as StoreUnavailable
+from ._errors import UnstorableValue as UnstorableValue
+from ._extension import Sessions as Sessions
+from ._extension import SessionState as SessionState
+from ._memory import MemoryStore as MemoryStore
+from ._record import Clock as Clock
+from ._record import Lifetime as Lifetime
+from ._record import Record as Record
+from ._record import SessionInfo as SessionInfo
+from ._record import StoreStats as StoreStats
+from ._record import Written as Written
+from ._session import ServerSession as ServerSession
+from ._settings import SessionSettings as SessionSettings
+from ._sqlite import SQLiteStore as SQLiteStore
+from ._store import Store as Store
+
+__all__ = [
+    "Clock",
+    "Lifetime",
+    "MemoryStore",
+    "Record",
+    "ServerSession",
+    "SessionInfo",
+    "Sessions",
+    "SessionSettings",
+    "SessionState",
+    "SessionTooLarge",
+    "SQLiteStore",
+    "Store",
+    "StoreStats",
+    "StoreUnavailable",
+    "UnstorableValue",
+    "Written",
+]

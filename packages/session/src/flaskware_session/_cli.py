@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import dataclasses as dc
+import json
+import typing as t
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from ._errors import StoreUnavailable
+
+if t.TYPE_CHECKING:
+    from ._extension import Sessions
+
+_BATCH = 1000
+
+
+class _Group(AppGroup):
+    def invoke(self, ctx: click.Context) -> t.Any:
+        try:
+            return super().invoke(ctx)
+        except StoreUnavailable as error:
+            raise click.ClickException(
+                f"SESSION_STORE does not answer: {error.reason}"
+            ) from None
+
+
+session_commands = _Group("session", help="Look at sessions and end them.")
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@session_commands.command("stats")
+@_as_json
+def stats(*, as_json: bool) -> None:
+    """Count sessions and users."""
+    sessions = _sessions()
+    found = sessions.stats()
+    if as_json:
+        click.echo(json.dumps(dc.asdict(found)))
+    else:
+        click.echo(f"{found.sessions} sessions, {found.users} users signed in")
+        click.echo(f"{found.expired} expired and not yet removed")
+
+
+@session_commands.command("list")
+@click.argument("user_id", metavar="USER")
+@_as_json
+def list_sessions(user_id: str, *, as_json: bool) -> None:
+    """List where a user is signed in."""
+    found = _sessions().for_user(user_id)
+    if as_json:
+        rows = [
+            dc.asdict(info)
+            | {
+                "created": info.created.isoformat(),
+                "last_seen": info.last_seen.isoformat(),
+            }
+            for info in found
+        ]
+        click.echo(json.dumps(rows))
+        return
+    for info in found:
+        seen = info.last_seen.strftime("%Y-%m-%d %H:%M UTC")
+        click.echo(f"{info.handle}  {seen}  {info.address or '-'}  {info.agent or '-'}")
+    if not found:
+        click.echo(f"{user_id} is not signed in anywhere.")
+
+
+@session_commands.command("revoke")
+@click.argument("user_id", metavar="USER")
+@click.argument("handle", required=False)
+def revoke(user_id: str, handle: str | None) -> None:
+    """End all sessions of a user, or the one with a handle from `list`."""
+    sessions = _sessions()
+    if handle is None:
+        click.echo(f"{sessions.revoke_user(user_id)} ended.")
+    elif sessions.revoke(handle, user_id=user_id):
+        click.echo("1 ended.")
+    else:
+        raise click.ClickException(f"{user_id} has no session {handle}.")
+
+
+@session_commands.command("prune")
+def prune() -> None:
+    """Remove expired sessions, a batch at a time."""
+    sessions = _sessions()
+    expired = sessions.stats().expired
+    removed = 0
+    with click.progressbar(length=expired, label="Expired sessions") as bar:
+        while count := sessions.prune(limit=_BATCH):
+            removed += count
+            bar.update(count)
+    click.echo(f"{removed} removed.")
+
+
+def _sessions() -> Sessions:
+    return t.cast("Sessions", current_app.extensions["session"])

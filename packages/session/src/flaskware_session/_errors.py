@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import typing as t
+
+from werkzeug.exceptions import ServiceUnavailable
+
+
+class StoreUnavailable(ServiceUnavailable):
+    """The session store did not answer; a request that needs it ends with 503.
+
+    :param reason: What the driver said. For logs: it is not part of the page.
+    """
+
+    description = "The session store does not answer. Please try again in a moment."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(retry_after=5)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[StoreUnavailable], tuple[str]]:
+        return type(self), (self.reason,)
+
+
+class SessionTooLarge(ValueError):
+    """The session outgrew ``SESSION_MAX_BYTES``; nothing of the change was stored."""
+
+
+class UnstorableValue(TypeError):
+    """The session holds a value that cannot be stored and read back the same."""
+
+    def __init__(self, key: object, problem: str) -> None:
+        super().__init__(
+            f"session[{key!r}] {problem}. A session takes None, bool, int, float, str,"
+            " bytes, list, tuple, dict, datetime, date, UUID, Decimal and Markup;"
+            " store an id, or a dict made from the object."
+        )
+        self.key = key
+        self._arguments = (key, problem)
+
+    def __reduce__(self) -> tuple[type[UnstorableValue], tuple[t.Any, ...]]:
+        return type(self), self._arguments

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import dataclasses as dc
+import datetime as dt
+import time
+import typing as t
+from pathlib import Path
+
+import flask
+from flask.sansio.app import App
+from flask.sessions import SecureCookieSessionInterface
+
+from flaskware_core import ConfigError
+from flaskware_core import ConfigProblem
+from flaskware_core import describe
+from flaskware_core import Extension
+from flaskware_core import Finding
+
+from ._checks import check_sessions
+from ._cli import session_commands
+from ._cookie import SessionCookie
+from ._cookie_config import cookie_from_config
+from ._errors import StoreUnavailable
+from ._interface import ServerSessionInterface
+from ._manager import SessionManager
+from ._memory import MemoryStore
+from ._record import Clock
+from ._record import Lifetime
+from ._record import SessionInfo
+from ._record import StoreStats
+from ._session import ServerSession
+from ._settings import SessionSettings
+from ._store import Store
+from ._store_url import open_store
+from ._token import handle_of
+
+_LONGEST_AGENT = 256
+
+
+@dc.dataclass(frozen=True)
+class SessionState:
+    """What the extension keeps for one app."""
+
+    manager: SessionManager
+    cookie: SessionCookie
+
+
+class Sessions(Extension[SessionSettings, SessionState]):
+    """Keeps ``flask.session`` on the server, and knows who is signed in where.
+
+    :param app: Initialise on this app at once.
+    :param clock: Tells the time; for tests, see ``flaskware_session.testing``.
+    :param overrides: Settings by field name, such as ``store="memory://"``.
+    """
+
+    name = "session"
+    settings_class = SessionSettings
+    outside = (
+        "Write `with app.app_context():` around it, or use it in a view. To change a"
+        " session from a test, use `client.session_transaction()`."
+    )
+
+    def __init__(
+        self,
+        app: flask.Flask | None = None,
+        *,
+        clock: Clock = time.time,
+        **overrides: t.Any,
+    ) -> None:
+        self._clock = clock
+        super().__init__(app, **overrides)
+
+    @property
+    def store(self) -> Store:
+        """The store of the current app."""
+        return self.state.manager.store
+
+    @property
+    def user_id(self) -> str | None:
+        """Who is signed in, or ``None``. Reads the session."""
+        session = self._session()
+        session._loaded()
+        return session._user_id
+
+    def login(self, user_id: str | int) -> None:
+        """Sign a user in, under a new id; an anonymous session's content is kept.
+
+        It is stored with the response. The content of another user who was signed in
+        is dropped.
+
+        :param user_id: What :attr:`user_id` is from now on, as text.
+        :raises StoreUnavailable: if the session cannot be read.
+        """
+        if not isinstance(t.cast("object", user_id), str | int) or user_id == "":
+            raise TypeError(
+                "login() takes the id of a user as text or a number, such as"
+                f" `sessions.login(user.id)`, not {describe(user_id)}"
+            )
+        request = flask.request
+        self.state.manager.bind(
+            self._session(),
+            str(user_id),
+            address=request.remote_addr or "",
+            agent=request.user_agent.string[:_LONGEST_AGENT],
+        )
+
+    def logout(self) -> None:
+        """End this request's session, at once and for all requests under way.
+
+        What is put into ``session`` afterwards, such as a message, starts a new one.
+
+        :raises StoreUnavailable: if the session cannot be removed.
+        """
+        self.state.manager.end(self._session())
+
+    def regenerate(self) -> None:
+        """Give the session a new id, and keep its content, user and age.
+
+        Call it where what the session may do changes, such as a second factor.
+        """
+        session = self._session()
+        session._loaded()
+        if session._record is not None:
+            session._renewed = True
+
+    def for_user(self, user_id: str | int) -> list[SessionInfo]:
+        """List where a user is signed in, the last seen first."""
+        manager, current = self.state.manager, self._current_key()
+        records = manager.store.for_user(str(user_id), manager.now())
+        return [SessionInfo.of(r, is_current=r.key == current) for r in records]
+
+    def revoke(self, handle: str, *, user_id: str | int | None = None) -> bool:
+        """End one session of a user, at once.
+
+        :param handle: From :class:`SessionInfo`. It may come from the browser: only
+            a session of the given user is ended.
+        :param user_id: Whose session it must be; by default, who is signed in.
+        :return: Whether there was such a session.
+        """
+        if user_id is None:
+            user_id = self._signed_in()
+        manager, current = self.state.manager, self._current_key()
+        for record in manager.store.for_user(str(user_id), manager.now()):
+            if handle_of(record.key) == handle:
+                if record.key == current:
+                    self.logout()
+                    return True
+                return manager.store.delete(record.key)
+        return False
+
+    def revoke_user(self, user_id: str | int, *, keep_current: bool = True) -> int:
+        """End a user's sessions on all devices, as after a change of password.
+
+        :param keep_current: Whether this request's session goes on.
+        :return: How many were ended.
+        """
+        current = self._current_key()
+        store = self.state.manager.store
+        if keep_current or current is None:
+            return store.delete_user(str(user_id), keep=current)
+        if self.user_id != str(user_id):
+            return store.delete_user(str(user_id))
+        others = store.delete_user(str(user_id), keep=current)
+        self.logout()
+        return others + 1
+
+    def prune(self, *, limit: int = 1000) -> int:
+        """Remove expired sessions; returns how many, at most ``limit``."""
+        manager = self.state.manager
+        return manager.store.prune(manager.now(), limit)
+
+    def stats(self) -> StoreStats:
+        """Count sessions and users. This may walk over the whole store."""
+        manager = self.state.manager
+        return manager.store.stats(manager.now())
+
+    def _build(self, app: App, settings: SessionSettings) -> SessionState:
+        if not isinstance(app, flask.Flask):
+            raise TypeError(
+                "flaskware-session works with flask.Flask; this app is a"
+                f" {type(app).__module__}.{type(app).__qualname__}."
+            )
+        return SessionState(
+            SessionManager(
+                _store(app, settings),
+                _lifetime(app, settings),
+                clock=self._clock,
+                max_bytes=settings.max_bytes,
+                anonymous_on_outage=settings.on_outage == "anonymous",
+            ),
+            cookie_from_config(app, settings.cookie_policy),
+        )
+
+    def _attach(self, app: App, settings: SessionSettings, state: SessionState) -> None:
+        app = t.cast("flask.Flask", app)
+        _refuse_other_interface(app)
+        app.session_interface = ServerSessionInterface(
+            state.manager, state.cookie, save_on_error=settings.save_on_error
+        )
+        app.cli.add_command(session_commands)
+
+    def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
+        state = self.state_of(app)
+        lifetime = state.manager.lifetime
+        return check_sessions(
+            self.settings_of(app), state.cookie, lifetime, deploy=deploy
+        )
+
+    def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:
+        try:
+            self.state_of(app).manager.store.ping()
+        except StoreUnavailable as error:
+            yield ConfigProblem(
+                "SESSION_STORE",
+                f"a store that answers ({error.reason})",
+                describe(self.settings_of(app).store, sensitive=True),
+                "the URL of a running store; is the server started?",
+            )
+
+    @contextlib.contextmanager
+    def _isolate(self, app: App) -> cabc.Generator[None]:
+        # A store of its own leaves nothing behind and needs no server.
+        manager = self.state_of(app).manager
+        store, manager.store = manager.store, MemoryStore()
+        try:
+            yield
+        finally:
+            manager.store = store
+
+    def _session(self) -> ServerSession:
+        manager = self.state.manager
+        if not flask.has_request_context():
+            raise RuntimeError(
+                "There is no session outside of a request. Use it in a view, or name"
+                " the user: `sessions.revoke_user(user_id)`."
+            )
+        session: object = t.cast("t.Any", flask.session)._get_current_object()
+        if not isinstance(session, ServerSession) or session._manager is not manager:
+            raise RuntimeError(
+                "`app.session_interface` was replaced after"
+                " `Sessions.init_app(app)`. Remove that, or this extension."
+            )
+        return session
+
+    def _current_key(self) -> str | None:
+        if not flask.has_request_context():
+            return None
+        session = self._session()
+        session._loaded()
+        return None if session._record is None else session._record.key
+
+    def _signed_in(self) -> str:
+        user_id = self.user_id
+        if user_id is None:
+            raise PermissionError(
+                "Nobody is signed in, so whose session may be ended is not known."
+                " Pass `user_id=…` where an administrator ends another's session."
+            )
+        return user_id
+
+
+def _store(app: flask.Flask, settings: SessionSettings) -> Store:
+    if not isinstance(settings.store, str):
+        return settings.store
+    return open_store(
+        settings.store,
+        folder=Path(app.instance_path),
+        namespace=settings.namespace,
+        timeout=settings.store_timeout,
+    )
+
+
+def _lifetime(app: flask.Flask, settings: SessionSettings) -> Lifetime:
+    idle, key = settings.idle_timeout, "SESSION_IDLE_TIMEOUT"
+    if idle is None:
+        idle, key = app.permanent_session_lifetime, "PERMANENT_SESSION_LIFETIME"
+    if idle > settings.absolute_timeout:
+        raise ConfigError(
+            "flaskware-session",
+            [
+                ConfigProblem(
+                    f"{key} and SESSION_ABSOLUTE_TIMEOUT",
+                    "an idle timeout that is not longer than the absolute one",
+                    f"{idle} and {settings.absolute_timeout}",
+                    f"SESSION_ABSOLUTE_TIMEOUT = {idle // dt.timedelta(seconds=1)}",
+                )
+            ],
+        )
+    millisecond = dt.timedelta(milliseconds=1)
+    return Lifetime(
+        idle=idle // millisecond,
+        absolute=settings.absolute_timeout // millisecond,
+        # A session that is touched less often than it may pause would end in use.
+        touch_interval=min(settings.touch_interval, idle / 4) // millisecond,
+    )
+
+
+def _refuse_other_interface(app: flask.Flask) -> None:
+    found = type(app.session_interface)
+    if found is not SecureCookieSessionInterface:
+        raise ConfigError(
+            "flaskware-session",
+            [
+                ConfigProblem(
+                    "app.session_interface",
+                    "Flask's own, which this extension replaces",
+                    f"{found.__module__}.{found.__qualname__}",
+                    "nothing: remove what sets it, such as `Session(app)` of"
+                    " Flask-Session",
+                )
+            ],
+        )

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import datetime as dt
+import types
+import typing as t
+
+import pydantic
+
+from flaskware_core import Sensitive
+from flaskware_core import Settings
+
+from ._cookie import Policy
+from ._store import Store
+from ._store_url import check_url
+
+_Positive: t.TypeAlias = t.Annotated[dt.timedelta, pydantic.Field(gt=dt.timedelta(0))]
+_NOTHING = "nothing: remove the key"
+_URL = 'SESSION_STORE = "redis://localhost:6379/0"'
+_NO_STORE = "an object with the methods of `flaskware_session.Store` as SESSION_STORE"
+
+
+class SessionSettings(Settings):
+    """How sessions are stored, for how long, and in what cookie."""
+
+    prefix = "SESSION_"
+    distribution = "flaskware-session"
+
+    # What Flask-Session reads; each means something else here or has no use.
+    replaced = types.MappingProxyType(
+        {
+            "SESSION_TYPE": f'{_URL}, "sqlite:///sessions.db" or "memory://"',
+            "SESSION_PERMANENT": "session.permanent = True where a user signs in",
+            "SESSION_USE_SIGNER": f"{_NOTHING}; an id that is not known is refused",
+            "SESSION_KEY_PREFIX": 'SESSION_NAMESPACE = "myapp"',
+            "SESSION_ID_LENGTH": f"{_NOTHING}; an id has 256 random bits",
+            "SESSION_SID_LENGTH": f"{_NOTHING}; an id has 256 random bits",
+            "SESSION_SERIALIZATION_FORMAT": f"{_NOTHING}; sessions are stored as JSON",
+            "SESSION_CLEANUP_N_REQUESTS": f"{_NOTHING}; expired sessions go by"
+            " themselves, or at once by `flask session prune`",
+            "SESSION_REDIS": _URL,
+            "SESSION_CACHELIB": 'SESSION_STORE = "sqlite:///sessions.db"',
+            "SESSION_FILE_DIR": 'SESSION_STORE = "sqlite:///sessions.db"',
+            "SESSION_FILE_THRESHOLD": _NOTHING,
+            "SESSION_FILE_MODE": f"{_NOTHING}; only the owner can read the file",
+            "SESSION_MEMCACHED": _NO_STORE,
+            "SESSION_MONGODB": _NO_STORE,
+            "SESSION_MONGODB_DB": _NO_STORE,
+            "SESSION_MONGODB_COLLECT": _NO_STORE,
+            "SESSION_DYNAMODB": _NO_STORE,
+            "SESSION_DYNAMODB_TABLE": _NO_STORE,
+            "SESSION_SQLALCHEMY": 'SESSION_STORE = "sqlite:///sessions.db"',
+            "SESSION_SQLALCHEMY_TABLE": _NOTHING,
+            "SESSION_SQLALCHEMY_SEQUENCE": _NOTHING,
+            "SESSION_SQLALCHEMY_SCHEMA": _NOTHING,
+            "SESSION_SQLALCHEMY_BIND_KEY": _NOTHING,
+        }
+    )
+
+    store: t.Annotated[str | Store, Sensitive()] = pydantic.Field(
+        default="sqlite:///sessions.db",
+        description="Where sessions are kept: a URL that starts with `sqlite:///`"
+        " (relative to the instance folder, or absolute with a fourth slash),"
+        " `redis://`, `rediss://`, or `memory://`; or an object with the methods of"
+        " `flaskware_session.Store`.",
+        examples=["redis://localhost:6379/0"],
+    )
+    namespace: str = pydantic.Field(
+        default="session",
+        min_length=1,
+        description="What the name of each key in Redis starts with. Two apps that"
+        " share a database need two.",
+        examples=["myapp"],
+    )
+    store_timeout: float = pydantic.Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="How long to wait for the store, in seconds: for a connection to"
+        " Redis, for each of its answers, for another process's write to SQLite.",
+        examples=[0.5],
+    )
+    on_outage: t.Literal["503", "anonymous"] = pydantic.Field(
+        default="503",
+        description="What happens where the store does not answer. `503` raises"
+        " `StoreUnavailable`; `anonymous` goes on with an empty session of which"
+        " nothing is stored. A request that leaves `session` alone works either way,"
+        " and the cookie stays as it is.",
+        examples=["anonymous"],
+    )
+    idle_timeout: _Positive | None = pydantic.Field(
+        default=None,
+        description="The longest pause between two requests of a session, in seconds"
+        " or as a timedelta. `None` means Flask's `PERMANENT_SESSION_LIFETIME`"
+        " (31 days).",
+        examples=[3600],
+    )
+    absolute_timeout: _Positive = pydantic.Field(
+        default=dt.timedelta(days=90),
+        description="The longest time from sign-in to the end of a session however"
+        " much it is used, in seconds or as a timedelta.",
+        examples=[2592000],
+    )
+    touch_interval: _Positive = pydantic.Field(
+        default=dt.timedelta(minutes=1),
+        description="How often at most a request that only reads is noted as use, in"
+        " seconds or as a timedelta. So much earlier a session may end than its idle"
+        " timeout says.",
+        examples=[60],
+    )
+    max_bytes: int = pydantic.Field(
+        default=65536,
+        gt=0,
+        description="The largest encoded session, in bytes.",
+        examples=[65536],
+    )
+    cookie_policy: Policy = pydantic.Field(
+        default="auto",
+        description="Whether the cookie is `Secure`. `auto`: yes, except over plain"
+        " http in debug mode, in tests, or where the host is this machine. `secure`:"
+        " always. `plain`: never, also over https.",
+        examples=["secure"],
+    )
+    save_on_error: bool = pydantic.Field(
+        default=False,
+        description="Whether changes are stored when the response is a server error"
+        " (5xx).",
+        examples=[True],
+    )
+
+    @pydantic.field_validator("store")
+    @classmethod
+    def _known_url(cls, value: str | Store) -> str | Store:
+        if isinstance(value, str):
+            check_url(value)
+        return value

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import typing as t
+
+from ._record import Lifetime
+from ._record import Record
+from ._record import StoreStats
+from ._record import Written
+
+
+@t.runtime_checkable
+class Store(t.Protocol):
+    """Where sessions are kept. Implement this to keep them elsewhere.
+
+    Each method is one atomic step, and one trip where there is a network. It may be
+    called by several threads at once, and after a fork in the child. ``now`` is the
+    time to judge by; an expired record counts as gone everywhere. Where the store
+    cannot answer within a bounded time, raise :class:`StoreUnavailable`; a record
+    that cannot be understood counts as gone.
+
+    ``flaskware_session.testing.StoreSuite`` tests an implementation.
+    """
+
+    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+        """Return a record, and note the use where ``lifetime.touched`` says so."""
+        ...
+
+    def create(self, record: Record, now: int) -> None:
+        """Store a new record and list it under its user, if it has one."""
+        ...
+
+    def update(self, record: Record, now: int) -> Written:
+        """Store a record in place of the one that has its key.
+
+        Only if the stored version is ``record.version - 1``; nothing is created.
+        The user of a record never changes this way.
+        """
+        ...
+
+    def replace(self, old_key: str, record: Record, now: int) -> Written:
+        """Remove the record of ``old_key`` and store this one, both or none.
+
+        Only if the old one's version is ``record.version - 1``.
+        """
+        ...
+
+    def delete(self, key: str, *, version: int | None = None) -> bool:
+        """Remove a record; say whether there was one.
+
+        :param version: Remove it only if it has this version.
+        """
+        ...
+
+    def for_user(self, user_id: str, now: int) -> list[Record]:
+        """Return a user's records, the last seen first, by an index."""
+        ...
+
+    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
+        """Remove a user's records, except one with the key ``keep``; count them."""
+        ...
+
+    def prune(self, now: int, limit: int) -> int:
+        """Remove at most ``limit`` expired records; count them."""
+        ...
+
+    def stats(self, now: int) -> StoreStats:
+        """Count what is stored."""
+        ...
+
+    def ping(self) -> None:
+        """Raise :class:`StoreUnavailable` if the store does not answer."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections; they are opened again when needed."""
+        ...

@@ -1,0 +1,314 @@
+"""For the tests of apps that use flaskware-session, and of stores made for it."""
+# ruff: noqa: S101 # a suite of tests is what this module offers
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses as dc
+import secrets
+import time
+
+from ._record import Lifetime
+from ._record import Record
+from ._record import StoreStats
+from ._record import Written
+from ._store import Store
+from ._token import key_of
+
+__all__ = ["CountingStore", "FakeClock", "StoreSuite"]
+
+
+class FakeClock:
+    """A clock that goes on only when told: ``Sessions(app, clock=FakeClock())``."""
+
+    def __init__(self, start: float | None = None) -> None:
+        self._time = time.time() if start is None else start
+
+    def __call__(self) -> float:
+        return self._time
+
+    def advance(
+        self, *, seconds: float = 0, minutes: float = 0, days: float = 0
+    ) -> None:
+        """Let time pass."""
+        self._time += seconds + 60 * minutes + 86400 * days
+
+
+class CountingStore:
+    """Wraps a store and counts the trips to it: ``Sessions(store=CountingStore(…))``.
+
+    :param store: What to wrap.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.trips: list[str] = []
+        """The names of the methods called, in order."""
+
+    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+        """Count, then :meth:`Store.read`."""
+        self.trips.append("read")
+        return self._store.read(key, now, lifetime)
+
+    def create(self, record: Record, now: int) -> None:
+        """Count, then :meth:`Store.create`."""
+        self.trips.append("create")
+        self._store.create(record, now)
+
+    def update(self, record: Record, now: int) -> Written:
+        """Count, then :meth:`Store.update`."""
+        self.trips.append("update")
+        return self._store.update(record, now)
+
+    def replace(self, old_key: str, record: Record, now: int) -> Written:
+        """Count, then :meth:`Store.replace`."""
+        self.trips.append("replace")
+        return self._store.replace(old_key, record, now)
+
+    def delete(self, key: str, *, version: int | None = None) -> bool:
+        """Count, then :meth:`Store.delete`."""
+        self.trips.append("delete")
+        return self._store.delete(key, version=version)
+
+    def for_user(self, user_id: str, now: int) -> list[Record]:
+        """Count, then :meth:`Store.for_user`."""
+        self.trips.append("for_user")
+        return self._store.for_user(user_id, now)
+
+    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
+        """Count, then :meth:`Store.delete_user`."""
+        self.trips.append("delete_user")
+        return self._store.delete_user(user_id, keep=keep)
+
+    def prune(self, now: int, limit: int) -> int:
+        """Count, then :meth:`Store.prune`."""
+        self.trips.append("prune")
+        return self._store.prune(now, limit)
+
+    def stats(self, now: int) -> StoreStats:
+        """Count, then :meth:`Store.stats`."""
+        self.trips.append("stats")
+        return self._store.stats(now)
+
+    def ping(self) -> None:
+        """Count, then :meth:`Store.ping`."""
+        self.trips.append("ping")
+        self._store.ping()
+
+    def close(self) -> None:
+        """Close the wrapped store."""
+        self._store.close()
+
+
+_LIFETIME = Lifetime(idle=60_000, absolute=300_000, touch_interval=10_000)
+
+
+class StoreSuite:
+    """The tests that each store must pass; for pytest.
+
+    Subclass it under a name that starts with ``Test`` and define a fixture ``store``
+    that makes an empty one::
+
+        class TestMyStore(StoreSuite):
+            @pytest.fixture
+            def store(self):
+                return MyStore()
+    """
+
+    def make(
+        self, user_id: str | None = None, *, age: int = 0, data: str = "{}"
+    ) -> tuple[Record, int]:
+        """A record that was made and last used ``age`` ms ago, and the time now."""
+        now = int(time.time() * 1000)
+        created = now - age
+        record = Record(
+            key=key_of(secrets.token_urlsafe(32)),
+            data=data,
+            version=1,
+            created=created,
+            last_seen=created,
+            expires=_LIFETIME.expires(created, created),
+            user_id=user_id,
+            address="192.0.2.7" if user_id else "",
+            agent="Brówser ✓" if user_id else "",
+        )
+        return record, now
+
+    def test_a_record_is_read_as_it_was_created(self, store: Store) -> None:
+        record, now = self.make("ann", data='{"a":"\\u00e9 \\\\ \'quoted\' %s"}')
+        store.create(record, now)
+        assert store.read(record.key, now, _LIFETIME) == record
+
+    def test_odd_texts_are_kept_too(self, store: Store) -> None:
+        record, now = self.make("ann\nbob\x00 é", data='{"a":\n"\x00 é"}')
+        store.create(record, now)
+        assert store.read(record.key, now, _LIFETIME) == record
+        assert store.for_user("ann\nbob\x00 é", now) == [record]
+
+    def test_an_unknown_key_is_not_found(self, store: Store) -> None:
+        record, now = self.make()
+        assert store.read(record.key, now, _LIFETIME) is None
+
+    def test_an_expired_record_is_gone_for_every_method(self, store: Store) -> None:
+        record, now = self.make("ann")
+        store.create(record, now)
+        later = record.expires
+        newer = dc.replace(record, version=2)
+        other, _ = self.make("ann")
+        assert store.read(record.key, later, _LIFETIME) is None
+        assert store.update(newer, later) == Written(saved=False)
+        moved = dc.replace(other, version=2)
+        assert store.replace(record.key, moved, later) == Written(saved=False)
+        assert store.for_user("ann", later) == []
+
+    def test_a_read_is_noted_once_the_interval_is_over(self, store: Store) -> None:
+        record, now = self.make("ann", age=10_000)
+        store.create(record, now)
+        touched = store.read(record.key, now, _LIFETIME)
+        expected = dc.replace(record, last_seen=now, expires=now + 60_000)
+        assert touched == expected
+        assert store.for_user("ann", now) == [expected]
+        assert store.read(record.key, now + 9_999, _LIFETIME) == expected
+
+    def test_use_never_extends_the_absolute_timeout(self, store: Store) -> None:
+        record, now = self.make()
+        record = dc.replace(record, created=now - 290_000, last_seen=now - 20_000)
+        store.create(record, now)
+        touched = store.read(record.key, now, _LIFETIME)
+        assert touched is not None
+        assert touched.expires == now + 10_000
+
+    def test_an_update_of_the_version_read_is_saved(self, store: Store) -> None:
+        record, now = self.make("ann")
+        store.create(record, now)
+        newer = dc.replace(record, version=2, data='{"a":1}', last_seen=now + 5)
+        assert store.update(newer, now + 5) == Written(saved=True)
+        assert store.read(record.key, now + 5, _LIFETIME) == newer
+
+    def test_an_update_of_an_older_version_returns_the_newer(
+        self, store: Store
+    ) -> None:
+        record, now = self.make()
+        store.create(record, now)
+        first = dc.replace(record, version=2, data='{"a":1}')
+        store.update(first, now)
+        second = dc.replace(record, version=2, data='{"b":1}')
+        assert store.update(second, now) == Written(saved=False, current=first)
+        assert store.read(record.key, now, _LIFETIME) == first
+
+    def test_an_update_does_not_bring_a_record_back(self, store: Store) -> None:
+        record, now = self.make("ann")
+        store.create(record, now)
+        assert store.delete(record.key)
+        newer = dc.replace(record, version=2)
+        assert store.update(newer, now) == Written(saved=False)
+        assert store.read(record.key, now, _LIFETIME) is None
+        assert store.for_user("ann", now) == []
+
+    def test_a_replaced_record_is_gone_and_the_new_one_is_there(
+        self, store: Store
+    ) -> None:
+        old, now = self.make()
+        store.create(old, now)
+        new = dc.replace(self.make("ann")[0], version=2)
+        assert store.replace(old.key, new, now) == Written(saved=True)
+        assert store.read(old.key, now, _LIFETIME) is None
+        assert store.read(new.key, now, _LIFETIME) == new
+        assert store.for_user("ann", now) == [new]
+
+    def test_a_replacement_of_an_older_version_changes_nothing(
+        self, store: Store
+    ) -> None:
+        old, now = self.make()
+        store.create(old, now)
+        changed = dc.replace(old, version=2, data='{"a":1}')
+        store.update(changed, now)
+        new = dc.replace(self.make("ann")[0], version=2)
+        assert store.replace(old.key, new, now) == Written(saved=False, current=changed)
+        assert store.read(new.key, now, _LIFETIME) is None
+        assert store.for_user("ann", now) == []
+
+    def test_a_replacement_of_what_is_gone_creates_nothing(self, store: Store) -> None:
+        old, now = self.make()
+        new = dc.replace(self.make("ann")[0], version=2)
+        assert store.replace(old.key, new, now) == Written(saved=False)
+        assert store.read(new.key, now, _LIFETIME) is None
+
+    def test_deleting_says_whether_there_was_a_record(self, store: Store) -> None:
+        record, now = self.make()
+        store.create(record, now)
+        assert store.delete(record.key)
+        assert not store.delete(record.key)
+
+    def test_deleting_a_version_spares_a_newer_one(self, store: Store) -> None:
+        record, now = self.make()
+        store.create(record, now)
+        store.update(dc.replace(record, version=2), now)
+        assert not store.delete(record.key, version=1)
+        assert store.read(record.key, now, _LIFETIME) is not None
+        assert store.delete(record.key, version=2)
+
+    def test_a_user_has_their_own_records_the_last_seen_first(
+        self, store: Store
+    ) -> None:
+        older, now = self.make("ann", age=5_000)
+        newer, _ = self.make("ann", age=1_000)
+        for record in (older, newer, self.make("bob")[0], self.make()[0]):
+            store.create(record, now)
+        assert store.for_user("ann", now) == [newer, older]
+        assert store.for_user("an", now) == []
+
+    def test_deleting_a_user_spares_the_kept_one_and_others(self, store: Store) -> None:
+        one, now = self.make("ann")
+        two, _ = self.make("ann")
+        other, _ = self.make("bob")
+        for record in (one, two, other):
+            store.create(record, now)
+        assert store.delete_user("ann", keep=one.key) == 1
+        assert store.for_user("ann", now) == [one]
+        assert store.delete_user("ann") == 1
+        assert store.for_user("bob", now) == [other]
+
+    def test_statistics_count_sessions_and_users(self, store: Store) -> None:
+        _, now = self.make()
+        for user_id in ("ann", "ann", "bob", None):
+            store.create(self.make(user_id)[0], now)
+        stats = store.stats(now)
+        assert (stats.sessions, stats.users) == (4, 2)
+
+    def test_pruning_removes_what_expired_and_nothing_else(self, store: Store) -> None:
+        live, now = self.make("ann")
+        store.create(live, now)
+        gone = [self.make("ann")[0] for _ in range(3)]
+        for record in gone:
+            short = dc.replace(record, expires=now + 50)
+            store.create(short, now)
+        while store.prune(now + 50, 2):
+            pass
+        assert store.stats(now + 50).expired == 0
+        assert store.for_user("ann", now + 50) == [live]
+        assert store.read(live.key, now + 50, _LIFETIME) == live
+
+    def test_of_many_updates_at_once_one_is_saved(self, store: Store) -> None:
+        record, now = self.make()
+        store.create(record, now)
+        candidates = [
+            dc.replace(record, version=2, data=f'{{"n":{n}}}') for n in range(8)
+        ]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            moments = [now] * len(candidates)
+            results = list(pool.map(store.update, candidates, moments))
+        assert sum(result.saved for result in results) == 1
+        winner = next(
+            one for one, result in zip(candidates, results, strict=True) if result.saved
+        )
+        assert store.read(record.key, now, _LIFETIME) == winner
+
+    def test_a_store_that_answers_is_said_to_answer(self, store: Store) -> None:
+        store.ping()
+
+    def test_a_closed_store_opens_again(self, store: Store) -> None:
+        record, now = self.make()
+        store.create(record, now)
+        store.close()
+        assert store.read(record.key, now, _LIFETIME) == record

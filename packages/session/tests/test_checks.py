@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from flaskware_core import examine
+from flaskware_core.testing import make_app
+from flaskware_session import MemoryStore
+from flaskware_session import Sessions
+
+
+def found(*, deploy: bool = True, **config: object) -> set[str]:
+    app = make_app(Sessions(), **config)
+    report = examine(app, deploy=deploy)
+    return {f.id for f in report.findings if f.id.startswith("session.")}
+
+
+@pytest.mark.parametrize(
+    ("config", "ids"),
+    [
+        ({}, set()),
+        ({"SESSION_STORE": "memory://"}, {"session.memory-store"}),
+        ({"SESSION_STORE": MemoryStore()}, {"session.memory-store"}),
+        ({"SESSION_STORE": "redis://localhost/0"}, set()),
+        ({"SESSION_STORE": "redis://127.0.0.2/0"}, set()),
+        ({"SESSION_STORE": "rediss://cache.example/0"}, set()),
+        ({"SESSION_STORE": "redis://cache.example/0"}, {"session.store-clear"}),
+        ({"SESSION_COOKIE_POLICY": "plain"}, {"session.cookie-plain"}),
+        ({"SESSION_COOKIE_HTTPONLY": False}, {"session.cookie-httponly"}),
+        ({"SESSION_COOKIE_DOMAIN": "x.example"}, {"session.cookie-prefix"}),
+        ({"SESSION_ABSOLUTE_TIMEOUT": 86400 * 365}, {"session.lifetime-long"}),
+    ],
+)
+def test_what_is_risky_when_deployed_is_found(
+    config: dict[str, object], ids: set[str]
+) -> None:
+    assert found(**config) == ids
+
+
+def test_while_developing_the_memory_store_is_fine() -> None:
+    assert found(deploy=False, SESSION_STORE="memory://") == set()

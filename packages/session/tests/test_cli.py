@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import json
+
+import flask
+import pytest
+
+from flaskware_session import Sessions
+from flaskware_session.testing import FakeClock
+
+Build = cabc.Callable[..., flask.Flask]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def app(build: Build, store_url: str, clock: FakeClock) -> flask.Flask:
+    app = build(Sessions(store=store_url, clock=clock))
+    for user_id in ("ann", "ann", "bob"):
+        app.test_client().get(f"/login/{user_id}", headers={"User-Agent": "Phone"})
+    app.test_client().get("/set/a/1")
+    return app
+
+
+def run(app: flask.Flask, *arguments: str, code: int = 0) -> str:
+    result = app.test_cli_runner().invoke(args=["session", *arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_stats_counts_sessions_and_users(app: flask.Flask) -> None:
+    assert run(app, "stats").startswith("4 sessions, 2 users signed in\n")
+    stats = json.loads(run(app, "stats", "--json"))
+    assert stats == {"sessions": 4, "users": 2, "expired": 0}
+
+
+def test_list_shows_the_devices_of_a_user(app: flask.Flask) -> None:
+    lines = run(app, "list", "ann").splitlines()
+    assert len(lines) == 2
+    assert all(line.endswith("UTC  127.0.0.1  Phone") for line in lines)
+    [info] = json.loads(run(app, "list", "bob", "--json"))
+    assert info["agent"] == "Phone"
+    assert run(app, "list", "eve") == "eve is not signed in anywhere.\n"
+
+
+def test_revoke_ends_one_or_all(app: flask.Flask) -> None:
+    handle = run(app, "list", "ann").split()[0]
+    assert run(app, "revoke", "ann", handle) == "1 ended.\n"
+    assert f"bob has no session {handle}" in run(app, "revoke", "bob", handle, code=1)
+    assert run(app, "revoke", "ann") == "1 ended.\n"
+    assert run(app, "list", "ann") == "ann is not signed in anywhere.\n"
+
+
+@pytest.mark.parametrize("store_url", ["memory", "sqlite"], indirect=True)
+def test_prune_removes_what_expired(app: flask.Flask, clock: FakeClock) -> None:
+    clock.advance(days=32)
+    assert "4 expired" in run(app, "stats")
+    assert "4 removed." in run(app, "prune")
+    assert "0 expired" in run(app, "stats")
+
+
+def test_a_store_that_does_not_answer_is_told_without_a_traceback(
+    build: Build,
+) -> None:
+    app = build(Sessions(store="redis://127.0.0.1:1/0"))
+    output = run(app, "stats", code=1)
+    assert output.startswith("Error: SESSION_STORE does not answer: ")

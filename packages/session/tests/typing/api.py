@@ -1,0 +1,105 @@
+"""Every public signature as a type checker should see it. Never run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+from typing import assert_type
+
+import flask
+
+from flaskware_session import Clock
+from flaskware_session import Lifetime
+from flaskware_session import MemoryStore
+from flaskware_session import Record
+from flaskware_session import ServerSession
+from flaskware_session import SessionInfo
+from flaskware_session import Sessions
+from flaskware_session import SessionSettings
+from flaskware_session import SessionState
+from flaskware_session import SessionTooLarge
+from flaskware_session import SQLiteStore
+from flaskware_session import Store
+from flaskware_session import StoreStats
+from flaskware_session import StoreUnavailable
+from flaskware_session import UnstorableValue
+from flaskware_session import Written
+from flaskware_session.testing import CountingStore
+from flaskware_session.testing import FakeClock
+from flaskware_session.testing import StoreSuite
+
+app = flask.Flask(__name__)
+clock: Clock = FakeClock(start=0.0)
+sessions = Sessions(app, clock=clock, store="memory://", idle_timeout=3600)
+sessions.init_app(app)
+
+assert_type(sessions.settings, SessionSettings)
+assert_type(sessions.state, SessionState)
+assert_type(sessions.store, Store)
+assert_type(sessions.user_id, str | None)
+sessions.login("7")
+sessions.login(7)
+sessions.logout()
+sessions.regenerate()
+assert_type(sessions.for_user("7"), list[SessionInfo])
+assert_type(sessions.revoke("handle"), bool)
+assert_type(sessions.revoke("handle", user_id=7), bool)
+assert_type(sessions.revoke_user("7"), int)
+assert_type(sessions.revoke_user(7, keep_current=False), int)
+assert_type(sessions.prune(limit=100), int)
+assert_type(sessions.stats(), StoreStats)
+
+
+def show(info: SessionInfo, stats: StoreStats) -> None:
+    assert_type(info.handle, str)
+    assert_type(info.created, dt.datetime)
+    assert_type(info.last_seen, dt.datetime)
+    assert_type(info.address, str)
+    assert_type(info.agent, str)
+    assert_type(info.is_current, bool)
+    assert_type(stats.sessions, int)
+    assert_type(stats.users, int)
+    assert_type(stats.expired, int)
+
+
+def use(session: ServerSession) -> None:
+    session["a"] = 1
+    assert_type(session["a"], t.Any)
+    assert_type(session.new, bool)
+    assert_type(session.modified, bool)
+    assert_type(session.copy(), dict[str, t.Any])
+    session.modified = True
+    session.permanent = True
+    session.clear()
+
+
+def keep(store: Store, record: Record, lifetime: Lifetime) -> None:
+    assert_type(store.read(record.key, 0, lifetime), Record | None)
+    assert_type(lifetime.touched(record, 0), Record | None)
+    assert_type(lifetime.expires(0, 0), int)
+    written = store.update(record, 0)
+    assert_type(written, Written)
+    assert_type(written.saved, bool)
+    assert_type(written.current, Record | None)
+    assert_type(store.replace("key", record, 0), Written)
+    assert_type(store.delete("key", version=1), bool)
+    assert_type(store.for_user("7", 0), list[Record])
+    assert_type(store.delete_user("7", keep=None), int)
+    assert_type(store.prune(0, 100), int)
+    assert_type(store.stats(0), StoreStats)
+    store.create(record, 0)
+    store.ping()
+    store.close()
+
+
+memory: Store = MemoryStore()
+file: Store = SQLiteStore("sessions.db", timeout=0.5)
+counting = CountingStore(memory)
+counted: Store = counting
+assert_type(counting.trips, list[str])
+FakeClock().advance(seconds=1, minutes=2, days=3)
+assert_type(StoreUnavailable("reason").reason, str)
+assert_type(UnstorableValue("key", "problem").key, object)
+too_large: ValueError = SessionTooLarge("message")
+suite: type[StoreSuite] = StoreSuite
+settings: SessionSettings = SessionSettings(on_outage="anonymous")
