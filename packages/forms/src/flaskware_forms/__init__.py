@@ -1,0 +1,33 @@
+"""Typed forms: one declaration for HTML, JSON and partial pages."""
+
+from __future__ import annotations
+
+from ._bound import Bound as Bound
+from ._bound import BoundField as BoundField
+from ._errors import FormError as FormError
+from ._extension import Forms as Forms
+from ._problem import BadBody as BadBody
+from ._problem import BodyTooLarge as BodyTooLarge
+from ._problem import CrossSiteRefused as CrossSiteRefused
+from ._problem import UnsupportedBody as UnsupportedBody
+from ._settings import FormsSettings as FormsSettings
+from ._spec import FormSpec as FormSpec
+from ._ui import Ui as Ui
+from ._upload import Image as Image
+from ._upload import Upload as Upload
+
+__all__ = [
+    "BadBody",
+    "BodyTooLarge",
+    "Bound",
+    "BoundField",
+    "CrossSiteRefused",
+    "FormError",
+    "Forms",
+    "FormsSettings",
+    "FormSpec",
+    "Image",
+    "Ui",
+    "Upload",
+    "UnsupportedBody",
+]

@@ -1,0 +1,84 @@
+"""What ``flask doctor`` asks of the forms of an app."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+import flask
+
+from flaskware_core import Finding
+from flaskware_core import Level
+
+from ._csrf import FORM_MARK
+from ._csrf import LayeredCSRF
+from ._settings import FormsSettings
+from ._spec import FormSpec
+from ._upload import readable_size
+
+
+def check_forms(
+    app: flask.Flask, settings: FormsSettings, csrf: LayeredCSRF
+) -> cabc.Iterator[Finding]:
+    """Yield what is worth telling about an app's forms."""
+    yield from _csrf(app, csrf)
+    specs = {
+        spec
+        for view in app.view_functions.values()
+        if (spec := getattr(view, FORM_MARK, None)) is not None
+    }
+    yield from _bodies(app, settings, specs)
+
+
+def _csrf(app: flask.Flask, csrf: LayeredCSRF) -> cabc.Iterator[Finding]:
+    if not app.config["WTF_CSRF_ENABLED"]:
+        yield Finding(
+            "forms.csrf-off",
+            Level.ERROR,
+            "WTF_CSRF_ENABLED is off, so any site can send forms in a visitor's name.",
+            "Remove WTF_CSRF_ENABLED, or set it to False in the tests only.",
+        )
+    elif not app.config["WTF_CSRF_CHECK_DEFAULT"]:
+        yield Finding(
+            "forms.csrf-not-by-default",
+            Level.WARNING,
+            "WTF_CSRF_CHECK_DEFAULT is off, so views that use neither a typed form nor"
+            " a FlaskForm are open to other sites.",
+            "Remove it, and exempt single views by forms.exempt(view).",
+        )
+    if app.extensions.get("csrf") is not csrf:
+        yield Finding(
+            "forms.csrf-twice",
+            Level.WARNING,
+            "CSRFProtect was initialised after Forms, so every request is checked twice"
+            " and an expired form answers with a bare error page.",
+            "Remove CSRFProtect(app): Forms(app) protects the same views.",
+        )
+
+
+def _bodies(
+    app: flask.Flask, settings: FormsSettings, specs: set[FormSpec[t.Any]]
+) -> cabc.Iterator[Finding]:
+    limit = t.cast("int | None", app.config["MAX_CONTENT_LENGTH"])
+    for spec in sorted(specs, key=lambda spec: spec.name):
+        if not spec._uploads:
+            continue
+        needed = spec._max_body_size(settings)
+        if limit is None:
+            yield Finding(
+                f"forms.upload-unlimited.{spec.name}",
+                Level.WARNING,
+                f"The form {spec.name!r} takes files and MAX_CONTENT_LENGTH is not"
+                f" set: it reads up to {readable_size(needed)}, and a view that is not"
+                " a typed form reads a body of any size.",
+                f"MAX_CONTENT_LENGTH = {needed}",
+            )
+        elif limit < needed:
+            yield Finding(
+                f"forms.upload-cut-off.{spec.name}",
+                Level.INFO,
+                f"The form {spec.name!r} promises files that need a body of"
+                f" {readable_size(needed)}, but MAX_CONTENT_LENGTH ends at"
+                f" {readable_size(limit)}.",
+                f"MAX_CONTENT_LENGTH = {needed}, or smaller limits in the form.",
+            )

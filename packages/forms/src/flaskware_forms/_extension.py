@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+import flask
+from flask.sansio.app import App
+
+from flaskware_core import AlreadyInitialised
+from flaskware_core import CoreSettings
+from flaskware_core import Extension
+from flaskware_core import Finding
+
+from ._bound import FormsState
+from ._checks import check_forms
+from ._csrf import exempt
+from ._csrf import LayeredCSRF
+from ._csrf import V
+from ._settings import FormsSettings
+
+
+class Forms(Extension[FormsSettings, FormsState]):
+    """Typed forms for an app, and CSRF protection for all of it.
+
+    Takes the place of Flask-WTF's ``CSRFProtect``: its ``WTF_CSRF_*`` keys, its
+    ``csrf_token()`` in templates and its ``CSRFError`` stay as they are.
+
+    :param app: Initialise on this app at once.
+    :param overrides: Fields of :class:`FormsSettings`; they win over ``app.config``.
+    """
+
+    name = "forms"
+    settings_class = FormsSettings
+
+    def exempt(self, view: V, /) -> V:
+        """Leave a view or a blueprint without CSRF protection, and return it.
+
+        Needs no app, so it decorates: ``@app.post(...)``, then ``@forms.exempt``.
+        """
+        return exempt(view)
+
+    def _build(self, app: App, settings: FormsSettings) -> FormsState:
+        if not isinstance(app, flask.Flask):
+            raise TypeError(
+                f"Forms needs a Flask app, as Flask-WTF does; {app.name!r} is"
+                f" a {type(app).__module__}.{type(app).__qualname__}."
+            )
+        if "csrf" in app.extensions:
+            raise AlreadyInitialised(
+                f"The app {app.name!r} already has Flask-WTF's CSRFProtect. Remove it:"
+                " Forms(app) protects the same views by the same WTF_CSRF_* keys;"
+                " instead of csrf.exempt(view) write forms.exempt(view)."
+            )
+        trusted = CoreSettings.from_config(app.config).trusted_origins
+        return FormsState(settings, LayeredCSRF(trusted))
+
+    def _attach(self, app: App, settings: FormsSettings, state: FormsState) -> None:  # noqa: ARG002
+        # A name of its own: "forms" is what an app calls its own blueprint.
+        app.register_blueprint(
+            flask.Blueprint(
+                "flaskware_forms",
+                __name__,
+                static_folder="static",
+                static_url_path="/flaskware-forms",
+                template_folder="templates",
+            )
+        )
+        state.csrf.init_app(t.cast("flask.Flask", app))
+
+    def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:  # noqa: ARG002
+        state = self.state_of(app)
+        return check_forms(t.cast("flask.Flask", app), state.settings, state.csrf)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pydantic
+
+from flaskware_core import Settings
+
+
+class FormsSettings(Settings):
+    """What bounds the forms of an app.
+
+    CSRF protection keeps the ``WTF_CSRF_*`` keys of Flask-WTF, and other origins that
+    count as the app's own are ``FLASKWARE_TRUSTED_ORIGINS``.
+    """
+
+    prefix = "FORMS_"
+    distribution = "flaskware-forms"
+    replaced = {  # noqa: RUF012
+        "FORMS_CSRF": "WTF_CSRF_ENABLED, which both kinds of form read",
+        "FORMS_TRUSTED_ORIGINS": "FLASKWARE_TRUSTED_ORIGINS, which extensions share",
+    }
+
+    max_depth: int = pydantic.Field(
+        default=8,
+        ge=1,
+        le=64,
+        description="How many levels deep a form or JSON body may be nested.",
+        examples=[8],
+    )
+    max_entries: int = pydantic.Field(
+        default=1000,
+        ge=1,
+        description="How many values a form or JSON body may hold; also the end of"
+        " what may number the entry of a list.",
+        examples=[1000],
+    )
+    max_body_size: int = pydantic.Field(
+        default=1 << 20,
+        ge=1,
+        description="How many bytes a body may have, the declared size of its files"
+        " not counted, where `MAX_CONTENT_LENGTH` is not set.",
+        examples=[1 << 20],
+    )
+    max_upload_size: int = pydantic.Field(
+        default=10 << 20,
+        ge=1,
+        description="How many bytes an uploaded file may have, where its declaration"
+        " does not say.",
+        examples=[10 << 20],
+    )

@@ -1,0 +1,237 @@
+"""Uploaded files, and what is asked of their content."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import os
+import shutil
+import typing as t
+from pathlib import Path
+
+import pydantic
+import pydantic_core
+from pydantic_core import core_schema
+from werkzeug.datastructures import FileStorage
+from werkzeug.utils import secure_filename
+
+ImageFormat: t.TypeAlias = t.Literal["png", "jpeg", "gif", "webp"]
+
+_SUFFIXES: dict[ImageFormat, tuple[str, ...]] = {
+    "png": (".png",),
+    "jpeg": (".jpg", ".jpeg"),
+    "gif": (".gif",),
+    "webp": (".webp",),
+}
+
+
+class Upload:
+    """A file that came with a form.
+
+    Its content is where the server put it, in memory or in a temporary file, and is
+    gone once the request is over: :meth:`save` what should stay.
+    """
+
+    __slots__ = ("_stream", "content_type", "filename", "size")
+
+    filename: str
+    """A name without directories or special characters, safe to join to a path."""
+
+    content_type: str
+    """What an :class:`Image` turned out to be; for other files, what the client
+    claims."""
+
+    size: int
+    """The number of bytes."""
+
+    def __init__(
+        self, stream: t.IO[bytes], *, filename: str, content_type: str, size: int
+    ) -> None:
+        self._stream = stream
+        self.filename = filename
+        self.content_type = content_type
+        self.size = size
+
+    def __repr__(self) -> str:
+        return f"<Upload {self.filename!r}, {self.content_type}, {self.size} bytes>"
+
+    def open(self) -> t.IO[bytes]:
+        """The content from its start, as a binary file."""
+        self._stream.seek(0)
+        return self._stream
+
+    def read(self) -> bytes:
+        """All of the content at once."""
+        return self.open().read()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Copy the content to a file, piece by piece, and return its path.
+
+        :param path: The file to write, or a directory, which then gets a file of
+            this upload's name.
+        """
+        target = Path(path)
+        if target.is_dir():
+            target /= self.filename
+        with target.open("wb") as file:
+            shutil.copyfileobj(self.open(), file)
+        return target
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: pydantic.GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            _receive,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _describe_upload
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> dict[str, t.Any]:
+        return {"type": "string", "format": "binary"}
+
+
+def _describe_upload(upload: Upload) -> dict[str, object]:
+    return {
+        "filename": upload.filename,
+        "content_type": upload.content_type,
+        "size": upload.size,
+    }
+
+
+def _receive(value: object, info: pydantic.ValidationInfo) -> Upload:
+    limits: cabc.Mapping[str, int] = info.context or {}
+    return _receive_within(value, limits.get("max_upload_size"))
+
+
+def _receive_within(value: object, limit: int | None) -> Upload:
+    if isinstance(value, Upload):
+        return value
+    if not isinstance(value, FileStorage):
+        raise pydantic_core.PydanticCustomError("upload_type", "Choose a file.")
+    stream = t.cast("t.IO[bytes]", value.stream)
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    _refuse_large(size, limit)
+    return Upload(
+        stream,
+        filename=secure_filename(value.filename or "") or "file",
+        content_type=value.mimetype or "application/octet-stream",
+        size=size,
+    )
+
+
+def _refuse_large(size: int, limit: int | None) -> None:
+    if limit is not None and size > limit:
+        raise pydantic_core.PydanticCustomError(
+            "upload_too_large",
+            "Choose a file of at most {limit}.",
+            {"limit": readable_size(limit)},
+        )
+
+
+def readable_size(size: int) -> str:
+    """A number of bytes as people write it."""
+    for unit, factor in (("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)):
+        if size >= factor:
+            return f"{size / factor:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{size} bytes"
+
+
+@dc.dataclass(frozen=True, init=False)
+class Image:
+    """Asks that an upload be a picture, and opens it to make sure.
+
+    Write ``Annotated[Upload, Image("png", "jpeg", max_bytes=2 << 20)]``. The name the
+    client gives and the type it claims count for nothing. Needs
+    ``flaskware-forms[images]``.
+
+    :param formats: What may come in.
+    :param max_bytes: The size of the file at most.
+    :param max_pixels: Width times height at most, told from the header before the
+        picture is unpacked.
+    """
+
+    formats: tuple[ImageFormat, ...]
+    max_bytes: int
+    max_pixels: int
+
+    def __init__(
+        self,
+        *formats: ImageFormat,
+        max_bytes: int = 5 << 20,
+        max_pixels: int = 50_000_000,
+    ) -> None:
+        unknown = [name for name in formats if name not in _SUFFIXES]
+        if unknown or not formats:
+            raise ValueError(
+                f"Image() takes one or more of {', '.join(map(repr, _SUFFIXES))};"
+                f" given: {', '.join(map(repr, unknown)) or 'nothing'}."
+            )
+        object.__setattr__(self, "formats", formats)
+        object.__setattr__(self, "max_bytes", max_bytes)
+        object.__setattr__(self, "max_pixels", max_pixels)
+
+    @property
+    def accept(self) -> str:
+        """The ``accept`` attribute of the control."""
+        return ",".join(f"image/{name}" for name in self.formats)
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: pydantic.GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        _pillow()
+        # First this, with the picture's own limit, then the rest of the declaration.
+        return core_schema.no_info_before_validator_function(
+            self._receive, handler(source)
+        )
+
+    def _receive(self, value: object) -> Upload:
+        upload = _receive_within(value, self.max_bytes)
+        kind = self._open(upload)
+        upload.content_type = f"image/{kind}"
+        stem, suffix = os.path.splitext(upload.filename)  # noqa: PTH122
+        if suffix.lower() not in _SUFFIXES[kind]:
+            upload.filename = f"{stem or 'image'}{_SUFFIXES[kind][0]}"
+        return upload
+
+    def _open(self, upload: Upload) -> ImageFormat:
+        pillow = _pillow()
+        wanted = [name.upper() for name in self.formats]
+        try:
+            with pillow.open(upload.open(), formats=wanted) as picture:
+                width, height = picture.size
+                if width * height <= self.max_pixels:
+                    picture.load()
+                kind = str(picture.format).lower()
+        except (pillow.DecompressionBombError, pillow.DecompressionBombWarning):
+            width, height, kind = self.max_pixels, 2, ""
+        except Exception:  # noqa: BLE001 - on hostile bytes, decoders raise anything
+            raise pydantic_core.PydanticCustomError(
+                "image_unreadable",
+                "Choose a picture in the format {formats}.",
+                {"formats": " or ".join(name.upper() for name in self.formats)},
+            ) from None
+        if width * height > self.max_pixels:
+            raise pydantic_core.PydanticCustomError(
+                "image_too_large",
+                "Choose a picture of at most {pixels} megapixels.",
+                {"pixels": f"{self.max_pixels / 1_000_000:g}"},
+            )
+        # Phones append a preview to a JPEG, which Pillow then calls MPO.
+        return t.cast("ImageFormat", "jpeg" if kind == "mpo" else kind)
+
+
+def _pillow() -> t.Any:
+    try:
+        import PIL.Image
+    except ImportError:
+        raise ImportError(
+            "Image() opens pictures with Pillow, which is not installed."
+            " Run `pip install 'flaskware-forms[images]'`."
+        ) from None
+    return PIL.Image

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import flask
+import pydantic
+import pytest
+
+from flaskware_core.testing import make_app
+from flaskware_forms import Forms
+from flaskware_forms import FormSpec
+from flaskware_forms.testing import csrf_token
+from flaskware_forms.testing import submit
+
+
+class Model(pydantic.BaseModel):
+    name: str
+
+
+SPEC = FormSpec(Model, name="m")
+SELF = "http://localhost"
+OTHER = "https://evil.example"
+
+# headers, with a valid token, with cookies: what comes of a post
+MATRIX = [
+    # The browser says so: no token needed.
+    ({"Sec-Fetch-Site": "same-origin"}, False, True, 303),
+    ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, False, True, 303),
+    ({"Origin": SELF}, False, True, 303),
+    ({"Referer": f"{SELF}/page"}, False, True, 303),
+    ({"Origin": "https://app.example"}, False, True, 303),
+    (
+        {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"},
+        False,
+        True,
+        303,
+    ),
+    # Another site is refused, token or not.
+    ({"Sec-Fetch-Site": "cross-site"}, False, True, 403),
+    ({"Sec-Fetch-Site": "cross-site"}, True, True, 403),
+    ({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, True, True, 403),
+    ({"Origin": OTHER}, True, True, 403),
+    ({"Referer": f"{OTHER}/x"}, True, True, 403),
+    ({"Sec-Fetch-Site": "cross-site"}, False, False, 403),
+    # What is not told, or is another part of the site, needs the token.
+    ({}, False, True, 400),
+    ({}, True, True, 303),
+    ({"Origin": "null"}, False, True, 400),
+    ({"Origin": "null"}, True, True, 303),
+    ({"Sec-Fetch-Site": "same-site"}, False, True, 400),
+    ({"Sec-Fetch-Site": "same-site"}, True, True, 303),
+    ({"Sec-Fetch-Site": "none"}, False, True, 400),
+    ({"Sec-Fetch-Site": "none"}, True, True, 303),
+    ({}, False, False, 400),
+    # A page cannot send such a header elsewhere; a browser adds Basic by itself.
+    ({"Authorization": "Bearer x"}, False, True, 303),
+    ({"Authorization": "Bearer x", "Sec-Fetch-Site": "cross-site"}, False, True, 303),
+    ({"Authorization": "Basic eDp5"}, False, True, 400),
+    ({"Authorization": "Basic eDp5", "Origin": OTHER}, False, True, 403),
+]
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["typed form", "plain view"])
+@pytest.mark.parametrize(("headers", "token", "cookies", "status"), MATRIX)
+def test_site_origin_token_and_cookie_decide(
+    make_site, headers, token, cookies, status, plain
+):
+    site = make_site(SPEC, FLASKWARE_TRUSTED_ORIGINS=["https://app.example"])
+    site.app.add_url_rule("/plain", "plain", lambda: ("", 303), methods=["POST"])
+    data = {"name": "a"}
+    value = csrf_token(site.client, "/")
+    if token:
+        data["csrf_token"] = value
+    client = site.client if cookies else site.app.test_client()
+    response = client.post("/plain" if plain else "/", data=data, headers=headers)
+    assert response.status_code == status
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_safe_methods_are_never_refused(make_site, method):
+    site = make_site(SPEC)
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    assert site.client.open("/", method=method, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_unsafe_methods_are(make_site, method):
+    site = make_site(SPEC)
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    assert site.client.open("/", method=method, headers=headers).status_code == 403
+    assert site.calls == 0
+
+
+def test_a_proven_post_opens_no_session(make_site):
+    site = make_site(SPEC)
+    site.client.get("/")
+    response = submit(site.client, "/", data={"name": "a"})
+    assert response.status_code == 303
+    assert "Cookie" not in response.vary
+    assert "Set-Cookie" not in response.headers
+
+
+def test_an_expired_token_shows_the_form_again_with_what_was_typed(make_site):
+    site = make_site(SPEC, WTF_CSRF_TIME_LIMIT=-1)
+    token = csrf_token(site.client, "/")
+    data = {"name": "typed this", "csrf_token": token}
+    response = site.client.post("/", data=data)
+    assert response.status_code == 400
+    assert 'value="typed this"' in response.text
+    assert "open for too long" in response.text
+    assert site.data is None
+
+
+def test_a_token_of_another_session_is_refused(make_site):
+    site = make_site(SPEC)
+    token = csrf_token(site.app.test_client(), "/")
+    site.client.get("/")
+    response = site.client.post("/", data={"name": "a", "csrf_token": token})
+    assert response.status_code == 400
+
+
+def test_json_with_cookies_needs_the_token_in_a_header(make_site):
+    site = make_site(SPEC)
+    token = csrf_token(site.client, "/")
+    refused = site.client.post("/", json={"name": "a", "csrf_token": token})
+    assert refused.status_code == 400
+    assert refused.content_type == "application/problem+json"
+    assert refused.get_json()["errors"][0]["code"] == "csrf"
+    taken = site.client.post("/", json={"name": "a"}, headers={"X-CSRFToken": token})
+    assert taken.status_code == 201
+
+
+def test_json_without_cookies_needs_none(make_site):
+    assert make_site(SPEC).client.post("/", json={"name": "a"}).status_code == 201
+
+
+def test_form_text_that_claims_no_type_is_not_taken_for_json(make_site):
+    site = make_site(SPEC)
+    body = b'{"name": "a"}'
+    response = site.client.post("/", data=body, content_type="text/plain")
+    assert response.status_code == 415
+    assert site.data is None
+
+
+def test_the_refusal_says_in_clear_words_why(make_site):
+    response = make_site(SPEC).client.post(
+        "/", data={"name": "a"}, headers={"Origin": OTHER}
+    )
+    assert "another site" in response.text
+    assert response.mimetype == "text/html"
+
+
+def test_a_client_of_json_gets_the_refusal_as_a_problem(make_site):
+    response = make_site(SPEC).client.post(
+        "/", json={"name": "a"}, headers={"Origin": OTHER}
+    )
+    assert response.status_code == 403
+    assert response.content_type == "application/problem+json"
+    assert response.get_json()["status"] == 403
+
+
+def test_under_https_a_page_without_referrer_can_post(make_site):
+    site = make_site(SPEC)
+    client = site.app.test_client()
+    page = client.get("/", base_url="https://localhost")
+    token = page.text.split('name="csrf_token" value="')[1].split('"')[0]
+    # What a browser without Fetch Metadata sends under no-referrer.
+    response = client.post(
+        "/",
+        data={"name": "a", "csrf_token": token},
+        base_url="https://localhost",
+        headers={"Origin": "null"},
+    )
+    assert response.status_code == 303
+
+
+def test_a_view_that_never_submits_its_form_cannot_answer_a_forged_post():
+    app = make_app(Forms())
+
+    @app.post("/")
+    @SPEC.handles
+    def view(form):
+        return "done"
+
+    client = app.test_client()
+    assert client.post("/", data={"name": "a"}).status_code == 400
+    assert submit(client, "/", data={"name": "a"}).text == "done"
+
+
+def test_off_means_off_for_both_kinds_of_form(make_site):
+    site = make_site(SPEC, WTF_CSRF_ENABLED=False)
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    assert "csrf_token" not in site.client.get("/").text
+    assert site.client.post("/", data={"name": "a"}, headers=headers).status_code == 303
+
+
+def test_not_by_default_still_guards_typed_forms(make_site):
+    site = make_site(SPEC, WTF_CSRF_CHECK_DEFAULT=False)
+    site.app.add_url_rule("/plain", "plain", lambda: "open", methods=["POST"])
+    assert site.client.post("/plain").text == "open"
+    assert site.client.post("/", data={"name": "a"}).status_code == 400
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    assert site.client.post("/", data={"name": "a"}, headers=headers).status_code == 403
+
+
+def test_a_field_name_of_ones_own_is_used(make_site):
+    site = make_site(SPEC, WTF_CSRF_FIELD_NAME="proof")
+    page = site.client.get("/").text
+    token = page.split('name="proof" value="')[1].split('"')[0]
+    response = site.client.post("/", data={"name": "a", "proof": token})
+    assert response.status_code == 303
+
+
+def test_a_view_can_be_exempt_before_there_is_an_app(make_site):
+    forms = Forms()
+
+    @forms.exempt
+    @SPEC.handles
+    def view(form):
+        return "got it" if form.submit() else "wrong"
+
+    forms.init_app(app := make_app())
+    app.add_url_rule("/", view_func=view, methods=["POST"])
+    client = app.test_client()
+    response = client.post("/", data={"name": "a"}, headers={"Origin": OTHER})
+    assert response.text == "got it"
+
+
+def test_an_exempt_view_does_not_exempt_others_of_its_name():
+    forms = Forms()
+    app = make_app(forms)
+    app.add_url_rule("/a", "a", forms.exempt(lambda: "open"), methods=["POST"])
+    app.add_url_rule("/b", "b", lambda: "guarded", methods=["POST"])
+    client = app.test_client()
+    assert client.post("/a", headers={"Origin": OTHER}).text == "open"
+    assert client.post("/b", headers={"Origin": OTHER}).status_code == 403
+
+
+def test_a_blueprint_and_what_is_inside_of_it_can_be_exempt():
+    forms = Forms()
+    app = make_app(forms)
+    outer, inner = flask.Blueprint("o", __name__), flask.Blueprint("i", __name__)
+    inner.add_url_rule("/hook", "hook", lambda: "got it", methods=["POST"])
+    forms.exempt(outer)
+    outer.register_blueprint(inner)
+    app.register_blueprint(outer)
+    # One of the same name elsewhere is another one.
+    twin = flask.Blueprint("o", __name__)
+    twin.add_url_rule("/twin", "twin", lambda: "open", methods=["POST"])
+    app.register_blueprint(twin, name="twin")
+    client = app.test_client()
+    assert client.post("/hook", headers={"Origin": OTHER}).text == "got it"
+    assert client.post("/twin", headers={"Origin": OTHER}).status_code == 403
+
+
+def test_other_extensions_exempt_by_name_as_flask_wtf_lets_them():
+    app = make_app(Forms())
+
+    def named():
+        return "open"
+
+    app.add_url_rule("/", view_func=named, methods=["POST"])
+    app.extensions["csrf"].exempt(f"{__name__}.named")
+    assert app.test_client().post("/", headers={"Origin": OTHER}).text == "open"
+
+
+def test_a_request_without_a_view_is_not_found_rather_than_refused():
+    client = make_app(Forms()).test_client()
+    assert client.post("/none", headers={"Origin": OTHER}).status_code == 404
+
+
+def test_protect_can_be_called_for_one_view_where_it_is_off_by_default():
+    app = make_app(Forms(), WTF_CSRF_CHECK_DEFAULT=False)
+
+    @app.post("/")
+    def view():
+        app.extensions["csrf"].protect()
+        return "guarded"
+
+    client = app.test_client()
+    assert client.post("/").status_code == 400
+    assert submit(client, "/").text == "guarded"
+
+
+def test_requests_that_share_an_app_context_are_judged_one_by_one(make_site):
+    site = make_site(SPEC)
+    site.app.add_url_rule("/plain", "plain", lambda: "changed", methods=["POST"])
+    with site.app.app_context():
+        assert submit(site.client, "/", data={"name": "a"}).status_code == 303
+        assert site.client.post("/", data={"name": "a"}).status_code == 400
+        assert site.client.post("/plain").status_code == 400

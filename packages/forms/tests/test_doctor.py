@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pydantic
+from flask_wtf import CSRFProtect
+
+from flaskware_core import examine
+from flaskware_core import Level
+from flaskware_core.testing import make_app
+from flaskware_forms import Forms
+from flaskware_forms import FormSpec
+from flaskware_forms import Upload
+
+
+class WithFile(pydantic.BaseModel):
+    file: Upload
+
+
+SPEC = FormSpec(WithFile, name="files")
+
+
+def findings(app):
+    return {f.id: f for f in examine(app).findings if f.id.startswith("forms.")}
+
+
+def test_a_plain_app_has_nothing_to_tell():
+    assert findings(make_app(Forms())) == {}
+
+
+def test_csrf_that_is_off_is_an_error():
+    found = findings(make_app(Forms(), WTF_CSRF_ENABLED=False))
+    assert found["forms.csrf-off"].level is Level.ERROR
+
+
+def test_csrf_that_is_not_by_default_is_a_warning():
+    found = findings(make_app(Forms(), WTF_CSRF_CHECK_DEFAULT=False))
+    assert list(found) == ["forms.csrf-not-by-default"]
+
+
+def test_a_second_protection_is_told():
+    app = make_app(Forms())
+    CSRFProtect(app)
+    assert "forms.csrf-twice" in findings(app)
+
+
+def test_uploads_without_a_limit_of_the_app_are_told_with_the_line_to_write(make_site):
+    found = findings(make_site(SPEC).app)
+    assert found["forms.upload-unlimited.files"].fix == "MAX_CONTENT_LENGTH = 11534336"
+
+
+def test_a_limit_that_cuts_uploads_off_is_told(make_site):
+    found = findings(make_site(SPEC, MAX_CONTENT_LENGTH=1000).app)
+    assert found["forms.upload-cut-off.files"].level is Level.INFO
+    assert findings(make_site(SPEC, MAX_CONTENT_LENGTH=11534336).app) == {}

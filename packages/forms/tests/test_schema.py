@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import dataclasses as dc
+import typing as t
+
+import pydantic
+import pytest
+
+from flaskware_forms import FormSpec
+
+
+class Inner(pydantic.BaseModel):
+    x: int
+
+
+@dc.dataclass
+class Data:
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (int | str, r"M\.f is int \| str"),
+        (dict[str, int], "has no control"),
+        (t.Any, "has no control"),
+        (list[list[int]], "list of lists"),
+        (tuple[int, str], "lists of one type"),
+        (bool | None, "a checkbox has two states"),
+        (Data, "Write a type of one value"),
+        (pydantic.RootModel[int], "RootModel"),
+    ],
+)
+def test_a_type_without_a_form_is_refused_when_the_form_is_declared(annotation, words):
+    model = pydantic.create_model("M", f=(annotation, ...))
+    with pytest.raises(TypeError, match=words):
+        FormSpec(model, name="m")
+
+
+def test_a_union_of_models_is_refused_for_now():
+    class Card(pydantic.BaseModel):
+        kind: t.Literal["card"]
+
+    class Iban(pydantic.BaseModel):
+        kind: t.Literal["iban"]
+
+    class Pay(pydantic.BaseModel):
+        by: t.Annotated[Card | Iban, pydantic.Field(discriminator="kind")]
+
+    with pytest.raises(TypeError, match=r"Pay\.by is Card \| Iban"):
+        FormSpec(Pay, name="pay")
+
+
+def test_a_model_that_contains_itself_is_refused():
+    class Loop(pydantic.BaseModel):
+        below: list[Loop] = []
+
+    Loop.model_rebuild(_types_namespace={"Loop": Loop})
+    with pytest.raises(TypeError, match="contains itself"):
+        FormSpec(Loop, name="loop")
+
+
+def test_a_model_that_can_be_false_is_refused():
+    class Sized(pydantic.BaseModel):
+        x: int
+
+        def __len__(self) -> int:
+            return 0
+
+    with pytest.raises(TypeError, match="__len__"):
+        FormSpec(Sized, name="s")
+
+
+@pytest.mark.parametrize("name", ["", "a b", '"><script>', "1a"])
+def test_a_name_that_is_no_id_is_refused(name):
+    with pytest.raises(ValueError, match="letters, digits and hyphens"):
+        FormSpec(Inner, name=name)
+
+
+def test_an_alias_names_the_control_and_the_error(make_site):
+    class Aliased(pydantic.BaseModel):
+        from_: int = pydantic.Field(alias="from")
+
+    site = make_site(FormSpec(Aliased, name="a"))
+    response = site.post({"from": "x"})
+    assert 'href="#a-from"' in response.text
+    assert site.post({"from": "3"}).status_code == 303
+    assert site.data.from_ == 3
+
+
+def test_constraints_are_found_behind_every_way_to_write_them(make_site):
+    import annotated_types as at
+    from typing_extensions import TypeAliasType
+
+    Short = TypeAliasType("Short", t.Annotated[str, at.Len(1, 3)])
+
+    class Model(pydantic.BaseModel):
+        alias: Short
+        field: str = pydantic.Field(min_length=1, max_length=3)
+        group: t.Annotated[str, pydantic.StringConstraints(min_length=1, max_length=3)]
+        inner: t.Annotated[str, at.Len(1, 3)] | None
+        items: list[t.Annotated[str, pydantic.Field(max_length=3)]]
+        counted: pydantic.conint(ge=2)
+
+    spec = FormSpec(Model, name="m")
+    with make_site(spec).app.test_request_context():
+        form = spec.bind()
+        for name in ("alias", "field", "group", "inner", "items"):
+            assert 'maxlength="3"' in form[name].control(), name
+        assert 'min="2"' in form["counted"].control()

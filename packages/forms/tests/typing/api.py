@@ -1,0 +1,138 @@
+"""Every public signature, as type checkers see it; checked, never run."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+from pathlib import Path
+from typing import assert_type
+
+import flask
+import pydantic
+from flask.typing import ResponseReturnValue
+from markupsafe import Markup
+
+from flaskware_forms import Bound
+from flaskware_forms import BoundField
+from flaskware_forms import FormError
+from flaskware_forms import Forms
+from flaskware_forms import FormSpec
+from flaskware_forms import FormsSettings
+from flaskware_forms import Image
+from flaskware_forms import Ui
+from flaskware_forms import Upload
+from flaskware_forms.testing import csrf_token
+from flaskware_forms.testing import submit
+
+app = flask.Flask(__name__)
+forms = Forms(app)
+assert_type(forms.settings, FormsSettings)
+assert_type(forms.settings.max_depth, int)
+
+
+class SignUp(pydantic.BaseModel):
+    email: str
+    name: t.Annotated[str, Ui(label="Full name", hint="As on letters", rows=2)]
+    picture: t.Annotated[Upload, Image("png", "jpeg", max_bytes=2 << 20)] | None = None
+
+
+class SignIn(pydantic.BaseModel):
+    email: str
+
+
+sign_up = FormSpec(SignUp, name="sign-up")
+assert_type(sign_up, FormSpec[SignUp])
+
+
+@sign_up.check("email")
+def email_is_free(value: str) -> str | None:
+    return "Taken." if value == "a" else None
+
+
+assert_type(email_is_free("a"), str | None)
+
+
+@sign_up.check()
+def name_is_not_email(data: SignUp) -> str | None:
+    return "Different, please." if data.name == data.email else None
+
+
+@sign_up.check()  # type: ignore[arg-type]
+def another_model(data: SignIn) -> str | None:  # pyright: ignore[reportArgumentType]
+    return data.email
+
+
+@app.route("/<int:user_id>", methods=["GET", "POST"])
+@sign_up.handles
+def register(form: Bound[SignUp], user_id: int) -> ResponseReturnValue:
+    assert_type(form.submitted, bool)
+    assert_type(form.is_multipart, bool)
+    if data := form.submit():
+        assert_type(data, SignUp)
+        if data.picture is not None:
+            assert_type(data.picture, Upload)
+        form.add_error("Taken.", "email", code="taken")
+        return form.done("/", data)
+    assert_type(form.submit(), SignUp | None)
+    form.fill({"email": "a"})
+    return form.respond("page.html", block="form", user_id=user_id)
+
+
+register(1)
+assert_type(register(user_id=1), ResponseReturnValue)
+register("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+register()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+@sign_up.handles
+async def register_later(form: Bound[SignUp], *, user_id: int) -> ResponseReturnValue:
+    return form.respond("page.html", user_id=user_id)
+
+
+assert_type(register_later(user_id=1), cabc.Awaitable[ResponseReturnValue])
+
+
+def wrong(form: Bound[SignIn]) -> ResponseReturnValue:
+    return form.respond("page.html")
+
+
+sign_up.handles(wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def show(form: Bound[SignUp]) -> None:
+    assert_type(form.errors, tuple[FormError, ...])
+    assert_type(form.errors[0].path, tuple[str | int, ...])
+    assert_type(form.errors[0].pointer, str)
+    assert_type(form.render(action="/", submit="Go"), Markup)
+    assert_type(form.rows(), Markup)
+    assert_type(form.csrf(), Markup)
+    assert_type(form.errors_summary(), Markup)
+    assert_type(form["email"], BoundField)
+    assert_type(form["email"].row(), Markup)
+    assert_type(form["email"].control(), Markup)
+    assert_type(form["email"].label(), Markup)
+    assert_type(form["email"].error(), Markup)
+    assert_type(form["email"].errors, tuple[FormError, ...])
+    assert_type([field.name for field in form], list[str])
+
+
+assert_type(sign_up.bind(obj={"email": "a"}), Bound[SignUp])
+
+
+def keep(upload: Upload) -> None:
+    assert_type(upload.filename, str)
+    assert_type(upload.content_type, str)
+    assert_type(upload.size, int)
+    assert_type(upload.open(), t.IO[bytes])
+    assert_type(upload.read(), bytes)
+    assert_type(upload.save("here"), Path)
+
+
+def plain() -> str:
+    return ""
+
+
+assert_type(forms.exempt(plain)(), str)
+assert_type(submit(app.test_client(), "/", data={}).status_code, int)
+assert_type(csrf_token(app.test_client(), "/"), str)
+FormSpec(int, name="no")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
