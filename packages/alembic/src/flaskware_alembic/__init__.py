@@ -1,0 +1,47 @@
+"""Database migrations for Flask, by Alembic, safe to deploy."""
+
+from __future__ import annotations
+
+from ._errors import DatabaseAhead as DatabaseAhead
+from ._errors import DatabaseUnreachable as DatabaseUnreachable
+from ._errors import LockTimeout as LockTimeout
+from ._errors import MigrationError as MigrationError
+from ._errors import ModelsChanged as ModelsChanged
+from ._errors import PendingRevisions as PendingRevisions
+from ._errors import RevisionFailed as RevisionFailed
+from ._errors import RevisionFileError as RevisionFileError
+from ._errors import SeveralHeads as SeveralHeads
+from ._errors import UnknownRevision as UnknownRevision
+from ._extension import Alembic as Alembic
+from ._plan import Plan as Plan
+from ._plan import PlanStep as PlanStep
+from ._revision import RevisionInfo as RevisionInfo
+from ._settings import AlembicSettings as AlembicSettings
+from ._source import EngineSource as EngineSource
+from ._source import NamedEngineSource as NamedEngineSource
+from ._status import BindStatus as BindStatus
+from ._status import State as State
+from ._status import Status as Status
+
+__all__ = [
+    "Alembic",
+    "AlembicSettings",
+    "BindStatus",
+    "DatabaseAhead",
+    "DatabaseUnreachable",
+    "EngineSource",
+    "LockTimeout",
+    "MigrationError",
+    "ModelsChanged",
+    "NamedEngineSource",
+    "PendingRevisions",
+    "Plan",
+    "PlanStep",
+    "RevisionFailed",
+    "RevisionFileError",
+    "RevisionInfo",
+    "SeveralHeads",
+    "State",
+    "Status",
+    "UnknownRevision",
+]

@@ -1,0 +1,89 @@
+"""What ``flask doctor`` asks of the migrations of an app."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+from flask.sansio.app import App
+
+from flaskware_core import Finding
+from flaskware_core import Level
+
+from ._errors import DatabaseUnreachable
+from ._errors import MigrationError
+from ._status import State
+
+if t.TYPE_CHECKING:
+    from ._extension import Alembic
+
+
+def check_migrations(alembic: Alembic, app: App) -> cabc.Iterator[Finding]:
+    """Yield what is worth telling about the revisions and the databases."""
+    yield from _other_command(alembic, app)
+    try:
+        yield from _heads(alembic)
+        yield from _states(alembic)
+    except DatabaseUnreachable as error:
+        yield Finding(
+            "alembic.unreachable",
+            Level.WARNING,
+            error.message,
+            "Start the database, or run the examination where it can be reached.",
+        )
+    except MigrationError as error:
+        yield Finding(
+            "alembic.unusable",
+            Level.ERROR,
+            error.message,
+            "Mend what the message names; `flask db history` shows whether it is.",
+        )
+
+
+def _heads(alembic: Alembic) -> cabc.Iterator[Finding]:
+    heads: dict[str | None, list[str]] = {}
+    for info in alembic.heads():
+        heads.setdefault(info.bind, []).append(info.id)
+    for bind, ids in heads.items():
+        if len(ids) > 1:
+            yield Finding(
+                "alembic.several-heads",
+                Level.ERROR,
+                f"The revisions of the database {bind or 'default'!r} end in several"
+                f" heads: {', '.join(ids)}.",
+                "flask db merge",
+            )
+
+
+def _states(alembic: Alembic) -> cabc.Iterator[Finding]:
+    for status in alembic.status(models=False).binds:
+        name = repr(status.bind or "default")
+        if status.state is State.AHEAD:
+            yield Finding(
+                "alembic.ahead",
+                Level.ERROR,
+                f"The database {name} holds revision {', '.join(status.unknown)},"
+                " which this code does not have.",
+                "Deploy the code that has it.",
+            )
+        elif status.state is State.PENDING:
+            yield Finding(
+                "alembic.pending",
+                Level.WARNING,
+                f"{len(status.pending)} revisions are not applied to the database"
+                f" {name}; the next is {status.pending[0]}.",
+                "flask db upgrade",
+            )
+
+
+def _other_command(alembic: Alembic, app: App) -> cabc.Iterator[Finding]:
+    from ._cli import db
+
+    command = alembic.settings_of(app).command
+    if app.cli.commands.get(command) is not db:
+        yield Finding(
+            "alembic.command-taken",
+            Level.WARNING,
+            f"`flask {command}` is another extension's: it was initialised later.",
+            'Remove the other extension, or set ALEMBIC_COMMAND = "migrations".',
+        )

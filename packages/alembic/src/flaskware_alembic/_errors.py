@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import typing as t
+
+import click
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from ._revision import RevisionInfo
+    from ._status import Status
+
+
+class MigrationError(click.ClickException, RuntimeError):
+    """Something about the migrations of an app went wrong.
+
+    Also a :class:`click.ClickException`, so that the ``flask`` command prints the
+    message without a traceback; its exit code tells which of the errors it was.
+    """
+
+    exit_code = 1
+
+
+class DatabaseAhead(MigrationError):
+    """The database holds a revision that this code does not have.
+
+    :param revisions: The ids that the code does not know.
+    :param bind: The name of the database, ``None`` for the default one.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self, message: str, *, revisions: tuple[str, ...], bind: str | None
+    ) -> None:
+        self.revisions = revisions
+        self.bind = bind
+        super().__init__(message)
+
+
+class UnknownRevision(MigrationError):
+    """A revision was named that no file defines."""
+
+    exit_code = 4
+
+
+class PendingRevisions(MigrationError):
+    """Revisions of the code are not applied to the database.
+
+    :param status: What was found, for every database.
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, status: Status) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class ModelsChanged(MigrationError):
+    """The models say something else than the database, and no revision closes it.
+
+    :param status: What was found, for every database.
+    """
+
+    exit_code = 6
+
+    def __init__(self, message: str, *, status: Status) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class LockTimeout(MigrationError):
+    """Another process kept the deploy lock for longer than this one would wait."""
+
+    exit_code = 7
+
+
+class SeveralHeads(MigrationError):
+    """One line of history was wanted, and the revisions end in several heads."""
+
+    exit_code = 8
+
+
+class RevisionFileError(MigrationError):
+    """The revision files cannot be used as they are.
+
+    :param paths: The files that the message is about.
+    :param line: The line in the first of them, where there is one.
+    """
+
+    exit_code = 9
+
+    def __init__(
+        self, message: str, *, paths: tuple[Path, ...] = (), line: int | None = None
+    ) -> None:
+        self.paths = paths
+        self.line = line
+        super().__init__(message)
+
+
+class DatabaseUnreachable(MigrationError):
+    """A database did not answer, or did not let the app in."""
+
+    exit_code = 10
+
+
+class RevisionFailed(MigrationError):
+    """A revision raised while it was applied or taken back.
+
+    What it raised is the ``__cause__``.
+
+    :param revision: The one that failed.
+    """
+
+    exit_code = 11
+
+    def __init__(self, message: str, *, revision: RevisionInfo) -> None:
+        self.revision = revision
+        super().__init__(message)

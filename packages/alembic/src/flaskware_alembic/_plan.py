@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import typing as t
+
+from ._revision import RevisionInfo
+
+Direction: t.TypeAlias = t.Literal["upgrade", "downgrade", "stamp"]
+
+
+@dc.dataclass(frozen=True)
+class PlanStep:
+    """One revision that is applied or taken back.
+
+    :param seconds: How long it took; ``None`` for one that is only planned.
+    """
+
+    revision: RevisionInfo
+    direction: Direction
+    seconds: float | None = None
+
+    @property
+    def bind(self) -> str | None:
+        """The database it is done to, ``None`` for the default one."""
+        return self.revision.bind
+
+    def __str__(self) -> str:
+        bind = f"{self.bind}: " if self.bind else ""
+        took = f" ({self.seconds:.2f} s)" if self.seconds is not None else ""
+        return f"{bind}{self.direction} {self.revision}{took}"
+
+
+@dc.dataclass(frozen=True)
+class Plan:
+    """Steps in the order they are done; false where there is nothing to do."""
+
+    steps: tuple[PlanStep, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> cabc.Iterator[PlanStep]:
+        return iter(self.steps)
+
+    def __add__(self, other: Plan) -> Plan:
+        return Plan(self.steps + other.steps)

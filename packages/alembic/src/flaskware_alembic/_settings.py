@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import types
+from pathlib import Path
+
+import pydantic
+
+from flaskware_core import Settings
+
+
+class AlembicSettings(Settings):
+    """How revisions are found, compared and applied."""
+
+    prefix = "ALEMBIC_"
+    distribution = "flaskware-alembic"
+    replaced = types.MappingProxyType(
+        {
+            "ALEMBIC_CONTEXT": "ALEMBIC_COMPARE_TYPE, ALEMBIC_COMPARE_SERVER_DEFAULT,"
+            " ALEMBIC_VERSION_TABLE or ALEMBIC_VERSION_TABLE_SCHEMA",
+        }
+    )
+
+    directory: Path = pydantic.Field(
+        default=Path("migrations"),
+        description="The folder of the revision files; a relative one is beside the"
+        " app's module. A named database has the folder of its name in it.",
+        examples=["migrations"],
+    )
+    lock_timeout: float = pydantic.Field(
+        default=60.0,
+        ge=0,
+        description="How long to wait, in seconds, for another process that migrates"
+        " the same database.",
+        examples=[60],
+    )
+    compare_type: bool = pydantic.Field(
+        default=True,
+        description="Whether a changed column type counts as a change of the models.",
+        examples=[False],
+    )
+    compare_server_default: bool = pydantic.Field(
+        default=True,
+        description="Whether a changed server default counts as a change of the"
+        " models.",
+        examples=[False],
+    )
+    version_table: str = pydantic.Field(
+        default="alembic_version",
+        min_length=1,
+        description="The table that holds the applied revision.",
+        examples=["alembic_version"],
+    )
+    version_table_schema: str | None = pydantic.Field(
+        default=None,
+        description="The schema of that table, where it is not the default one.",
+        examples=["ops"],
+    )
+    command: str = pydantic.Field(
+        default="db",
+        pattern=r"^[a-z][a-z0-9-]*$",
+        description="The name of the group of commands, as in `flask db upgrade`.",
+        examples=["db"],
+    )

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import dataclasses as dc
+import enum
+
+from ._autogenerate import changes_of
+from ._errors import DatabaseAhead
+from ._errors import ModelsChanged
+from ._errors import PendingRevisions
+from ._migrator import Migrator
+from ._revision import RevisionInfo
+
+
+class State(enum.Enum):
+    """How a database stands to the code."""
+
+    UP_TO_DATE = "up to date"
+    PENDING = "pending"
+    AHEAD = "ahead"
+    MODELS_CHANGED = "models changed"
+
+
+@dc.dataclass(frozen=True)
+class BindStatus:
+    """How one database stands to the code.
+
+    :param current: The ids that its version table holds.
+    :param pending: Revisions that are not applied, the next one first.
+    :param unknown: Ids in the version table that the code does not have.
+    :param changes: What the models say differently, a phrase each. Looked for only
+        where nothing is pending.
+    """
+
+    bind: str | None
+    state: State
+    current: tuple[str, ...] = ()
+    pending: tuple[RevisionInfo, ...] = ()
+    unknown: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        details = {
+            State.UP_TO_DATE: (),
+            State.PENDING: tuple(str(revision) for revision in self.pending),
+            State.AHEAD: tuple(f"{id} is not in the code" for id in self.unknown),
+            State.MODELS_CHANGED: self.changes,
+        }[self.state]
+        head = f"{self.bind or 'default'}: {self.state.value}"
+        return "\n".join([head, *(f"  {detail}" for detail in details)])
+
+
+@dc.dataclass(frozen=True)
+class Status:
+    """How the databases of an app stand to its code."""
+
+    binds: tuple[BindStatus, ...]
+
+    @property
+    def state(self) -> State:
+        """The most serious of all: ahead, then pending, then changed models."""
+        order = (State.AHEAD, State.PENDING, State.MODELS_CHANGED)
+        found = {bind.state for bind in self.binds}
+        return next((state for state in order if state in found), State.UP_TO_DATE)
+
+    def __str__(self) -> str:
+        return "\n".join(str(bind) for bind in self.binds)
+
+    def refuse(self) -> None:
+        """Raise what belongs to the state, unless everything is up to date.
+
+        :raises DatabaseAhead: if a database holds what the code does not have.
+        :raises PendingRevisions: if one is behind.
+        :raises ModelsChanged: if the models say something that no revision does.
+        """
+        if self.state is State.AHEAD:
+            first = next(bind for bind in self.binds if bind.unknown)
+            raise DatabaseAhead(
+                f"{self}\nDeploy the code that has the revision, or bring its file"
+                " here.",
+                revisions=first.unknown,
+                bind=first.bind,
+            )
+        if self.state is State.PENDING:
+            raise PendingRevisions(f"{self}\nRun: flask db upgrade", status=self)
+        if self.state is State.MODELS_CHANGED:
+            raise ModelsChanged(
+                f'{self}\nRun: flask db migrate -m "what changed"', status=self
+            )
+
+
+def status_of(migrator: Migrator, *, models: bool) -> BindStatus:
+    """How one database stands to the code.
+
+    :param models: Also compare the models, which reads the whole schema.
+    """
+    bind, current = migrator.database.bind, migrator.current()
+    if unknown := migrator.unknown(current):
+        return BindStatus(bind, State.AHEAD, current, unknown=unknown)
+    if pending := migrator.pending(current):
+        return BindStatus(bind, State.PENDING, current, pending=pending)
+    if models and (changes := changes_of(migrator)):
+        return BindStatus(bind, State.MODELS_CHANGED, current, changes=changes)
+    return BindStatus(bind, State.UP_TO_DATE, current)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import textwrap
+import typing as t
+from pathlib import Path
+
+import flask
+import pytest
+import sqlalchemy as sa
+
+from flaskware_alembic import Alembic
+from flaskware_core.testing import make_app
+
+
+class Project:
+    """An app with plain SQLAlchemy, and a folder of revisions."""
+
+    def __init__(self, folder: Path, url: str, **config: t.Any) -> None:
+        self.folder = folder / "migrations"
+        self.metadata = sa.MetaData()
+        self.engine = sa.create_engine(url)
+        self.alembic = Alembic(metadata=self.metadata, engine=self.engine)
+        self.app = make_app(
+            self.alembic,
+            instance_path=folder,
+            ALEMBIC_DIRECTORY=str(self.folder),
+            **config,
+        )
+
+    def add_table(self, name: str, *columns: sa.SchemaItem) -> sa.Table:
+        """Declare a table, as a model would."""
+        id = sa.Column("id", sa.Integer, primary_key=True)
+        return sa.Table(name, self.metadata, id, *columns)
+
+    def write(
+        self,
+        id: str,
+        down: str | tuple[str, ...] | None,
+        upgrade: str = "pass",
+        downgrade: str = "pass",
+        *,
+        folder: str = "",
+        extra: str = "",
+    ) -> Path:
+        """Write a revision file by hand."""
+        path = self.folder / folder / f"{id}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [
+            f'"""revision {id}"""',
+            "import sqlalchemy as sa",
+            "from alembic import op",
+            f"revision = {id!r}",
+            f"down_revision = {down!r}",
+            extra,
+            "def upgrade() -> None:",
+            textwrap.indent(textwrap.dedent(upgrade).strip(), "    "),
+            "def downgrade() -> None:",
+            textwrap.indent(textwrap.dedent(downgrade).strip(), "    "),
+        ]
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+        return path
+
+    def write_table(self, id: str, down: str | None, table: str) -> Path:
+        """Write a revision that makes a table."""
+        return self.write(
+            id,
+            down,
+            f"op.create_table({table!r},"
+            " sa.Column('id', sa.Integer, primary_key=True))",
+            f"op.drop_table({table!r})",
+        )
+
+    def tables(self) -> set[str]:
+        """The tables that are in the database now."""
+        return set(sa.inspect(self.engine).get_table_names())
+
+    def run(self, *args: str) -> t.Any:
+        """Run ``flask db`` with arguments."""
+        return self.app.test_cli_runner().invoke(args=["db", *args])
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> cabc.Iterator[cabc.Callable[..., Project]]:
+    made: list[Project] = []
+
+    def make(url: str | None = None, **config: t.Any) -> Project:
+        url = url or f"sqlite:///{tmp_path}/app.db"
+        made.append(Project(tmp_path, url, **config))
+        return made[-1]
+
+    yield make
+    for project in made:
+        project.engine.dispose()
+
+
+@pytest.fixture
+def project(make_project: cabc.Callable[..., Project]) -> Project:
+    """A project on a SQLite file."""
+    return make_project()
+
+
+@pytest.fixture
+def in_context(project: Project) -> cabc.Iterator[flask.Flask]:
+    """The app of the project, with its context active."""
+    with project.app.app_context():
+        yield project.app
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def any_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/app.db"
+    return t.cast("str", request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def any_project(
+    any_url: str, make_project: cabc.Callable[..., Project]
+) -> cabc.Iterator[Project]:
+    """A project on each kind of database in turn, with its context active."""
+    project = make_project(any_url)
+    with project.app.app_context():
+        yield project

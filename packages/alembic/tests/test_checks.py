@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import typing as t
+
+import click
+
+from flaskware_core import examine
+from flaskware_core import Level
+
+Project: t.TypeAlias = t.Any
+
+
+def found(project: Project) -> dict[str, Level]:
+    report = examine(project.app)
+    return {f.id: f.level for f in report.findings if f.id.startswith("alembic.")}
+
+
+def test_a_database_that_is_up_to_date_gives_no_finding(project: Project) -> None:
+    project.write_table("aa", None, "one")
+    project.run("upgrade")
+    assert found(project) == {}
+
+
+def test_pending_revisions_are_found(project: Project) -> None:
+    project.write_table("aa", None, "one")
+    assert found(project) == {"alembic.pending": Level.WARNING}
+
+
+def test_a_database_ahead_is_found(project: Project) -> None:
+    path = project.write_table("aa", None, "one")
+    project.run("upgrade")
+    path.unlink()
+    assert found(project) == {"alembic.ahead": Level.ERROR}
+
+
+def test_several_heads_are_found(project: Project) -> None:
+    project.write("aa", None)
+    project.write("bb", "aa")
+    project.write("cc", "aa")
+    project.run("upgrade")
+    assert found(project) == {"alembic.several-heads": Level.ERROR}
+
+
+def test_revision_files_that_cannot_be_used_are_found(project: Project) -> None:
+    project.write("aa", "zz")
+    assert found(project) == {"alembic.unusable": Level.ERROR}
+
+
+def test_a_database_that_does_not_answer_is_found(make_project: t.Any) -> None:
+    project = make_project("postgresql+psycopg://x@127.0.0.1:1/x")
+    assert found(project) == {"alembic.unreachable": Level.WARNING}
+
+
+def test_a_command_that_another_took_later_is_found(project: Project) -> None:
+    project.app.cli.add_command(click.Group("db"))
+    assert found(project) == {"alembic.command-taken": Level.WARNING}

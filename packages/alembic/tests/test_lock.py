@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from flaskware_alembic import LockTimeout
+from flaskware_alembic._lock import deploy_lock
+from flaskware_alembic._source import Database
+
+Project: t.TypeAlias = t.Any
+
+APP = """
+    import os, pathlib
+    import flask, sqlalchemy as sa
+    from flaskware_alembic import Alembic
+    app = flask.Flask("app", root_path=str(pathlib.Path(__file__).parent))
+    app.secret_key = "k3y-0f-a-test:0123456789abcdef-XYZ"
+    app.config["ALEMBIC_LOCK_TIMEOUT"] = float(os.environ.get("WAIT", "60"))
+    Alembic(
+        metadata=sa.MetaData(), engine=sa.create_engine(os.environ["DB"]), app=app
+    )
+"""
+SLOW = """
+import time
+op.create_table({table!r}, sa.Column("id", sa.Integer, primary_key=True))
+time.sleep({seconds})
+op.execute("INSERT INTO applied (revision) VALUES ({table!r})")
+"""
+
+
+@pytest.fixture
+def processes(any_project: Project, tmp_path: Path, any_url: str) -> t.Any:
+    """Starts `flask db upgrade` in processes of their own."""
+    (tmp_path / "app.py").write_text(textwrap.dedent(APP))
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*args: str, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flask", "--app", "app", "db", *args],
+            cwd=tmp_path,
+            env={**os.environ, "DB": any_url, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def write_slow(project: Project, seconds: float, count: int) -> None:
+    project.write(
+        "r0",
+        None,
+        'op.create_table("applied", sa.Column("revision", sa.String(10)))',
+    )
+    for number in range(1, count + 1):
+        body = SLOW.format(table=f"t{number}", seconds=seconds)
+        project.write(f"r{number}", f"r{number - 1}", body)
+
+
+def applied(project: Project) -> list[str]:
+    with project.engine.connect() as connection:
+        rows = connection.scalars(sa.text("SELECT revision FROM applied"))
+        return sorted(rows)
+
+
+@pytest.mark.slow
+def test_eight_processes_at_once_apply_each_revision_once(
+    any_project: Project, processes: t.Any
+) -> None:
+    write_slow(any_project, 0.2, 3)
+    started = [processes("upgrade") for _ in range(8)]
+    outputs = [process.communicate(timeout=120) for process in started]
+    assert [process.returncode for process in started] == [0] * 8, outputs
+    assert applied(any_project) == ["t1", "t2", "t3"]
+    did_something = [out for out, _ in outputs if "upgrade r" in out]
+    assert len(did_something) == 1
+    any_project.alembic.check(models=False)
+
+
+def hold(project: Project, processes: t.Any) -> subprocess.Popen[str]:
+    """Start an upgrade that stays in a revision; it holds the lock on return."""
+    marker = project.folder.parent / "in-revision"
+    body = f"import pathlib, time\npathlib.Path({str(marker)!r}).touch()\n"
+    project.write("r0", None, f"{body}time.sleep(60)")
+    process = processes("upgrade")
+    deadline = time.monotonic() + 60
+    while not marker.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return t.cast("subprocess.Popen[str]", process)
+
+
+@pytest.mark.slow
+def test_the_lock_is_free_when_its_holder_was_killed(
+    any_project: Project, processes: t.Any
+) -> None:
+    holder = hold(any_project, processes)
+    any_project.write("r0", None)
+    holder.kill()
+    holder.communicate()
+    assert len(any_project.alembic.upgrade()) == 1
+
+
+@pytest.mark.slow
+def test_waiting_ends_after_the_time_and_names_the_holder(
+    any_project: Project, processes: t.Any
+) -> None:
+    holder = hold(any_project, processes)
+    late = processes("upgrade", WAIT="0.3")
+    _, error = late.communicate(timeout=60)
+    assert late.returncode == 7
+    assert "Waiting for the" in error
+    assert "ALEMBIC_LOCK_TIMEOUT" in error
+    said = {
+        "sqlite": f"the process {holder.pid}",
+        "postgresql": "the PostgreSQL session",
+        "mariadb": "the connection",
+    }
+    assert said[any_project.engine.dialect.name] in error
+
+
+def test_a_thread_of_the_same_process_waits_too(any_project: Project) -> None:
+    database = Database(None, any_project.engine, any_project.metadata)
+    with (
+        deploy_lock(database, table="alembic_version", timeout=0),
+        pytest.raises(LockTimeout, match="0 seconds"),
+        deploy_lock(database, table="alembic_version", timeout=0),
+    ):
+        pass
+    with deploy_lock(database, table="alembic_version", timeout=0):
+        pass
+
+
+def test_the_head_is_looked_at_again_after_the_wait(any_project: Project) -> None:
+    any_project.write_table("aa", None, "one")
+    database = Database(None, any_project.engine, any_project.metadata)
+    seen: list[str] = []
+    plans: list[t.Any] = []
+
+    def upgrade() -> None:
+        with any_project.app.app_context():
+            plans.append(any_project.alembic.upgrade(on_wait=seen.append))
+
+    with deploy_lock(database, table="alembic_version", timeout=0):
+        thread = threading.Thread(target=upgrade)
+        thread.start()
+        while not seen:
+            time.sleep(0.01)
+        # What another process did meanwhile, which a second time would fail.
+        with any_project.engine.begin() as connection:
+            for statement in (
+                "CREATE TABLE one (id INTEGER)",
+                "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
+                "INSERT INTO alembic_version VALUES ('aa')",
+            ):
+                connection.execute(sa.text(statement))
+    thread.join(30)
+    assert [len(plan) for plan in plans] == [0]
+    assert len(seen) == 1
+
+
+def test_a_lock_is_taken_beside_a_pool_of_one(
+    postgresql_url: str, make_project: t.Any
+) -> None:
+    project = make_project(postgresql_url)
+    project.engine.dispose()
+    project.engine = sa.create_engine(
+        postgresql_url, pool_size=1, max_overflow=0, pool_timeout=1
+    )
+    project.alembic._engine = project.engine
+    project.write_table("aa", None, "one")
+    with project.app.app_context():
+        assert len(project.alembic.upgrade()) == 1

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import flask
+import sqlalchemy as sa
+
+from flaskware_alembic import Alembic
+from flaskware_alembic import AlembicSettings
+from flaskware_alembic import BindStatus
+from flaskware_alembic import DatabaseAhead
+from flaskware_alembic import DatabaseUnreachable
+from flaskware_alembic import EngineSource
+from flaskware_alembic import LockTimeout
+from flaskware_alembic import MigrationError
+from flaskware_alembic import ModelsChanged
+from flaskware_alembic import NamedEngineSource
+from flaskware_alembic import PendingRevisions
+from flaskware_alembic import Plan
+from flaskware_alembic import PlanStep
+from flaskware_alembic import RevisionFailed
+from flaskware_alembic import RevisionFileError
+from flaskware_alembic import RevisionInfo
+from flaskware_alembic import SeveralHeads
+from flaskware_alembic import State
+from flaskware_alembic import Status
+from flaskware_alembic import UnknownRevision
+from flaskware_alembic.testing import assert_migrations
+from flaskware_alembic.testing import assert_models_match
+from flaskware_alembic.testing import assert_round_trip
+from flaskware_alembic.testing import assert_single_head
+
+
+class Db:
+    def __init__(self) -> None:
+        self.metadatas: dict[str | None, sa.MetaData] = {}
+
+    @property
+    def engines(self) -> dict[str | None, sa.Engine]:
+        return {}
+
+
+class Lite:
+    @property
+    def engines(self) -> dict[str, sa.Engine]:
+        return {}
+
+
+app = flask.Flask(__name__)
+metadata = sa.MetaData()
+engine = sa.create_engine("sqlite://")
+source: EngineSource = Db()
+named: NamedEngineSource = Lite()
+
+Alembic(Db())
+Alembic(Lite(), metadata=metadata)
+Alembic(source, app)
+Alembic(named, app, metadata={"default": metadata})
+Alembic(metadata={None: metadata}, engine={None: engine}, lock_timeout=3)
+alembic = Alembic(app=app, metadata=metadata, engine=engine)
+alembic.init_app(app)
+
+t.assert_type(alembic.settings, AlembicSettings)
+t.assert_type(alembic.settings.lock_timeout, float)
+t.assert_type(alembic.settings.directory, Path)
+t.assert_type(alembic.directory(create=True), Path)
+t.assert_type(
+    alembic.revision("m", autogenerate=False, binds=[None], head="heads", rev_id="a"),
+    list[RevisionInfo],
+)
+t.assert_type(alembic.merge("m", revisions=["a"], binds=["b"]), list[RevisionInfo])
+
+
+def on_step(step: PlanStep) -> None:
+    t.assert_type(step.revision, RevisionInfo)
+    t.assert_type(step.direction, t.Literal["upgrade", "downgrade", "stamp"])
+    t.assert_type(step.seconds, float | None)
+    t.assert_type(step.bind, str | None)
+
+
+plan = alembic.upgrade("heads", binds=None, on_step=on_step, on_wait=print)
+t.assert_type(plan, Plan)
+t.assert_type(plan.steps, tuple[PlanStep, ...])
+t.assert_type(alembic.downgrade("-1", binds=[None], on_step=on_step), Plan)
+t.assert_type(alembic.stamp("head", binds=[None], purge=True), Plan)
+t.assert_type(alembic.plan("base", direction="downgrade", binds=[None]), Plan)
+t.assert_type(alembic.sql("a", direction="upgrade", start="base", binds=[None]), str)
+t.assert_type(alembic.current(binds=[None]), list[RevisionInfo])
+t.assert_type(alembic.history(binds=[None]), list[RevisionInfo])
+t.assert_type(alembic.heads(binds=[None]), list[RevisionInfo])
+
+status = alembic.check(models=False, binds=[None])
+t.assert_type(status, Status)
+t.assert_type(alembic.status(models=False, binds=[None]), Status)
+t.assert_type(status.state, State)
+t.assert_type(status.binds, tuple[BindStatus, ...])
+status.refuse()
+for bind in status.binds:
+    t.assert_type(bind.bind, str | None)
+    t.assert_type(bind.pending, tuple[RevisionInfo, ...])
+    t.assert_type(bind.unknown, tuple[str, ...])
+    t.assert_type(bind.changes, tuple[str, ...])
+for info in alembic.history():
+    t.assert_type(info.id, str)
+    t.assert_type(info.down, tuple[str, ...])
+    t.assert_type(info.path, Path)
+
+assert_single_head(alembic)
+assert_round_trip(alembic)
+assert_models_match(alembic)
+assert_migrations(alembic)
+
+try:
+    alembic.check()
+except DatabaseAhead as error:
+    t.assert_type(error.revisions, tuple[str, ...])
+    t.assert_type(error.bind, str | None)
+except PendingRevisions as error:
+    t.assert_type(error.status, Status)
+except ModelsChanged as error:
+    t.assert_type(error.status, Status)
+except RevisionFileError as error:
+    t.assert_type(error.paths, tuple[Path, ...])
+    t.assert_type(error.line, int | None)
+except RevisionFailed as error:
+    t.assert_type(error.revision, RevisionInfo)
+except (DatabaseUnreachable, LockTimeout, SeveralHeads, UnknownRevision) as error:
+    t.assert_type(error.exit_code, int)
+except MigrationError as error:
+    t.assert_type(error.message, str)
