@@ -1,0 +1,114 @@
+"""Opening a session, one SELECT, and closing it, in a request."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import tempfile
+from pathlib import Path
+
+import flask
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy import orm
+
+from flaskware_sqlalchemy import Model
+from flaskware_sqlalchemy import SQLAlchemy
+
+BASELINE = "bare Flask"
+_STATEMENT = sa.text("SELECT 1")
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.connection.dbapi_connection.execute("BEGIN")
+
+
+def _bare(folder: Path) -> flask.Flask:
+    return flask.Flask("bare")
+
+
+def _sessionmaker(folder: Path) -> flask.Flask:
+    """What one writes by hand, with the same defaults for SQLite."""
+    app = flask.Flask("by_hand")
+    engine = sa.create_engine(f"sqlite:///{folder}/by_hand.db")
+
+    event.listen(engine, "begin", _begin)
+    make = orm.sessionmaker(engine)
+
+    @app.teardown_appcontext
+    def close(error: BaseException | None) -> None:
+        session = flask.g.pop("session", None)
+        if session is not None:
+            session.close()
+
+    def session() -> orm.Session:
+        if "session" not in flask.g:
+            flask.g.session = make()
+        return flask.g.session
+
+    app.extensions["session_of_context"] = session
+    return app
+
+
+def _flaskware(folder: Path) -> flask.Flask:
+    class Base(Model, orm.DeclarativeBase):
+        pass
+
+    app = flask.Flask("flaskware", instance_path=str(folder))
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///flaskware.db"
+    db = SQLAlchemy(app, model_class=Base)
+    app.extensions["session_of_context"] = lambda: db.session
+    return app
+
+
+def _flask_sqlalchemy_begun(folder: Path) -> flask.Flask:
+    """The peer doing the same: as it comes, its SELECT is in no transaction."""
+    app = _flask_sqlalchemy(folder)
+    with app.app_context():
+        event.listen(app.extensions["sqlalchemy"].engine, "begin", _begin)
+    return app
+
+
+def _flask_sqlalchemy(folder: Path) -> flask.Flask:
+    import flask_sqlalchemy
+
+    app = flask.Flask("peer", instance_path=str(folder))
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///peer.db"
+    db = flask_sqlalchemy.SQLAlchemy(app)
+    app.extensions["session_of_context"] = lambda: db.session
+    return app
+
+
+_APPS: dict[str, cabc.Callable[[Path], flask.Flask]] = {
+    BASELINE: _bare,
+    "sessionmaker by hand": _sessionmaker,
+    "flaskware-sqlalchemy": _flaskware,
+    "Flask-SQLAlchemy": _flask_sqlalchemy,
+    "Flask-SQLAlchemy, real transactions": _flask_sqlalchemy_begun,
+}
+
+
+def cases() -> dict[str, cabc.Callable[[], object]]:
+    """One request each, on a SQLite file."""
+    folder = Path(tempfile.mkdtemp(prefix="flaskware-bench-"))
+    found: dict[str, cabc.Callable[[], object]] = {}
+    for name, make in _APPS.items():
+        try:
+            app = make(folder)
+        except ImportError:
+            continue
+        found[name] = _request(app)
+    return found
+
+
+def _request(app: flask.Flask) -> cabc.Callable[[], object]:
+    session = app.extensions.get("session_of_context")
+
+    def view() -> str:
+        if session is not None:
+            session().execute(_STATEMENT).scalar_one()
+        return "ok"
+
+    app.add_url_rule("/", "view", view)
+    client = app.test_client()
+    assert client.get("/").text == "ok"
+    return lambda: client.get("/")

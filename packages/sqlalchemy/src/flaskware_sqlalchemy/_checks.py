@@ -1,0 +1,93 @@
+"""What ``flask doctor`` asks of the databases."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+
+import sqlalchemy as sa
+
+from flaskware_core import Finding
+from flaskware_core import Level
+
+from ._model import Metadatas
+from ._settings import SQLAlchemySettings
+
+
+def check(
+    settings: SQLAlchemySettings,
+    engines: cabc.Mapping[str | None, sa.Engine],
+    metadatas: Metadatas,
+    *,
+    deploy: bool,
+) -> cabc.Iterator[Finding]:
+    """Yield what is worth telling about the databases of an app."""
+    yield from _models(engines, metadatas)
+    if deploy:
+        yield from _sqlite(engines)
+        yield from _pre_ping(settings, engines)
+        yield from _echo(settings)
+
+
+def _models(
+    engines: cabc.Mapping[str | None, sa.Engine], metadatas: Metadatas
+) -> cabc.Iterator[Finding]:
+    for key in metadatas:
+        if key not in engines and metadatas[key].tables:
+            tables = ", ".join(sorted(metadatas[key].tables))
+            yield Finding(
+                "sqlalchemy.bind-unknown",
+                Level.ERROR,
+                f"Models name the database {key!r}, which is not configured; using"
+                f" them fails ({tables}).",
+                f'SQLALCHEMY_BINDS = {{"{key}": "<URL>"}}, or correct `__bind_key__`.',
+            )
+    for key in engines:
+        if key not in metadatas or not metadatas[key].tables:
+            name = SQLAlchemySettings.key_of(key)
+            yield Finding(
+                "sqlalchemy.bind-without-models",
+                Level.INFO,
+                f"No model is known for the database of {name}.",
+                "Import the module of its models in the app factory, or remove the"
+                " key.",
+            )
+
+
+def _sqlite(engines: cabc.Mapping[str | None, sa.Engine]) -> cabc.Iterator[Finding]:
+    for key, engine in engines.items():
+        if engine.dialect.name == "sqlite":
+            yield Finding(
+                "sqlalchemy.sqlite",
+                Level.WARNING,
+                f"{SQLAlchemySettings.key_of(key)} is SQLite: one process writes at a"
+                " time, and the file is on the disk of one machine.",
+                "Use a database server, or silence this where one machine is all"
+                " there is and the file is backed up.",
+            )
+
+
+def _pre_ping(
+    settings: SQLAlchemySettings, engines: cabc.Mapping[str | None, sa.Engine]
+) -> cabc.Iterator[Finding]:
+    for key, (_, options) in settings.databases().items():
+        if engines[key].dialect.name == "sqlite":
+            continue
+        if options.get("pool_pre_ping", True) is False:
+            yield Finding(
+                "sqlalchemy.pre-ping",
+                Level.WARNING,
+                f"pool_pre_ping is off for {SQLAlchemySettings.key_of(key)}: the first"
+                " request after the server dropped a connection fails.",
+                "Remove pool_pre_ping from the options of this database.",
+            )
+
+
+def _echo(settings: SQLAlchemySettings) -> cabc.Iterator[Finding]:
+    if settings.echo:
+        yield Finding(
+            "sqlalchemy.echo",
+            Level.WARNING,
+            "SQLALCHEMY_ECHO logs every statement with its values, people's data"
+            " among them.",
+            "SQLALCHEMY_ECHO = False",
+        )

@@ -1,0 +1,124 @@
+"""Engines with the options that people otherwise look up."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import typing as t
+import weakref
+
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+from sqlalchemy import pool
+
+from . import _sqlite
+from ._url import is_memory
+from ._url import usable_url
+from ._url import with_charset
+
+_INVALID = re.compile(r"'(\w+)'")
+# For spelling only: create_engine takes them as keywords of any name.
+_OPTIONS = (
+    "connect_args", "creator", "echo", "echo_pool", "execution_options",
+    "hide_parameters", "insertmanyvalues_page_size", "isolation_level",
+    "json_deserializer", "json_serializer", "label_length", "logging_name",
+    "max_identifier_length", "max_overflow", "module", "paramstyle", "plugins", "pool",
+    "pool_logging_name", "pool_pre_ping", "pool_recycle", "pool_reset_on_return",
+    "pool_size", "pool_timeout", "pool_use_lifo", "poolclass", "query_cache_size",
+)  # fmt: skip
+_forked: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
+
+
+class EngineOptionProblem(ValueError):
+    """``create_engine`` refuses an option.
+
+    :param write: What to do instead.
+    """
+
+    def __init__(self, expected: str, write: str) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.write = write
+
+
+def make_engine(
+    text: str,
+    options: dict[str, t.Any],
+    *,
+    instance_path: str,
+    echo: bool | t.Literal["debug"] = False,
+) -> sa.Engine:
+    """Make an engine; nothing is connected yet.
+
+    :param text: A URL that :func:`~flaskware_sqlalchemy._url.usable_url` accepts.
+    :param options: For ``create_engine``; they win over the defaults.
+    :param instance_path: Where relative SQLite paths are.
+    :raises EngineOptionProblem: if an option is unknown or wrong.
+    """
+    url = with_charset(usable_url(text))
+    is_sqlite = url.get_backend_name() == "sqlite"
+    if is_sqlite:
+        url = _sqlite.place(url, instance_path)
+    engine = _create(url, {"echo": echo, **_with_defaults(url, options)})
+    if is_sqlite:
+        _sqlite.prepare(engine)
+    if not is_shared_memory(engine):
+        _forked.add(engine)
+    return engine
+
+
+def is_shared_memory(engine: sa.Engine) -> bool:
+    """Whether an engine is a SQLite database that its one connection keeps alive."""
+    return engine.dialect.name == "sqlite" and is_memory(engine.url)
+
+
+def checked_out(engine: sa.Engine) -> int:
+    """How many connections of an engine's pool are in use at this moment."""
+    return engine.pool.checkedout() if isinstance(engine.pool, pool.QueuePool) else 0
+
+
+def _with_defaults(url: sa.URL, options: dict[str, t.Any]) -> dict[str, t.Any]:
+    if url.get_backend_name() != "sqlite":
+        # A server or a firewall drops idle connections; the next request would fail.
+        return {"pool_pre_ping": True, **options}
+    defaults = _sqlite.defaults(url)
+    given: dict[str, t.Any] = options.get("connect_args", {})
+    return {
+        **defaults,
+        **options,
+        "connect_args": {**defaults["connect_args"], **given},
+    }
+
+
+def _create(url: sa.URL, options: dict[str, t.Any]) -> sa.Engine:
+    try:
+        return sa.create_engine(url, **options)
+    except (TypeError, ValueError, sa_exc.ArgumentError) as error:
+        names = [name for name in _INVALID.findall(str(error)) if name in options]
+        if not names:
+            # The text of any other error may hold a value, so only its kind is told.
+            raise EngineOptionProblem(
+                f"options that create_engine accepts ({type(error).__name__})",
+                "see sqlalchemy.create_engine for the type of each option",
+            ) from error
+    raise EngineOptionProblem(
+        f"options that create_engine knows; unknown: {', '.join(names)}",
+        ", ".join(_closest(name) for name in names),
+    )
+
+
+def _closest(name: str) -> str:
+    matches = difflib.get_close_matches(name, _OPTIONS, n=1, cutoff=0.5)
+    return f"{matches[0]} (the closest known name)" if matches else f"no {name}"
+
+
+def _forget_connections() -> None:
+    # A connection used by both sides of a fork mixes their answers. The parent goes
+    # on with it, so here it is dropped and not closed.
+    for engine in list(_forked):
+        engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_connections)

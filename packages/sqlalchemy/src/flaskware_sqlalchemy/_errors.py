@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+
+
+class UnknownBind(LookupError):
+    """A model or a call names a database that the app's configuration does not have.
+
+    :param key: The name that was used.
+    :param known: The names that are configured.
+    """
+
+    def __init__(self, key: str | None, known: cabc.Iterable[str | None]) -> None:
+        self.key = key
+        names = ", ".join(repr(name) for name in known if name is not None)
+        super().__init__(
+            f"There is no database {key!r}: SQLALCHEMY_BINDS has {names or 'no names'}."
+            f' Write SQLALCHEMY_BINDS = {{"{key}": "<URL>"}}, or correct the name'
+            " (`__bind_key__` of a model, or the argument of the call)."
+        )
+
+
+class PageNotFound(LookupError):
+    """A page was asked for that does not exist."""
+
+
+class PageMalformed(ValueError):
+    """What should be the number of a page, or the size of one, is no number."""

@@ -1,0 +1,140 @@
+"""What Flaskware adds to a declarative base."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+BIND_KEY = "bind_key"
+"""Where a metadata says which database it describes: ``metadata.info["bind_key"]``."""
+
+# Without names, a constraint cannot be dropped by a migration on any database but
+# the one that happened to name it. `_N_` takes in every column of the constraint.
+NAMING_CONVENTION: t.Final[dict[str, str]] = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_BASES: tuple[type, ...] = (orm.DeclarativeBase, orm.DeclarativeBaseNoMeta)
+
+
+class Metadatas(dict[str | None, sa.MetaData]):
+    """The metadata of each database, made when a model or a table first needs it."""
+
+    def __init__(self, default: sa.MetaData) -> None:
+        super().__init__({None: default})
+
+    def __missing__(self, key: str | None) -> sa.MetaData:
+        default = self[None]
+        self[key] = made = sa.MetaData(
+            info={BIND_KEY: key}, naming_convention=default.naming_convention
+        )
+        return made
+
+
+class Model:
+    """A mixin for one's own declarative base, which gives models their names.
+
+    Write ``class Base(Model, DeclarativeBase)``, or with ``MappedAsDataclass``
+    between them. A model without a table name gets its class name in snake case; one
+    with ``__bind_key__`` is kept in the database of that name; and constraints are
+    named by a convention, unless the base brings its own ``metadata``.
+    """
+
+    __bind_key__: t.ClassVar[str | None] = None
+    """The name of the model's database in ``SQLALCHEMY_BINDS``."""
+
+    __metadatas__: t.ClassVar[Metadatas]
+
+    def __init_subclass__(cls, **kwargs: t.Any) -> None:
+        if any(base in cls.__bases__ for base in _BASES):
+            _prepare_base(cls)
+            super().__init_subclass__(**kwargs)
+        elif issubclass(cls, _BASES):
+            _prepare_metadata(cls)
+            _name_table(cls)
+            super().__init_subclass__(**kwargs)
+            _forget_missing_table(cls)
+        else:
+            super().__init_subclass__(**kwargs)
+
+    def __repr__(self) -> str:
+        state = t.cast("orm.InstanceState[t.Any]", sa.inspect(self))
+        name = type(self).__name__
+        if state.identity is None:
+            return f"<{name} ({'pending' if state.pending else 'transient'})>"
+        return f"<{name} {', '.join(map(repr, state.identity))}>"
+
+
+def metadatas_of(base: type) -> Metadatas:
+    """The metadata of a declarative base, by the name of the database."""
+    if issubclass(base, Model):
+        return base.__metadatas__
+    return Metadatas(t.cast("type[orm.DeclarativeBase]", base).metadata)
+
+
+def snake_case(name: str) -> str:
+    """Turn ``HTTPLogEntry`` into ``http_log_entry``."""
+    return _WORD_START.sub("_", name).lower()
+
+
+def _prepare_base(cls: t.Any) -> None:
+    registry: orm.registry | None = cls.__dict__.get("registry")
+    metadata = getattr(cls, "metadata", None)
+    if metadata is None:
+        metadata = (
+            registry.metadata
+            if registry is not None
+            else sa.MetaData(naming_convention=NAMING_CONVENTION)
+        )
+    cls.metadata = metadata
+    cls.__metadatas__ = Metadatas(metadata)
+
+
+def _prepare_metadata(cls: t.Any) -> None:
+    if "metadata" in cls.__dict__ or "__bind_key__" not in cls.__dict__:
+        return
+    cls.metadata = cls.__metadatas__[cls.__bind_key__]
+
+
+def _name_table(cls: t.Any) -> None:
+    own = cls.__dict__
+    if own.get("__abstract__") or "__tablename__" in own or "__table__" in own:
+        return
+    inherits = False
+    for base in cls.__mro__[1:]:
+        if "__mapper__" in base.__dict__:
+            inherits = True
+        elif "__tablename__" in base.__dict__:
+            return
+    cls.__tablename__ = snake_case(cls.__name__)
+    if inherits:
+        # A key of its own makes it joined-table inheritance; only SQLAlchemy, which
+        # resolves annotations and mixins, knows whether there is one.
+        cls.__table_cls__ = staticmethod(_table_with_key)
+
+
+def _table_with_key(*args: t.Any, **kwargs: t.Any) -> sa.Table | None:
+    has_key = any(
+        isinstance(arg, sa.PrimaryKeyConstraint)
+        or (isinstance(arg, sa.Column) and arg.primary_key)
+        for arg in args
+    )
+    return sa.Table(*args, **kwargs) if has_key else None
+
+
+def _forget_missing_table(cls: t.Any) -> None:
+    # Single-table inheritance: the parent's table and its name show through again.
+    if "__table_cls__" not in cls.__dict__:
+        return
+    type.__delattr__(cls, "__table_cls__")
+    if cls.__dict__.get("__table__", cls) is None:
+        type.__delattr__(cls, "__table__")
+        type.__delattr__(cls, "__tablename__")

@@ -1,0 +1,206 @@
+"""Pages of a statement's rows, by number."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import re
+import typing as t
+
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+from sqlalchemy import orm
+
+from ._errors import PageMalformed
+from ._errors import PageNotFound
+
+T_co = t.TypeVar("T_co", covariant=True)
+Count: t.TypeAlias = t.Literal["exact", "capped", "none"]
+
+CAP = 1000
+"""How far ``count="capped"`` counts."""
+
+_NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
+# OFFSET is a signed 64-bit integer in every database here.
+_LARGEST_OFFSET = 2**63 - 1
+# More digits than any offset has; Python itself refuses to read very long ones.
+_LONGEST = 20
+
+
+@dc.dataclass(frozen=True)
+class Page(t.Generic[T_co]):
+    """One page of rows, and what a template needs for links to the others.
+
+    :param items: Entities or values of a select of one column, rows of several.
+    :param page: The number of this page, from 1.
+    :param per_page: How many items a full page has.
+    :param total: How many items there are on all pages; ``None`` if not counted.
+    :param has_next: Whether there is a page after this one.
+    :param is_capped: Whether there are more than ``total``: counting stopped there.
+    """
+
+    items: cabc.Sequence[T_co]
+    page: int
+    per_page: int
+    total: int | None
+    has_next: bool
+    is_capped: bool = False
+
+    def __iter__(self) -> cabc.Iterator[T_co]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __bool__(self) -> bool:
+        # Without this, `if page:` would mean `if page.items:` by way of len().
+        return True
+
+    @property
+    def pages(self) -> int | None:
+        """How many pages there are; ``None`` if not counted."""
+        return None if self.total is None else -(-self.total // self.per_page)
+
+    @property
+    def has_prev(self) -> bool:
+        """Whether there is a page before this one."""
+        return self.page > 1
+
+    @property
+    def next_num(self) -> int | None:
+        """The number of the next page."""
+        return self.page + 1 if self.has_next else None
+
+    @property
+    def prev_num(self) -> int | None:
+        """The number of the page before."""
+        return self.page - 1 if self.has_prev else None
+
+    @property
+    def first(self) -> int:
+        """The number of the first item on this page, from 1; 0 if there is none."""
+        return (self.page - 1) * self.per_page + 1 if self.items else 0
+
+    @property
+    def last(self) -> int:
+        """The number of the last item on this page; 0 if there is none."""
+        return self.first + len(self.items) - 1 if self.items else 0
+
+    def iter_pages(
+        self,
+        *,
+        left_edge: int = 2,
+        left_current: int = 2,
+        right_current: int = 4,
+        right_edge: int = 2,
+    ) -> cabc.Iterator[int | None]:
+        """Yield the numbers of pages to link to, and ``None`` where some are left out.
+
+        :param left_edge: How many from the first page.
+        :param left_current: How many before this page.
+        :param right_current: How many after this page.
+        :param right_edge: How many up to the last page.
+        """
+        end = max(self.pages or 0, self.page + self.has_next)
+        if end == 1 and not self.items:
+            return
+        shown = {
+            *range(1, left_edge + 1),
+            *range(self.page - left_current, self.page + right_current + 1),
+            *range(end - right_edge + 1, end + 1),
+        }
+        previous = 0
+        for number in sorted(shown):
+            if 1 <= number <= end:
+                if number > previous + 1:
+                    yield None
+                yield number
+                previous = number
+
+
+def page_number(value: int | str | None) -> int:
+    """Read the number of a page.
+
+    :param value: An argument of a call or of a query string; ``None`` is page 1.
+    :raises PageMalformed: if it is no number.
+    :raises PageNotFound: if there can be no page of that number.
+    """
+    number = 1 if value is None else _number("page", value)
+    if number < 1:
+        raise PageNotFound(f"There is no page {number}: the first one is 1.")
+    return number
+
+
+def page_size(value: int | str | None, default: int, largest: int) -> int:
+    """Read the size of a page; more than the largest is the largest.
+
+    :raises PageMalformed: if it is no positive number.
+    """
+    size = default if value is None else _number("per_page", value)
+    if size < 1:
+        raise PageMalformed(f"per_page is {size}; it must be at least 1.")
+    return min(size, largest)
+
+
+def fetch_page(
+    session: orm.Session,
+    statement: sa.Select[t.Any],
+    *,
+    page: int,
+    per_page: int,
+    count: Count = "exact",
+) -> Page[t.Any]:
+    """Run a statement for one page of its rows.
+
+    :raises PageNotFound: if the page is beyond the last one.
+    """
+    offset = (page - 1) * per_page
+    if offset + per_page > _LARGEST_OFFSET:
+        raise PageNotFound(f"There is no page {page}.")
+    # One row more than the page has says whether there is another page.
+    found = _rows(session, statement.limit(per_page + 1).offset(offset))
+    items, has_next = found[:per_page], len(found) > per_page
+    if not items and page > 1:
+        raise PageNotFound(f"There is no page {page}.")
+    total, is_capped = None, False
+    if count != "none":
+        if has_next:
+            cap = None if count == "exact" else CAP
+            total = _count(session, statement, cap)
+            is_capped = cap is not None and total > cap
+            total = total if cap is None else min(total, cap)
+        else:
+            total = offset + len(items)
+    return Page(items, page, per_page, total, has_next, is_capped)
+
+
+def _number(name: str, value: int | str) -> int:
+    if isinstance(value, int):
+        return value
+    if not _NUMBER.fullmatch(value):
+        raise PageMalformed(f"{name} is not a number.")
+    if len(value) > _LONGEST:
+        raise PageNotFound(f"There is no such {name}.")
+    return int(value)
+
+
+def _rows(session: orm.Session, statement: sa.Select[t.Any]) -> cabc.Sequence[t.Any]:
+    # A select of one column gives what is in it; of several, rows.
+    single = len(statement.column_descriptions) == 1
+    result: sa.Result[t.Any] = session.execute(statement)
+    try:
+        return result.scalars().all() if single else result.all()
+    except sa_exc.InvalidRequestError:
+        # A collection is loaded by a join, which repeats the rows. Asking for unique
+        # ones always would also drop equal values of a plain column.
+        result = session.execute(statement).unique()
+        return result.scalars().all() if single else result.all()
+
+
+def _count(session: orm.Session, statement: sa.Select[t.Any], cap: int | None) -> int:
+    counted = statement.order_by(None)
+    if cap is not None:
+        counted = counted.limit(cap + 1)
+    query = sa.select(sa.func.count()).select_from(counted.subquery())
+    total: int = session.execute(query).scalar_one()
+    return total

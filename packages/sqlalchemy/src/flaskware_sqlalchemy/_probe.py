@@ -1,0 +1,51 @@
+"""Whether databases answer."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import threading
+import time
+
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+
+PATIENCE = 5.0
+"""How many seconds all databases together are waited for."""
+
+
+def unreachable(
+    engines: cabc.Mapping[str | None, sa.Engine], patience: float = PATIENCE
+) -> dict[str | None, str]:
+    """The reason for each database that does not answer, without its password."""
+    reasons: dict[str | None, str] = {}
+    # Drivers spell their connection timeouts differently, and some have none: each
+    # is asked in a thread of its own, and one that hangs is left behind.
+    threads = {
+        key: threading.Thread(target=_ask, args=(key, engine, reasons), daemon=True)
+        for key, engine in engines.items()
+    }
+    for thread in threads.values():
+        thread.start()
+    deadline = time.monotonic() + patience
+    for key, thread in threads.items():
+        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.is_alive():
+            reasons[key] = f"no answer within {patience:g} seconds"
+    return dict(reasons)
+
+
+def _ask(key: str | None, engine: sa.Engine, reasons: dict[str | None, str]) -> None:
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.select(1))
+    except Exception as error:  # noqa: BLE001 drivers raise what they like
+        reasons[key] = _reason(error, engine.url)
+
+
+def _reason(error: Exception, url: sa.URL) -> str:
+    cause = error.orig if isinstance(error, sa_exc.DBAPIError) else error
+    lines = str(cause).strip().splitlines() or [type(cause).__name__]
+    reason = lines[0].strip()
+    if url.password:
+        reason = reason.replace(str(url.password), "***")
+    return reason

@@ -1,0 +1,83 @@
+"""What a SQLite engine needs before it behaves as a database server does."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import sqlite3
+import typing as t
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy import pool
+
+from ._url import is_memory
+
+BUSY_TIMEOUT = 10.0
+"""How many seconds a statement waits for another writer."""
+
+WRITING: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "flaskware_sqlalchemy_writing", default=False
+)
+"""Whether a transaction that begins now is known to write."""
+
+
+def place(url: sa.URL, instance_path: str) -> sa.URL:
+    """Move a relative path into the instance folder, which is made if missing.
+
+    The working folder differs between a shell, a server and a test; the instance
+    folder does not. A ``file:`` URI is left as it is.
+    """
+    name = url.database
+    if is_memory(url) or name is None or name.startswith("file:"):
+        return url
+    path = Path(name)
+    if not path.is_absolute():
+        path = Path(instance_path) / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return url.set(database=str(path))
+
+
+def defaults(url: sa.URL) -> dict[str, t.Any]:
+    """Engine options for a SQLite database."""
+    if is_memory(url):
+        # Each connection would see an empty database of its own.
+        return {
+            "poolclass": pool.StaticPool,
+            "connect_args": {"check_same_thread": False},
+        }
+    return {"connect_args": {"timeout": BUSY_TIMEOUT}}
+
+
+def prepare(engine: sa.Engine) -> None:
+    """Give an engine foreign keys, a write-ahead log and real transactions."""
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
+
+
+def _set_pragmas(connection: t.Any, record: object) -> None:  # noqa: ARG001
+    cursor = connection.cursor()
+    # SQLite parses foreign keys and does not enforce them, unless told so.
+    cursor.execute("PRAGMA foreign_keys = ON")
+    # With the log, readers and a writer do not wait for each other. The mode stays
+    # with the file; a database in memory or opened read-only keeps its own.
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
+        with contextlib.suppress(sqlite3.OperationalError):
+            cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    # The driver begins at the first INSERT, UPDATE or DELETE only, so that reads and
+    # savepoints before it are in no transaction: begun here, it never has to.
+    dbapi: t.Any = connection.connection.dbapi_connection
+    if dbapi.isolation_level is None or dbapi.in_transaction:
+        return  # AUTOCOMMIT was asked for, or a database in memory is shared
+    if WRITING.get():
+        # One that reads first and then writes fails at once if another wrote between;
+        # taking the write lock at the start, it waits its turn.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        # It takes no lock and cannot fail: no need for what wraps a driver's errors.
+        dbapi.execute("BEGIN")

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import typing as t
+from pathlib import Path
+
+import flask
+import pytest
+from sqlalchemy import ForeignKey
+from sqlalchemy import String
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import mapped_column
+from sqlalchemy.orm import relationship
+
+from flaskware_core.testing import make_app
+from flaskware_sqlalchemy import Model
+from flaskware_sqlalchemy import SQLAlchemy
+from flaskware_sqlalchemy.testing import connections_in_use
+
+
+class Base(Model, DeclarativeBase):
+    pass
+
+
+class User(Base):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    posts: Mapped[list[Post]] = relationship(back_populates="user")
+
+
+class Post(Base):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    user: Mapped[User] = relationship(back_populates="posts")
+
+
+class Entry(Base):
+    __bind_key__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    what: Mapped[str] = mapped_column(String(80))
+
+
+@dc.dataclass(frozen=True)
+class Site:
+    """An app with tables for users, posts and, in another database, entries."""
+
+    app: flask.Flask
+    db: SQLAlchemy[Base]
+    User: t.ClassVar = User
+    Post: t.ClassVar = Post
+    Entry: t.ClassVar = Entry
+
+    def in_use(self) -> dict[str | None, int]:
+        return connections_in_use(self.db, self.app)
+
+    def names(self) -> list[str]:
+        from sqlalchemy import select
+
+        with self.db.session_scope(self.app) as session:
+            return list(session.scalars(select(User.name).order_by(User.id)))
+
+    def entries(self) -> list[str]:
+        from sqlalchemy import select
+
+        with self.db.session_scope(self.app) as session:
+            return list(session.scalars(select(Entry.what).order_by(Entry.id)))
+
+
+MakeSite: t.TypeAlias = cabc.Callable[..., Site]
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> cabc.Iterator[MakeSite]:
+    """Make a site; its engines are disposed of at the end."""
+    made: list[Site] = []
+
+    def make(url: str = "sqlite:///app.db", audit: str = "", **config: t.Any) -> Site:
+        db = SQLAlchemy(model_class=Base)
+        app = make_app(
+            db,
+            instance_path=tmp_path / f"instance{len(made)}",
+            SQLALCHEMY_DATABASE_URI=url,
+            SQLALCHEMY_BINDS={"audit": audit or "sqlite:///audit.db"},
+            **config,
+        )
+        site = Site(app, db)
+        made.append(site)
+        with app.app_context():
+            db.create_all()
+        return site
+
+    yield make
+    for site in made:
+        for engine in site.db.state_of(site.app).router.engines.values():
+            engine.dispose()
+
+
+@pytest.fixture
+def site(make_site: MakeSite) -> Site:
+    return make_site()
+
+
+@pytest.fixture
+def pg_site(make_site: MakeSite, postgresql_url: str) -> Site:
+    """Both databases are one of PostgreSQL: the tables have different names."""
+    return make_site(postgresql_url, postgresql_url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def any_site(request: pytest.FixtureRequest, make_site: MakeSite) -> Site:
+    if request.param == "sqlite":
+        return make_site()
+    url = request.getfixturevalue(f"{request.param}_url")
+    return make_site(url, url)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from flaskware_core import examine
+from flaskware_core.testing import make_app
+from flaskware_sqlalchemy import SQLAlchemy
+
+
+def ids(app, *, deploy):
+    report = examine(app, deploy=deploy)
+    return {
+        finding.id
+        for finding in report.findings
+        if finding.id.startswith("sqlalchemy.")
+    }
+
+
+def test_a_site_in_order_has_no_findings(pg_site):
+    assert ids(pg_site.app, deploy=True) == set()
+
+
+def test_sqlite_is_told_of_where_people_are_served_only(site):
+    assert ids(site.app, deploy=False) == set()
+    assert ids(site.app, deploy=True) == {"sqlalchemy.sqlite"}
+
+
+def test_echo_and_no_ping_are_told_of(make_site, postgresql_url):
+    site = make_site(
+        postgresql_url,
+        postgresql_url,
+        SQLALCHEMY_ECHO=True,
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": False},
+    )
+    assert ids(site.app, deploy=True) == {"sqlalchemy.echo", "sqlalchemy.pre-ping"}
+
+
+def test_a_database_without_models_and_models_without_one_are_told_of(site):
+    app = make_app(
+        SQLAlchemy(model_class=site.db.Model),
+        SQLALCHEMY_DATABASE_URI="sqlite://",
+        SQLALCHEMY_BINDS={"adit": "sqlite://"},
+    )
+    report = examine(app)
+    found = {f.id: f for f in report.findings if f.id.startswith("sqlalchemy.")}
+    assert set(found) == {"sqlalchemy.bind-unknown", "sqlalchemy.bind-without-models"}
+    assert "'audit'" in found["sqlalchemy.bind-unknown"].message
+    assert "SQLALCHEMY_BINDS['adit']" in found["sqlalchemy.bind-without-models"].message

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+
+from flaskware_core.testing import make_app
+from flaskware_sqlalchemy import SQLAlchemy
+
+
+def pragma(engine, name):
+    with engine.connect() as connection:
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+
+@pytest.fixture
+def engine(site):
+    with site.app.app_context():
+        yield site.db.engine
+
+
+def memory(**config):
+    db = SQLAlchemy()
+    app = make_app(db, SQLALCHEMY_DATABASE_URI="sqlite://", **config)
+    return db.state_of(app).router.engines[None]
+
+
+def test_sqlite_enforces_foreign_keys(site):
+    with site.app.app_context():
+        site.db.session.add(site.Post(user_id=99))
+        with pytest.raises(sa_exc.IntegrityError, match="FOREIGN KEY"):
+            site.db.session.flush()
+
+
+def test_a_sqlite_file_has_a_write_ahead_log_and_waits_for_others(engine):
+    assert pragma(engine, "journal_mode") == "wal"
+    assert pragma(engine, "busy_timeout") == 10_000
+    assert pragma(engine, "foreign_keys") == 1
+
+
+def test_a_mode_that_the_file_has_already_is_kept(make_site, tmp_path):
+    path = tmp_path / "own.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode = TRUNCATE")
+        connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    site = make_site(f"sqlite:///{path}")
+    with site.app.app_context():
+        assert pragma(site.db.engine, "journal_mode") == "wal"
+
+
+def test_a_timeout_that_is_configured_wins(make_site):
+    options = {"connect_args": {"timeout": 3}}
+    site = make_site(SQLALCHEMY_ENGINE_OPTIONS=options)
+    with site.app.app_context():
+        assert pragma(site.db.engine, "busy_timeout") == 3000
+
+
+def test_reads_of_sqlite_are_in_a_transaction(site):
+    with site.db.session_scope(site.app) as reader:
+        assert reader.scalars(sa.select(site.User)).all() == []
+        with site.db.session_scope(site.app) as writer:
+            writer.add(site.User(name="ada"))
+            writer.commit()
+        assert reader.scalars(sa.select(site.User)).all() == []
+        reader.rollback()
+        assert len(reader.scalars(sa.select(site.User)).all()) == 1
+
+
+def test_a_savepoint_of_sqlite_is_undone_with_its_transaction(engine):
+    with engine.connect() as connection:
+        connection.begin()
+        with connection.begin_nested():
+            connection.execute(sa.text("insert into user (name) values ('ada')"))
+        connection.rollback()
+        assert connection.scalar(sa.text("select count(*) from user")) == 0
+
+
+def test_ddl_of_sqlite_is_undone_with_its_transaction(engine):
+    with engine.connect() as connection:
+        connection.execute(sa.text("create table extra (x integer)"))
+        connection.rollback()
+    assert "extra" not in sa.inspect(engine).get_table_names()
+
+
+def test_autocommit_of_sqlite_is_left_alone(engine):
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("insert into user (name) values ('ada')"))
+        connection.rollback()
+        connection.execute(sa.text("vacuum"))
+    with engine.connect() as connection:
+        connection.execute(sa.text("insert into user (name) values ('eve')"))
+        connection.rollback()
+        names = connection.scalars(sa.text("select name from user")).all()
+    assert names == ["ada"]
+
+
+def test_a_database_in_memory_is_one_for_all_threads():
+    engine = memory()
+    with engine.begin() as connection:
+        connection.execute(sa.text("create table t (x integer)"))
+    seen = []
+    thread = threading.Thread(
+        target=lambda: seen.extend(sa.inspect(engine).get_table_names())
+    )
+    thread.start()
+    thread.join()
+    assert seen == ["t"]
+    engine.dispose()
+
+
+def test_two_connections_to_a_database_in_memory_share_a_transaction():
+    engine = memory()
+    with engine.connect() as one, engine.connect() as two:
+        one.execute(sa.text("create table t (x integer)"))
+        two.execute(sa.text("insert into t values (1)"))
+        assert one.scalar(sa.text("select count(*) from t")) == 1
+    engine.dispose()
+
+
+def test_a_server_is_asked_before_a_connection_is_used_again(pg_site):
+    with pg_site.db.session_scope(pg_site.app) as session:
+        pid = session.scalar(sa.text("select pg_backend_pid()"))
+    with pg_site.app.app_context(), pg_site.db.engines["audit"].begin() as connection:
+        connection.execute(sa.text(f"select pg_terminate_backend({pid})"))
+    with pg_site.db.session_scope(pg_site.app) as session:
+        assert session.scalar(sa.select(1)) == 1
+
+
+def test_mariadb_keeps_all_of_unicode(make_site, mariadb_url):
+    site = make_site(mariadb_url, mariadb_url)
+    with site.db.session_scope(site.app) as session:
+        assert session.bind is None
+        session.add(site.User(name="Ada 🎉"))
+        session.commit()
+    assert site.names() == ["Ada 🎉"]
+    with site.app.app_context():
+        assert site.db.engine.url.query["charset"] == "utf8mb4"
+
+
+def test_a_charset_that_is_configured_is_kept(mariadb_url):
+    db = SQLAlchemy()
+    app = make_app(db, SQLALCHEMY_DATABASE_URI=f"{mariadb_url}?charset=latin1")
+    engine = db.state_of(app).router.engines[None]
+    assert engine.url.query["charset"] == "latin1"
+
+
+def test_options_of_each_database_are_its_own(postgresql_url):
+    db = SQLAlchemy()
+    app = make_app(
+        db,
+        SQLALCHEMY_DATABASE_URI=postgresql_url,
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 7},
+        SQLALCHEMY_BINDS={"b": {"url": postgresql_url, "pool_size": 2}},
+        SQLALCHEMY_ECHO=False,
+    )
+    engines = db.state_of(app).router.engines
+    assert engines[None].pool.size() == 7
+    assert engines["b"].pool.size() == 2
+
+
+def test_echo_is_for_every_database(caplog):
+    engine = memory(SQLALCHEMY_ECHO=True)
+    with engine.connect() as connection:
+        connection.execute(sa.text("select 'told'"))
+    engine.dispose()
+    assert "select 'told'" in caplog.text
+
+
+def test_a_block_that_writes_waits_its_turn(site):
+    """Each thread reads a value and writes it back; nobody fails, nothing is lost."""
+    with site.db.session_scope(site.app) as session:
+        session.add(site.User(name="0"))
+        session.commit()
+    errors = []
+
+    def increment():
+        try:
+            for _ in range(10):
+                with site.app.app_context(), site.db.transaction() as session:
+                    user = session.scalars(sa.select(site.User)).one()
+                    user.name = str(int(user.name) + 1)
+        except sa_exc.OperationalError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=increment) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert site.names() == ["40"]
+
+
+@pytest.mark.slow
+def test_processes_that_start_at_once_share_a_new_file(tmp_path):
+    program = textwrap.dedent(
+        """
+        import sys
+        import sqlalchemy as sa
+        from flask import Flask
+        from flaskware_sqlalchemy import SQLAlchemy
+
+        app = Flask("x", instance_path=sys.argv[1])
+        db = SQLAlchemy(app, database_uri="sqlite:///app.db")
+        with app.app_context(), db.transaction() as session:
+            session.execute(sa.text("create table if not exists t (x integer)"))
+            session.execute(sa.text("insert into t values (1)"))
+        """
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
+        for _ in range(6)
+    ]
+    assert [process.wait() for process in started] == [0] * 6
+    with sqlite3.connect(tmp_path / "app.db") as connection:
+        assert connection.execute("select count(*) from t").fetchone() == (6,)
+    connection.close()

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from werkzeug.exceptions import NotFound
+
+
+@pytest.fixture
+def users(site):
+    with site.app.app_context():
+        site.db.session.add_all([site.User(name="ada"), site.User(name="eve")])
+        site.db.session.commit()
+        yield site
+
+
+def test_an_object_is_got_by_its_key(users):
+    assert users.db.get_or_404(users.User, 2).name == "eve"
+
+
+def test_a_key_that_is_not_there_is_a_404_with_its_description(users):
+    with pytest.raises(NotFound, match="no such user"):
+        users.db.get_or_404(users.User, 3, description="no such user")
+
+
+def test_one_row_is_returned(users):
+    statement = sa.select(users.User).where(users.User.name == "ada")
+    assert users.db.one_or_404(statement).id == 1
+
+
+@pytest.mark.parametrize("name", ["%", "nobody"])
+def test_none_or_several_rows_are_a_404(users, name):
+    statement = sa.select(users.User).where(users.User.name.like(name))
+    with pytest.raises(NotFound, match="gone"):
+        users.db.one_or_404(statement, description="gone")
+
+
+def test_the_first_row_is_returned(users):
+    statement = sa.select(users.User.name).order_by(users.User.name.desc())
+    assert users.db.first_or_404(statement) == "eve"
+
+
+def test_a_first_value_of_null_is_a_value(users):
+    assert users.db.first_or_404(sa.select(sa.null())) is None
+
+
+def test_no_first_row_is_a_404(users):
+    with pytest.raises(NotFound):
+        users.db.first_or_404(sa.select(users.User).where(sa.false()))

@@ -1,0 +1,120 @@
+"""Every public signature, used as in an app; checked, never run."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+import flask
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import mapped_column
+from sqlalchemy.orm import MappedAsDataclass
+from sqlalchemy.orm import Session
+
+from flaskware_sqlalchemy import Model
+from flaskware_sqlalchemy import NAMING_CONVENTION
+from flaskware_sqlalchemy import Page
+from flaskware_sqlalchemy import SQLAlchemy
+from flaskware_sqlalchemy import SQLAlchemySettings
+from flaskware_sqlalchemy import UnknownBind
+from flaskware_sqlalchemy.testing import connections_in_use
+
+
+class Base(Model, DeclarativeBase):
+    pass
+
+
+class DataBase(Model, MappedAsDataclass, DeclarativeBase):
+    pass
+
+
+class User(Base):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    nick: Mapped[str | None]
+
+
+class Entry(DataBase):
+    __bind_key__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    what: Mapped[str]
+
+
+app = flask.Flask(__name__)
+db = SQLAlchemy(model_class=Base)
+db_of_dataclasses = SQLAlchemy(app, model_class=DataBase, echo=True)
+db_with_own_base = SQLAlchemy(app)
+db.init_app(app)
+
+t.assert_type(db, SQLAlchemy[Base])
+t.assert_type(db.Model, type[Base])
+t.assert_type(db_with_own_base, SQLAlchemy[DeclarativeBase])
+t.assert_type(Entry(what="x").what, str)
+t.assert_type(NAMING_CONVENTION, dict[str, str])
+
+t.assert_type(db.session, Session)
+t.assert_type(db.get_session("reports"), Session)
+with db.session_scope(app) as scoped:
+    t.assert_type(scoped, Session)
+with db.transaction() as session:
+    t.assert_type(session, Session)
+with db.test_isolation(app):
+    pass
+
+
+@db.transaction()
+def rename(user: User, name: str) -> int:
+    user.name = name
+    return user.id
+
+
+t.assert_type(rename(User(), "x"), int)
+
+t.assert_type(db.engine, sa.Engine)
+t.assert_type(db.engines, cabc.Mapping[str | None, sa.Engine])
+t.assert_type(db.get_engine("audit"), sa.Engine)
+t.assert_type(db.metadata, sa.MetaData)
+t.assert_type(db.metadatas, cabc.Mapping[str | None, sa.MetaData])
+db.create_all()
+db.create_all(bind_key=None)
+db.drop_all(bind_key=["audit", None])
+
+t.assert_type(db.get_or_404(User, 7), User)
+t.assert_type(db.get_or_404(User, 7, description="no such user"), User)
+t.assert_type(db.one_or_404(sa.select(User)), User)
+t.assert_type(db.one_or_404(sa.select(User.name)), str)
+t.assert_type(db.first_or_404(sa.select(User).order_by(User.id)), User)
+t.assert_type(db.first_or_404(sa.select(User.nick)), str | None)
+
+users = db.paginate(sa.select(User).order_by(User.id), page=1, per_page=20)
+t.assert_type(users, Page[User])
+t.assert_type(users.items, cabc.Sequence[User])
+t.assert_type([user.name for user in users], list[str])
+t.assert_type(users.total, int | None)
+t.assert_type(users.pages, int | None)
+t.assert_type(users.page, int)
+t.assert_type(users.per_page, int)
+t.assert_type(users.has_next, bool)
+t.assert_type(users.has_prev, bool)
+t.assert_type(users.next_num, int | None)
+t.assert_type(users.prev_num, int | None)
+t.assert_type(users.first, int)
+t.assert_type(users.last, int)
+t.assert_type(users.is_capped, bool)
+t.assert_type(list(users.iter_pages(left_edge=1)), list[int | None])
+t.assert_type(db.paginate(sa.select(User.name), count="none"), Page[str])
+t.assert_type(db.paginate(sa.select(User.nick), max_per_page=5), Page[str | None])
+
+# SQLAlchemy 2.0 says Row[tuple[User, int]] and 2.1 Row[User, int] for the same row.
+rows = db.paginate(sa.select(User, User.id, User.nick), count="capped")
+for row in rows:
+    t.assert_type(row.t[0], User)
+    t.assert_type(row.t[1], int)
+    t.assert_type(row.t[2], str | None)
+
+t.assert_type(connections_in_use(db, app), dict[str | None, int])
+t.assert_type(db.settings, SQLAlchemySettings)
+t.assert_type(UnknownBind("x", [None]).key, str | None)
