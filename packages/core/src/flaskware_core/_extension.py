@@ -38,9 +38,9 @@ class Installed(t.Generic[S, T]):
 class Extension(t.Generic[S, T]):
     """The base of every extension: one object, initialised on any number of apps.
 
-    A subclass sets ``name`` and ``settings_class`` and says what it adds to an app in
-    :meth:`_build` and :meth:`_attach`. What belongs to an app is kept with the app,
-    never on this object.
+    A subclass names its settings and its state, ``class Mail(Extension[MailSettings,
+    MailState])``, sets ``name``, and says what it adds to an app in :meth:`_build` and
+    :meth:`_attach`. What belongs to an app is kept with the app, never on this object.
 
     :param app: Initialise on this app at once.
     :param overrides: Settings by field name; they win over ``app.config``.
@@ -50,9 +50,17 @@ class Extension(t.Generic[S, T]):
     """The key in ``app.extensions``."""
 
     settings_class: t.ClassVar[type[Settings]]
+    """The class of the settings: the first argument in the subclass's bases."""
 
     outside: t.ClassVar[str] = "Write `with app.app_context():` around it."
     """What to write where no app is active; the end of that error's message."""
+
+    def __init_subclass__(cls, **kwargs: t.Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            origin, arguments = t.get_origin(base), t.get_args(base)
+            if isinstance(origin, type) and issubclass(origin, Extension):
+                cls.settings_class = arguments[0]
 
     def __init__(self, app: App | None = None, **overrides: t.Any) -> None:
         self._overrides = overrides

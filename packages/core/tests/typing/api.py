@@ -50,7 +50,6 @@ class MailState:
 
 class Mail(Extension[MailSettings, MailState]):
     name = "mail"
-    settings_class = MailSettings
 
     def _build(self, app: App, settings: MailSettings) -> MailState:
         assert_type(settings.url, str)

@@ -30,7 +30,6 @@ class Forms(Extension[FormsSettings, FormsState]):
     """
 
     name = "forms"
-    settings_class = FormsSettings
 
     def exempt(self, view: V, /) -> V:
         """Leave a view or a blueprint without CSRF protection, and return it.

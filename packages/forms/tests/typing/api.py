@@ -11,15 +11,20 @@ import flask
 import pydantic
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
+from werkzeug.exceptions import HTTPException
 
+from flaskware_forms import BadBody
+from flaskware_forms import BodyTooLarge
 from flaskware_forms import Bound
 from flaskware_forms import BoundField
+from flaskware_forms import CrossSiteRefused
 from flaskware_forms import FormError
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
 from flaskware_forms import FormsSettings
 from flaskware_forms import Image
 from flaskware_forms import Ui
+from flaskware_forms import UnsupportedBody
 from flaskware_forms import Upload
 from flaskware_forms.testing import csrf_token
 from flaskware_forms.testing import submit
@@ -136,3 +141,6 @@ assert_type(forms.exempt(plain)(), str)
 assert_type(submit(app.test_client(), "/", data={}).status_code, int)
 assert_type(csrf_token(app.test_client(), "/"), str)
 FormSpec(int, name="no")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+
+refusals: list[type[HTTPException]]
+refusals = [BadBody, BodyTooLarge, UnsupportedBody, CrossSiteRefused]

@@ -56,7 +56,6 @@ class Sessions(Extension[SessionSettings, SessionState]):
     """
 
     name = "session"
-    settings_class = SessionSettings
     outside = (
         "Write `with app.app_context():` around it, or use it in a view. To change a"
         " session from a test, use `client.session_transaction()`."

@@ -64,7 +64,6 @@ class SQLAlchemy(Queries, Extension[SQLAlchemySettings, Databases], t.Generic[_B
     """
 
     name = "sqlalchemy"
-    settings_class = SQLAlchemySettings
     outside = (
         "Write `with app.app_context():` around it, or"
         " `with db.session_scope(app) as session:` in a script or a thread."
