@@ -1,0 +1,83 @@
+"""What the routes of an app answer with."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import dataclasses as dc
+import typing as t
+
+import flask
+from flask.sansio.app import App
+from werkzeug.routing import Rule
+
+from ._compiled import Compiled
+from ._compiled import Lines
+from ._grading import Grade
+from ._grading import grade_headers
+
+# A host for which neither HSTS is left out, as for localhost, nor anything redirected.
+_BASE_URL = "https://audit.invalid"
+
+
+@dc.dataclass(frozen=True)
+class EndpointAudit:
+    """What one route answers with, over https.
+
+    :param sent: Whether a request was sent, or the headers are those that the policy
+        adds to what the view returns.
+    :param grade: By the public rules of MDN's HTTP Observatory, as far as they are
+        about headers.
+    """
+
+    endpoint: str
+    rule: str
+    headers: Lines
+    sent: bool
+    grade: Grade
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """The audit as JSON types."""
+        return {
+            "endpoint": self.endpoint,
+            "rule": self.rule,
+            "sent": self.sent,
+            "grade": self.grade.letter,
+            "score": self.grade.score,
+            "findings": [dc.asdict(finding) for finding in self.grade.findings],
+            "headers": [list(line) for line in self.headers],
+        }
+
+
+def audit_app(
+    app: App, compiled_for: cabc.Callable[[str], Compiled], *, send: bool
+) -> list[EndpointAudit]:
+    """Audit every route of an app, in the order of its URL map."""
+    audits: list[EndpointAudit] = []
+    for rule in app.url_map.iter_rules():
+        headers: Lines | None = None
+        if send and isinstance(app, flask.Flask):
+            headers = _received(app, rule)
+        sent = headers is not None
+        if headers is None:
+            headers = compiled_for(rule.endpoint).secure.lines
+        audits.append(
+            EndpointAudit(
+                rule.endpoint, rule.rule, headers, sent, grade_headers(headers)
+            )
+        )
+    return audits
+
+
+def _received(app: flask.Flask, rule: Rule) -> Lines | None:
+    if rule.arguments - set(rule.defaults or ()) or "GET" not in (rule.methods or ()):
+        return None
+    hosts = t.cast("cabc.Sequence[str]", app.config.get("TRUSTED_HOSTS") or ())
+    base = f"https://{hosts[0].removeprefix('.')}" if hosts else _BASE_URL
+    # Where errors propagate, as in debug mode, a view may fail in any way: what the
+    # policy says is then the best answer.
+    with contextlib.suppress(Exception):
+        response = app.test_client().get(rule.rule, base_url=base)
+        response.close()
+        return tuple(response.headers.items())
+    return None

@@ -1,0 +1,124 @@
+"""What ``flask doctor`` asks of ``SecureHeaders``."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+
+from flask.sansio.app import App
+
+from flaskware_core import Finding
+from flaskware_core import Level
+
+from ._grading import script_weakness
+from ._lint import lint
+from ._policy import Policy
+from ._settings import SecureSettings
+from ._transport import Redirection
+
+_HALF_A_YEAR = 180 * 24 * 60 * 60
+
+
+def check_secure(
+    app: App,
+    settings: SecureSettings,
+    redirection: Redirection,
+    policy_of: cabc.Callable[[str | None], Policy],
+    *,
+    deploy: bool,
+) -> cabc.Iterator[Finding]:
+    """Yield what is worth telling about an app's policies and transport."""
+    base = policy_of(None)
+    yield from _weak_scripts(base, "The app's policy")
+    yield from _unheard(settings, base)
+    for endpoint in sorted(app.view_functions):
+        policy = policy_of(endpoint)
+        if policy is not base:
+            yield from _override(endpoint, policy, base)
+    if deploy:
+        yield from _transport(settings, redirection)
+        yield from _leniencies(settings)
+
+
+def _weak_scripts(policy: Policy, whose: str) -> cabc.Iterator[Finding]:
+    weakness = script_weakness(policy.csp)
+    if weakness is not None:
+        yield Finding(
+            "secure.csp-weak-scripts",
+            Level.WARNING,
+            f"{whose} lets injected scripts run: {weakness}.",
+            "Give each script the nonce of csp_nonce(), and write"
+            " script-src: [\"'nonce'\", \"'strict-dynamic'\"].",
+        )
+
+
+def _unheard(settings: SecureSettings, policy: Policy) -> cabc.Iterator[Finding]:
+    csp = policy.csp if settings.report_only else policy.csp_report_only
+    if csp and "report-to" not in csp and "report-uri" not in csp:
+        yield Finding(
+            "secure.report-only-unheard",
+            Level.INFO,
+            "A CSP is sent as report-only and names nowhere to report to: violations"
+            " show in the browser's console alone.",
+            "Add report-to with reporting_endpoints, or report-uri.",
+        )
+
+
+def _override(endpoint: str, policy: Policy, base: Policy) -> cabc.Iterator[Finding]:
+    for problem in lint(policy):
+        yield Finding(
+            "secure.override-wrong",
+            Level.ERROR,
+            f"With its overrides the policy of the endpoint {endpoint!r} is wrong at"
+            f" {problem.key}: expected {problem.expected}.",
+            problem.write,
+        )
+    if script_weakness(base.csp) is None:
+        yield from _weak_scripts(policy, f"The override of the endpoint {endpoint!r}")
+
+
+def _transport(
+    settings: SecureSettings, redirection: Redirection
+) -> cabc.Iterator[Finding]:
+    if settings.redirect_https and not redirection:
+        yield Finding(
+            "secure.redirect-inactive",
+            Level.WARNING,
+            "Plain http is not redirected to https, since the app does not know its"
+            " hosts and the one that a request names may be forged.",
+            'TRUSTED_HOSTS = ["www.example.org"], or SECURE_REDIRECT_HTTPS = False'
+            " where the server in front redirects.",
+        )
+    if settings.hsts_seconds == 0:
+        yield Finding(
+            "secure.hsts-off",
+            Level.WARNING,
+            "SECURE_HSTS_SECONDS is 0, so a first visit over http can be intercepted"
+            " each time.",
+            "SECURE_HSTS_SECONDS = 3600, then more once all works over https.",
+        )
+    elif settings.hsts_seconds < _HALF_A_YEAR:
+        yield Finding(
+            "secure.hsts-short",
+            Level.INFO,
+            f"SECURE_HSTS_SECONDS is {settings.hsts_seconds}, less than half a year.",
+            "SECURE_HSTS_SECONDS = 31536000, once all works over https.",
+        )
+
+
+def _leniencies(settings: SecureSettings) -> cabc.Iterator[Finding]:
+    if settings.report_only:
+        yield Finding(
+            "secure.report-only",
+            Level.WARNING,
+            "SECURE_REPORT_ONLY is on, so the CSP blocks nothing.",
+            "SECURE_REPORT_ONLY = False",
+        )
+    if settings.isolation != "enforce":
+        yield Finding(
+            "secure.isolation-off",
+            Level.INFO,
+            f"SECURE_ISOLATION is {settings.isolation!r}, so pages of other sites can"
+            " make a browser post here.",
+            'SECURE_ISOLATION = "enforce", with override(cross_site=True) for the'
+            " views that other sites may post to.",
+        )

@@ -1,0 +1,33 @@
+"""Telling a browser to forget."""
+
+from __future__ import annotations
+
+import typing as t
+
+from werkzeug.sansio.response import Response
+
+from ._vocabulary import ClearableData
+
+R = t.TypeVar("R", bound=Response)
+
+_KNOWN = frozenset(t.get_args(ClearableData))
+
+
+def clear_site_data(response: R, *what: ClearableData) -> R:
+    """Have the browser forget what it keeps of this origin, as at logout.
+
+    Browsers do so over https only.
+
+    :param what: What to forget; without it, cache, cookies and storage. Cookies
+        include those of the session, so nothing flashed survives.
+    :raises ValueError: for a kind of data that browsers do not know.
+    """
+    unknown = sorted(set(what) - _KNOWN)
+    if unknown:
+        raise ValueError(
+            f"clear_site_data() does not know {unknown[0]!r}; write any of"
+            f" {', '.join(sorted(_KNOWN))}."
+        )
+    kinds = what or ("cache", "cookies", "storage")
+    response.headers["Clear-Site-Data"] = ", ".join(f'"{kind}"' for kind in kinds)
+    return response

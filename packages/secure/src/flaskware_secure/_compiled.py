@@ -1,0 +1,182 @@
+"""A policy made into header lines, once."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import typing as t
+
+from secure import ContentSecurityPolicy
+from secure import CrossOriginEmbedderPolicy
+from secure import CrossOriginOpenerPolicy
+from secure import CrossOriginResourcePolicy
+from secure import CustomHeader
+from secure import PermissionsPolicy
+from secure import ReferrerPolicy
+from secure import Secure
+from secure import StrictTransportSecurity
+from secure import XContentTypeOptions
+
+from ._policy import Policy
+from ._vocabulary import NONCE
+
+Line: t.TypeAlias = tuple[str, str]
+Lines: t.TypeAlias = tuple[Line, ...]
+
+CSP = "Content-Security-Policy"
+CSP_REPORT_ONLY = "Content-Security-Policy-Report-Only"
+
+# Stands for the nonce while the header is serialized; a base64 nonce has no such text.
+_MARK = "nonce-mark"
+_SECURE_ONLY = "upgrade-insecure-requests"
+
+
+@dc.dataclass(frozen=True)
+class Hsts:
+    """What ``Strict-Transport-Security`` says; ``seconds`` of 0 sends none."""
+
+    seconds: int
+    include_subdomains: bool = False
+    preload: bool = False
+
+
+@dc.dataclass(frozen=True)
+class Variant:
+    """The lines for one scheme: without a nonce, of a 304, and the CSP around a nonce.
+
+    A 304 renews the stored headers of a page that the browser has (RFC 9111, section
+    4.3.4). A policy with another nonce, or none, would block that page's scripts.
+    """
+
+    lines: Lines
+    not_modified: Lines
+    around_nonce: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def with_nonce(self, nonce: str) -> list[Line]:
+        """The lines with a nonce filled in."""
+        filled = [(name, nonce.join(parts)) for name, parts in self.around_nonce]
+        filled.extend(self.not_modified)
+        return filled
+
+
+@dc.dataclass(frozen=True)
+class Compiled:
+    """What the responses of one endpoint are sent with."""
+
+    policy: Policy
+    plain: Variant
+    secure: Variant
+    names: frozenset[str]
+    takes_nonce: bool
+    cross_site: bool
+
+
+def compile_policy(
+    policy: Policy, *, hsts: Hsts, report_only: bool = False
+) -> Compiled:
+    """Serialize a policy for http and for https, with and without a nonce.
+
+    :param report_only: Send the CSP as one that is reported and not enforced.
+    """
+    plain = _variant(policy, None, report_only=report_only)
+    secure = _variant(policy, hsts, report_only=report_only)
+    names = {name.lower() for name, _ in secure.lines}
+    return Compiled(
+        policy=policy,
+        plain=plain,
+        secure=secure,
+        names=frozenset(names),
+        takes_nonce=any(len(parts) > 1 for _, parts in secure.around_nonce),
+        cross_site=policy.cross_site,
+    )
+
+
+def _variant(policy: Policy, hsts: Hsts | None, *, report_only: bool) -> Variant:
+    over_https = hsts is not None
+    others = _other_items(policy, hsts)
+    unused = _csp_items(policy, None, over_https=over_https, report_only=report_only)
+    used = _csp_items(policy, _MARK, over_https=over_https, report_only=report_only)
+    return Variant(
+        lines=(*unused, *others),
+        not_modified=others,
+        around_nonce=tuple((name, tuple(value.split(_MARK))) for name, value in used),
+    )
+
+
+def _csp_items(
+    policy: Policy, nonce: str | None, *, over_https: bool, report_only: bool
+) -> Lines:
+    items: list[Line] = []
+    policies = (
+        (CSP_REPORT_ONLY if report_only else CSP, policy.csp),
+        (CSP_REPORT_ONLY, policy.csp_report_only),
+    )
+    for name, directives in policies:
+        sent = {
+            directive: _filled(sources, nonce)
+            for directive, sources in directives.items()
+            if directive != _SECURE_ONLY or (over_https and name == CSP)
+        }
+        if sent:
+            builder = ContentSecurityPolicy()
+            for directive, sources in sent.items():
+                builder.custom_directive(directive, *sources)
+            items.append((name, builder.header_value))
+    return tuple(items)
+
+
+def _filled(sources: tuple[str, ...], nonce: str | None) -> tuple[str, ...]:
+    """Sources with the nonce in its place, or right without one."""
+    if NONCE not in sources:
+        return sources
+    if nonce is not None:
+        return tuple(f"'nonce-{nonce}'" if s == NONCE else s for s in sources)
+    rest = tuple(s for s in sources if s != NONCE)
+    # 'strict-dynamic' voids hosts and 'self' (CSP3, section 8.2): with neither nonce
+    # nor hash nothing runs, and an empty list must not fall back on default-src.
+    if "'strict-dynamic'" in rest and not any(s.startswith("'sha") for s in rest):
+        return ("'none'",)
+    return rest or ("'none'",)
+
+
+def _other_items(policy: Policy, hsts: Hsts | None) -> Lines:
+    custom = [CustomHeader(name, value) for name, value in policy.extra.items()]
+    if policy.reporting_endpoints:
+        value = ", ".join(f'{n}="{u}"' for n, u in policy.reporting_endpoints.items())
+        custom.append(CustomHeader("Reporting-Endpoints", value))
+    built = Secure(
+        hsts=_hsts(hsts) if hsts is not None and hsts.seconds else None,
+        xcto=XContentTypeOptions().nosniff() if policy.nosniff else None,
+        referrer=_optional(policy.referrer, ReferrerPolicy().value),
+        coop=_optional(policy.coop, CrossOriginOpenerPolicy().value),
+        coep=_optional(policy.coep, CrossOriginEmbedderPolicy().value),
+        corp=_optional(policy.corp, CrossOriginResourcePolicy().value),
+        permissions=_permissions(policy),
+        custom=custom,
+    )
+    # Twice the same name is an error here, and so is what no header may hold.
+    built.validate_and_normalize_headers(on_invalid="raise", strict=True)
+    return tuple(built.headers.items())
+
+
+V = t.TypeVar("V")
+
+
+def _optional(value: str | None, build: cabc.Callable[[str], V]) -> V | None:
+    return None if value is None else build(value)
+
+
+def _permissions(policy: Policy) -> PermissionsPolicy | None:
+    if not policy.permissions:
+        return None
+    builder = PermissionsPolicy()
+    for feature, allowed in policy.permissions.items():
+        builder.add_directive(feature, *allowed)
+    return builder
+
+
+def _hsts(hsts: Hsts) -> StrictTransportSecurity:
+    builder = StrictTransportSecurity().max_age(hsts.seconds)
+    if hsts.include_subdomains:
+        builder.include_subdomains()
+    return builder.preload() if hsts.preload else builder

@@ -1,0 +1,181 @@
+"""What runs in every request; all is resolved before, and closed over."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import logging
+import sys
+import typing as t
+
+import flask
+from flask.sansio.app import App
+from werkzeug.exceptions import Forbidden
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MisdirectedRequest
+from werkzeug.sansio.response import Response
+
+from flaskware_core import request_origin
+
+from ._compiled import Compiled
+from ._nonce import new_nonce
+from ._nonce import NonceError
+from ._nonce import note_sent
+from ._nonce import private_cache_control
+from ._nonce import used_nonce
+from ._transport import claims_https
+from ._transport import is_loopback
+from ._transport import Redirection
+
+logger = logging.getLogger("flaskware.secure")
+
+R = t.TypeVar("R", bound=Response)
+CompiledFor: t.TypeAlias = cabc.Callable[[str | None], Compiled]
+# Quart's request has all that is asked of it here.
+CurrentRequest: t.TypeAlias = cabc.Callable[[], flask.Request]
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+def request_of(app: App) -> CurrentRequest:
+    """How to get at the current request of an app's framework."""
+    if isinstance(app, flask.Flask):
+        proxy: t.Any = flask.request
+    else:
+        quart: t.Any = sys.modules["quart"]
+        proxy = quart.request
+    # Each attribute of the proxy is a look-up of its own, so the hooks unwrap once.
+    return t.cast("CurrentRequest", proxy._get_current_object)
+
+
+def current_request() -> flask.Request | None:
+    """The current request of whichever framework is active."""
+    if flask.has_request_context():
+        proxy: t.Any = flask.request
+        return t.cast("flask.Request", proxy._get_current_object())
+    quart: t.Any = sys.modules.get("quart")
+    if quart is not None and quart.has_request_context():
+        return t.cast("flask.Request", quart.request._get_current_object())
+    return None
+
+
+def redirect(
+    app: App, current: CurrentRequest, redirection: Redirection
+) -> cabc.Callable[[], object]:
+    """A hook that sends plain http to https, keeping the method and the body."""
+
+    def redirect_to_https() -> object:
+        request = current()
+        if request.is_secure or app.debug or app.testing:
+            return None
+        target = redirection.target(request.url, request.host)
+        if target is None:
+            return None
+        if claims_https(request.headers):
+            # Either a proxy speaks https to the client and is not trusted yet, so
+            # that a redirect would come back here for ever, or the header is forged.
+            logger.error(
+                "A request over http claims in X-Forwarded-Proto or Forwarded to be"
+                " https, and no proxy is trusted to say so. If a proxy is in front,"
+                " add ProxyFix(app.wsgi_app, x_proto=1) with the true number of"
+                " proxies."
+            )
+            raise MisdirectedRequest
+        return app.redirect(target, 308)
+
+    return redirect_to_https
+
+
+def isolate(
+    current: CurrentRequest,
+    compiled_for: CompiledFor,
+    trusted_origins: frozenset[str],
+    *,
+    enforce: bool,
+) -> cabc.Callable[[], None]:
+    """A hook that refuses what pages of other sites make a browser send."""
+
+    def refuse_cross_site() -> None:
+        request = current()
+        if request.method in _SAFE:
+            return
+        if request_origin(request, trusted_origins) != "cross-site":
+            return
+        if compiled_for(request.endpoint).cross_site:
+            return
+        logger.warning(
+            "%s cross-site %s to endpoint %r from %r",
+            "Refused a" if enforce else "Would refuse a",
+            request.method,
+            request.endpoint,
+            request.headers.get("Origin", "an unknown origin")[:200],
+        )
+        if enforce:
+            raise Forbidden(
+                "This request comes from a page of another site, which may not send it."
+            )
+
+    return refuse_cross_site
+
+
+def add_headers(
+    current: CurrentRequest, compiled_for: CompiledFor
+) -> cabc.Callable[[R], R]:
+    """A hook that adds to a response the headers that it does not have."""
+
+    def add(response: R) -> R:
+        request = current()
+        compiled = compiled_for(request.endpoint)
+        variant = compiled.secure if _over_https(request) else compiled.plain
+        nonce = used_nonce(request)
+        headers = response.headers
+        lines: cabc.Iterable[tuple[str, str]]
+        if response.status_code == 304:
+            lines = variant.not_modified
+        elif nonce is None:
+            lines = variant.lines
+        else:
+            lines = variant.with_nonce(nonce)
+        names = compiled.names
+        present = {lower for name, _ in headers if (lower := name.lower()) in names}
+        if present:
+            lines = [line for line in lines if line[0].lower() not in present]
+        headers.extend(lines)
+        if nonce is not None and response.status_code != 304:
+            given = headers.getlist("Cache-Control")
+            private = private_cache_control(", ".join(given))
+            if private is not None:
+                headers["Cache-Control"] = private
+        note_sent(request)
+        return response
+
+    return add
+
+
+def nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str]:
+    """What templates call as ``csp_nonce()``."""
+
+    def csp_nonce() -> str:
+        request = current_request()
+        if request is None:
+            raise NonceError(
+                "csp_nonce() was called outside a request, so no response would carry"
+                " the nonce. Call it in a view or in a template that a view renders."
+            )
+        nonce = used_nonce(request)
+        if nonce is None:
+            taken = compiled_for(request.endpoint).takes_nonce
+            nonce = new_nonce(request, taken=taken)
+        return nonce
+
+    return csp_nonce
+
+
+def _over_https(request: flask.Request) -> bool:
+    if not request.is_secure:
+        return False
+    try:
+        # A browser that took HSTS from a development server would refuse every other
+        # one on this machine.
+        return not is_loopback(request.host)
+    except HTTPException:  # the host is not one of TRUSTED_HOSTS
+        return True

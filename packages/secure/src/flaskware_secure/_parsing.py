@@ -1,0 +1,28 @@
+"""Header values back into what they say."""
+
+from __future__ import annotations
+
+
+def parse_csp(value: str) -> dict[str, tuple[str, ...]]:
+    """The directives of one ``Content-Security-Policy`` value.
+
+    As a browser reads it: names in lower case, and of a repeated directive the first
+    one counts (CSP3, section 2.2.1).
+    """
+    directives: dict[str, tuple[str, ...]] = {}
+    for part in value.split(";"):
+        name, *sources = part.split() or [""]
+        if name:
+            directives.setdefault(name.lower(), tuple(sources))
+    return directives
+
+
+def parse_permissions(value: str) -> dict[str, tuple[str, ...]]:
+    """The features of one ``Permissions-Policy`` value."""
+    features: dict[str, tuple[str, ...]] = {}
+    for part in value.split(","):
+        name, _, allowed = part.strip().partition("=")
+        members = allowed.split(";")[0].strip().removeprefix("(").removesuffix(")")
+        features[name] = tuple(member.strip('"') for member in members.split())
+    features.pop("", None)
+    return features

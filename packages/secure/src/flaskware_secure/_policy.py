@@ -1,0 +1,335 @@
+"""What the responses of an app, a blueprint or a view are allowed to do."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import types
+import typing as t
+
+from secure import Preset
+from secure import Secure
+
+from ._parsing import parse_csp
+from ._parsing import parse_permissions
+from ._vocabulary import Directive
+from ._vocabulary import EmbedderPolicy
+from ._vocabulary import fallbacks
+from ._vocabulary import Feature
+from ._vocabulary import FEATURES
+from ._vocabulary import NONCE
+from ._vocabulary import OpenerPolicy
+from ._vocabulary import ReferrerPolicyToken
+from ._vocabulary import ResourcePolicy
+
+
+@dc.dataclass(frozen=True)
+class Append:
+    """Sources to add to those that a directive or feature has already."""
+
+    sources: tuple[str, ...]
+
+
+def append(*sources: str) -> Append:
+    """Add sources to a directive instead of replacing what it has.
+
+    What a directive inherits from ``default-src`` counts as what it has, and a
+    ``'none'`` gives way.
+    """
+    return Append(sources)
+
+
+Sources: t.TypeAlias = "str | cabc.Sequence[str] | Append"
+"""Sources as a list, as one text separated by blanks, or to be appended."""
+
+CspChanges: t.TypeAlias = "cabc.Mapping[Directive, Sources | None]"
+PermissionChanges: t.TypeAlias = "cabc.Mapping[Feature, Sources | None]"
+_Frozen: t.TypeAlias = "cabc.Mapping[str, tuple[str, ...]]"
+
+
+def _no_sources() -> _Frozen:
+    return types.MappingProxyType({})
+
+
+def _no_texts() -> cabc.Mapping[str, str]:
+    return types.MappingProxyType({})
+
+
+# These ask for nothing that a page of one's own should have to be granted.
+_OWN_PAGES = frozenset(
+    {
+        "autoplay", "clipboard-write", "cross-origin-isolated", "encrypted-media",
+        "fullscreen", "picture-in-picture", "publickey-credentials-create",
+        "publickey-credentials-get", "screen-wake-lock", "storage-access",
+        "web-share",
+    }
+)  # fmt: skip
+# No browser has these on without a flag, and some warn of each unknown name.
+_UNSHIPPED = frozenset({"ambient-light-sensor", "speaker-selection"})
+
+
+class Changes(t.TypedDict, total=False):
+    """What may be changed of a policy: whole headers, or single CSP directives.
+
+    A directive is written with underscores. Sources replace, :func:`append` adds to
+    what is there, ``None`` drops.
+    """
+
+    csp: CspChanges
+    csp_report_only: CspChanges
+    permissions: PermissionChanges
+    referrer: ReferrerPolicyToken | None
+    coop: OpenerPolicy | None
+    coep: EmbedderPolicy | None
+    corp: ResourcePolicy | None
+    nosniff: bool
+    reporting_endpoints: cabc.Mapping[str, str]
+    extra: cabc.Mapping[str, str]
+    cross_site: bool
+
+    child_src: Sources | None
+    connect_src: Sources | None
+    default_src: Sources | None
+    fenced_frame_src: Sources | None
+    font_src: Sources | None
+    frame_src: Sources | None
+    img_src: Sources | None
+    manifest_src: Sources | None
+    media_src: Sources | None
+    object_src: Sources | None
+    script_src: Sources | None
+    script_src_attr: Sources | None
+    script_src_elem: Sources | None
+    style_src: Sources | None
+    style_src_attr: Sources | None
+    style_src_elem: Sources | None
+    worker_src: Sources | None
+    base_uri: Sources | None
+    form_action: Sources | None
+    frame_ancestors: Sources | None
+    report_to: Sources | None
+    report_uri: Sources | None
+    require_trusted_types_for: Sources | None
+    sandbox: Sources | None
+    trusted_types: Sources | None
+    upgrade_insecure_requests: Sources | None
+
+
+@dc.dataclass(frozen=True, kw_only=True)
+class Policy:
+    """The headers of a response, before they are serialized.
+
+    Start from a preset (:meth:`strict`, :meth:`api`, :meth:`embedded`,
+    :meth:`legacy`, :meth:`from_secure`) and change what differs.
+
+    :param csp: Directives of ``Content-Security-Policy``. The source ``'nonce'``
+        stands for the nonce of the request.
+    :param csp_report_only: A second policy that is reported and not enforced.
+    :param permissions: Features of ``Permissions-Policy`` and who may use them.
+    :param reporting_endpoints: Names for ``report-to``, and the URL of each.
+    :param extra: Any other header, by name.
+    :param cross_site: Whether pages of other sites may post here; see the setting
+        ``isolation``.
+    """
+
+    csp: _Frozen = dc.field(default_factory=_no_sources)
+    csp_report_only: _Frozen = dc.field(default_factory=_no_sources)
+    permissions: _Frozen = dc.field(default_factory=_no_sources)
+    referrer: str | None = None
+    coop: str | None = None
+    coep: str | None = None
+    corp: str | None = None
+    nosniff: bool = True
+    reporting_endpoints: cabc.Mapping[str, str] = dc.field(default_factory=_no_texts)
+    extra: cabc.Mapping[str, str] = dc.field(default_factory=_no_texts)
+    cross_site: bool = False
+
+    @classmethod
+    def strict(cls, **changes: t.Unpack[Changes]) -> Policy:
+        """Scripts by nonce only, everything else from the app itself, no framing."""
+        return _STRICT.changed(**changes)
+
+    @classmethod
+    def api(cls, **changes: t.Unpack[Changes]) -> Policy:
+        """For responses that no browser shows: nothing may be loaded or framed."""
+        return _API.changed(**changes)
+
+    @classmethod
+    def embedded(cls, by: cabc.Sequence[str], **changes: t.Unpack[Changes]) -> Policy:
+        """As :meth:`strict`, for pages that the given origins show in a frame.
+
+        Gives up protection against clickjacking by those origins.
+        """
+        base = _STRICT.changed(csp={"frame-ancestors": by}, corp="cross-origin")
+        return base.changed(**changes)
+
+    @classmethod
+    def legacy(cls, **changes: t.Unpack[Changes]) -> Policy:
+        """For pages with scripts and handlers in the markup.
+
+        The balanced preset of ``secure`` with ``'unsafe-inline'`` for scripts. Gives
+        up what a CSP does against injected scripts, and takes no nonce.
+        """
+        return _LEGACY.changed(**changes)
+
+    @classmethod
+    def from_secure(
+        cls, source: Secure | Preset, **changes: t.Unpack[Changes]
+    ) -> Policy:
+        """Take the headers of a ``secure.Secure`` object or preset.
+
+        HSTS is left to the settings, which send it over HTTPS only.
+
+        :raises ValueError: if it has the same header twice, such as two enforced CSPs.
+        """
+        built = Secure.from_preset(source) if isinstance(source, Preset) else source
+        return _from_items(built.header_items()).changed(**changes)
+
+    def changed(self, **changes: t.Unpack[Changes]) -> Policy:
+        """This policy with some directives or headers changed."""
+        fields: dict[str, t.Any] = {}
+        csp: dict[str, Sources | None] = {}
+        for name, value in changes.items():
+            if name in _MERGED:
+                if name == "csp":
+                    csp.update(t.cast("cabc.Mapping[str, Sources | None]", value))
+                else:
+                    fields[name] = _MERGED[name](getattr(self, name), value)
+            elif name in _FIELDS:
+                fields[name] = value
+            else:
+                csp[name.replace("_", "-")] = t.cast("Sources | None", value)
+        if csp:
+            fields["csp"] = _merge_sources(self.csp, csp)
+        return dc.replace(self, **fields)
+
+
+def as_tuple(sources: Sources) -> tuple[str, ...]:
+    """Sources in the form that a policy keeps."""
+    if isinstance(sources, Append):
+        return sources.sources
+    if isinstance(sources, str):
+        return tuple(sources.split())
+    return tuple(sources)
+
+
+def _merge_sources(
+    current: _Frozen, changes: cabc.Mapping[str, Sources | None]
+) -> _Frozen:
+    merged = dict(current)
+    for name, sources in changes.items():
+        if sources is None:
+            merged.pop(name, None)
+        elif isinstance(sources, Append):
+            merged[name] = _appended(current, name, sources.sources)
+        else:
+            merged[name] = as_tuple(sources)
+    return types.MappingProxyType(merged)
+
+
+def _appended(current: _Frozen, name: str, sources: tuple[str, ...]) -> tuple[str, ...]:
+    # Without what the directive inherits, an addition would take sources away.
+    for origin in (name, *fallbacks(name)):
+        if origin in current:
+            kept = tuple(s for s in current[origin] if s != "'none'")
+            return kept + tuple(s for s in sources if s not in kept)
+    return sources
+
+
+def _merge_texts(
+    current: cabc.Mapping[str, str], changes: cabc.Mapping[str, str]
+) -> cabc.Mapping[str, str]:
+    return types.MappingProxyType({**current, **changes})
+
+
+_MERGED: dict[str, cabc.Callable[[t.Any, t.Any], t.Any]] = {
+    "csp": _merge_sources,
+    "csp_report_only": _merge_sources,
+    "permissions": _merge_sources,
+    "reporting_endpoints": _merge_texts,
+    "extra": _merge_texts,
+}
+_FIELDS = frozenset(field.name for field in dc.fields(Policy))
+_HEADER_FIELDS = {
+    "referrer-policy": "referrer",
+    "cross-origin-opener-policy": "coop",
+    "cross-origin-embedder-policy": "coep",
+    "cross-origin-resource-policy": "corp",
+}
+
+
+def _from_items(items: cabc.Iterable[tuple[str, str]]) -> Policy:
+    fields: dict[str, t.Any] = {"nosniff": False}
+    extra: dict[str, str] = {}
+    seen: set[str] = set()
+    for name, value in items:
+        lower = name.lower()
+        if lower in seen:
+            raise ValueError(
+                f"The Secure object has {name} twice, and a Policy holds one: leave one"
+                " out, or make the second one report-only."
+            )
+        seen.add(lower)
+        if lower == "content-security-policy":
+            fields["csp"] = types.MappingProxyType(parse_csp(value))
+        elif lower == "content-security-policy-report-only":
+            fields["csp_report_only"] = types.MappingProxyType(parse_csp(value))
+        elif lower == "permissions-policy":
+            fields["permissions"] = types.MappingProxyType(parse_permissions(value))
+        elif lower == "x-content-type-options":
+            fields["nosniff"] = True
+        elif lower in _HEADER_FIELDS:
+            fields[_HEADER_FIELDS[lower]] = value
+        # An empty Server line hides nothing: the server in front writes its own.
+        elif lower != "strict-transport-security" and value:
+            extra[name] = value
+    return Policy(**fields, extra=types.MappingProxyType(extra))
+
+
+_PERMISSIONS: _Frozen = types.MappingProxyType(
+    {
+        feature: ("self",) if feature in _OWN_PAGES else ()
+        for feature in sorted(FEATURES - _UNSHIPPED)
+    }
+)
+_STRICT = Policy(
+    csp=types.MappingProxyType(
+        {
+            "default-src": ("'self'",),
+            "script-src": (NONCE, "'strict-dynamic'"),
+            "style-src": ("'self'", NONCE),
+            "img-src": ("'self'", "data:"),
+            "object-src": ("'none'",),
+            "base-uri": ("'none'",),
+            "form-action": ("'self'",),
+            "frame-ancestors": ("'none'",),
+            "upgrade-insecure-requests": (),
+        }
+    ),
+    permissions=_PERMISSIONS,
+    referrer="same-origin",
+    coop="same-origin",
+    corp="same-origin",
+)
+_API = Policy(
+    csp=types.MappingProxyType(
+        {
+            "default-src": ("'none'",),
+            "base-uri": ("'none'",),
+            "form-action": ("'none'",),
+            "frame-ancestors": ("'none'",),
+        }
+    ),
+    referrer="no-referrer",
+    coop="same-origin",
+    corp="same-origin",
+)
+_LEGACY = dc.replace(
+    _from_items(Secure.from_preset(Preset.BALANCED).header_items()).changed(
+        csp={
+            "script-src": ("'self'", "'unsafe-inline'"),
+            "script-src-attr": None,
+        }
+    ),
+    permissions=_PERMISSIONS,
+)

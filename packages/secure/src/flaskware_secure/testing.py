@@ -1,0 +1,118 @@
+"""Assertions about security headers, for the tests of apps that send them."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import html.parser
+import re
+import typing as t
+
+from werkzeug.wrappers import Response
+
+from ._compiled import CSP
+from ._compiled import CSP_REPORT_ONLY
+from ._parsing import parse_csp
+from ._parsing import parse_permissions
+from ._vocabulary import NONCE
+
+__all__ = [
+    "assert_csp",
+    "assert_nonces",
+    "csp_of",
+    "nonce_of",
+    "parse_csp",
+    "parse_permissions",
+]
+
+_NONCE_SOURCE = re.compile(r"'nonce-([A-Za-z0-9+/_=-]+)'")
+
+
+def csp_of(
+    response: Response, *, report_only: bool = False
+) -> dict[str, tuple[str, ...]]:
+    """The directives of a response's one CSP, a nonce shown as ``'nonce'``.
+
+    :raises AssertionError: if the response has none, or several.
+    """
+    name = CSP_REPORT_ONLY if report_only else CSP
+    values = response.headers.getlist(name)
+    if len(values) != 1:
+        raise AssertionError(f"The response has {len(values)} lines of {name}, not 1.")
+    return {
+        directive: tuple(_NONCE_SOURCE.sub(NONCE, source) for source in sources)
+        for directive, sources in parse_csp(values[0]).items()
+    }
+
+
+def assert_csp(
+    response: Response,
+    *,
+    report_only: bool = False,
+    **directives: cabc.Collection[str] | None,
+) -> None:
+    """Assert that a response's CSP says this of the given directives.
+
+    ``assert_csp(response, script_src=["'nonce'", "'strict-dynamic'"])``; the order of
+    sources does not matter, ``None`` says that the directive is not there, and others
+    are not looked at.
+    """
+    __tracebackhide__ = True
+    csp = csp_of(response, report_only=report_only)
+    wrong: list[str] = []
+    for name, expected in directives.items():
+        directive = name.replace("_", "-")
+        found = csp.get(directive)
+        if (found is None) != (expected is None) or set(found or ()) != set(
+            expected or ()
+        ):
+            wrong.append(f"{directive}: expected {expected}, the response has {found}")
+    if wrong:
+        raise AssertionError("\n".join(wrong))
+
+
+def nonce_of(response: Response) -> str | None:
+    """The nonce in a response's CSP, or ``None``."""
+    for value in response.headers.getlist(CSP):
+        if (match := _NONCE_SOURCE.search(value)) is not None:
+            return match[1]
+    return None
+
+
+def assert_nonces(response: Response) -> None:
+    """Assert that every script of a page, and inline style, has the response's nonce.
+
+    What a browser blocks silently then fails a test: a script without the nonce, and
+    an ``onclick`` or ``style`` attribute, which no nonce allows.
+    """
+    __tracebackhide__ = True
+    finder = _Finder(nonce_of(response))
+    finder.feed(response.get_data(as_text=True))
+    if finder.wrong:
+        raise AssertionError("\n".join(finder.wrong))
+
+
+class _Finder(html.parser.HTMLParser):
+    def __init__(self, nonce: str | None) -> None:
+        super().__init__()
+        self.nonce = nonce
+        self.wrong: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        line = self.getpos()[0]
+        if tag in {"script", "style"} and not _is_data(tag, given):
+            nonce = given.get("nonce")
+            if nonce is None:
+                self.wrong.append(f"line {line}: <{tag}> without a nonce")
+            elif nonce != self.nonce:
+                self.wrong.append(f"line {line}: <{tag}> with another nonce")
+        self.wrong.extend(
+            f"line {line}: <{tag} {name}=…>, which no nonce allows"
+            for name in given
+            if name == "style" or name.startswith("on")
+        )
+
+
+def _is_data(tag: str, attrs: cabc.Mapping[str, str | None]) -> bool:
+    kind: t.Any = attrs.get("type")
+    return tag == "script" and kind in {"application/json", "application/ld+json"}

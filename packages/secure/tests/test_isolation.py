@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import logging
+
+import flask
+import pytest
+
+from flaskware_core.testing import make_app
+from flaskware_secure import SecureHeaders
+from flaskware_secure.testing import assert_csp
+
+CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+
+
+def _posting(secure: SecureHeaders, **config: object) -> flask.Flask:
+    app = make_app(secure, **config)
+    app.add_url_rule("/", "index", lambda: "taken", methods=["GET", "POST", "DELETE"])
+    return app
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_what_a_page_of_another_site_sends_is_refused(
+    secure: SecureHeaders, method: str
+) -> None:
+    response = (
+        _posting(secure).test_client().open("/", method=method, headers=CROSS_SITE)
+    )
+    assert response.status_code == 403
+    assert "another site" in response.text
+    assert_csp(response, object_src=["'none'"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "https://a.localhost"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "http://localhost"},
+        {"Origin": "null"},
+    ],
+)
+def test_ones_own_pages_and_clients_that_are_no_browser_may_post(
+    secure: SecureHeaders, headers: dict[str, str]
+) -> None:
+    assert _posting(secure).test_client().post("/", headers=headers).text == "taken"
+
+
+def test_an_old_browser_is_known_by_its_origin(secure: SecureHeaders) -> None:
+    client = _posting(secure).test_client()
+    response = client.post("/", headers={"Origin": "https://evil.example"})
+    assert response.status_code == 403
+
+
+def test_a_page_of_another_site_may_link_here(secure: SecureHeaders) -> None:
+    assert _posting(secure).test_client().get("/", headers=CROSS_SITE).text == "taken"
+
+
+def test_a_trusted_origin_may_post(secure: SecureHeaders) -> None:
+    app = _posting(secure, FLASKWARE_TRUSTED_ORIGINS=["https://evil.example"])
+    assert app.test_client().post("/", headers=CROSS_SITE).text == "taken"
+
+
+def test_a_marked_view_and_a_marked_blueprint_take_cross_site_posts(
+    app: flask.Flask, secure: SecureHeaders
+) -> None:
+    hooks = flask.Blueprint("hooks", __name__)
+    secure.override(cross_site=True)(hooks)
+    hooks.add_url_rule("/hook", "hook", lambda: "taken", methods=["POST"])
+    app.register_blueprint(hooks)
+
+    @app.post("/callback")
+    @secure.override(cross_site=True)
+    def callback() -> str:
+        return "taken"
+
+    client = app.test_client()
+    assert client.post("/hook", headers=CROSS_SITE).text == "taken"
+    assert client.post("/callback", headers=CROSS_SITE).text == "taken"
+    assert client.post("/post", headers=CROSS_SITE).status_code == 403
+
+
+def test_reporting_lets_through_and_logs(
+    secure: SecureHeaders, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = _posting(secure, SECURE_ISOLATION="report")
+    with caplog.at_level(logging.WARNING, "flaskware.secure"):
+        assert app.test_client().post("/", headers=CROSS_SITE).text == "taken"
+    assert "Would refuse a cross-site POST to endpoint 'index'" in caplog.text
+
+
+def test_isolation_can_be_turned_off(secure: SecureHeaders) -> None:
+    app = _posting(secure, SECURE_ISOLATION="off")
+    assert app.test_client().post("/", headers=CROSS_SITE).text == "taken"

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import threading
+
+import flask
+import pytest
+
+from flaskware_core.testing import make_app
+from flaskware_secure import NonceError
+from flaskware_secure import Policy
+from flaskware_secure import SecureHeaders
+from flaskware_secure.testing import assert_csp
+from flaskware_secure.testing import assert_nonces
+from flaskware_secure.testing import nonce_of
+
+
+def test_a_template_and_the_header_have_the_same_nonce(app: flask.Flask) -> None:
+    response = app.test_client().get("/page")
+    assert nonce_of(response) is not None
+    assert_nonces(response)
+    assert_csp(response, script_src=["'nonce'", "'strict-dynamic'"])
+
+
+def test_a_nonce_is_the_same_within_a_request_and_fresh_in_the_next(
+    app: flask.Flask, secure: SecureHeaders
+) -> None:
+    @app.get("/two")
+    def two() -> list[str]:
+        in_template = flask.render_template_string("{{ csp_nonce() }}")
+        return [secure.csp_nonce(), secure.csp_nonce(), in_template]
+
+    client = app.test_client()
+    seen: set[str] = set()
+    for _ in range(50):
+        nonces: list[str] = client.get("/two").get_json()
+        assert len(set(nonces)) == 1
+        seen.add(nonces[0])
+    assert len(seen) == 50
+    # 128 bits are 22 characters of base64
+    assert all(len(nonce) >= 22 for nonce in seen)
+
+
+def test_requests_within_one_app_context_have_nonces_of_their_own(
+    app: flask.Flask,
+) -> None:
+    with app.app_context():
+        client = app.test_client()
+        first, second = client.get("/page"), client.get("/page")
+    assert nonce_of(first) != nonce_of(second)
+    assert_nonces(second)
+
+
+def test_requests_in_threads_have_nonces_of_their_own(app: flask.Flask) -> None:
+    found: list[str | None] = []
+
+    def ask() -> None:
+        response = app.test_client().get("/page")
+        assert_nonces(response)
+        found.append(nonce_of(response))
+
+    threads = [threading.Thread(target=ask) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 16
+
+
+def test_an_unused_nonce_is_not_sent_and_scripts_stay_blocked(app: flask.Flask) -> None:
+    response = app.test_client().get("/plain")
+    assert nonce_of(response) is None
+    assert_csp(response, script_src=["'none'"], style_src=["'self'"])
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (["'nonce'"], ["'none'"]),
+        (["'nonce'", "'self'"], ["'self'"]),
+        (["'nonce'", "'self'", "'strict-dynamic'"], ["'none'"]),
+        (
+            ["'nonce'", "'strict-dynamic'", "'sha256-aGFzaA=='"],
+            ["'strict-dynamic'", "'sha256-aGFzaA=='"],
+        ),
+    ],
+)
+def test_a_directive_without_its_nonce_never_weakens(
+    given: list[str], sent: list[str]
+) -> None:
+    policy = Policy.strict(script_src=given)
+    response = make_app(SecureHeaders(policy=policy)).test_client().get("/")
+    assert_csp(response, script_src=sent)
+
+
+def test_a_304_brings_no_policy_that_would_block_the_cached_page(
+    app: flask.Flask,
+) -> None:
+    @app.get("/cached")
+    def cached() -> flask.Response:
+        page = flask.render_template_string("<script nonce={{ csp_nonce() }}></script>")
+        response = flask.make_response(page)
+        response.set_etag("version-1")
+        return response.make_conditional(flask.request)  # type: ignore[return-value]
+
+    client = app.test_client()
+    first = client.get("/cached")
+    assert first.status_code == 200
+    assert nonce_of(first) is not None
+    again = client.get("/cached", headers={"If-None-Match": '"version-1"'})
+    assert again.status_code == 304
+    assert "Content-Security-Policy" not in again.headers
+    assert again.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (None, "private"),
+        ("public, max-age=60, s-maxage=600", "max-age=60, private"),
+        ("max-age=60", "max-age=60, private"),
+        ("no-store", "no-store"),
+        ("Private, max-age=5", "Private, max-age=5"),
+    ],
+)
+def test_a_page_with_a_nonce_is_not_stored_by_shared_caches(
+    app: flask.Flask, given: str | None, sent: str
+) -> None:
+    @app.get("/caching")
+    def caching() -> flask.Response:
+        page = flask.render_template_string("{{ csp_nonce() }}")
+        response = flask.make_response(page)
+        if given is not None:
+            response.headers["Cache-Control"] = given
+        return response
+
+    assert app.test_client().get("/caching").headers["Cache-Control"] == sent
+
+
+def test_a_no_store_of_the_policy_is_kept_beside_a_nonce() -> None:
+    policy = Policy.strict(extra={"Cache-Control": "no-store"})
+    secure = SecureHeaders(policy=policy)
+    app = make_app(secure)
+    app.add_url_rule("/", "index", secure.csp_nonce)
+    headers = app.test_client().get("/").headers
+    assert headers.getlist("Cache-Control") == ["no-store"]
+
+
+def test_several_lines_of_cache_control_are_read_as_one(
+    app: flask.Flask, secure: SecureHeaders
+) -> None:
+    @app.get("/caching")
+    def caching() -> flask.Response:
+        response = flask.make_response(secure.csp_nonce())
+        response.headers.add("Cache-Control", "max-age=60")
+        response.headers.add("Cache-Control", "public")
+        return response
+
+    headers = app.test_client().get("/caching").headers
+    assert headers.getlist("Cache-Control") == ["max-age=60, private"]
+
+
+def test_a_page_without_a_nonce_keeps_its_cache_control(app: flask.Flask) -> None:
+    assert "Cache-Control" not in app.test_client().get("/plain").headers
+
+
+def test_a_nonce_that_no_directive_takes_is_an_error() -> None:
+    secure = SecureHeaders(policy="legacy")
+    app = make_app(secure)
+    with (
+        app.test_request_context("/"),
+        pytest.raises(NonceError, match="no directive that takes a nonce"),
+    ):
+        secure.csp_nonce()
+
+
+def test_a_nonce_outside_a_request_is_an_error(
+    app: flask.Flask, secure: SecureHeaders
+) -> None:
+    with (
+        app.app_context(),
+        pytest.raises(NonceError, match="outside a request"),
+    ):
+        secure.csp_nonce()
+
+
+def test_a_nonce_first_asked_for_while_streaming_is_an_error(app: flask.Flask) -> None:
+    @app.get("/late")
+    def late() -> cabc.Iterator[str]:
+        return flask.stream_template_string("a{{ csp_nonce() }}")
+
+    response = app.test_client().get("/late")
+    with pytest.raises(NonceError, match="before the response is returned"):
+        response.get_data()
+
+
+def test_a_nonce_asked_for_before_streaming_reaches_the_streamed_page(
+    app: flask.Flask, secure: SecureHeaders
+) -> None:
+    @app.get("/early")
+    def early() -> cabc.Iterator[str]:
+        secure.csp_nonce()
+        return flask.stream_template_string(
+            "<script nonce='{{ csp_nonce() }}'></script>"
+        )
+
+    response = app.test_client().get("/early")
+    assert nonce_of(response) is not None
+    assert_nonces(response)
+
+
+def test_a_macro_that_is_imported_without_context_has_the_nonce(
+    app: flask.Flask,
+) -> None:
+    @app.get("/macro")
+    def macro() -> str:
+        return flask.render_template_string(
+            "{% macro s() %}<script nonce={{ csp_nonce() }}></script>{% endmacro %}"
+            "{{ s() }}"
+        )
+
+    assert_nonces(app.test_client().get("/macro"))
+
+
+def test_a_nonce_fills_a_report_only_policy_too() -> None:
+    policy = Policy.strict(csp_report_only={"script-src": ["'nonce'"]})
+    secure = SecureHeaders(policy=policy)
+    app = make_app(secure)
+    app.add_url_rule("/", "index", secure.csp_nonce)
+    response = app.test_client().get("/")
+    value = response.headers["Content-Security-Policy-Report-Only"]
+    assert value == f"script-src 'nonce-{response.text}'"
+    assert nonce_of(response) == response.text
+
+
+def test_an_async_view_and_its_response_have_the_same_nonce(
+    app: flask.Flask, secure: SecureHeaders
+) -> None:
+    async def view() -> str:
+        return secure.csp_nonce()
+
+    app.add_url_rule("/async", "async", view)
+    response = app.test_client().get("/async")
+    assert nonce_of(response) == response.text

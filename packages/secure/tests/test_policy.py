@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import pytest
+import secure as secure_library
+
+from flaskware_core.testing import make_app
+from flaskware_secure import Policy
+from flaskware_secure import SecureHeaders
+from flaskware_secure.testing import assert_csp
+from flaskware_secure.testing import parse_csp
+from flaskware_secure.testing import parse_permissions
+
+
+@pytest.mark.parametrize("preset", list(secure_library.Preset))
+def test_a_preset_of_the_secure_library_is_sent_as_it_says(
+    preset: secure_library.Preset,
+) -> None:
+    built = secure_library.Secure.from_preset(preset)
+    app = make_app(SecureHeaders(policy=Policy.from_secure(preset)))
+    headers = app.test_client().get("/", base_url="https://www.example.org").headers
+    for name, value in built.header_items():
+        if name == "Content-Security-Policy":
+            assert parse_csp(headers[name]) == parse_csp(value)
+        elif name == "Permissions-Policy":
+            assert parse_permissions(headers[name]) == parse_permissions(value)
+        elif name == "Strict-Transport-Security":
+            assert headers[name] == "max-age=31536000"
+        elif value:
+            assert headers[name] == value
+
+
+def test_a_secure_object_can_be_taken_and_changed() -> None:
+    built = secure_library.Secure(
+        csp=secure_library.ContentSecurityPolicy().default_src("'self'"),
+        custom=[secure_library.CustomHeader("X-Robots-Tag", "noindex")],
+    )
+    policy = Policy.from_secure(built, img_src=["https://cdn.example"])
+    response = make_app(SecureHeaders(policy=policy)).test_client().get("/")
+    assert_csp(response, default_src=["'self'"], img_src=["https://cdn.example"])
+    assert response.headers["X-Robots-Tag"] == "noindex"
+    assert "X-Content-Type-Options" not in response.headers
+
+
+def test_an_embedded_page_names_who_may_frame_it() -> None:
+    policy = Policy.embedded(["https://partner.example"])
+    response = make_app(SecureHeaders(policy=policy)).test_client().get("/")
+    assert_csp(response, frame_ancestors=["https://partner.example"])
+    assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+
+
+def test_the_legacy_preset_lets_inline_scripts_run() -> None:
+    app = make_app(SecureHeaders(policy="legacy"))
+    assert_csp(
+        app.test_client().get("/"),
+        script_src=["'self'", "'unsafe-inline'"],
+        script_src_attr=None,
+    )
+
+
+def test_cross_origin_isolation_is_two_values() -> None:
+    policy = Policy.strict(coep="require-corp")
+    headers = make_app(SecureHeaders(policy=policy)).test_client().get("/").headers
+    assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+def test_a_permission_can_be_given_to_an_origin() -> None:
+    policy = Policy.strict(
+        permissions={"camera": ["self", "https://call.example"], "usb": None}
+    )
+    headers = make_app(SecureHeaders(policy=policy)).test_client().get("/").headers
+    value = headers["Permissions-Policy"]
+    assert 'camera=(self "https://call.example")' in value
+    assert "usb=" not in value
+
+
+def test_a_csp_is_read_as_a_browser_reads_it() -> None:
+    assert parse_csp("IMG-SRC a b;;img-src c; sandbox ") == {
+        "img-src": ("a", "b"),
+        "sandbox": (),
+    }
+
+
+def test_a_report_only_policy_of_the_secure_library_stays_one() -> None:
+    built = secure_library.Secure(
+        csp=secure_library.ContentSecurityPolicy().default_src("'self'").report_only()
+    )
+    app = make_app(SecureHeaders(policy=Policy.from_secure(built)))
+    headers = app.test_client().get("/").headers
+    assert headers["Content-Security-Policy-Report-Only"] == "default-src 'self'"
+    assert "Content-Security-Policy" not in headers
+
+
+def test_two_enforced_policies_of_the_secure_library_are_not_silently_one() -> None:
+    built = secure_library.Secure()
+    for source in ("'self'", "'none'"):
+        built.headers_list.append(
+            secure_library.ContentSecurityPolicy().default_src(source)
+        )
+    with pytest.raises(ValueError, match="Content-Security-Policy twice"):
+        Policy.from_secure(built)

@@ -1,0 +1,106 @@
+"""Every public signature, as a type checker sees it. Never run."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+import flask
+from flask.views import View
+from secure import Preset
+from secure import Secure
+
+from flaskware_secure import Append
+from flaskware_secure import append
+from flaskware_secure import Changes
+from flaskware_secure import clear_site_data
+from flaskware_secure import Directive
+from flaskware_secure import EndpointAudit
+from flaskware_secure import Feature
+from flaskware_secure import Grade
+from flaskware_secure import GradeFinding
+from flaskware_secure import NonceError
+from flaskware_secure import Policy
+from flaskware_secure import PolicyProblem
+from flaskware_secure import SecureHeaders
+from flaskware_secure import SecureSettings
+from flaskware_secure.testing import assert_csp
+from flaskware_secure.testing import assert_nonces
+from flaskware_secure.testing import csp_of
+from flaskware_secure.testing import nonce_of
+from flaskware_secure.testing import parse_csp
+from flaskware_secure.testing import parse_permissions
+
+app = flask.Flask("typed")
+secure = SecureHeaders(app)
+SecureHeaders(app, policy="api")
+SecureHeaders(policy=Policy.strict(), hsts_seconds=60).init_app(app)
+SecureHeaders(policy="strickt")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+t.assert_type(secure.csp_nonce(), str)
+t.assert_type(secure.settings, SecureSettings)
+t.assert_type(secure.settings.hsts_seconds, int)
+t.assert_type(secure.policy_of(app, "index"), Policy)
+t.assert_type(secure.policy_of(app, None), Policy)
+t.assert_type(secure.audit(app, send=True), list[EndpointAudit])
+
+
+@app.get("/<int:number>")
+@secure.override(
+    frame_ancestors=["https://partner.example"],
+    img_src=append("https://cdn.example"),
+    font_src="'self' data:",
+    form_action=None,
+    coop="same-origin-allow-popups",
+    permissions={"camera": ["self"]},
+    cross_site=True,
+)
+def view(number: int) -> str:
+    return str(number)
+
+
+@secure.override(cross_site=True)
+class Hook(View):
+    def dispatch_request(self) -> str:
+        return "taken"
+
+
+t.assert_type(view(1), str)
+t.assert_type(Hook().dispatch_request(), str)
+blueprint = flask.Blueprint("blueprint", __name__)
+t.assert_type(secure.override(referrer="origin")(blueprint), flask.Blueprint)
+secure.override(scirpt_src=["'self'"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+secure.override(coop="same-orgin")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+t.assert_type(append("a"), Append)
+t.assert_type(Policy.strict(csp={"img-src": ["'self'", "https://cdn.example"]}), Policy)
+Policy.strict(csp={"imgsrc": []})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+t.assert_type(Policy.api(), Policy)
+t.assert_type(Policy.embedded(["https://partner.example"]), Policy)
+t.assert_type(Policy.legacy(style_src=["'self'"]), Policy)
+t.assert_type(Policy.from_secure(Preset.BALANCED), Policy)
+t.assert_type(Policy.from_secure(Secure(), coep="require-corp"), Policy)
+t.assert_type(Policy.strict().changed(referrer=None), Policy)
+t.assert_type(Policy.strict().csp, cabc.Mapping[str, tuple[str, ...]])
+
+changes: Changes = {"referrer": "origin", "img_src": ["'self'"]}
+t.assert_type(Policy.strict(**changes), Policy)
+
+directive: Directive = "script-src"
+feature: Feature = "camera"
+
+audit = secure.audit(app)[0]
+t.assert_type(audit.grade, Grade)
+t.assert_type(audit.grade.findings, tuple[GradeFinding, ...])
+t.assert_type(audit.as_dict(), dict[str, t.Any])
+t.assert_type(PolicyProblem("key", "expected").code, str)
+error: RuntimeError = NonceError("")
+
+response = app.test_client().get("/")
+t.assert_type(clear_site_data(flask.Response(), "cookies"), flask.Response)
+t.assert_type(csp_of(response), dict[str, tuple[str, ...]])
+t.assert_type(nonce_of(response), str | None)
+t.assert_type(assert_csp(response, script_src=["'none'"]), None)
+t.assert_type(assert_nonces(response), None)
+t.assert_type(parse_csp(""), dict[str, tuple[str, ...]])
+t.assert_type(parse_permissions(""), dict[str, tuple[str, ...]])
