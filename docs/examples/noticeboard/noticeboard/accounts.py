@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic import EmailStr
 from pydantic import SecretStr
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from werkzeug.security import check_password_hash
 from werkzeug.security import generate_password_hash
 
@@ -22,12 +23,15 @@ from flaskware_forms import Ui
 
 from .extensions import db
 from .extensions import sessions
+from .extensions import writing
 from .models import Event
 from .models import User
 
 bp = flask.Blueprint("accounts", __name__)
 
 P = t.ParamSpec("P")
+
+TAKEN = "There is an account with this email. Sign in instead?"
 
 # What is compared where there is no such account, so that both answers take as long.
 _NOBODY = generate_password_hash("nobody has this password")
@@ -60,8 +64,7 @@ sign_in = FormSpec(SignIn, name="sign-in")
 
 @sign_up.check("email")
 def email_is_free(value: str) -> str | None:
-    taken = find_user(value) is not None
-    return "There is an account with this email. Sign in instead?" if taken else None
+    return TAKEN if find_user(value) else None
 
 
 @sign_in.check()
@@ -81,8 +84,12 @@ def register(form: Bound[SignUp]) -> ResponseReturnValue:
             email=data.email.lower(),
             password_hash=generate_password_hash(data.password.get_secret_value()),
         )
-        db.session.add(user)
-        db.session.commit()
+        try:
+            with writing() as session:
+                session.add(user)
+        except IntegrityError:  # somebody signed up with it at this moment
+            form.add_error(TAKEN, "email")
+            return form.respond("accounts/sign_up.html")
         start_session(user, "signed up")
         return form.done(flask.url_for("board.index"))
     return form.respond("accounts/sign_up.html")
@@ -173,6 +180,6 @@ def find_user(email: str) -> User | None:
 def start_session(user: User, what: str) -> None:
     sessions.login(str(user.id))
     flask.g.pop("user", None)
-    db.session.add(Event(user_id=user.id, what=what))
-    db.session.commit()
+    with writing() as session:
+        session.add(Event(user_id=user.id, what=what))
     flask.flash(f"Welcome, {user.name}.")

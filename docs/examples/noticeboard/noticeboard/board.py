@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic import StringConstraints
 from sqlalchemy import or_
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from flaskware_forms import Bound
 from flaskware_forms import FormSpec
@@ -21,6 +22,7 @@ from flaskware_forms import Upload
 from .accounts import current_user
 from .accounts import signed_in
 from .extensions import db
+from .extensions import writing
 from .models import Notice
 from .models import Picture
 from .models import Tag
@@ -81,15 +83,15 @@ def write(form: Bound[NoticeIn]) -> ResponseReturnValue:
     if data := form.submit():
         author = current_user()
         assert author is not None
-        notice = Notice(
-            title=data.title, body=data.body, author=author, tags=tags(data.tags)
-        )
-        if data.picture:
-            notice.picture = Picture(
-                content_type=data.picture.content_type, data=data.picture.read()
+        with writing() as session:
+            notice = Notice(
+                title=data.title, body=data.body, author=author, tags=tags(data.tags)
             )
-        db.session.add(notice)
-        db.session.commit()
+            if data.picture:
+                notice.picture = Picture(
+                    content_type=data.picture.content_type, data=data.picture.read()
+                )
+            session.add(notice)
         return form.done(flask.url_for("board.show", id=notice.id))
     return form.respond("board/write.html")
 
@@ -104,7 +106,16 @@ def picture(id: int) -> ResponseReturnValue:
 
 def tags(names: list[str]) -> list[Tag]:
     """The tags of these names; what does not exist yet is made."""
-    wanted = dict.fromkeys(names)
-    known = db.session.scalars(select(Tag).where(Tag.name.in_(wanted))).all()
-    by_name = {tag.name: tag for tag in known}
-    return [by_name.get(name) or Tag(name=name) for name in wanted]
+    return [_tag(name) for name in dict.fromkeys(names)]
+
+
+def _tag(name: str) -> Tag:
+    named = select(Tag).where(Tag.name == name)
+    if known := db.session.scalar(named):
+        return known
+    try:
+        with db.transaction() as session:  # a savepoint of the transaction around it
+            session.add(made := Tag(name=name))
+    except IntegrityError:  # another request has just made it
+        return db.session.scalars(named).one()
+    return made

@@ -10,6 +10,7 @@ from werkzeug.security import generate_password_hash
 
 from .board import tags
 from .extensions import db
+from .extensions import writing
 from .models import Notice
 from .models import now
 from .models import User
@@ -46,9 +47,9 @@ def seed() -> int:
         User(name=name, email=email, password_hash=generate_password_hash(PASSWORD))
         for name, email in PEOPLE
     ]
-    db.session.add_all(people)
-    for index, (title, body, names) in enumerate(NOTICES):
-        db.session.add(
+    with writing() as session:
+        session.add_all(people)
+        session.add_all(
             Notice(
                 title=title,
                 body=body,
@@ -56,7 +57,6 @@ def seed() -> int:
                 tags=tags(names),
                 created_at=now() - dt.timedelta(hours=7 * index + 1),
             )
+            for index, (title, body, names) in enumerate(NOTICES)
         )
-        db.session.flush()
-    db.session.commit()
     return len(NOTICES)

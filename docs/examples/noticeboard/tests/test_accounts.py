@@ -90,3 +90,27 @@ def test_signing_out_ends_the_session_on_the_server(app, ada, post):
 
 def test_devices_need_a_sign_in(client):
     assert client.get("/devices").location == "/sign-in"
+
+
+def test_two_who_sign_up_with_one_email_at_once_get_one_account(app, post):
+    import threading
+
+    together = threading.Barrier(4)
+    found = []
+
+    def sign_up(number: int) -> None:
+        client = app.test_client()
+        client.get("/sign-up")
+        together.wait()
+        reply = post(
+            client, "/sign-up", name=f"No {number}", email="same@example.org",
+            password="x" * 12,
+        )  # fmt: skip
+        found.append(reply.status_code)
+
+    threads = [threading.Thread(target=sign_up, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [303, 422, 422, 422]

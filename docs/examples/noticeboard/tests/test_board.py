@@ -74,6 +74,8 @@ def test_too_large_a_body_is_refused(ada, post):
         picture=(io.BytesIO(b"x" * (5 << 20)), "big.png"),
     )  # fmt: skip
     assert 400 <= reply.status_code < 500
+    # The test client leaves the file that it sent from to the garbage collector.
+    reply.request.environ["wsgi.input"].close()
 
 
 def test_tags_are_kept_once(app, ada, post):
@@ -98,3 +100,29 @@ def test_every_page_has_a_policy_whose_nonce_it_uses(client):
     assert "Content-Security-Policy" in client.get("/nowhere").headers
     with client.get("/static/board.css") as stylesheet:
         assert "Content-Security-Policy" in stylesheet.headers
+
+
+def test_notices_with_the_same_new_tag_can_be_posted_at_once(app, post):
+    import threading
+
+    from noticeboard.seed import PASSWORD
+
+    together = threading.Barrier(4)
+    found = []
+
+    def write(number: int) -> None:
+        client = app.test_client()
+        post(client, "/sign-in", email="ada@example.org", password=PASSWORD)
+        together.wait()
+        reply = post(
+            client, "/notices/new", title=f"Notice {number}", body="x", tags=["fresh"]
+        )
+        found.append(reply.status_code)
+
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [303] * 4
+    assert app.test_client().get("/?tag=fresh").text.count('class="notice"') == 4

@@ -9,6 +9,8 @@ import pytest
 from screenshots import ChromiumMissing
 from screenshots import set_width
 from screenshots import start_chromium
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.wait import WebDriverWait
 
 from noticeboard.seed import PASSWORD
 from noticeboard.walkthrough import PNG
@@ -33,7 +35,10 @@ def fill(browser, name: str, text: str) -> None:
 
 
 def submit(browser) -> None:
-    browser.find_element("css selector", "main form button:not(.plain)").click()
+    """Send the form, and wait until another page has come."""
+    page = browser.find_element("tag name", "html")
+    browser.find_element("css selector", "main form [type=submit]").click()
+    WebDriverWait(browser, 20).until(staleness_of(page))
 
 
 def test_somebody_signs_in_and_posts_a_picture(browser, served, tmp_path: Path):
@@ -49,7 +54,7 @@ def test_somebody_signs_in_and_posts_a_picture(browser, served, tmp_path: Path):
     fill(browser, "title", "From a browser")
     fill(browser, "body", "Typed by hand.")
     fill(browser, "picture", str(picture))
-    browser.find_element("css selector", "main form [type=submit]").click()
+    submit(browser)
     assert "From a browser" in browser.find_element("tag name", "h1").text
     image = browser.find_element("css selector", "article img")
     assert browser.execute_script("return arguments[0].naturalWidth", image) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import logging
 import random
+import threading
 import time
 import typing as t
 
@@ -26,8 +27,12 @@ from ._token import new_token
 
 logger = logging.getLogger("flaskware_session")
 
-# Of the writers that meet, one succeeds each time, so this many can meet at once.
+# Of the writers that meet, one succeeds each time.
 _MAX_ATTEMPTS = 100
+# Threads of one process whose writes met wait for each other, in one of this many
+# queues, by session. The time is a bound for a queue whose store does not answer.
+_QUEUES = 64
+_QUEUE_TIMEOUT = 5.0
 
 
 class SessionManager:
@@ -52,6 +57,7 @@ class SessionManager:
         self.anonymous_on_outage = anonymous_on_outage
         self._clock = clock
         self._max_bytes = max_bytes
+        self._queues = [threading.Lock() for _ in range(_QUEUES)]
 
     def now(self) -> int:
         """The time in milliseconds since 1970."""
@@ -219,17 +225,25 @@ class SessionManager:
         After a conflict the request's own changes are made again on the content that
         the other one stored.
         """
-        for number in range(_MAX_ATTEMPTS):
-            written = attempt(base, items, self.now())
-            if written.saved:
-                return True
-            if written.current is None:
-                return False
-            base = written.current
-            if changes is not None:
-                items = changes.applied_to(_items(base))
-            if number > 1:
+        written = attempt(base, items, self.now())
+        if written.saved or written.current is None:
+            return written.saved
+        # In a queue a thread meets only the first attempts of others and other
+        # processes; without one, the slowest of many can lose every time.
+        queue = self._queues[hash(base.key) % _QUEUES]
+        queued = queue.acquire(timeout=_QUEUE_TIMEOUT)
+        try:
+            for number in range(_MAX_ATTEMPTS):
+                base = written.current
+                if changes is not None:
+                    items = changes.applied_to(_items(base))
+                written = attempt(base, items, self.now())
+                if written.saved or written.current is None:
+                    return written.saved
                 time.sleep(random.uniform(0, min(number, 10) / 1000))
+        finally:
+            if queued:
+                queue.release()
         raise StoreUnavailable(f"the session changed {_MAX_ATTEMPTS} times meanwhile")
 
     def _record_for(
