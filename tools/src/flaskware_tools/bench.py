@@ -9,7 +9,9 @@ import importlib.util
 import json
 import statistics
 import sys
+import tempfile
 import time
+import types
 from pathlib import Path
 
 from .matrix import packages
@@ -87,26 +89,33 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     figures: dict[str, object] = {}
-    for name in arguments.names:
-        folder = packages()[name].folder / "benchmarks"
-        for path in sorted(folder.glob("bench_*.py")):
-            spec = importlib.util.spec_from_file_location(path.stem, path)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[path.stem] = module
-            spec.loader.exec_module(module)
-            result = measure(
-                module.cases(),
-                module.BASELINE,
-                rounds=arguments.rounds,
-                seconds=arguments.seconds,
-            )
-            figures[f"{name}/{path.stem}"] = result
-            print(f"\n{name}: {(module.__doc__ or path.stem).splitlines()[0]}\n")
-            print(table(result))
+    with tempfile.TemporaryDirectory(prefix="flaskware-bench-") as folder:
+        tempfile.tempdir = folder  # so that nothing of a benchmark is left behind
+        for name in arguments.names:
+            benchmarks = packages()[name].folder / "benchmarks"
+            for path in sorted(benchmarks.glob("bench_*.py")):
+                module = _load(path)
+                result = measure(
+                    module.cases(),
+                    module.BASELINE,
+                    rounds=arguments.rounds,
+                    seconds=arguments.seconds,
+                )
+                figures[f"{name}/{path.stem}"] = result
+                title = (module.__doc__ or path.stem).splitlines()[0]
+                print(f"\n{name}: {title}\n\n{table(result)}", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _load(path: Path) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 if __name__ == "__main__":
