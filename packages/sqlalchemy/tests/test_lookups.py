@@ -22,6 +22,18 @@ def test_a_key_that_is_not_there_is_a_404_with_its_description(users):
         users.db.get_or_404(users.User, 3, description="no such user")
 
 
+@pytest.mark.parametrize("number", [2**15, 2**31, -(2**31) - 1, 2**63, 10**30])
+def test_a_number_that_no_column_holds_is_a_404(any_site, number):
+    db, User = any_site.db, any_site.User
+    with any_site.app.app_context():
+        db.session.add(User(name="ada"))
+        db.session.flush()
+        with pytest.raises(NotFound):
+            db.get_or_404(User, number)
+        # The transaction goes on.
+        assert db.session.scalars(sa.select(User.name)).all() == ["ada"]
+
+
 def test_one_row_is_returned(users):
     statement = sa.select(users.User).where(users.User.name == "ada")
     assert users.db.one_or_404(statement).id == 1

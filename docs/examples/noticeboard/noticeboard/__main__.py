@@ -7,6 +7,7 @@ import collections.abc as cabc
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -40,6 +41,8 @@ class _QuietHandler(WSGIRequestHandler):
 
 def main() -> int:
     arguments = _parse()
+    # A stop by a process manager cleans up as Ctrl+C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with contextlib.ExitStack() as stack:
             return _run(arguments, stack)

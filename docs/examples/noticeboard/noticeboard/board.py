@@ -56,8 +56,9 @@ notice_form = FormSpec(NoticeIn, name="notice")
 
 @bp.get("/")
 def index() -> ResponseReturnValue:
-    words = flask.request.args.get("q", "").strip()
-    tag = flask.request.args.get("tag", "")
+    # PostgreSQL takes no U+0000 in a text, not even to compare with.
+    words = flask.request.args.get("q", "").replace("\0", "").strip()
+    tag = flask.request.args.get("tag", "").replace("\0", "")
     found = select(Notice).order_by(Notice.created_at.desc(), Notice.id.desc())
     if words:
         contains = (

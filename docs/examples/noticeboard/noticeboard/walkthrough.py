@@ -145,7 +145,9 @@ class Walkthrough:
         check("Piano" not in found.text, "the search found what does not match")
         tagged = expect(self.laptop.get("/?tag=music"), 200, "Choir")
         check("Bicycle" not in tagged.text, "the tag found what does not match")
-        expect(self.laptop.get("/notices/999999"), 404)
+        for number in (999999, 10**12, 10**30):
+            expect(self.laptop.get(f"/notices/{number}"), 404)
+        expect(self.laptop.get("/?q=%00&tag=%00"), 200)
         return "by words and by tag; an unknown notice is 404"
 
     def sign_up(self) -> str:
@@ -174,6 +176,7 @@ class Walkthrough:
         fields["title"] = "<b>A walk</b>"
         text = {"picture": ("note.png", b"this is no picture")}
         expect(self.laptop.post(path, fields, files=text), 422, "A walk")
+        expect(self.laptop.post(path, {**fields, "body": "\0"}), 400)
         files = {"picture": ("dot.png", PNG)}
         shown = expect(self.laptop.post(path, fields, files=files), 200, "A walk")
         check(b"<b>A walk</b>" not in shown.body, "a title was not escaped")

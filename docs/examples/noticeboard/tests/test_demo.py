@@ -43,6 +43,22 @@ def test_it_is_checked_in_production_too(request):
     assert "10 of 10 steps went as they should" in done.stdout
 
 
+def test_a_stop_by_a_signal_ends_it_and_its_workers():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with subprocess.Popen(
+        [sys.executable, "-m", "noticeboard", "--port", str(port)],
+        stdout=subprocess.PIPE, text=True,
+    ) as served:  # fmt: skip
+        assert served.stdout is not None
+        for line in served.stdout:
+            if "look at" in line:
+                break
+        served.terminate()
+        assert served.wait(30) == 0
+
+
 def test_a_port_in_use_is_told_with_another():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -15,6 +15,8 @@ from ._problem import UnsupportedBody
 from ._settings import FormsSettings
 
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+# No control of a page makes it, and PostgreSQL cannot store it.
+_NUL = "A text holds the character U+0000."
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
 
 
@@ -55,6 +57,8 @@ def _form_values(request: flask.Request, *, with_files: bool) -> dict[str, list[
     if not values and not files and _has_body(request):
         # Werkzeug reads a broken body as an empty form, which could be a valid one.
         raise BadBody("The body is not the form that its Content-Type says.")
+    if any("\0" in text for texts in values.values() for text in texts):
+        raise BadBody(_NUL)
     if with_files:
         for name, uploads in files.lists():
             # A control without a file is sent as a file without a name.
@@ -96,4 +100,15 @@ def _json(request: flask.Request, settings: FormsSettings) -> t.Any:
             )
         if entries > settings.max_entries:
             raise BodyTooLarge(f"The body has more than {settings.max_entries} values.")
+    if b"\\u0000" in body and _has_nul(data):
+        raise BadBody(_NUL)
     return data
+
+
+def _has_nul(data: t.Any) -> bool:
+    if isinstance(data, dict):
+        items = t.cast("dict[str, t.Any]", data).items()
+        return any("\0" in key or _has_nul(value) for key, value in items)
+    if isinstance(data, list):
+        return any(map(_has_nul, t.cast("list[t.Any]", data)))
+    return isinstance(data, str) and "\0" in data

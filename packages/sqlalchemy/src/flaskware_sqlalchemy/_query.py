@@ -37,10 +37,13 @@ class Queries:
     ) -> _O:
         """Get one object by its primary key, or abort with 404.
 
-        :param ident: The key; a tuple where it has several columns.
+        :param ident: The key; a tuple where it has several columns. A number that no
+            integer column can hold is not found, whatever the database says of it.
         :param description: What the error page says.
         """
-        found = self.session.get(entity, ident)
+        found = None
+        if not _is_out_of_range(self.session, entity, ident):
+            found = self.session.get(entity, ident)
         if found is None:
             flask.abort(404, description)
         return found
@@ -177,3 +180,27 @@ def _argument(name: str, value: int | None) -> int | str | None:
     if value is not None or not flask.has_request_context():
         return value
     return flask.request.args.get(name)
+
+
+def _is_out_of_range(session: orm.Session, entity: type[t.Any], ident: t.Any) -> bool:
+    """Whether a key has a number that its integer column cannot hold.
+
+    Asked with one, SQLite's driver raises, and PostgreSQL ends the transaction.
+    """
+    values = t.cast(
+        "tuple[t.Any, ...]", ident if isinstance(ident, tuple) else (ident,)
+    )
+    if not any(isinstance(value, int) and abs(value) >> 15 for value in values):
+        return False
+    mapper: orm.Mapper[t.Any] = orm.class_mapper(entity)
+    is_sqlite = session.get_bind(mapper).dialect.name == "sqlite"
+    return any(
+        isinstance(value, int) and abs(value) >> _bits(column.type, is_sqlite)
+        for column, value in zip(mapper.primary_key, values, strict=False)
+    )
+
+
+def _bits(type_: sa.types.TypeEngine[t.Any], is_sqlite: bool) -> int:
+    if is_sqlite or isinstance(type_, sa.BigInteger):
+        return 63
+    return 15 if isinstance(type_, sa.SmallInteger) else 31
