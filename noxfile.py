@@ -303,15 +303,12 @@ def _run_tool(session: nox.Session, module: str, *arguments: str) -> None:
 def dev(session: nox.Session) -> None:
     """Make `.venv` with everything in it, each package editable."""
     session.run_install("uv", "venv", "--allow-existing", ".venv")
-    environment = {"VIRTUAL_ENV": str(ROOT / ".venv")}
+    install = ("uv", "pip", "install", "--quiet", "--python", ".venv")
     session.run_install(
-        "uv", "pip", "install", "--quiet", "--require-hashes",
-        "-r", REQUIREMENTS / "dev.txt", env=environment,
+        *install, "--require-hashes", "-r", REQUIREMENTS / "dev.txt"
     )  # fmt: skip
     editable = [part for item in PACKAGES.values() for part in ("-e", item.folder)]
-    session.run_install(
-        "uv", "pip", "install", "--no-deps", *editable, "-e", "tools", env=environment
-    )
+    session.run_install(*install, "--no-deps", *editable, "-e", "tools")
     session.log(f"activate it with: source {ROOT / '.venv/bin/activate'}")
 
 
