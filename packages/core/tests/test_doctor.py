@@ -136,6 +136,9 @@ def test_the_command_prints_findings_with_fixes():
     assert "ERROR  core.secret-key-placeholder" in result.output
     assert "fix: Set it to the output of: python -c" in result.output
     assert "Examined the app: 1 error." in result.output
+    app = sound_app(SECRET_KEY="dev", MAX_CONTENT_LENGTH=None, MAX_FORM_PARTS=None)
+    output = app.test_cli_runner().invoke(doctor, []).output
+    assert "Examined the app: 1 error, 2 warnings." in output
 
 
 def test_the_command_is_content_with_a_sound_app():

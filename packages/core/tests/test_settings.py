@@ -193,6 +193,14 @@ def test_credentials_are_hidden_in_values_not_marked_sensitive(mail_settings, va
     assert "hunter2" not in refused(mail_settings, MAIL_URL=URL, MAIL_PORT=value)
 
 
+def test_how_a_hidden_url_begins_is_shown_as_it_was_written(mail_settings):
+    class StoreSettings(mail_settings):
+        url: t.Annotated[str, Sensitive()] = pydantic.Field(pattern="^redis://")
+
+    message = refused(StoreSettings, MAIL_URL="redis//:hunter2@host")
+    assert "given     'redis//…' (the rest is hidden)" in message
+
+
 def test_a_secret_type_counts_as_sensitive():
     class KeySettings(Settings):
         prefix = "KEY_"

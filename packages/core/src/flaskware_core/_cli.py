@@ -48,7 +48,7 @@ def _print(report: Report) -> None:
         click.echo(f"note: {id!r} is silenced, but nothing reported it\n")
     examined = ", ".join(("the app", *report.extensions))
     counts = [
-        f"{count} {level.value}"
+        f"{count} {level.value}{'s' if count > 1 and level is not Level.INFO else ''}"
         for level in reversed(Level)
         if (count := sum(f.level is level for f in report.findings))
     ]

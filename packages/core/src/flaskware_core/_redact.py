@@ -9,7 +9,7 @@ import typing as t
 _SECRET_NAME = re.compile(r"pass|secret|token|key|salt|credential|dsn", re.IGNORECASE)
 # The scheme must come first: a password can hold anything, so only what stands
 # before the first colon or slash of something URL-like is known to be harmless.
-_URL = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,40})[:/]*//")
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]{0,40}[:/]*//")
 _HAS_CREDENTIALS = re.compile(r"//[^/\s]*@|pass(word|wd)?=", re.IGNORECASE)
 _LONGEST = 60
 
@@ -40,7 +40,7 @@ def _describe_text(value: str, *, sensitive: bool) -> str:
     if sensitive or _HAS_CREDENTIALS.search(value):
         match = _URL.match(value)
         if match is not None:
-            return f"'{match['scheme']}://…' (the rest is hidden)"
+            return f"'{match[0]}…' (the rest is hidden)"
         return f"(hidden) text of {len(value)} characters"
     return repr(_shorten(value))
 
