@@ -62,6 +62,9 @@ class Mail(Extension[MailSettings, MailState]):
 
         attach(app, "after_request", count)
 
+    def _close(self, state: MailState) -> None:
+        state.sent.append("closed")
+
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
         if deploy and self.settings_of(app).mode != "send":
             yield Finding(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,16 @@ def test_a_predecessor_under_the_same_name_is_refused(mail_class):
     app.extensions["mail"] = object()
     with pytest.raises(AlreadyInitialised, match="not both"):
         mail_class().init_app(app)
+
+
+def test_the_state_is_closed_once_its_app_is_forgotten(mail_class):
+    mail = mail_class()
+    app, other = make_app(mail, MAIL_URL=URL), make_app(mail, MAIL_URL=URL)
+    state = mail.state_of(app)
+    del app
+    gc.collect()
+    assert state.sent == ["closed"]
+    assert mail.state_of(other).sent == []
 
 
 def test_a_bad_configuration_leaves_nothing_behind(mail_class):

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import gc
+import sqlite3
 import subprocess
 import sys
+import typing as t
 from pathlib import Path
 
 import flask
@@ -13,6 +16,7 @@ from flaskware_core import ConfigError
 from flaskware_core import NotInitialised
 from flaskware_core.testing import make_app
 from flaskware_session import Sessions
+from flaskware_session import SQLiteStore
 from flaskware_session._interface import ServerSessionInterface
 
 Build = cabc.Callable[..., flask.Flask]
@@ -92,3 +96,16 @@ def test_no_driver_is_imported_before_it_is_needed() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_app_that_is_forgotten_leaves_no_connection_open(tmp_path: Path) -> None:
+    sessions = Sessions()
+    app = make_app(sessions, instance_path=tmp_path)
+    app.add_url_rule("/", "index", lambda: str(flask.session.setdefault("n", 1)))
+    app.test_client().get("/")
+    store = t.cast("SQLiteStore", sessions.state_of(app).manager.store)
+    (connection,) = store._idle
+    del app
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        connection.execute("SELECT 1")

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gc
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 
 import pytest
 import sqlalchemy as sa
@@ -222,3 +224,18 @@ def test_processes_that_start_at_once_share_a_new_file(tmp_path):
     with sqlite3.connect(tmp_path / "app.db") as connection:
         assert connection.execute("select count(*) from t").fetchone() == (6,)
     connection.close()
+
+
+def test_an_app_that_is_forgotten_leaves_no_connection_open(make_site):
+    site = make_site()
+    with site.app.app_context():
+        connection = site.db.engine.raw_connection()
+        opened = connection.dbapi_connection
+        connection.close()
+    opened.execute("SELECT 1")
+    app = weakref.ref(site.app)
+    del site
+    gc.collect()
+    assert app() is None
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        opened.execute("SELECT 1")

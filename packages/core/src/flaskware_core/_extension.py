@@ -5,6 +5,7 @@ import contextlib
 import dataclasses as dc
 import sys
 import typing as t
+import weakref
 from pathlib import Path
 
 from flask.sansio.app import App
@@ -90,6 +91,9 @@ class Extension(t.Generic[S, T]):
         except BaseException:
             del registry[self.name], app.extensions[self.name]
             raise
+        if type(self)._close is not Extension._close:
+            # Not at exit: a forked worker must not close what its parent opened.
+            weakref.finalize(app, self._close, state).atexit = False
 
     @property
     def state(self) -> T:
@@ -131,6 +135,13 @@ class Extension(t.Generic[S, T]):
 
     def _attach(self, app: App, settings: S, state: T) -> None:
         """Add hooks, blueprints and commands to the app; all only read the state."""
+
+    def _close(self, state: T) -> None:
+        """Give back what the state of an app holds, such as open connections.
+
+        Called once the app was garbage collected, as after a test; so nothing that
+        the state refers to may refer to the app.
+        """
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:  # noqa: ARG002
         """What ``flask doctor`` should tell about this extension on an app."""

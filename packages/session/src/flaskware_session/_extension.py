@@ -200,6 +200,9 @@ class Sessions(Extension[SessionSettings, SessionState]):
         )
         app.cli.add_command(session_commands)
 
+    def _close(self, state: SessionState) -> None:
+        state.manager.store.close()
+
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
         state = self.state_of(app)
         lifetime = state.manager.lifetime

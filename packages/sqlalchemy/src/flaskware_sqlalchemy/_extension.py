@@ -122,6 +122,10 @@ class SQLAlchemy(Queries, Extension[SQLAlchemySettings, Databases], t.Generic[_B
         attach(app, "teardown_appcontext", _end_sessions, blocking=True)
         app.shell_context_processor(self._names_for_shell)
 
+    def _close(self, state: Databases) -> None:
+        for engine in state.router.engines.values():
+            engine.dispose()
+
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
         engines = self.state_of(app).router.engines
         return check(self.settings_of(app), engines, self._metadatas, deploy=deploy)
