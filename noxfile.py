@@ -135,26 +135,22 @@ def tests(session: nox.Session, name: str) -> None:
 @_each(list(PACKAGES))
 def tests_min(session: nox.Session, name: str) -> None:
     """Run the tests on the lowest versions that each package declares."""
-    folder = PACKAGES[name].folder
-    session.install(
-        "--resolution=lowest-direct", "--all-extras", "-r", folder / "pyproject.toml",
-        "--group", f"{folder / 'pyproject.toml'}:tests",
-        "--group", f"{ROOT / 'pyproject.toml'}:tests",
-    )  # fmt: skip
-    _install_wheels(session, _siblings(name))
-    _pytest(session, name, *REST)
+    _test_resolved(session, name, "--resolution=lowest-direct")
 
 
 @nox.session
 @_each(list(PACKAGES))
 def tests_pre(session: nox.Session, name: str) -> None:
     """Run the tests on the newest versions, pre-releases included."""
-    folder = PACKAGES[name].folder
+    _test_resolved(session, name, "--prerelease=allow", "--upgrade")
+
+
+def _test_resolved(session: nox.Session, name: str, *options: str) -> None:
+    """Run a package's tests on versions that are not the locked ones."""
+    project = PACKAGES[name].folder / "pyproject.toml"
     session.install(
-        "--prerelease=allow", "--upgrade", "--all-extras",
-        "-r", folder / "pyproject.toml",
-        "--group", f"{folder / 'pyproject.toml'}:tests",
-        "--group", f"{ROOT / 'pyproject.toml'}:tests",
+        "--quiet", *options, "--all-extras", "-r", project,
+        "--group", f"{project}:tests", "--group", f"{ROOT / 'pyproject.toml'}:tests",
     )  # fmt: skip
     _install_wheels(session, _siblings(name))
     _pytest(session, name, *REST)
