@@ -69,6 +69,14 @@ def test_no_file_names_the_folder_beside_the_checkout():
             assert outside not in text, path
 
 
+def test_no_registry_is_named():
+    hosts = re.compile(r"pypi[.]org|pythonhosted[.]org|npmjs[.](?:org|com)")
+    for path in tracked():
+        if not path.endswith(".png"):
+            found = hosts.search((ROOT / path).read_text("utf-8"))
+            assert not found, f"{path} names {found[0] if found else ''}"
+
+
 def test_workflows_call_nothing_but_nox():
     for path in (ROOT / ".github" / "workflows").glob("*.yml"):
         for line in re.findall(
