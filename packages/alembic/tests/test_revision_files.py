@@ -128,7 +128,7 @@ def test_a_revision_for_databases_by_name_is_refused(project: Project) -> None:
     )
     error = refusal(project)
     assert f"{path}:3" in str(error)
-    assert "its own folder" in str(error)
+    assert "the others here" in str(error)
 
 
 def test_files_that_start_with_an_underscore_are_no_revisions(project: Project) -> None:

@@ -41,9 +41,9 @@ def check_migrations(alembic: Alembic, app: App) -> cabc.Iterator[Finding]:
 
 
 def _heads(alembic: Alembic) -> cabc.Iterator[Finding]:
-    heads: dict[str | None, list[str]] = {}
+    heads: dict[str, list[str]] = {}
     for info in alembic.heads():
-        heads.setdefault(info.bind, []).append(info.id)
+        heads.setdefault(info.tree or info.bind or "default", []).append(info.id)
     for bind, ids in heads.items():
         if len(ids) > 1:
             yield Finding(

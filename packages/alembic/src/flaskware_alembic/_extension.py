@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import dataclasses as dc
+import os
 import typing as t
 from pathlib import Path
 
@@ -15,16 +15,20 @@ from flaskware_core import ConfigProblem
 from flaskware_core import Extension
 from flaskware_core import Finding
 
-from ._autogenerate import code_of_changes
 from ._errors import MigrationError
-from ._errors import PendingRevisions
-from ._errors import SeveralHeads
 from ._errors import UnknownRevision
 from ._lock import OnWait
-from ._migrator import Migrator
+from ._migrations import Binds
+from ._migrations import find_directory
+from ._migrations import Migrations
+from ._migrations import Names
+from ._migrations import refuse_behind
+from ._migrations import Selection
 from ._migrator import OnStep
 from ._plan import Direction
 from ._plan import Plan
+from ._registry import discover
+from ._registry import TreeSpec
 from ._revision import RevisionInfo
 from ._settings import AlembicSettings
 from ._source import databases_of
@@ -32,30 +36,10 @@ from ._source import Engines
 from ._source import EngineSource
 from ._source import Metadata
 from ._source import NamedEngineSource
-from ._status import State
 from ._status import Status
 from ._status import status_of
-from ._tree import Tree
-
-Binds: t.TypeAlias = cabc.Collection[str | None] | None
-
-
-@dc.dataclass(frozen=True)
-class Migrations:
-    """What is kept for an app.
-
-    :param directory: The folder of the revisions.
-    :param trees: The revisions of each database, loaded when first used.
-    """
-
-    directory: Path
-    trees: dict[str | None, Tree]
-
-    def tree(self, bind: str | None) -> Tree:
-        """The revisions of one database."""
-        if bind not in self.trees:
-            self.trees[bind] = Tree.find(bind, self.directory)
-        return self.trees[bind]
+from ._writing import write_changes
+from ._writing import write_empty
 
 
 class Alembic(Extension[AlembicSettings, Migrations]):
@@ -98,7 +82,37 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         self._source = source
         self._metadata = metadata
         self._engine = engine
+        self._registered: dict[str, TreeSpec] = {}
         super().__init__(app, **overrides)
+
+    def register(
+        self,
+        name: str,
+        *,
+        path: str | os.PathLike[str],
+        metadata: sa.MetaData | None = None,
+        depends_on: cabc.Iterable[str] = (),
+        bind: str | None = None,
+        engine: sa.Engine | None = None,
+    ) -> None:
+        """Add the revisions that an extension or blueprint brings, as a tree.
+
+        It has heads and a version table of its own. An upgrade moves all trees, each
+        after those it depends on, the app's own last unless one depends on ``"app"``.
+
+        :param name: Ends the name of the version table.
+        :param path: The folder of the revisions.
+        :param metadata: Its tables, which are then not the app's to compare.
+        :param bind: Which of the app's databases they are in.
+        :param engine: Their database, where it is none of the app's.
+        :raises MigrationError: if the name is taken or cannot be used.
+        """
+        spec = TreeSpec(name, Path(path), metadata, tuple(depends_on), bind, engine)
+        if self._registered.setdefault(name, spec) != spec:
+            raise MigrationError(
+                f"A tree {name!r} is registered already, for"
+                f" {self._registered[name].path}. Choose another name."
+            )
 
     def revision(
         self,
@@ -106,6 +120,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         *,
         autogenerate: bool = True,
         binds: Binds = None,
+        trees: Names = None,
         head: str = "head",
         rev_id: str | None = None,
     ) -> list[RevisionInfo]:
@@ -119,21 +134,15 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         :raises PendingRevisions: if the database is behind, so that it cannot be
             compared.
         """
+        chosen = self._selection()
         if not autogenerate:
-            chosen = self._migrators((None,) if binds is None else binds)
-            return [
-                m.tree.write(message, head=head, rev_id=rev_id, manual=True)
-                for m in chosen
-            ]
-        chosen = self._migrators(binds)
-        self._refuse_behind(chosen)
-        # All are compared before the first file is written.
-        bodies = [(m, code_of_changes(m)) for m in chosen]
-        return [
-            m.tree.write(message, rev_id=rev_id, manual=False, **body)
-            for m, body in bodies
-            if body is not None
-        ]
+            binds = (None,) if binds is None and trees is None else binds
+            return write_empty(
+                chosen.own(binds, trees), message, head=head, rev_id=rev_id
+            )
+        migrators = chosen.own(binds, trees)
+        refuse_behind(migrators)
+        return write_changes(migrators, message, rev_id=rev_id)
 
     def merge(
         self,
@@ -141,13 +150,14 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         *,
         revisions: cabc.Collection[str] = (),
         binds: Binds = None,
+        trees: Names = None,
     ) -> list[RevisionInfo]:
         """Write a revision that joins several heads, where there are several.
 
         :param revisions: Which to join; all heads if none are named.
         """
         merged: list[RevisionInfo] = []
-        for m in self._migrators(binds):
+        for m in self._selection().own(binds, trees):
             heads = tuple(revisions) or m.tree.heads
             if len(heads) > 1 and all(m.tree.resolves(head) for head in heads):
                 merged.append(m.tree.write(message, head=heads, manual=False))
@@ -163,6 +173,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         target: str = "heads",
         *,
         binds: Binds = None,
+        trees: Names = None,
         on_step: OnStep | None = None,
         on_wait: OnWait | None = None,
     ) -> Plan:
@@ -176,13 +187,16 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         :raises LockTimeout: if another process migrates for too long.
         :raises RevisionFailed: naming the file and line that raised.
         """
-        return self._move(target, "upgrade", binds, on_step=on_step, on_wait=on_wait)
+        return self._move(
+            target, "upgrade", binds, trees, on_step=on_step, on_wait=on_wait
+        )
 
     def downgrade(
         self,
         target: str,
         *,
         binds: Binds = None,
+        trees: Names = None,
         on_step: OnStep | None = None,
         on_wait: OnWait | None = None,
     ) -> Plan:
@@ -192,16 +206,23 @@ class Alembic(Extension[AlembicSettings, Migrations]):
             databases, the last two need ``binds``.
         :returns: What was done.
         """
-        return self._move(target, "downgrade", binds, on_step=on_step, on_wait=on_wait)
+        return self._move(
+            target, "downgrade", binds, trees, on_step=on_step, on_wait=on_wait
+        )
 
     def stamp(
-        self, target: str = "heads", *, binds: Binds = None, purge: bool = False
+        self,
+        target: str = "heads",
+        *,
+        binds: Binds = None,
+        trees: Names = None,
+        purge: bool = False,
     ) -> Plan:
         """Say that a database is at a revision, and run nothing.
 
         :param purge: Forget what the version table holds, also what is unknown.
         """
-        return self._move(target, "stamp", binds, purge=purge)
+        return self._move(target, "stamp", binds, trees, purge=purge)
 
     def plan(
         self,
@@ -209,9 +230,13 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         *,
         direction: t.Literal["upgrade", "downgrade"] = "upgrade",
         binds: Binds = None,
+        trees: Names = None,
     ) -> Plan:
         """What an upgrade or downgrade would do at this moment."""
-        plans = (m.plan(target, direction) for m in self._migrators_at(target, binds))
+        chosen = self._selection().at(target, binds, trees)
+        if direction == "downgrade":
+            chosen.reverse()
+        plans = (m.plan(target, direction) for m in chosen)
         return sum(plans, Plan())
 
     def sql(
@@ -221,44 +246,64 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         direction: t.Literal["upgrade", "downgrade"] = "upgrade",
         start: str | None = None,
         binds: Binds = None,
+        trees: Names = None,
     ) -> str:
         """The SQL of an upgrade or downgrade, for who runs it by hand.
 
         :param start: Where the database stands; it is asked if this is ``None``.
         """
-        chosen = self._migrators_at(target, binds)
+        chosen = self._selection().at(target, binds, trees)
         return "".join(m.sql(target, direction, start) for m in chosen)
 
-    def current(self, *, binds: Binds = None) -> list[RevisionInfo]:
+    def current(
+        self, *, binds: Binds = None, trees: Names = None
+    ) -> list[RevisionInfo]:
         """The revisions that the databases are at.
 
         :raises DatabaseAhead: if one of them is not in the code.
         """
         found: list[RevisionInfo] = []
-        for m in self._migrators(binds):
+        for m in self._selection().chosen(binds, trees):
             ids = m.current()
             m.refuse_unknown(ids)
             found.extend(m.tree.info(id) for id in ids)
         return found
 
-    def history(self, *, binds: Binds = None) -> list[RevisionInfo]:
+    def history(
+        self, *, binds: Binds = None, trees: Names = None
+    ) -> list[RevisionInfo]:
         """Every revision of the code, the newest first; asks no database."""
-        return [info for m in self._migrators(binds) for info in m.tree.infos()]
+        return [
+            info
+            for m in self._selection().chosen(binds, trees)
+            for info in m.tree.infos()
+        ]
 
-    def heads(self, *, binds: Binds = None) -> list[RevisionInfo]:
+    def heads(self, *, binds: Binds = None, trees: Names = None) -> list[RevisionInfo]:
         """The revisions that no other one follows; asks no database."""
-        return [m.tree.info(id) for m in self._migrators(binds) for id in m.tree.heads]
+        return [
+            m.tree.info(id)
+            for m in self._selection().chosen(binds, trees)
+            for id in m.tree.heads
+        ]
 
-    def status(self, *, models: bool = True, binds: Binds = None) -> Status:
+    def status(
+        self, *, models: bool = True, binds: Binds = None, trees: Names = None
+    ) -> Status:
         """How the databases stand to the code.
 
         :param models: Also compare the models, which reads the whole schema.
         """
         return Status(
-            tuple(status_of(m, models=models) for m in self._migrators(binds))
+            tuple(
+                status_of(m, models=models)
+                for m in self._selection().chosen(binds, trees)
+            )
         )
 
-    def check(self, *, models: bool = True, binds: Binds = None) -> Status:
+    def check(
+        self, *, models: bool = True, binds: Binds = None, trees: Names = None
+    ) -> Status:
         """Make sure that the databases are what the code expects.
 
         :param models: Also compare the models, which reads the whole schema.
@@ -266,7 +311,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         :raises PendingRevisions: if one is behind.
         :raises ModelsChanged: if the models say something that no revision does.
         """
-        status = self.status(models=models, binds=binds)
+        status = self.status(models=models, binds=binds, trees=trees)
         status.refuse()
         return status
 
@@ -280,7 +325,15 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         return self.state.directory
 
     def _build(self, app: App, settings: AlembicSettings) -> Migrations:
-        return Migrations(_find_directory(Path(app.root_path), settings.directory), {})
+        root = Path(app.root_path)
+        directory, more = settings.directory, list[Path]()
+        # Flask-Alembic's own key: a folder, and further ones that may have a name.
+        theirs = t.cast("dict[str, t.Any]", app.config.get("ALEMBIC") or {})
+        if "directory" not in settings.model_fields_set:
+            directory = Path(theirs.get("script_location", directory))
+            for item in theirs.get("version_locations", ()):
+                more.append(root / (item if isinstance(item, str) else item[1]))
+        return Migrations(find_directory(root, directory), more)
 
     def _attach(self, app: App, settings: AlembicSettings, state: Migrations) -> None:  # noqa: ARG002
         from ._cli import db
@@ -321,12 +374,19 @@ class Alembic(Extension[AlembicSettings, Migrations]):
                 )
 
     def _move(
-        self, target: str, direction: Direction, binds: Binds, **options: t.Any
+        self,
+        target: str,
+        direction: Direction,
+        binds: Binds,
+        trees: Names,
+        **options: t.Any,
     ) -> Plan:
-        chosen = self._migrators_at(target, binds)
+        chosen = self._selection().at(target, binds, trees)
+        if direction == "downgrade":
+            chosen.reverse()
         return sum((m.move(target, direction, **options) for m in chosen), Plan())
 
-    def _migrators(self, binds: Binds) -> list[Migrator]:
+    def _selection(self) -> Selection:
         state, settings = self.state, self.settings
         source = self._source
         if source is None and self._engine is None:
@@ -338,66 +398,8 @@ class Alembic(Extension[AlembicSettings, Migrations]):
                     " metadata=...)."
                 )
         databases = databases_of(source, self._metadata, self._engine)
-        known = [database.bind for database in databases]
-        for bind in binds or ():
-            if bind not in known:
-                names = ", ".join(repr(name or "default") for name in known)
-                raise MigrationError(
-                    f"There is no database {bind or 'default'!r}; the names are"
-                    f" {names}."
-                )
-        migrators = [Migrator(d, state.tree(d.bind), settings) for d in databases]
-        return [
-            m
-            for m in migrators
-            # A database with neither models nor revisions is somebody else's.
-            if (m.database.metadata is not None or m.tree.folder.is_dir())
-            and (binds is None or m.database.bind in binds)
-        ]
-
-    def _migrators_at(self, target: str, binds: Binds) -> list[Migrator]:
-        """The databases that a target is meant for."""
-        chosen = self._migrators(binds)
-        if len(chosen) < 2 or target in {"head", "heads"}:
-            return chosen
-        if target == "base" or target[0] in "+-":
-            if binds is None:
-                raise MigrationError(
-                    f"{target!r} of which database? There are"
-                    f" {', '.join(m.database.name for m in chosen)}: name one with"
-                    " `--bind`, or binds=[...]."
-                )
-            return chosen
-        having = [m for m in chosen if m.tree.resolves(target)]
-        if not having:
-            raise UnknownRevision(
-                f"There is no revision {target!r} in any of"
-                f" {', '.join(str(m.tree.folder) for m in chosen)}."
-            )
-        return having
-
-    def _refuse_behind(self, migrators: cabc.Iterable[Migrator]) -> None:
-        status = Status(tuple(status_of(m, models=False) for m in migrators))
-        for m, bind in zip(migrators, status.binds, strict=True):
-            m.refuse_unknown(bind.unknown)
-            if len(m.tree.heads) > 1:
-                raise SeveralHeads(
-                    f"{m.tree.folder} has several heads ({', '.join(m.tree.heads)}),"
-                    " and a new revision follows one. Run: flask db merge"
-                )
-        if status.state is State.PENDING:
-            raise PendingRevisions(
-                f"{status}\nThe models are compared with a database that has them"
-                " all. Run: flask db upgrade",
-                status=status,
-            )
-
-
-def _find_directory(root: Path, directory: Path) -> Path:
-    found = root / directory
-    # Flask-Migrate keeps it in the folder that `flask` is run in, which for an app
-    # that is a package is the one above.
-    above = root.parent / directory
-    if not found.exists() and (above / "env.py").is_file():
-        return above
-    return found
+        if state.discovered is None:
+            app = t.cast("t.Any", flask.current_app)._get_current_object()
+            state.discovered = discover(app) if settings.discover else []
+        by_name = {spec.name: spec for spec in state.discovered} | self._registered
+        return Selection.of(state, settings, databases, list(by_name.values()))

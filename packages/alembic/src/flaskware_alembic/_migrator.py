@@ -45,11 +45,28 @@ _one_at_a_time = threading.RLock()
 
 @dc.dataclass(frozen=True)
 class Migrator:
-    """One database, its revisions and how to compare them."""
+    """One database, its revisions and how to compare them.
+
+    :param claimed: Tables in the database that other trees bring.
+    """
 
     database: Database
     tree: Tree
     settings: AlembicSettings
+    claimed: frozenset[str] = frozenset()
+
+    @property
+    def label(self) -> str:
+        """What a user calls it: the tree's name, or the database's."""
+        return self.tree.name or self.database.name
+
+    @property
+    def version_table(self) -> str:
+        """The table that holds the applied revision."""
+        table = self.settings.version_table
+        if self.tree.name is None:
+            return table
+        return f"{table}_{self.tree.name.replace('-', '_')}"
 
     def current(self) -> _Heads:
         """The ids in the version table, known to the code or not.
@@ -82,7 +99,7 @@ class Migrator:
         if not purge and not self._moves(target, direction, self.current()):
             return Plan()
         schema = self.settings.version_table_schema
-        table = ".".join(filter(None, (schema, self.settings.version_table)))
+        table = ".".join(filter(None, (schema, self.version_table)))
         timeout = self.settings.lock_timeout
         with deploy_lock(self.database, table=table, timeout=timeout, on_wait=on_wait):
             return self._run(target, direction, on_step=on_step, purge=purge)
@@ -110,7 +127,7 @@ class Migrator:
             )
             try:
                 with environment.begin_transaction():
-                    environment.run_migrations()
+                    environment.run_migrations(**self.tree.arguments())
             except alembic.util.CommandError as error:
                 raise MigrationError(
                     f"The SQL for {self.database.name!r} cannot be written without a"
@@ -129,9 +146,28 @@ class Migrator:
                     "compare_type": self.settings.compare_type,
                     "compare_server_default": self.settings.compare_server_default,
                     "render_as_batch": self.database.is_sqlite,
+                    "include_object": self._is_compared,
                     **self._version_options(),
                 },
             )
+
+    def _is_compared(
+        self, item: t.Any, name: str | None, kind: str, reflected: bool, *_: object
+    ) -> bool:
+        if kind != "table":
+            return True
+        key: str = item.key
+        if key in self.claimed:
+            return False
+        if not reflected:
+            return True
+        # What keeps the versions, of any tree, and what goes with it.
+        if str(name).startswith(self.settings.version_table):
+            return False
+        declared = self.database.metadata
+        return self.tree.name is None or (
+            declared is not None and key in declared.tables
+        )
 
     def pending(self, heads: _Heads) -> tuple[RevisionInfo, ...]:
         """Revisions that are not applied, the next one first."""
@@ -220,7 +256,7 @@ class Migrator:
             )
             try:
                 with environment.begin_transaction():
-                    environment.run_migrations()
+                    environment.run_migrations(**self.tree.arguments())
                 connection.commit()
             except Exception as error:
                 raise run.explain(error) from error
@@ -257,7 +293,7 @@ class Migrator:
 
     def _version_options(self) -> dict[str, t.Any]:
         return {
-            "version_table": self.settings.version_table,
+            "version_table": self.version_table,
             "version_table_schema": self.settings.version_table_schema,
         }
 
@@ -313,7 +349,7 @@ class _Run:
             return MigrationError(
                 f"The database {name!r} refused what keeps its version:"
                 f" {reason_of(error)}. Check that the user may create and change the"
-                f" table {self._migrator.settings.version_table!r}."
+                f" table {self._migrator.version_table!r}."
             )
         step = self._migrator._as_step(self._moves[len(self.done)], self._direction)
         line = line_in(error, step.revision.path)

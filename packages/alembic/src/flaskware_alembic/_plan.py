@@ -26,9 +26,9 @@ class PlanStep:
         return self.revision.bind
 
     def __str__(self) -> str:
-        bind = f"{self.bind}: " if self.bind else ""
+        place = self.revision.tree or self.bind
         took = f" ({self.seconds:.2f} s)" if self.seconds is not None else ""
-        return f"{bind}{self.direction} {self.revision}{took}"
+        return f"{place + ': ' if place else ''}{self.direction} {self.revision}{took}"
 
 
 @dc.dataclass(frozen=True)

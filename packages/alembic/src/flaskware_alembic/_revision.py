@@ -27,6 +27,7 @@ class RevisionInfo:
     :param down: The ids that it follows; none for a first, several for a merge.
     :param path: The file.
     :param is_head: Whether no other revision follows it.
+    :param tree: The extension or blueprint that brings it, ``None`` for the app.
     """
 
     id: str
@@ -37,12 +38,15 @@ class RevisionInfo:
     is_head: bool
     branch_labels: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
+    tree: str | None = None
 
     def __str__(self) -> str:
         return f"{self.id} {self.message}".rstrip()
 
 
-def describe_script(script: Script, bind: str | None) -> RevisionInfo:
+def describe_script(
+    script: Script, bind: str | None, tree: str | None = None
+) -> RevisionInfo:
     """The revision that one of Alembic's scripts is."""
     return RevisionInfo(
         id=script.revision,
@@ -53,6 +57,7 @@ def describe_script(script: Script, bind: str | None) -> RevisionInfo:
         is_head=script.is_head,
         branch_labels=tuple(sorted(script.branch_labels)),
         depends_on=_as_tuple(script.dependencies),
+        tree=tree,
     )
 
 
@@ -75,13 +80,20 @@ def revision_files(folder: Path) -> list[os.DirEntry[str]]:
     return sorted(files, key=lambda entry: entry.name)
 
 
-def load_scripts(folder: Path) -> list[Script]:
-    """Load every revision of a folder.
+def load_scripts(
+    folders: cabc.Iterable[Path], *, is_shared: bool = False
+) -> list[Script]:
+    """Load every revision of some folders.
 
+    :param is_shared: Whether each is for several databases by their names.
     :raises RevisionFileError: naming the file, and the line where there is one, if
         one cannot be loaded or they do not fit together.
     """
-    scripts = [_load(Path(entry.path)) for entry in revision_files(folder)]
+    scripts = [
+        _load(Path(entry.path), is_shared=is_shared)
+        for folder in folders
+        for entry in revision_files(folder)
+    ]
     _refuse_duplicates(scripts)
     _refuse_missing_parents(scripts)
     _refuse_cycles(scripts)
@@ -100,7 +112,7 @@ def line_in(error: BaseException, path: Path) -> int | None:
     return lines[-1] if lines else None
 
 
-def _load(path: Path) -> Script:
+def _load(path: Path, *, is_shared: bool) -> Script:
     name = re.sub(r"\W", "_", path.name)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -116,7 +128,10 @@ def _load(path: Path) -> Script:
             paths=(path,),
             line=line,
         ) from error
-    return _script_of(module, path)
+    script = _script_of(module, path)
+    if not is_shared:
+        _refuse_engine_names(module, path)
+    return script
 
 
 def _script_of(module: types.ModuleType, path: Path) -> Script:
@@ -138,7 +153,6 @@ def _script_of(module: types.ModuleType, path: Path) -> Script:
             f"{path} has no function `upgrade`. Write one, if only with `pass`.",
             paths=(path,),
         )
-    _refuse_engine_names(module, path)
     if revision in _as_tuple(module.down_revision):
         line = _line_of(path, "down_revision")
         raise RevisionFileError(
@@ -156,8 +170,8 @@ def _refuse_engine_names(module: types.ModuleType, path: Path) -> None:
         line = code.co_firstlineno
         raise RevisionFileError(
             f"{_place(path, line)} upgrades several databases by name, as"
-            " Flask-Migrate's template for several databases does. Give each database"
-            " its own folder of revisions.",
+            " Flask-Migrate's template for several databases does, and the others here"
+            " do not. Bring all files to one form.",
             paths=(path,),
             line=line,
         )

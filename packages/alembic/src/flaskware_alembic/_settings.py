@@ -55,6 +55,11 @@ class AlembicSettings(Settings):
         description="The schema of that table, where it is not the default one.",
         examples=["ops"],
     )
+    discover: bool = pydantic.Field(
+        default=True,
+        description="Whether installed packages bring the revisions of their tables.",
+        examples=[False],
+    )
     command: str = pydantic.Field(
         default="db",
         pattern=r"^[a-z][a-z0-9-]*$",

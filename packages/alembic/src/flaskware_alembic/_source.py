@@ -53,16 +53,18 @@ class Database:
 
     :param bind: Its name, ``None`` for the default one.
     :param metadata: What the models declare for it; ``None`` where nothing is known.
+    :param label: What to call it, where that is not its name.
     """
 
     bind: str | None
     engine: sa.Engine
     metadata: sa.MetaData | None
+    label: str = ""
 
     @property
     def name(self) -> str:
         """The bind as a user reads and types it."""
-        return self.bind or "default"
+        return self.label or self.bind or "default"
 
     @property
     def is_sqlite(self) -> bool:

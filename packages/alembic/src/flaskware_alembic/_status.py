@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses as dc
 import enum
+import functools
 
 from ._autogenerate import changes_of
 from ._errors import DatabaseAhead
@@ -27,6 +28,8 @@ class BindStatus:
     :param current: The ids that its version table holds.
     :param pending: Revisions that are not applied, the next one first.
     :param unknown: Ids in the version table that the code does not have.
+    :param tree: The extension or blueprint whose revisions these are, ``None`` for the
+        app.
     :param changes: What the models say differently, a phrase each. Looked for only
         where nothing is pending.
     """
@@ -37,6 +40,7 @@ class BindStatus:
     pending: tuple[RevisionInfo, ...] = ()
     unknown: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    tree: str | None = None
 
     def __str__(self) -> str:
         details = {
@@ -45,7 +49,7 @@ class BindStatus:
             State.AHEAD: tuple(f"{id} is not in the code" for id in self.unknown),
             State.MODELS_CHANGED: self.changes,
         }[self.state]
-        head = f"{self.bind or 'default'}: {self.state.value}"
+        head = f"{self.tree or self.bind or 'default'}: {self.state.value}"
         return "\n".join([head, *(f"  {detail}" for detail in details)])
 
 
@@ -93,11 +97,14 @@ def status_of(migrator: Migrator, *, models: bool) -> BindStatus:
 
     :param models: Also compare the models, which reads the whole schema.
     """
-    bind, current = migrator.database.bind, migrator.current()
+    current = migrator.current()
+    made = functools.partial(
+        BindStatus, migrator.database.bind, tree=migrator.tree.name, current=current
+    )
     if unknown := migrator.unknown(current):
-        return BindStatus(bind, State.AHEAD, current, unknown=unknown)
+        return made(state=State.AHEAD, unknown=unknown)
     if pending := migrator.pending(current):
-        return BindStatus(bind, State.PENDING, current, pending=pending)
+        return made(state=State.PENDING, pending=pending)
     if models and (changes := changes_of(migrator)):
-        return BindStatus(bind, State.MODELS_CHANGED, current, changes=changes)
-    return BindStatus(bind, State.UP_TO_DATE, current)
+        return made(state=State.MODELS_CHANGED, changes=changes)
+    return made(state=State.UP_TO_DATE)

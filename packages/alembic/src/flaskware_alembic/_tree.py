@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import dataclasses as dc
+import re
 import typing as t
 from pathlib import Path
 
@@ -40,23 +41,49 @@ class Tree:
 
     :param bind: The database, ``None`` for the default one.
     :param folder: Where the files are; it need not exist yet.
+    :param name: Who brings them, ``None`` for the app.
+    :param is_shared: Whether a file upgrades several databases by their names.
+    :param more: Further folders that are read, and not written to.
     """
 
-    def __init__(self, bind: str | None, folder: Path) -> None:
+    def __init__(
+        self,
+        bind: str | None,
+        folder: Path,
+        *,
+        name: str | None = None,
+        is_shared: bool = False,
+        more: tuple[Path, ...] = (),
+    ) -> None:
         self.bind = bind
+        self.is_shared = is_shared
+        self._folders = (folder, *more)
+        self.name = name
         self.folder = folder
         # Loading runs every file, so it is done again only when a file changed.
         self._loaded: _Loaded | None = None
 
     @classmethod
-    def find(cls, bind: str | None, directory: Path) -> Tree:
+    def find(
+        cls, bind: str | None, directory: Path, more: tuple[Path, ...] = ()
+    ) -> Tree:
         """The tree of a database below the directory of an app.
 
         A directory that Alembic's or Flask-Migrate's ``init`` made keeps the default
-        database's revisions in ``versions``.
+        database's revisions in ``versions``; a file of one that was made for several
+        databases upgrades each of them by its name.
+
+        :param more: Further folders of the default database's revisions.
         """
-        folder = directory if bind is None else directory / bind
-        if (folder / "env.py").is_file() and (folder / "versions").is_dir():
+        folder, is_shared = directory, False
+        if _keeps_versions(folder):
+            folder /= "versions"
+        if not (directory / str(bind)).is_dir():
+            is_shared = _is_shared(directory, folder)
+        if bind is None or is_shared:
+            return cls(bind, folder, is_shared=is_shared, more=more)
+        folder = directory / bind
+        if _keeps_versions(folder):
             folder /= "versions"
         return cls(bind, folder)
 
@@ -75,6 +102,17 @@ class Tree:
 
     def __contains__(self, id: str) -> bool:
         return id in self._fresh().ids
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a folder of revisions for this database itself."""
+        return self.folder.is_dir()
+
+    def arguments(self) -> dict[str, str]:
+        """What the functions of a revision are called with."""
+        if not self.is_shared:
+            return {}
+        return {"engine_name": self.bind or self._default_name()}
 
     def infos(self) -> list[RevisionInfo]:
         """Every revision, the newest first."""
@@ -148,9 +186,16 @@ class Tree:
             raise MigrationError(f"The file of {message!r} was written and not found.")
         return self.info(script.revision)
 
+    def _default_name(self) -> str:
+        # Flask-Migrate calls the default database "", Flask-Alembic "default".
+        modules = (script.module for script in self.scripts.walk_revisions())
+        has_default = any(hasattr(module, "upgrade_default") for module in modules)
+        return "default" if has_default else ""
+
     def _fresh(self) -> _Loaded:
-        files = [(entry.name, entry.stat()) for entry in revision_files(self.folder)]
-        signature = tuple((name, st.st_mtime_ns, st.st_size) for name, st in files)
+        entries = [e for folder in self._folders for e in revision_files(folder)]
+        files = [(entry.path, entry.stat()) for entry in entries]
+        signature = tuple((path, st.st_mtime_ns, st.st_size) for path, st in files)
         loaded = self._loaded
         if loaded is None or loaded.signature != signature:
             scripts, ids = self._load()
@@ -158,7 +203,7 @@ class Tree:
         return loaded
 
     def _info(self, script: Script) -> RevisionInfo:
-        return describe_script(script, self.bind)
+        return describe_script(script, self.bind, self.name)
 
     def _load(self) -> tuple[ScriptDirectory, frozenset[str]]:
         own = self.folder.parent if self.folder.name == "versions" else self.folder
@@ -166,10 +211,10 @@ class Tree:
         scripts = ScriptDirectory(
             own if is_theirs else _TEMPLATES,
             file_template=_FILE_NAME,
-            version_locations=[str(self.folder)],
+            version_locations=[str(folder) for folder in self._folders],
             messaging_opts={"quiet": True},
         )
-        loaded = load_scripts(self.folder)
+        loaded = load_scripts(self._folders, is_shared=self.is_shared)
         scripts.revision_map = RevisionMap(lambda: loaded)
         try:
             scripts.get_heads()
@@ -177,6 +222,20 @@ class Tree:
             # A circle of dependencies, or a label that two revisions have.
             raise RevisionFileError(f"{self.folder}: {error}") from error
         return scripts, frozenset(script.revision for script in loaded)
+
+
+def _keeps_versions(folder: Path) -> bool:
+    return (folder / "env.py").is_file() and (folder / "versions").is_dir()
+
+
+def _is_shared(directory: Path, folder: Path) -> bool:
+    """Whether the revisions of a folder are for several databases by their names."""
+    template = directory / "script.py.mako"
+    files = [Path(entry.path) for entry in revision_files(folder)[:1]]
+    if template.is_file():
+        files.append(template)
+    pattern = re.compile(r"^def upgrade\(engine_name\b", re.MULTILINE)
+    return any(pattern.search(file.read_text("utf-8")) for file in files)
 
 
 def _as_docstring(message: str) -> str:
