@@ -96,7 +96,7 @@ def _ours(db: Db, folder: Path) -> dict[str, cabc.Callable[[], object]]:
     def run(action: cabc.Callable[[], object], *, anew: bool) -> object:
         with app.app_context():
             if anew:
-                ours.state.trees.clear()
+                ours.state.forget()
             return action()
 
     return {

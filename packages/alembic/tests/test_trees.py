@@ -8,11 +8,11 @@ from pathlib import Path
 import flask
 import pytest
 import sqlalchemy as sa
-from flaskware_core.testing import make_app
 
 from flaskware_alembic import Alembic
 from flaskware_alembic import MigrationError
 from flaskware_alembic import State
+from flaskware_core.testing import make_app
 
 Project: t.TypeAlias = t.Any
 
@@ -194,9 +194,7 @@ def entry_point(monkeypatch: pytest.MonkeyPatch) -> cabc.Callable[[t.Any], None]
         point = importlib.metadata.EntryPoint(
             "shop", f"{__name__}:_tree_of", "flaskware_alembic.trees"
         )
-        monkeypatch.setattr(
-            importlib.metadata, "entry_points", lambda **_: (point,)
-        )
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: (point,))
 
     return install
 

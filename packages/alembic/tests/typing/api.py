@@ -61,6 +61,9 @@ Alembic(metadata={None: metadata}, engine={None: engine}, lock_timeout=3)
 alembic = Alembic(app=app, metadata=metadata, engine=engine)
 alembic.init_app(app)
 
+alembic.register("a", path="a", metadata=metadata, depends_on=["b"], bind="c")
+alembic.register("b", path=Path("b"), engine=engine)
+
 t.assert_type(alembic.settings, AlembicSettings)
 t.assert_type(alembic.settings.lock_timeout, float)
 t.assert_type(alembic.settings.directory, Path)
@@ -86,7 +89,7 @@ t.assert_type(alembic.downgrade("-1", binds=[None], on_step=on_step), Plan)
 t.assert_type(alembic.stamp("head", binds=[None], purge=True), Plan)
 t.assert_type(alembic.plan("base", direction="downgrade", binds=[None]), Plan)
 t.assert_type(alembic.sql("a", direction="upgrade", start="base", binds=[None]), str)
-t.assert_type(alembic.current(binds=[None]), list[RevisionInfo])
+t.assert_type(alembic.current(binds=[None], trees=["app"]), list[RevisionInfo])
 t.assert_type(alembic.history(binds=[None]), list[RevisionInfo])
 t.assert_type(alembic.heads(binds=[None]), list[RevisionInfo])
 
@@ -105,6 +108,7 @@ for info in alembic.history():
     t.assert_type(info.id, str)
     t.assert_type(info.down, tuple[str, ...])
     t.assert_type(info.path, Path)
+    t.assert_type(info.tree, str | None)
 
 assert_single_head(alembic)
 assert_round_trip(alembic)
