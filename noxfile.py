@@ -6,7 +6,6 @@ workflow takes all of them. What follows the names goes to the tool that it runs
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ import uv
 sys.path.insert(0, "tools/src")
 
 from flaskware_tools import matrix
+from flaskware_tools import plan as matrix_of_jobs
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv"
@@ -34,6 +34,7 @@ CACHE = ROOT / ".cache"
 PACKAGES = matrix.packages()
 # The demo and the tools have tests like any package.
 PROJECTS = [*PACKAGES, "noticeboard", "tools"]
+STANDALONE = ("lint", "typing", "docs", "bench", "workflows")
 PYTHONS: list[str] = matrix.read_matrix()["python"]["versions"]
 
 
@@ -334,26 +335,24 @@ def screenshots(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def plan(session: nox.Session) -> None:
     """Print what CI has to test: `-- --base REV` leaves out what did not change."""
-    parser = argparse.ArgumentParser(prog="nox -s plan --")
-    parser.add_argument("--base", help="only what changed since this revision")
-    parser.add_argument("--output", type=Path, help="append `matrix=…` to this file")
-    arguments = parser.parse_args(session.posargs)
-    names = matrix.changed(arguments.base) if arguments.base else list(PACKAGES)
-    jobs = [
-        {"name": name, "python": python, "os": "ubuntu-latest"}
-        for name in (*names, "noticeboard", "tools")
-        for python in PYTHONS
-    ]
-    jobs += [
-        {"name": name, "python": PYTHONS[-1], "os": system}
-        for name in names
-        for system in ("macos-latest", "windows-latest")
-    ]
-    text = json.dumps({"include": jobs})
-    if arguments.output:
-        with arguments.output.open("a") as file:
-            file.write(f"matrix={text}\n")
-    print(text)
+    matrix_of_jobs.main(session.posargs)
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:
+    """Check the workflows and forms in `.github` with actionlint and zizmor."""
+    _install(session, "workflows", siblings=[])
+    _run_tool(session, "workflows")
+
+
+@nox.session
+def links(session: nox.Session) -> None:
+    """Follow every link of the documentation, those to other sites too."""
+    _install(session, "docs", siblings=list(PACKAGES))
+    session.run(
+        "sphinx-build", "--builder", "linkcheck", "--fresh-env", "-q",
+        "docs", "docs/_build/links",
+    )  # fmt: skip
 
 
 @nox.session
@@ -361,7 +360,7 @@ def lock(session: nox.Session) -> None:
     """Renew the locked requirements; `-- --upgrade` moves to the newest versions."""
     root = "pyproject.toml"
     family = matrix.packages()  # read again: `new` may just have added one
-    groups = {name: [f"{root}:{name}"] for name in ("lint", "typing", "docs", "bench")}
+    groups = {name: [f"{root}:{name}"] for name in STANDALONE}
     everything = [f"packages/{name}/pyproject.toml" for name in family]
     sources: dict[str, tuple[list[str], list[str]]] = {
         name: (
@@ -370,12 +369,15 @@ def lock(session: nox.Session) -> None:
         )
         for name in family
     }
-    sources["tools"] = (["tools/pyproject.toml"], [f"{root}:tests"])
+    sources["tools"] = (
+        ["tools/pyproject.toml"],
+        [f"{root}:tests", "tools/pyproject.toml:tests"],
+    )
     sources["noticeboard"] = (
         everything,
         [f"{root}:{group}" for group in ("tests", "demo", "browser")],
     )
-    sources |= {"lint": ([], groups["lint"]), "typing": ([], groups["typing"])}
+    sources |= {name: ([], groups[name]) for name in ("lint", "typing", "workflows")}
     sources["docs"] = (everything, [*groups["docs"], f"{root}:tests"])
     sources["bench"] = (everything, [*groups["bench"], f"{root}:demo"])
     every_group = dict.fromkeys(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,24 +13,7 @@ from flaskware_tools.build import readme_example
 from flaskware_tools.matrix import changed
 from flaskware_tools.matrix import closure
 from flaskware_tools.matrix import packages
-from flaskware_tools.matrix import ROOT
 from flaskware_tools.release import next_version
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A copy of the repository's own files, with a history of one commit."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.strip("\0").split("\0")  # fmt: skip
-    for name in listed:
-        if (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, tmp_path / name)
-    git(tmp_path, "init", "-q", "-b", "main")
-    commit(tmp_path, "first")
-    return tmp_path
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -40,8 +22,7 @@ def git(root: Path, *arguments: str) -> None:
 
 def commit(root: Path, message: str) -> None:
     git(root, "add", "-A")
-    author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    git(root, *author, "commit", "-q", "-m", message)
+    git(root, "commit", "-q", "-m", message)
 
 
 def test_what_a_package_needs_comes_before_it():

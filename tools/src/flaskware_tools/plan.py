@@ -1,0 +1,125 @@
+"""What CI has to run: a job for each project, Python, system and set of services."""
+
+from __future__ import annotations
+
+import argparse
+import collections.abc as cabc
+import json
+import re
+import typing as t
+from pathlib import Path
+
+from .matrix import changed
+from .matrix import packages
+from .matrix import read_matrix
+from .matrix import ROOT
+
+LINUX = "ubuntu-latest"
+# The demo and the tools have tests like any package.
+OTHERS = {"noticeboard": "docs/examples/noticeboard", "tools": "tools"}
+
+
+class Job(t.TypedDict):
+    """One row of the matrix; its keys are what the workflows read."""
+
+    name: str
+    session: str
+    python: str
+    os: str
+    services: str
+    arguments: str
+    postgresql: str
+    mariadb: str
+    redis: str
+    memcached: str
+
+
+def services_of(folder: Path, root: Path = ROOT) -> list[str]:
+    """The services that the tests in a folder name, or ask for by a fixture."""
+    text = "\n".join(
+        path.read_text("utf-8") for path in sorted((folder / "tests").rglob("*.py"))
+    )
+    known: dict[str, list[str]] = read_matrix(root)["services"]
+    return [name for name in known if re.search(rf"\b{name}(_url)?\b", text)]
+
+
+def jobs(
+    names: cabc.Iterable[str], *, nightly: bool = False, root: Path = ROOT
+) -> list[Job]:
+    """The jobs for some projects.
+
+    :param nightly: Also pre-releases, each other version of each service, and what
+        stands in for one.
+    """
+    matrix = read_matrix(root)
+    pythons: list[str] = matrix["python"]["versions"]
+    family = packages(root)
+    found: list[Job] = []
+    for name in names:
+        folder = family[name].folder if name in family else root / OTHERS[name]
+        wanted = services_of(folder, root)
+        images = {kind: _image(matrix, kind) for kind in wanted}
+        found += [_job(name, python, images) for python in pythons]
+        if name not in family:
+            continue
+        # Other systems have no containers: their tests skip what they cannot have.
+        found += [
+            _job(name, pythons[-1], {}, system=system)
+            for system in ("macos-latest", "windows-latest")
+        ]
+        found.append(_job(name, pythons[0], images, session="tests_min"))
+        if nightly:
+            found.append(_job(name, pythons[-1], images, session="tests_pre"))
+            found += [
+                _job(name, pythons[-1], {**images, kind: image})
+                for kind in wanted
+                for image in _other_images(matrix, kind)
+            ]
+    return found
+
+
+def _image(matrix: dict[str, t.Any], kind: str) -> str:
+    return f"{matrix['images'][kind]}:{matrix['services'][kind][0]}"
+
+
+def _other_images(matrix: dict[str, t.Any], kind: str) -> list[str]:
+    name, versions = matrix["images"][kind], matrix["services"][kind][1:]
+    instead: list[str] = matrix["instead"].get(kind, [])
+    return [*(f"{name}:{version}" for version in versions), *instead]
+
+
+def _job(
+    name: str,
+    python: str,
+    images: dict[str, str],
+    *,
+    system: str = LINUX,
+    session: str = "tests",
+) -> Job:
+    return {
+        "name": name,
+        "session": session,
+        "python": python,
+        "os": system,
+        "services": ", ".join(images.values()) or "no services",
+        "arguments": "--require-services" if system == LINUX else "",
+        # GitHub starts no service whose image is an empty string.
+        "postgresql": images.get("postgresql", ""),
+        "mariadb": images.get("mariadb", ""),
+        "redis": images.get("redis", ""),
+        "memcached": images.get("memcached", ""),
+    }
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="nox -s plan --")
+    parser.add_argument("--base", help="only what changed since this revision")
+    parser.add_argument("--nightly", action="store_true", help="everything there is")
+    parser.add_argument("--output", type=Path, help="append `matrix=…` to this file")
+    options = parser.parse_args(arguments)
+    names = changed(options.base) if options.base else list(packages())
+    text = json.dumps({"include": jobs([*names, *OTHERS], nightly=options.nightly)})
+    if options.output:
+        with options.output.open("a") as file:
+            file.write(f"matrix={text}\n")
+    print(text)
