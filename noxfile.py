@@ -238,13 +238,14 @@ def layout(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation, a warning is an error, and run its examples."""
+    """Build the documentation, a warning is an error, and do what it shows."""
     _install(session, "docs", siblings=list(PACKAGES))
     session.run(
         "sphinx-build", "--fail-on-warning", "--keep-going", "--fresh-env", "-q",
         "docs", "docs/_build/html",
     )  # fmt: skip
     _run_tool(session, "examples")
+    _run_tool(session, "tutorial")
     session.log(f"open {ROOT / 'docs/_build/html/index.html'}")
 
 

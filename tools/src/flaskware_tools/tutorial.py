@@ -1,0 +1,91 @@
+"""Follow the tutorial: write the files it shows, run the commands it names.
+
+A block with a caption is the file of that name. In a ``console`` block, what follows a
+command is what it prints: each line has to be found, in this order; ``…`` stands for
+anything. A command may fail where this says "error".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from .matrix import ROOT
+
+_BLOCK = re.compile(
+    r"(?P<skip><!-- not run: [^>]+-->\n+)?"
+    r"^```(?:\{code-block\} \w+\n:caption: (?P<name>\S+)\n"
+    r"(?::[^\n]*\n)*\n?|(?P<console>console)\n)"
+    r"(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+class TutorialError(Exception):
+    """What the tutorial says is not what happens."""
+
+
+def follow(pages: list[Path], folder: Path) -> None:
+    """Do what the pages say, in a folder.
+
+    :raises TutorialError: a command failed, or printed something else.
+    """
+    for page in pages:
+        for block in _BLOCK.finditer(page.read_text("utf-8")):
+            if block["skip"]:
+                continue
+            if block["console"]:
+                _run(block["text"], folder, page.name)
+            else:
+                path = folder / block["name"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(block["text"], "utf-8")
+
+
+def _run(text: str, folder: Path, page: str) -> None:
+    scripts = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=folder, text=True, check=False, timeout=120,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={**os.environ, "PATH": scripts, "PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
+        if missing := _missing(expected, done.stdout):
+            raise TutorialError(
+                f"{page}: `{command}` does not print {missing!r}, but:\n{done.stdout}"
+            )
+        if done.returncode and "error" not in expected.lower():
+            raise TutorialError(
+                f"{page}: `{command}` exits with {done.returncode}:\n{done.stdout}"
+            )
+
+
+def _missing(expected: str, printed: str) -> str | None:
+    """The first line that was not printed, or ``None``."""
+    lines = iter(line.rstrip() for line in printed.splitlines())
+    for line in (line.rstrip() for line in expected.splitlines()):
+        if line in {"", "…"}:
+            continue
+        pattern = ".*".join(re.escape(part) for part in line.split("…"))
+        if not any(re.fullmatch(pattern, seen) for seen in lines):
+            return line
+    return None
+
+
+def main() -> None:
+    pages = sorted((ROOT / "docs" / "tutorial").glob("[0-9]*.md"))
+    with tempfile.TemporaryDirectory(prefix="tutorial-") as folder:
+        try:
+            follow(pages, Path(folder))
+        except TutorialError as error:
+            sys.exit(str(error))
+    print(f"docs/tutorial: {len(pages)} pages followed")
+
+
+if __name__ == "__main__":
+    main()
