@@ -21,7 +21,9 @@ _BLOCK = re.compile(
 
 def pages() -> list[Path]:
     """Every page that may have examples."""
-    found = sorted((ROOT / "docs").glob("*.md"))
+    found = sorted(
+        [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs/guides").glob("*.md")]
+    )
     for package in packages().values():
         found += [package.folder / "README.md", *(package.folder / "docs").glob("*.md")]
     return [path for path in found if _BLOCK.search(path.read_text("utf-8"))]

@@ -35,7 +35,7 @@ def create_app(**config: t.Any) -> Flask:
     if not app.config["SECRET_KEY"]:
         app.config["SECRET_KEY"] = _kept_secret(Path(app.instance_path))
 
-    for extension in (db, alembic, sessions, forms, secure):
+    for extension in (secure, db, alembic, sessions, forms):
         extension.init_app(app)
     app.register_blueprint(accounts.bp)
     app.register_blueprint(board.bp)
