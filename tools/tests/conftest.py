@@ -1,25 +1,19 @@
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from flaskware_tools.matrix import git
 from flaskware_tools.matrix import ROOT
+from flaskware_tools.release import copy_tree
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A copy of the repository's own files, with a history of one commit."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.strip("\0").split("\0")  # fmt: skip
-    for name in listed:
-        if (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, tmp_path / name)
+    root = tmp_path / "repository"
+    copy_tree(ROOT, root)
     for command in (
         ("init", "-q", "-b", "main"),
         ("config", "user.name", "a"),
@@ -27,5 +21,5 @@ def repository(tmp_path: Path) -> Path:
         ("add", "-A"),
         ("commit", "-q", "-m", "first"),
     ):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    return tmp_path
+        git(root, *command)
+    return root

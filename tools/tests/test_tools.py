@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from flaskware_tools import bench
@@ -12,15 +9,11 @@ from flaskware_tools import tables
 from flaskware_tools.build import readme_example
 from flaskware_tools.matrix import changed
 from flaskware_tools.matrix import closure
+from flaskware_tools.matrix import git
 from flaskware_tools.matrix import packages
-from flaskware_tools.release import next_version
 
 
-def git(root: Path, *arguments: str) -> None:
-    subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True)
-
-
-def commit(root: Path, message: str) -> None:
+def commit(root, message):
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", message)
 
@@ -50,29 +43,6 @@ def test_a_change_of_prose_at_the_top_names_none(repository):
     (repository / "noxfile.py").write_text("changed")
     commit(repository, "third")
     assert changed("main", repository) == list(packages())
-
-
-@pytest.mark.parametrize(
-    ("last", "types", "expected"),
-    [
-        (None, ["feature"], "0.1.0"),
-        ("0.1.0", ["fix"], "0.1.1"),
-        ("0.1.0", ["fix", "feature"], "0.2.0"),
-        ("0.1.3", ["breaking"], "0.2.0"),
-        ("1.2.3", ["fix"], "1.2.4"),
-        ("1.2.3", ["deprecation"], "1.3.0"),
-        ("1.2.3", ["breaking", "fix"], "2.0.0"),
-    ],
-)
-def test_fragments_decide_the_version(last, types, expected):
-    assert next_version(last, "0.1.0", types) == expected
-
-
-def test_a_release_needs_a_fragment_of_a_known_type():
-    with pytest.raises(ValueError, match="nothing to release"):
-        next_version("1.0.0", "1.0.0", [])
-    with pytest.raises(ValueError, match="type misc"):
-        next_version("1.0.0", "1.0.0", ["misc"])
 
 
 def test_a_new_extension_is_listed_wherever_packages_are(repository):

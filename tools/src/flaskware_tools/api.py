@@ -9,7 +9,6 @@ import griffe
 
 from .matrix import Package
 from .matrix import packages
-from .matrix import ROOT
 from .release import fragments
 from .release import last_tag
 
@@ -22,13 +21,25 @@ def public_names(package: Package) -> list[str]:
 
 def breaking_changes(package: Package, tag: str) -> list[str]:
     """Each change since a tag that can break a user's code, explained."""
-    relative = package.source.parent.relative_to(ROOT)
-    old = griffe.load_git(package.module, ref=tag, repo=ROOT, search_paths=[relative])
+    relative = package.source.parent.relative_to(package.root)
+    old = griffe.load_git(
+        package.module, ref=tag, repo=package.root, search_paths=[relative]
+    )
     new = griffe.load(package.module, search_paths=[package.source.parent])
     return [
         breakage.explain(griffe.ExplanationStyle.ONE_LINE)
         for breakage in griffe.find_breaking_changes(old, new)
     ]
+
+
+def undeclared(package: Package, breakages: list[str]) -> str | None:
+    """What is wrong if an API breaks and no changelog fragment says so."""
+    if not breakages or "breaking" in fragments(package):
+        return None
+    return (
+        f"packages/{package.name}/changes/ has no fragment of the type breaking: write"
+        " one that says what users have to change, or keep the API as it was"
+    )
 
 
 def main() -> None:
@@ -47,9 +58,9 @@ def main() -> None:
         print(f"{len(found)} breaking changes since {tag}")
         for line in found:
             print(f"    {line}")
-        if found and "breaking" not in fragments(package):
+        if problem := undeclared(package, found):
             failed = True
-            print(f"    packages/{name}/changes/ has no fragment of the type breaking")
+            print(f"    {problem}")
     if failed:
         sys.exit(1)
 

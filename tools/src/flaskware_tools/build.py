@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -15,7 +17,9 @@ from .matrix import Package
 from .matrix import packages
 from .matrix import ROOT
 
-UV = os.environ.get("UV", "uv")
+# nox says where; else it is beside this interpreter or on the path.
+_PLACES = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+UV = os.environ.get("UV") or shutil.which("uv", path=_PLACES) or "uv"
 # 2020-02-02: any fixed date would do
 _EPOCH = "1580601600"
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -39,21 +43,82 @@ def _build_once(package: Package, out: Path) -> list[Path]:
     return sorted(path for path in out.iterdir() if path.suffix in {".whl", ".gz"})
 
 
-def try_alone(package: Package, wheels: dict[str, Path], folder: Path) -> str:
-    """Install a wheel in an empty environment and run its README's example there.
+def check_metadata(artifacts: list[Path]) -> None:
+    """Have twine check what an index would check.
 
-    Only what the wheel declares is installed, its siblings from their own wheels.
+    :raises BuildError: if a description cannot be shown or a field is wrong.
+    """
+    run(sys.executable, "-m", "twine", "check", "--strict", *artifacts)
 
-    :return: What the example printed.
+
+def make_alone(package: Package, wheels: Path, folder: Path) -> Path:
+    """Install a package in an empty environment, its siblings from a folder of wheels.
+
+    By name and version, not by file: the resolver sees what a user's would.
+
+    :return: The environment's interpreter.
     """
     environment = folder / f"alone-{package.name}"
-    run(UV, "venv", "--quiet", "--python", sys.executable, environment)
-    python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
-    siblings = [wheels[name] for name in closure(package.name)]
-    run(UV, "pip", "install", "--quiet", "--python", python, *siblings)
+    python = empty_environment(environment)
+    family = packages(package.root)
+    needed = [family[name] for name in closure(package.name, package.root)]
+    run(
+        UV, "pip", "install", "--quiet", "--python", python, "--find-links", wheels,
+        *(f"{item.distribution}=={item.version}" for item in needed),
+    )  # fmt: skip
     run(python, "-c", f"import {package.module}", cwd=folder)
-    (folder / "readme.py").write_text(readme_example(package))
+    return python
+
+
+def empty_environment(folder: Path) -> Path:
+    """Make a virtual environment with nothing in it; its interpreter."""
+    run(UV, "venv", "--quiet", "--python", sys.executable, folder)
+    return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+def run_readme(package: Package, python: Path, folder: Path) -> str:
+    """Run the example of a package's README; what it printed."""
+    (folder / "readme.py").write_text(readme_example(package), "utf-8")
     return run(python, "-W", "error", "readme.py", cwd=folder)
+
+
+def run_sdist_tests(
+    package: Package, sdist: Path, wheels: Path, folder: Path, *options: str
+) -> str:
+    """Run the tests that an sdist holds against the wheels, away from the repository.
+
+    :return: pytest's last line.
+    """
+    unpacked = folder / f"sdist-{package.name}"
+    with tarfile.open(sdist) as tar:
+        tar.extractall(unpacked, filter="data")
+    (tree,) = unpacked.iterdir()
+    if not (tree / "tests").is_dir():
+        raise BuildError(f"{sdist.name} holds no tests")
+    shutil.rmtree(tree / "src")  # what is tested is the wheel
+    python = empty_environment(folder / f"tests-{package.name}")
+    install = (UV, "pip", "install", "--quiet", "--python", python)
+    config = package.root / "shared-config"
+    locked = config / "requirements" / f"{package.name}.txt"
+    run(*install, "--require-hashes", "-r", locked)
+    needed = closure(package.name, package.root)
+    files = [path for name in needed for path in wheels.glob(f"flaskware_{name}-*.whl")]
+    run(*install, "--no-deps", *files)
+    printed = run(
+        python, "-m", "pytest", "-c", config / "pytest.ini", f"--rootdir={tree}", "-q",
+        *options, tree / "tests", cwd=tree,
+    )  # fmt: skip
+    return printed.strip().splitlines()[-1]
+
+
+def write_sbom(package: Package, python: Path, path: Path) -> None:
+    """Write what an environment holds as a CycloneDX document, the package its root."""
+    tool = Path(sys.executable).with_name("cyclonedx-py")
+    run(
+        tool, "environment", python, "--pyproject", package.folder / "pyproject.toml",
+        "--mc-type", "library", "--output-reproducible", "--short-PURLs",
+        "--output-format", "JSON", "--output-file", path,
+    )  # fmt: skip
 
 
 def readme_example(package: Package) -> str:
@@ -92,19 +157,21 @@ def main() -> None:
     names: list[str] = arguments.names
     out: Path = arguments.out
     needed = [name for name in family if any(name in closure(n) for n in names)]
-    out.mkdir(exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="flaskware-build-") as temporary:
         folder = Path(temporary)
-        wheels: dict[str, Path] = {}
+        wheels = folder / "wheels"
+        wheels.mkdir()
         for name in needed:
             artifacts = build(family[name], folder / name)
-            wheels[name] = next(path for path in artifacts if path.suffix == ".whl")
-            run(sys.executable, "-m", "twine", "check", "--strict", *artifacts)
+            check_metadata(artifacts)
             for path in artifacts:
-                (out / path.name).write_bytes(path.read_bytes())
+                shutil.copy(path, wheels)
+                shutil.copy(path, out)
                 print(f"{path.name}  {path.stat().st_size / 1024:.1f} KiB, twice alike")
         for name in names:
-            printed = try_alone(family[name], wheels, folder)
+            python = make_alone(family[name], wheels, folder)
+            printed = run_readme(family[name], python, folder)
             print(f"{name}: installed alone, its README example ran")
             for line in printed.splitlines():
                 print(f"    {line}")

@@ -68,6 +68,22 @@ class Package:
         return tuple(name for name in found if name != self.name)
 
 
+def git(root: Path, *arguments: str) -> str:
+    """Run git in a repository; what it printed."""
+    return subprocess.run(
+        ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def known_files(root: Path = ROOT) -> list[str]:
+    """What git knows of a working tree, or would if it were added."""
+    listed = git(
+        root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"
+    ).strip("\0").split("\0")  # fmt: skip
+    # one that was deleted is still listed
+    return [name for name in listed if (root / name).is_file()]
+
+
 def read_toml(path: Path) -> dict[str, t.Any]:
     with path.open("rb") as file:
         return tomllib.load(file)
@@ -115,12 +131,8 @@ def changed(base: str, root: Path = ROOT) -> list[str]:
     for prose at the top and in ``docs/``.
     """
     family = packages(root)
-    diff = subprocess.run(
-        ["git", "diff", "--name-only", f"{base}...HEAD"],
-        cwd=root, capture_output=True, text=True, check=True,
-    )  # fmt: skip
     touched: set[str] = set()
-    for line in diff.stdout.splitlines():
+    for line in git(root, "diff", "--name-only", f"{base}...HEAD").splitlines():
         top, _, rest = line.partition("/")
         if top == "packages":
             touched.add(rest.partition("/")[0])

@@ -1,20 +1,37 @@
-"""Prepare the release of one package: version, changelog, checks, artifacts."""
+"""Prepare the release of one package: version, changelog, checks, artifacts.
+
+Nothing is tried on the working tree: it is copied, the copy gets the new version and
+changelog, and what is built and tested is the copy.
+"""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses as dc
+import hashlib
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.version import Version
 
+from . import build
+from .matrix import closure
+from .matrix import git
+from .matrix import known_files
 from .matrix import Package
 from .matrix import packages
 from .matrix import ROOT
 
 FRAGMENT_TYPES = ("breaking", "deprecation", "feature", "fix")
+
+
+class ReleaseError(Exception):
+    """A package cannot be released as it stands; the message says why."""
 
 
 def fragments(package: Package) -> list[str]:
@@ -23,13 +40,15 @@ def fragments(package: Package) -> list[str]:
     return [name.removesuffix(".md").rpartition(".")[2] for name in sorted(names)]
 
 
+def tags(package: Package) -> list[str]:
+    """The tags of the package's releases, the newest last."""
+    listed = git(package.root, "tag", "--list", f"{package.distribution}/*").split()
+    return sorted(listed, key=lambda tag: Version(tag.partition("/")[2]))
+
+
 def last_tag(package: Package) -> str | None:
     """The tag of the package's newest release."""
-    listed = subprocess.run(
-        ["git", "tag", "--list", f"{package.distribution}/*"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
-    return max(listed, key=lambda tag: Version(tag.partition("/")[2]), default=None)
+    return next(reversed(tags(package)), None)
 
 
 def next_version(last: str | None, declared: str, types: list[str]) -> str:
@@ -38,12 +57,14 @@ def next_version(last: str | None, declared: str, types: list[str]) -> str:
     The first release is what ``pyproject.toml`` declares. Before 1.0.0 a breaking
     change raises the second number, as Semantic Versioning 2.0.0 section 4 lets it.
 
-    :raises ValueError: if there is nothing to release, or of an unknown type.
+    :raises ReleaseError: if there is nothing to release, or of an unknown type.
     """
     if not types:
-        raise ValueError("no changelog fragment waits in changes/: nothing to release")
+        raise ReleaseError(
+            "no changelog fragment waits in changes/: nothing to release"
+        )
     if unknown := sorted(set(types) - set(FRAGMENT_TYPES)):
-        raise ValueError(
+        raise ReleaseError(
             f"fragments of the type {', '.join(unknown)}; it is one of"
             f" {', '.join(FRAGMENT_TYPES)}"
         )
@@ -57,18 +78,46 @@ def next_version(last: str | None, declared: str, types: list[str]) -> str:
     return f"{major}.{minor}.{micro + 1}"
 
 
-def changelog(package: Package, version: str, *, draft: bool) -> str:
-    """What towncrier makes of the fragments."""
+def missing_siblings(package: Package) -> tuple[str, ...]:
+    """The requirements on siblings that none of their releases meets."""
+    family = packages(package.root)
+    missing: list[str] = []
+    for text in package.requirements:
+        requirement = Requirement(text)
+        name = requirement.name.removeprefix("flaskware-")
+        if name not in package.siblings:
+            continue
+        released = (tag.partition("/")[2] for tag in tags(family[name]))
+        if not any(requirement.specifier.contains(version) for version in released):
+            missing.append(str(requirement))
+    return tuple(missing)
+
+
+def write_changelog(package: Package, version: str) -> None:
+    """Move the fragments into ``CHANGES.md``, as towncrier does it."""
     command = [sys.executable, "-m", "towncrier", "build", "--version", version]
-    command += ["--config", str(ROOT / "shared-config" / "towncrier.toml")]
-    command += ["--dir", str(package.folder), "--name", package.distribution]
-    command.append("--draft" if draft else "--yes")
+    command += ["--config", str(package.root / "shared-config" / "towncrier.toml")]
+    command += ["--dir", str(package.folder), "--name", package.distribution, "--yes"]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False
+        command, cwd=package.root, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise ValueError(f"towncrier: {done.stderr.strip()}")
-    return done.stdout
+        raise ReleaseError(f"towncrier: {done.stderr.strip()}")
+    # git keeps no empty folder, and the next fragment needs it.
+    (package.folder / "changes").mkdir(exist_ok=True)
+    (package.folder / "changes" / ".gitkeep").touch()
+
+
+def section(changes: str, version: str) -> str:
+    """What a changelog says of one version.
+
+    :raises ReleaseError: if it says nothing.
+    """
+    pattern = rf"^## {re.escape(version)} .*?(?=^## |\Z)"
+    match = re.search(pattern, changes, re.MULTILINE | re.DOTALL)
+    if match is None:
+        raise ReleaseError(f"CHANGES.md has no section of {version}")
+    return match[0].strip()
 
 
 def write_version(package: Package, version: str) -> None:
@@ -81,27 +130,166 @@ def write_version(package: Package, version: str) -> None:
     path.write_text(text, "utf-8")
 
 
+def copy_tree(root: Path, target: Path) -> None:
+    """Copy what git knows of a working tree, or would if it were added."""
+    for name in known_files(root):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, target / name)
+
+
+@dc.dataclass(frozen=True)
+class Plan:
+    """What is to be released, and from which tree."""
+
+    package: Package
+    version: str
+    last: str | None
+    notes: str
+    unreleased: tuple[str, ...]
+
+
+def plan(package: Package, folder: Path) -> Plan:
+    """Work out the next release of a package in a copy of its repository.
+
+    :param folder: An empty folder, for the copy.
+    :raises ReleaseError: if there is nothing to release, or the public API breaks and
+        no fragment says so.
+    """
+    from .api import breaking_changes
+    from .api import undeclared
+
+    tag = last_tag(package)
+    last = tag.partition("/")[2] if tag else None
+    version = next_version(last, package.version, fragments(package))
+    if tag:
+        breakages = breaking_changes(package, tag)
+        if problem := undeclared(package, breakages):
+            raise ReleaseError("\n    ".join([*breakages, problem]))
+    copy_tree(package.root, folder)
+    copied = packages(folder)[package.name]
+    write_version(copied, version)
+    write_changelog(copied, version)
+    notes = section((copied.folder / "CHANGES.md").read_text("utf-8"), version)
+    return Plan(
+        packages(folder)[package.name], version, last, notes, missing_siblings(package)
+    )
+
+
+def tagged(tag: str, root: Path = ROOT) -> Plan:
+    """The release that a tag asks for, from the tree as it stands.
+
+    :raises ReleaseError: if the tree is not what the tag says.
+    """
+    distribution, _, version = tag.partition("/")
+    package = packages(root).get(distribution.removeprefix("flaskware-"))
+    if package is None or package.distribution != distribution:
+        raise ReleaseError(f"the tag {tag} names no package")
+    if package.version != version:
+        raise ReleaseError(f"the tag {tag} is not the version {package.version}")
+    if waiting := fragments(package):
+        raise ReleaseError(f"{len(waiting)} changelog fragments wait beside {tag}")
+    notes = section((package.folder / "CHANGES.md").read_text("utf-8"), version)
+    return Plan(package, version, None, notes, missing_siblings(package))
+
+
+def make(planned: Plan, out: Path, temporary: Path, only: str = "") -> None:
+    """Build, try and describe a release.
+
+    :param out: Gets ``packages/``, what an index takes, and ``papers/``: notes, hashes
+        and what the package installs, as CycloneDX.
+    :param only: Which of the sdist's tests to run, as for ``pytest -k``.
+    :raises BuildError: at the first thing that does not hold.
+    """
+    package = planned.package
+    family = packages(package.root)
+    wheels = temporary / "wheels"
+    wheels.mkdir()
+    for sibling in closure(package.name, package.root)[:-1]:
+        for path in build.build(family[sibling], temporary / sibling):
+            shutil.copy(path, wheels)
+    artifacts = build.build(package, temporary / package.name)
+    _say(f"built twice, byte for byte alike: {', '.join(p.name for p in artifacts)}")
+    build.check_metadata(artifacts)
+    _say("the metadata are what an index takes")
+    sdist, wheel = sorted(artifacts, key=lambda path: path.suffix)
+    shutil.copy(wheel, wheels)
+    python = build.make_alone(package, wheels, temporary)
+    build.run_readme(package, python, temporary)
+    _say("installed in an empty environment, and the README's example ran")
+    options = ("-m", "not slow and not browser", *(("-k", only) if only else ()))
+    passed = build.run_sdist_tests(package, sdist, wheels, temporary, *options)
+    _say(f"tests of the sdist: {passed}")
+    shutil.rmtree(out, ignore_errors=True)
+    papers = out / "papers"
+    papers.mkdir(parents=True)
+    (out / "packages").mkdir()
+    for path in artifacts:
+        shutil.copy(path, out / "packages")
+    name = f"{package.distribution}-{planned.version}"
+    build.write_sbom(package, python, papers / f"{name}.cdx.json")
+    (papers / "notes.md").write_text(release_notes(planned, artifacts), "utf-8")
+    _say(f"wrote {out}")
+
+
+def release_notes(planned: Plan, artifacts: list[Path]) -> str:
+    """What is said of a release: its changes, and the hash of each file."""
+    hashes = "\n".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
+        for path in artifacts
+    )
+    title, _, changes = planned.notes.partition("\n")
+    heading = f"# {planned.package.distribution} {title.removeprefix('## ')}"
+    return f"{heading}\n\n{changes.strip()}\n\n## SHA-256\n\n```\n{hashes}\n```\n"
+
+
+def _say(text: str) -> None:
+    print(f"- {text}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s release --")
-    parser.add_argument("name", choices=list(packages()))
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("name", nargs="?", choices=list(packages()))
+    what.add_argument("--tag", help="make the release that this tag asks for")
     parser.add_argument(
         "--write", action="store_true", help="write version and changelog"
     )
-    arguments = parser.parse_args()
-    package = packages()[arguments.name]
-    tag = last_tag(package)
-    last = tag.partition("/")[2] if tag else None
-    try:
-        version = next_version(last, package.version, fragments(package))
-        text = changelog(package, version, draft=not arguments.write)
-    except ValueError as error:
-        sys.exit(f"release: {package.distribution}: {error}")
-    print(f"{package.distribution}: {last or 'no release yet'} -> {version}\n")
-    print(text.strip())
-    if arguments.write:
-        write_version(package, version)
-        print(f"\nwritten; commit it, then tag it {package.distribution}/{version}")
+    parser.add_argument(
+        "--tests", default="", help="which of the sdist's tests, as for pytest -k"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "dist" / "release")
+    parser.add_argument("--output", type=Path, help="append `distribution=…` to this")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="flaskware-release-") as temporary:
+        folder = Path(temporary)
+        try:
+            _release(options, folder)
+        except (ReleaseError, build.BuildError) as error:
+            sys.exit(f"release: {options.name or options.tag}: {error}")
+
+
+def _release(options: argparse.Namespace, folder: Path) -> None:
+    if options.tag:
+        planned = tagged(options.tag)
     else:
+        planned = plan(packages()[options.name], folder / "tree")
+    package = planned.package
+    print(f"{package.distribution}: {planned.last or 'new'} -> {planned.version}\n")
+    print(planned.notes, end="\n\n")
+    if planned.unreleased and (options.write or options.tag):
+        raise ReleaseError(f"release {', '.join(planned.unreleased)} first")
+    make(planned, options.out, folder, options.tests)
+    if planned.unreleased:
+        _say(f"to be released first: {', '.join(planned.unreleased)}")
+    if options.output:
+        with options.output.open("a") as file:
+            file.write(f"distribution={package.distribution}\n")
+    if options.write:
+        own = packages()[options.name]
+        write_version(own, planned.version)
+        write_changelog(own, planned.version)
+        print(f"\nwritten; commit, then tag it {own.distribution}/{planned.version}")
+    elif not options.tag:
         print("\nA dry run: nothing was written. Repeat with --write.")
 
 
