@@ -245,6 +245,7 @@ def docs(session: nox.Session) -> None:
         "docs", "docs/_build/html",
     )  # fmt: skip
     _run_tool(session, "examples")
+    _run_tool(session, "commands")
     _run_tool(session, "tutorial")
     session.log(f"open {ROOT / 'docs/_build/html/index.html'}")
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import collections.abc as cabc
+import configparser
+import json
 import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
+
+import jinja2
 
 from .matrix import packages
 from .matrix import ROOT
@@ -18,6 +24,17 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 
+_DATA = re.compile(
+    r"^```(?P<language>jinja|json|toml|ini)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_PARSERS: dict[str, cabc.Callable[[str], object]] = {
+    "ini": lambda text: configparser.ConfigParser().read_string(text),
+    "jinja": jinja2.Environment(autoescape=True).parse,
+    "json": json.loads,
+    "toml": tomllib.loads,
+}
+
 
 def pages() -> list[Path]:
     """Every page that may have examples."""
@@ -26,7 +43,22 @@ def pages() -> list[Path]:
     )
     for package in packages().values():
         found += [package.folder / "README.md", *(package.folder / "docs").glob("*.md")]
-    return [path for path in found if _BLOCK.search(path.read_text("utf-8"))]
+    return [path for path in found if _has_examples(path.read_text("utf-8"))]
+
+
+def _has_examples(text: str) -> bool:
+    return bool(_BLOCK.search(text) or _DATA.search(text))
+
+
+def misspelled(text: str) -> str | None:
+    """What is wrong with the first example in a language that is only parsed."""
+    for match in _DATA.finditer(text):
+        try:
+            _PARSERS[match["language"]](match["code"])
+        except (ValueError, configparser.Error, jinja2.TemplateSyntaxError) as error:
+            line = text[: match.start("code")].count("\n") + 1
+            return f"line {line}: {match['language']}: {error}"
+    return None
 
 
 def script(text: str) -> str:
@@ -47,10 +79,13 @@ def script(text: str) -> str:
 
 def run(path: Path) -> str | None:
     """Run the examples of a page; what went wrong, or ``None``."""
+    text = path.read_text("utf-8")
     try:
-        code = script(path.read_text("utf-8"))
+        code = script(text)
     except SyntaxError as error:
         return f"line {error.lineno}: {error.msg}"
+    if problem := misspelled(text):
+        return problem
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "example.py"
         file.write_text(code, "utf-8")

@@ -1,0 +1,92 @@
+"""Whether the `flask` commands that the documentation names are there, options too."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+from flask import Flask
+from flask.cli import FlaskGroup
+from flask.cli import ScriptInfo
+
+from .matrix import packages
+from .matrix import ROOT
+
+DEMO = ROOT / "docs" / "examples" / "noticeboard"
+
+# Up to what ends a command: in prose a backtick, in a block the line or a comment.
+_COMMAND = re.compile(r"(?:^|[`$] ?|\s)flask (?P<rest>[^`\n#|;]+)", re.MULTILINE)
+_CODE = re.compile(r"^```[^\n]*\n.*?^```$|`[^`]+`", re.MULTILINE | re.DOTALL)
+
+
+def pages() -> list[Path]:
+    """Every page; those on moving name commands of others, too."""
+    found = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    found += [
+        *(ROOT / "docs/guides").glob("*.md"),
+        *(ROOT / "docs/tutorial").glob("*.md"),
+    ]
+    for package in packages().values():
+        found += [package.folder / "README.md", *(package.folder / "docs").glob("*.md")]
+    return sorted(path for path in found if path.name != "moving.md")
+
+
+def named(text: str) -> list[str]:
+    """What follows `flask` in the code of a page."""
+    found: list[str] = []
+    for code in _CODE.findall(text):
+        found += [
+            re.sub(r"\s+", " ", match["rest"]).strip()
+            for match in _COMMAND.finditer(code.replace("\\\n", " "))
+        ]
+    return [command for command in found if not re.match(r"[^a-z-]|import\b", command)]
+
+
+def problem(command: str, app: Flask) -> str | None:
+    """What is wrong with a command, or ``None``."""
+    group = FlaskGroup()
+    words = re.sub(r"^(?:--(?:app|env-file) \S+ |--debug )+", "", command).split()
+    current: click.Command = group
+    context = click.Context(group, obj=ScriptInfo(create_app=lambda: app))
+    for word in words:
+        if word.startswith("--"):
+            options = {name for item in current.params for name in _names(item)}
+            # Click has `--help` on each command.
+            name = word.strip("[],.").split("=")[0]
+            if name not in options | {"--help"}:
+                return f"`flask {command}`: {current.name} has no {name}"
+        elif isinstance(current, click.Group):
+            found = current.get_command(context, word.strip("[],."))
+            if found is None:
+                return f"`flask {command}`: there is no {word}"
+            current = found
+    return None
+
+
+def _names(parameter: click.Parameter) -> list[str]:
+    return [*parameter.opts, *parameter.secondary_opts]
+
+
+def main() -> None:
+    sys.path.insert(0, str(DEMO))
+    from noticeboard import create_app  # type: ignore[import-not-found,unused-ignore]
+
+    with tempfile.TemporaryDirectory() as folder:
+        app = create_app(instance_path=folder)
+        count = 0
+        problems: list[str] = []
+        for page in pages():
+            for command in named(page.read_text("utf-8")):
+                count += 1
+                if wrong := problem(command, app):
+                    problems.append(f"{page.relative_to(ROOT)}: {wrong}")
+    if problems:
+        sys.exit("\n".join(problems))
+    print(f"{count} commands of the documentation exist")
+
+
+if __name__ == "__main__":
+    main()
