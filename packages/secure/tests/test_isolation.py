@@ -6,10 +6,18 @@ import flask
 import pytest
 
 from flaskware_core.testing import make_app
+from flaskware_secure import Changes
+from flaskware_secure import Cors
 from flaskware_secure import SecureHeaders
 from flaskware_secure.testing import assert_csp
 
 CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+
+_LOADED = {
+    "Sec-Fetch-Site": "cross-site",
+    "Sec-Fetch-Mode": "no-cors",
+    "Sec-Fetch-Dest": "image",
+}
 
 
 def _posting(secure: SecureHeaders, **config: object) -> flask.Flask:
@@ -54,7 +62,65 @@ def test_an_old_browser_is_known_by_its_origin(secure: SecureHeaders) -> None:
 
 
 def test_a_page_of_another_site_may_link_here(secure: SecureHeaders) -> None:
-    assert _posting(secure).test_client().get("/", headers=CROSS_SITE).text == "taken"
+    client = _posting(secure).test_client()
+    link = {**_LOADED, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert client.get("/", headers=link).text == "taken"
+    # An old browser tells nothing of a link but where it stands.
+    assert client.get("/", headers={"Referer": "https://evil.example/"}).text == "taken"
+    # Who may frame the page is for frame-ancestors to say.
+    frame = {**link, "Sec-Fetch-Dest": "iframe"}
+    assert client.get("/", headers=frame).text == "taken"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
+        {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "object"},
+        {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "embed"},
+    ],
+)
+def test_a_page_of_another_site_may_not_load_a_response_into_itself(
+    secure: SecureHeaders, changes: dict[str, str]
+) -> None:
+    client = _posting(secure).test_client()
+    assert client.get("/", headers={**_LOADED, **changes}).status_code == 403
+
+
+def test_what_others_may_load_is_loaded(
+    app: flask.Flask, secure: SecureHeaders
+) -> None:
+    for name, changes in (
+        ("shared", Changes(corp="cross-origin")),
+        ("marked", Changes(cross_site=True)),
+        ("read", Changes(cors=Cors(origins=("https://evil.example",)))),
+    ):
+        view = secure.override(**changes)(lambda: "taken")
+        app.add_url_rule(f"/{name}", name, view, methods=["GET", "POST"])
+    client = app.test_client()
+    headers = {**_LOADED, "Origin": "https://evil.example"}
+    for name in ("shared", "marked", "read"):
+        assert client.get(f"/{name}", headers=headers).text == "taken"
+    assert client.post("/read", headers=headers).text == "taken"
+    assert client.post("/shared", headers=headers).status_code == 403
+
+
+def test_caches_are_told_what_decides(app: flask.Flask) -> None:
+    @app.get("/varied")
+    def varied() -> flask.Response:
+        response = flask.make_response("varied")
+        response.vary.update(["Accept", "sec-fetch-site"])
+        return response
+
+    client = app.test_client()
+    own = "Sec-Fetch-Site, Sec-Fetch-Mode, Sec-Fetch-Dest"
+    assert client.get("/plain").headers.getlist("Vary") == [own]
+    assert client.get("/plain", headers=_LOADED).headers.getlist("Vary") == [own]
+    varies = client.get("/varied").vary
+    assert [*varies] == ["Accept", "sec-fetch-site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"]
+    lenient = make_app(SecureHeaders(), SECURE_ISOLATION="off")
+    assert "Vary" not in lenient.test_client().get("/").headers
 
 
 def test_a_trusted_origin_may_post(secure: SecureHeaders) -> None:

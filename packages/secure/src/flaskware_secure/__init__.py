@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from ._audit import EndpointAudit as EndpointAudit
 from ._clearing import clear_site_data as clear_site_data
+from ._collector import report_collected as report_collected
+from ._collector import report_dropped as report_dropped
+from ._cors import Cors as Cors
 from ._extension import SecureHeaders as SecureHeaders
 from ._grading import Grade as Grade
 from ._grading import GradeFinding as GradeFinding
+from ._integrity import IntegrityError as IntegrityError
 from ._lint import PolicyProblem as PolicyProblem
 from ._nonce import NonceError as NonceError
 from ._policy import Append as Append
 from ._policy import append as append
 from ._policy import Changes as Changes
+from ._policy import Csp as Csp
 from ._policy import Policy as Policy
+from ._report import Report as Report
+from ._report_store import LogReports as LogReports
+from ._report_store import MemoryReports as MemoryReports
+from ._report_store import ReportGroup as ReportGroup
+from ._report_store import ReportStore as ReportStore
+from ._report_store import ReportStoreError as ReportStoreError
+from ._report_store import table_reports as table_reports
 from ._settings import SecureSettings as SecureSettings
+from ._suggest import Suggestion as Suggestion
 from ._vocabulary import Directive as Directive
 from ._vocabulary import Feature as Feature
 
@@ -22,14 +35,27 @@ __all__ = [
     "append",
     "Changes",
     "clear_site_data",
+    "Cors",
+    "Csp",
     "Directive",
     "EndpointAudit",
     "Feature",
     "Grade",
     "GradeFinding",
+    "IntegrityError",
+    "LogReports",
+    "MemoryReports",
     "NonceError",
     "Policy",
     "PolicyProblem",
+    "Report",
+    "report_collected",
+    "report_dropped",
+    "ReportGroup",
+    "ReportStore",
+    "ReportStoreError",
     "SecureHeaders",
     "SecureSettings",
+    "Suggestion",
+    "table_reports",
 ]

@@ -50,7 +50,7 @@ class EndpointAudit:
 
 
 def audit_app(
-    app: App, compiled_for: cabc.Callable[[str], Compiled], *, send: bool
+    app: App, compiled_for: cabc.Callable[[str, str], Compiled], *, send: bool
 ) -> list[EndpointAudit]:
     """Audit every route of an app, in the order of its URL map."""
     audits: list[EndpointAudit] = []
@@ -60,7 +60,7 @@ def audit_app(
             headers = _received(app, rule)
         sent = headers is not None
         if headers is None:
-            headers = compiled_for(rule.endpoint).secure.lines
+            headers = compiled_for(rule.endpoint, rule.rule).secure.lines
         audits.append(
             EndpointAudit(
                 rule.endpoint, rule.rule, headers, sent, grade_headers(headers)

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+import dataclasses as dc
+import datetime
 import json
+import time
 import typing as t
+from pathlib import Path
 
 import click
 from flask import current_app
+from flask import Flask
 from flask.cli import AppGroup
 
 from ._audit import EndpointAudit
+from ._integrity import write_manifest
+from ._report_store import LogReports
+from ._report_store import MemoryReports
+from ._report_store import ReportStore
+from ._static import static_folders
 
 if t.TYPE_CHECKING:
     from ._extension import SecureHeaders
@@ -31,9 +41,8 @@ secure = AppGroup("secure", help="Examine the security headers of the app.")
 )
 def audit(*, send: bool, as_json: bool, fail_below: str | None) -> None:
     """Show what each route answers with over https, and a grade."""
-    app: t.Any = current_app
-    extension: SecureHeaders = app.extensions["secure"]
-    audits = extension.audit(app._get_current_object(), send=send)
+    app, extension = _current()
+    audits = extension.audit(app, send=send)
     if as_json:
         click.echo(json.dumps([each.as_dict() for each in audits], indent=2))
     else:
@@ -42,6 +51,99 @@ def audit(*, send: bool, as_json: bool, fail_below: str | None) -> None:
         _GRADES.index(each.grade.letter) > _GRADES.index(fail_below) for each in audits
     ):
         raise click.exceptions.Exit(1)
+
+
+@secure.command("reports")
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
+@click.option("--clear", is_flag=True, help="Forget them after they are printed.")
+def reports(*, as_json: bool, clear: bool) -> None:
+    """Show what browsers reported, the most often first."""
+    app, extension = _current()
+    store = _shared_store(app, extension)
+    groups = extension.reports(app)
+    if as_json:
+        click.echo(json.dumps([dc.asdict(group) for group in groups], indent=2))
+    elif not groups:
+        click.echo("Nothing was reported.")
+    else:
+        for group in groups:
+            report = group.report
+            click.secho(f"{group.count:>6}  {report.kind}  {report.subject}", bold=True)
+            verb = "blocked" if report.disposition == "enforce" else "would block"
+            click.echo(f"        {verb} {report.blocked or report.sample or '-'}")
+            click.echo(f"        on {report.document or '-'}")
+            if report.source:
+                click.echo(f"        by {report.source}:{report.line}")
+            click.echo(f"        {_day(group.first_seen)} to {_day(group.last_seen)}")
+    if clear:
+        store.clear()
+
+
+@secure.command("suggest")
+def suggest() -> None:
+    """Show the least change of the policy that would satisfy what was reported."""
+    app, extension = _current()
+    _shared_store(app, extension)
+    for each in extension.suggestions(app):
+        whose = "report-only" if each.report_only else "enforced"
+        click.secho(f"{each.count:>6}  {each.directive}  ({whose})", bold=True)
+        if each.sources:
+            sources = ", ".join(map(repr, each.sources))
+            click.echo(f"        append({sources})")
+        if each.advice:
+            click.echo(f"        {each.advice}")
+        for group in each.groups[:3]:
+            report = group.report
+            click.echo(f"        {group.count} times on {report.document or '-'}")
+    since = extension.clean_since(app)
+    if since is not None:
+        days = max(0.0, time.time() - since) / 86400
+        click.echo(
+            f"The report-only policy has been clean for {days:.1f} days,"
+            f" since {_day(since)}."
+        )
+
+
+@secure.command("manifest")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write; without it, the one of SECURE_MANIFEST.",
+)
+def manifest(*, out: Path | None) -> None:
+    """Write the hashes of the app's static files to a file."""
+    app, extension = _current()
+    name = extension.settings_of(app).manifest
+    if out is None and name is None:
+        raise click.UsageError("Name the file: --out integrity.json")
+    path = out or Path(app.root_path, str(name))
+    count = write_manifest(path, static_folders(app))
+    click.echo(f"{count} files in {path}")
+
+
+def _current() -> tuple[Flask, SecureHeaders]:
+    proxy: t.Any = current_app
+    app = t.cast("Flask", proxy._get_current_object())
+    return app, app.extensions["secure"]
+
+
+def _shared_store(app: Flask, extension: SecureHeaders) -> ReportStore:
+    store = extension.state_of(app).store
+    if store is None:
+        raise click.ClickException(
+            'No reports are taken. Set SECURE_REPORTS = "sqlite:///reports.db".'
+        )
+    if isinstance(store, MemoryReports | LogReports):
+        raise click.ClickException(
+            "Reports are in the memory or log of the server's process, which this"
+            ' command cannot read. Set SECURE_REPORTS = "sqlite:///reports.db".'
+        )
+    return store
+
+
+def _day(seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(" ", "minutes")
 
 
 def _print(audits: list[EndpointAudit]) -> None:

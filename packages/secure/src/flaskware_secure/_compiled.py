@@ -29,6 +29,8 @@ CSP_REPORT_ONLY = "Content-Security-Policy-Report-Only"
 # Stands for the nonce while the header is serialized; a base64 nonce has no such text.
 _MARK = "nonce-mark"
 _SECURE_ONLY = "upgrade-insecure-requests"
+# What reports without an endpoint of their own go to.
+_ENDPOINT = "default"
 
 
 @dc.dataclass(frozen=True)
@@ -67,21 +69,31 @@ class Compiled:
     plain: Variant
     secure: Variant
     names: frozenset[str]
+    vary: tuple[str, ...]
     takes_nonce: bool
     cross_site: bool
 
 
 def compile_policy(
-    policy: Policy, *, hsts: Hsts, report_only: bool = False
+    policy: Policy,
+    *,
+    hsts: Hsts,
+    report_only: bool = False,
+    isolated: bool = False,
+    removed: cabc.Collection[str] = (),
 ) -> Compiled:
     """Serialize a policy for http and for https, with and without a nonce.
 
     :param report_only: Send the CSP as one that is reported and not enforced.
+    :param isolated: Whether requests from other sites are refused.
+    :param removed: Names, in lower case, of headers that responses are not to have.
     """
-    plain = _variant(policy, None, report_only=report_only)
-    secure = _variant(policy, hsts, report_only=report_only)
-    names = {name.lower() for name, _ in secure.lines}
+    vary = _vary(policy, isolated=isolated)
+    plain = _variant(policy, None, vary, report_only=report_only)
+    secure = _variant(policy, hsts, vary, report_only=report_only)
+    names = {name.lower() for name, _ in secure.lines} | {*removed}
     return Compiled(
+        vary=vary,
         policy=policy,
         plain=plain,
         secure=secure,
@@ -91,9 +103,24 @@ def compile_policy(
     )
 
 
-def _variant(policy: Policy, hsts: Hsts | None, *, report_only: bool) -> Variant:
+def _vary(policy: Policy, *, isolated: bool) -> tuple[str, ...]:
+    """What decides on the response beside the address, for caches to know."""
+    names: list[str] = []
+    if isolated and not policy.cross_site:
+        names += ["Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"]
+    if policy.cors is not None:
+        # Also on a response to a request without one: a cache would give it to all.
+        names.append("Origin")
+    return tuple(names)
+
+
+def _variant(
+    policy: Policy, hsts: Hsts | None, vary: tuple[str, ...], *, report_only: bool
+) -> Variant:
     over_https = hsts is not None
     others = _other_items(policy, hsts)
+    if vary:
+        others += (("Vary", ", ".join(vary)),)
     unused = _csp_items(policy, None, over_https=over_https, report_only=report_only)
     used = _csp_items(policy, _MARK, over_https=over_https, report_only=report_only)
     return Variant(
@@ -107,9 +134,14 @@ def _csp_items(
     policy: Policy, nonce: str | None, *, over_https: bool, report_only: bool
 ) -> Lines:
     items: list[Line] = []
+    enforced = CSP_REPORT_ONLY if report_only else CSP
     policies = (
-        (CSP_REPORT_ONLY if report_only else CSP, policy.csp),
+        (enforced, policy.csp),
         (CSP_REPORT_ONLY, policy.csp_report_only),
+        *(
+            (CSP_REPORT_ONLY if each.report_only else enforced, each.directives)
+            for each in policy.also
+        ),
     )
     for name, directives in policies:
         sent = {
@@ -144,12 +176,13 @@ def _other_items(policy: Policy, hsts: Hsts | None) -> Lines:
     if policy.reporting_endpoints:
         value = ", ".join(f'{n}="{u}"' for n, u in policy.reporting_endpoints.items())
         custom.append(CustomHeader("Reporting-Endpoints", value))
+    custom.extend(_reported_items(policy))
     built = Secure(
         hsts=_hsts(hsts) if hsts is not None and hsts.seconds else None,
         xcto=XContentTypeOptions().nosniff() if policy.nosniff else None,
         referrer=_optional(policy.referrer, ReferrerPolicy().value),
-        coop=_optional(policy.coop, CrossOriginOpenerPolicy().value),
-        coep=_optional(policy.coep, CrossOriginEmbedderPolicy().value),
+        coop=_optional(_told(policy, policy.coop), CrossOriginOpenerPolicy().value),
+        coep=_optional(_told(policy, policy.coep), CrossOriginEmbedderPolicy().value),
         corp=_optional(policy.corp, CrossOriginResourcePolicy().value),
         permissions=_permissions(policy),
         custom=custom,
@@ -157,6 +190,43 @@ def _other_items(policy: Policy, hsts: Hsts | None) -> Lines:
     # Twice the same name is an error here, and so is what no header may hold.
     built.validate_and_normalize_headers(on_invalid="raise", strict=True)
     return tuple(built.headers.items())
+
+
+def _reported_items(policy: Policy) -> cabc.Iterator[CustomHeader]:
+    values = {
+        "Cross-Origin-Opener-Policy-Report-Only": _told(
+            policy, policy.coop_report_only
+        ),
+        "Cross-Origin-Embedder-Policy-Report-Only": _told(
+            policy, policy.coep_report_only
+        ),
+        "Document-Isolation-Policy": _told(policy, policy.document_isolation),
+        "Integrity-Policy": _integrity(policy, policy.integrity),
+        "Integrity-Policy-Report-Only": _integrity(
+            policy, policy.integrity_report_only
+        ),
+    }
+    for name, value in values.items():
+        if value is not None:
+            yield CustomHeader(name, value)
+
+
+def _told(policy: Policy, value: str | None) -> str | None:
+    """A value with the name of where its violations are reported."""
+    if value is None or value in {"unsafe-none", "none"}:
+        return value
+    if _ENDPOINT not in policy.reporting_endpoints:
+        return value
+    return f'{value}; report-to="{_ENDPOINT}"'
+
+
+def _integrity(policy: Policy, destinations: tuple[str, ...]) -> str | None:
+    if not destinations:
+        return None
+    value = f"blocked-destinations=({' '.join(destinations)})"
+    if _ENDPOINT in policy.reporting_endpoints:
+        value += f", endpoints=({_ENDPOINT})"
+    return value
 
 
 V = t.TypeVar("V")

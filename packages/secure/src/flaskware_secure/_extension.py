@@ -3,9 +3,11 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses as dc
 import typing as t
+import weakref
 
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
+from markupsafe import Markup
 
 from flaskware_core import attach
 from flaskware_core import CoreSettings
@@ -16,19 +18,34 @@ from . import _hooks
 from ._audit import audit_app
 from ._audit import EndpointAudit
 from ._cli import secure as secure_command
-from ._compiled import compile_policy
-from ._compiled import Compiled
+from ._collector import Collector
+from ._collector import ENDPOINT
+from ._collector import register as register_collector
+from ._cookies import fix_cookies
 from ._override import mark
+from ._override import Note
+from ._override import noting
 from ._override import refuse_wrong
-from ._override import resolve
 from ._policy import Changes
 from ._policy import Policy
+from ._rate import RateLimit
+from ._report_store import open_store
+from ._report_store import ReportGroup
+from ._report_store import ReportStore
+from ._report_store import watch
+from ._resolution import Resolver
 from ._settings import PolicyName
 from ._settings import SecureSettings
+from ._static import load_manifest
+from ._static import StaticFiles
+from ._suggest import clean_since
+from ._suggest import suggest
+from ._suggest import Suggestion
 from ._transport import Redirection
 
 Target: t.TypeAlias = "cabc.Callable[..., t.Any] | Blueprint"
 V = t.TypeVar("V", bound=Target)
+F = t.TypeVar("F", bound="cabc.Callable[..., t.Any]")
 
 
 @dc.dataclass(frozen=True)
@@ -36,17 +53,18 @@ class SecureState:
     """What ``SecureHeaders`` keeps for an app.
 
     :param policy: The policy of the app, before any override.
-    :param endpoints: What each endpoint answers with, compiled at its first request.
-    :param compile: Compiles the policy of an endpoint that is not known yet.
+    :param resolver: Finds what a request is answered with, compiled at the first.
+    :param store: Where reports are kept; ``None`` where none are taken.
+    :param watch: Says since when the report-only policy is in force, if there is one.
     """
 
     policy: Policy
+    resolver: Resolver
     redirection: Redirection
     trusted_origins: frozenset[str]
-    compile: cabc.Callable[[str | None], Compiled]
-    endpoints: dict[str | None, Compiled] = dc.field(
-        default_factory=dict[str | None, Compiled]
-    )
+    static: StaticFiles
+    store: ReportStore | None
+    watch: cabc.Callable[[], float | None]
 
 
 class SecureHeaders(Extension[SecureSettings, SecureState]):
@@ -79,7 +97,28 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         :raises NonceError: outside a request, where no directive of the policy takes
             a nonce, or after the headers were made.
         """
-        return _hooks.nonce_function(lambda name: _compiled(self.state, name))()
+        return _hooks.nonce_function(lambda request: self.state.resolver.of(request))()
+
+    def static_script(
+        self, filename: str, *, endpoint: str = "static", **attributes: str | bool
+    ) -> Markup:
+        """A ``<script>`` for one of the app's own files; templates have it too.
+
+        Its address changes with the file, and it carries the file's ``integrity``
+        and, where the policy takes one, the nonce of the request.
+
+        :param endpoint: Which static files: ``"blueprint.static"`` for a blueprint's.
+        :param attributes: More attributes, such as ``defer=True`` or
+            ``type="module"``; underscores become hyphens.
+        :raises IntegrityError: if the file is not there, or not in the manifest.
+        """
+        return self.state.static.script(filename, endpoint=endpoint, **attributes)
+
+    def static_style(
+        self, filename: str, *, endpoint: str = "static", **attributes: str | bool
+    ) -> Markup:
+        """A ``<link rel="stylesheet">``; same as :meth:`static_script`, for styles."""
+        return self.state.static.style(filename, endpoint=endpoint, **attributes)
 
     def override(self, **changes: t.Unpack[Changes]) -> cabc.Callable[[V], V]:
         """Change the policy for one view, a class-based view or a whole blueprint.
@@ -99,12 +138,27 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
 
         return note
 
-    def policy_of(self, app: App, endpoint: str | None) -> Policy:
+    def override_error(self, **changes: t.Unpack[Changes]) -> cabc.Callable[[F], F]:
+        """Change the policy of the responses that an error handler makes.
+
+        Write it below ``@app.errorhandler``. Its changes come after those of the view
+        that failed.
+
+        :raises ConfigError: listing what is wrong in the changes themselves.
+        """
+        refuse_wrong(changes)
+        note = Note(self, changes)
+        return lambda handler: noting(handler, note, _hooks.current_request)
+
+    def policy_of(
+        self, app: App, endpoint: str | None, *, path: str | None = None
+    ) -> Policy:
         """The policy of one endpoint with every override; needs no context.
 
         :param endpoint: ``None`` for what has no endpoint, such as a 404.
+        :param path: The path of the request, for ``SECURE_PATHS``.
         """
-        return _compiled(self.state_of(app), endpoint).policy
+        return self.state_of(app).resolver.at(endpoint, path).policy
 
     def audit(self, app: App, *, send: bool = False) -> list[EndpointAudit]:
         """What each route of an app answers with, with a grade and findings.
@@ -112,43 +166,75 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         :param send: Really send a GET to each route that takes no argument, so that
             headers set by the view count too. Views run, with all that they do.
         """
+        return audit_app(app, self.state_of(app).resolver.at, send=send)
+
+    def reports(self, app: App) -> list[ReportGroup]:
+        """What browsers reported of an app, the most often first.
+
+        :raises ReportStoreError: if the store does not answer.
+        """
+        store = self.state_of(app).store
+        return [] if store is None else store.groups()
+
+    def suggestions(self, app: App) -> list[Suggestion]:
+        """The least changes that would satisfy what was reported of an app.
+
+        :raises ReportStoreError: if the store does not answer.
+        """
+        report_only = self.settings_of(app).report_only
+        policy = self.state_of(app).policy
+        return suggest(self.reports(app), policy, report_only=report_only)
+
+    def clean_since(self, app: App) -> float | None:
+        """Since when nothing was reported of an app's report-only policy.
+
+        :return: Seconds since 1970 (UTC); ``None`` where there is no such policy or
+            reports are not kept.
+        :raises ReportStoreError: if the store does not answer.
+        """
         state = self.state_of(app)
-        return audit_app(app, lambda name: _compiled(state, name), send=send)
+        since = state.watch()
+        if since is None or state.store is None:
+            return None
+        return clean_since(state.store.groups(), since)
 
     def _build(self, app: App, settings: SecureSettings) -> SecureState:
         policy = settings.composed_policy()
-        unchanged = compile_policy(
-            policy, hsts=settings.hsts, report_only=settings.report_only
+        root = str(t.cast("object", app.config["APPLICATION_ROOT"])).rstrip("/")
+        store = open_store(
+            settings.reports, settings.reports_max_groups, app.instance_path
         )
+        trial = policy.csp if settings.report_only else policy.csp_report_only
 
-        def compile_endpoint(endpoint: str | None) -> Compiled:
-            if endpoint is None:
-                return unchanged
-            own = resolve(
-                policy,
-                endpoint,
-                self,
-                blueprints=app.blueprints,
-                views=app.view_functions,
-            )
-            if own is policy:
-                return unchanged
-            return compile_policy(
-                own, hsts=settings.hsts, report_only=settings.report_only
-            )
+        def watch_trial() -> float | None:
+            if store is None or not trial:
+                return None
+            return watch(store, repr(sorted(trial.items())))
 
+        resolver = Resolver(
+            weakref.ref(app),
+            self,
+            policy,
+            settings,
+            watch_trial,
+            reports_url=None if store is None else root + settings.reports_path,
+        )
         return SecureState(
             policy=policy,
+            resolver=resolver,
             redirection=_redirection(app, settings),
             trusted_origins=CoreSettings.from_config(app.config).trusted_origins,
-            compile=compile_endpoint,
+            static=StaticFiles(
+                weakref.ref(app),
+                load_manifest(app, settings.manifest),
+                _hooks.optional_nonce_function(resolver.of),
+            ),
+            store=store,
+            watch=watch_trial,
         )
 
     def _attach(self, app: App, settings: SecureSettings, state: SecureState) -> None:
-        def compiled_for(endpoint: str | None) -> Compiled:
-            return state.endpoints.get(endpoint) or _compiled(state, endpoint)
-
-        request = _hooks.request_of(app)
+        request, compiled_for = _hooks.request_of(app), state.resolver.of
         if state.redirection:
             attach(
                 app, "before_request", _hooks.redirect(app, request, state.redirection)
@@ -164,9 +250,31 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
                     enforce=settings.isolation == "enforce",
                 ),
             )
-        attach(app, "after_request", _hooks.add_headers(request, compiled_for))
+        removed = frozenset(name.lower() for name in settings.removed_headers)
+        attach(app, "after_request", _hooks.add_headers(request, compiled_for, removed))
+        if settings.cookies != "off":
+            fix_cookies(
+                app,
+                frozenset(settings.cookies_readable),
+                enforce=settings.cookies == "fix",
+            )
+        if state.store is not None:
+            limit = RateLimit(settings.reports_per_minute)
+            collector = Collector(state.store, limit, state.trusted_origins)
+            register_collector(app, collector, settings.reports_path)
+            state.resolver.overrides[ENDPOINT] = {"cross_site": True}
+        _hooks.attach_first(
+            app, _hooks.answer_preflight(app, request, state.resolver.for_method)
+        )
         app.add_template_global(_hooks.nonce_function(compiled_for), "csp_nonce")
+        app.add_template_global(state.static.script, "static_script")
+        app.add_template_global(state.static.style, "static_style")
         app.cli.add_command(secure_command)
+
+    def _close(self, state: SecureState) -> None:
+        close: cabc.Callable[[], None] | None = getattr(state.store, "close", None)
+        if close is not None:
+            close()
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
         from ._checks import check_secure
@@ -176,17 +284,9 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             app,
             self.settings_of(app),
             state.redirection,
-            lambda name: _compiled(state, name).policy,
+            lambda name: state.resolver.at(name, None).policy,
             deploy=deploy,
         )
-
-
-def _compiled(state: SecureState, endpoint: str | None) -> Compiled:
-    found = state.endpoints.get(endpoint)
-    if found is None:
-        # Two threads may both compile; they compile the same.
-        found = state.endpoints[endpoint] = state.compile(endpoint)
-    return found
 
 
 def _redirection(app: App, settings: SecureSettings) -> Redirection:

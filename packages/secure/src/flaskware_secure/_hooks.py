@@ -9,19 +9,22 @@ import typing as t
 
 import flask
 from flask.sansio.app import App
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import Forbidden
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MisdirectedRequest
 from werkzeug.sansio.response import Response
 
-from flaskware_core import request_origin
+from flaskware_core import attach
 
 from ._compiled import Compiled
+from ._cors import Cors
 from ._nonce import new_nonce
 from ._nonce import NonceError
 from ._nonce import note_sent
 from ._nonce import private_cache_control
 from ._nonce import used_nonce
+from ._sharing import is_forged
 from ._transport import claims_https
 from ._transport import is_loopback
 from ._transport import Redirection
@@ -29,11 +32,9 @@ from ._transport import Redirection
 logger = logging.getLogger("flaskware.secure")
 
 R = t.TypeVar("R", bound=Response)
-CompiledFor: t.TypeAlias = cabc.Callable[[str | None], Compiled]
+CompiledFor: t.TypeAlias = "cabc.Callable[[flask.Request], Compiled]"
 # Quart's request has all that is asked of it here.
 CurrentRequest: t.TypeAlias = cabc.Callable[[], flask.Request]
-
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 def request_of(app: App) -> CurrentRequest:
@@ -96,11 +97,7 @@ def isolate(
 
     def refuse_cross_site() -> None:
         request = current()
-        if request.method in _SAFE:
-            return
-        if request_origin(request, trusted_origins) != "cross-site":
-            return
-        if compiled_for(request.endpoint).cross_site:
+        if not is_forged(request, compiled_for(request), trusted_origins):
             return
         logger.warning(
             "%s cross-site %s to endpoint %r from %r",
@@ -117,14 +114,50 @@ def isolate(
     return refuse_cross_site
 
 
+def answer_preflight(
+    app: App, current: CurrentRequest, compiled_for_method: cabc.Callable[..., Compiled]
+) -> cabc.Callable[[], object]:
+    """A hook that answers what a browser asks before a request from another origin.
+
+    :param compiled_for_method: What an endpoint is that another method would reach.
+    """
+
+    respond: t.Any = app.response_class
+
+    def preflight() -> object:
+        request = current()
+        if request.method != "OPTIONS":
+            return None
+        headers = request.headers
+        origin = headers.get("Origin")
+        method = headers.get("Access-Control-Request-Method")
+        if origin is None or method is None:
+            return None
+        cors = compiled_for_method(request, method).policy.cors
+        if cors is None:
+            return None
+        asked = headers.get("Access-Control-Request-Headers", "")
+        refusal = cors.refusal(origin, method, asked)
+        if refusal is not None:
+            return respond(refusal, status=403, mimetype="text/plain")
+        response = respond(status=204)
+        response.headers.extend([*cors.lines(origin), *cors.preflight_lines()])
+        return response
+
+    return preflight
+
+
 def add_headers(
-    current: CurrentRequest, compiled_for: CompiledFor
+    current: CurrentRequest, compiled_for: CompiledFor, removed: frozenset[str]
 ) -> cabc.Callable[[R], R]:
-    """A hook that adds to a response the headers that it does not have."""
+    """A hook that adds to a response the headers that it does not have.
+
+    :param removed: Names, in lower case, of headers to take away.
+    """
 
     def add(response: R) -> R:
         request = current()
-        compiled = compiled_for(request.endpoint)
+        compiled = compiled_for(request)
         variant = compiled.secure if _over_https(request) else compiled.plain
         nonce = used_nonce(request)
         headers = response.headers
@@ -139,7 +172,13 @@ def add_headers(
         present = {lower for name, _ in headers if (lower := name.lower()) in names}
         if present:
             lines = [line for line in lines if line[0].lower() not in present]
+            if "vary" in present:
+                _vary(headers, compiled.vary)
+            for name in present & removed:
+                del headers[name]
         headers.extend(lines)
+        if compiled.policy.cors is not None:
+            headers.extend(_shared(request, headers, compiled.policy.cors))
         if nonce is not None and response.status_code != 304:
             given = headers.getlist("Cache-Control")
             private = private_cache_control(", ".join(given))
@@ -163,11 +202,50 @@ def nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str]:
             )
         nonce = used_nonce(request)
         if nonce is None:
-            taken = compiled_for(request.endpoint).takes_nonce
+            taken = compiled_for(request).takes_nonce
             nonce = new_nonce(request, taken=taken)
         return nonce
 
     return csp_nonce
+
+
+def optional_nonce_function(
+    compiled_for: CompiledFor,
+) -> cabc.Callable[[], str | None]:
+    """A nonce for markup that is right without one too."""
+    csp_nonce = nonce_function(compiled_for)
+
+    def optional_nonce() -> str | None:
+        request = current_request()
+        if request is None or not compiled_for(request).takes_nonce:
+            return None
+        return csp_nonce()
+
+    return optional_nonce
+
+
+def attach_first(app: App, function: cabc.Callable[[], object]) -> None:
+    """Attach a hook that runs before those that other extensions attached earlier."""
+    attach(app, "before_request", function)
+    hooks = app.before_request_funcs[None]
+    hooks.insert(0, hooks.pop())
+
+
+def _vary(headers: Headers, names: cabc.Iterable[str]) -> None:
+    """Add names to those that a response varies by already."""
+    given = ", ".join(headers.getlist("Vary"))
+    known = {part.strip().lower() for part in given.split(",")}
+    missing = [name for name in names if name.lower() not in known]
+    if missing and "*" not in known:
+        headers["Vary"] = ", ".join([given, *missing]) if given else ", ".join(missing)
+
+
+def _shared(
+    request: flask.Request, headers: Headers, cors: Cors
+) -> cabc.Iterable[tuple[str, str]]:
+    if "Access-Control-Allow-Origin" in headers:  # a preflight, or the view itself
+        return ()
+    return cors.lines(request.headers.get("Origin"))
 
 
 def _over_https(request: flask.Request) -> bool:

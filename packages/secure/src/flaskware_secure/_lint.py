@@ -14,8 +14,10 @@ from flaskware_core import describe
 from ._lint_sources import lint_sources
 from ._policy import Policy
 from ._vocabulary import DIRECTIVES
+from ._vocabulary import DocumentIsolationPolicy
 from ._vocabulary import EmbedderPolicy
 from ._vocabulary import FEATURES
+from ._vocabulary import IntegrityDestination
 from ._vocabulary import OpenerPolicy
 from ._vocabulary import OPTIONAL_VALUE
 from ._vocabulary import ReferrerPolicyToken
@@ -50,7 +52,20 @@ _HEADER_VALUES: dict[str, tuple[str, frozenset[str]]] = {
     "coop": ("Cross-Origin-Opener-Policy", frozenset(t.get_args(OpenerPolicy))),
     "coep": ("Cross-Origin-Embedder-Policy", frozenset(t.get_args(EmbedderPolicy))),
     "corp": ("Cross-Origin-Resource-Policy", frozenset(t.get_args(ResourcePolicy))),
+    "coop_report_only": (
+        "Cross-Origin-Opener-Policy",
+        frozenset(t.get_args(OpenerPolicy)),
+    ),
+    "coep_report_only": (
+        "Cross-Origin-Embedder-Policy",
+        frozenset(t.get_args(EmbedderPolicy)),
+    ),
+    "document_isolation": (
+        "Document-Isolation-Policy",
+        frozenset(t.get_args(DocumentIsolationPolicy)),
+    ),
 }
+_DESTINATIONS = frozenset(t.get_args(IntegrityDestination))
 _MANAGED = {
     "content-security-policy": "csp",
     "content-security-policy-report-only": "csp_report_only",
@@ -59,6 +74,14 @@ _MANAGED = {
     "cross-origin-opener-policy": "coop",
     "cross-origin-embedder-policy": "coep",
     "cross-origin-resource-policy": "corp",
+    "cross-origin-opener-policy-report-only": "coop_report_only",
+    "cross-origin-embedder-policy-report-only": "coep_report_only",
+    "document-isolation-policy": "document_isolation",
+    "integrity-policy": "integrity",
+    "integrity-policy-report-only": "integrity_report_only",
+    "access-control-allow-origin": "cors",
+    "access-control-allow-credentials": "cors",
+    "vary": "the response of the view",
     "x-content-type-options": "nosniff",
     "reporting-endpoints": "reporting_endpoints",
     "strict-transport-security": "the setting SECURE_HSTS_SECONDS",
@@ -89,23 +112,38 @@ _TOKENS: dict[str, tuple[str, re.Pattern[str], frozenset[str]]] = {
 
 def lint(policy: Policy) -> Problems:
     """Yield everything that is wrong in a policy."""
-    for attribute in ("csp", "csp_report_only"):
-        yield from _lint_csp(policy, attribute)
+    yield from _lint_csp(policy, "csp", policy.csp)
+    yield from _lint_csp(
+        policy, "csp_report_only", policy.csp_report_only, report_only=True
+    )
+    for number, more in enumerate(policy.also):
+        yield from _lint_csp(
+            policy, f"also[{number}]", more.directives, report_only=more.report_only
+        )
     yield from _lint_permissions(policy)
     for attribute in _HEADER_VALUES:
         yield from _lint_value(attribute, getattr(policy, attribute))
     yield from _lint_endpoints(policy)
     yield from _lint_extra(policy)
+    yield from _lint_integrity(policy)
+    if policy.cors is not None:
+        for code, expected, given, write in policy.cors.complaints():
+            yield PolicyProblem("cors", expected, describe(given), write, code=code)
 
 
-def _lint_csp(policy: Policy, attribute: str) -> Problems:
-    csp: cabc.Mapping[str, tuple[str, ...]] = getattr(policy, attribute)
+def _lint_csp(
+    policy: Policy,
+    attribute: str,
+    csp: cabc.Mapping[str, tuple[str, ...]],
+    *,
+    report_only: bool = False,
+) -> Problems:
     for directive, sources in csp.items():
         key = f"{attribute}[{directive!r}]"
         if directive not in DIRECTIVES:
             yield _unknown_directive(key, directive)
             continue
-        if attribute == "csp_report_only" and directive in _REPORT_ONLY_IGNORES:
+        if report_only and directive in _REPORT_ONLY_IGNORES:
             yield PolicyProblem(
                 key,
                 "a directive that counts in a report-only policy",
@@ -260,6 +298,19 @@ def _lint_extra(policy: Policy) -> Problems:
                 "remove line ends and control characters",
                 code="header.injection",
             )
+
+
+def _lint_integrity(policy: Policy) -> Problems:
+    for attribute in ("integrity", "integrity_report_only"):
+        for destination in getattr(policy, attribute):
+            if destination not in _DESTINATIONS:
+                yield PolicyProblem(
+                    attribute,
+                    "a destination that Integrity-Policy knows",
+                    describe(destination),
+                    _closest(destination, _DESTINATIONS),
+                    code="integrity.unknown-destination",
+                )
 
 
 def _unknown_directive(key: str, directive: str) -> PolicyProblem:

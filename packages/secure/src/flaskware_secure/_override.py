@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import functools
+import inspect
 import typing as t
 
 from flaskware_core import ConfigError
@@ -16,6 +18,8 @@ from ._policy import Policy
 from ._policy import Sources
 
 _ATTRIBUTE = "__flaskware_secure__"
+_NOTES = "_flaskware_secure_notes"
+F = t.TypeVar("F", bound="cabc.Callable[..., t.Any]")
 _SOURCE_FIELDS = ("csp", "csp_report_only", "permissions")
 
 
@@ -74,13 +78,59 @@ def resolve(
     blueprints: cabc.Mapping[str, object],
     views: cabc.Mapping[str, object],
 ) -> Policy:
-    """The policy of an endpoint: the app's, its blueprints' chain, then the view's."""
+    """The policy of an endpoint on top of its app's: blueprints' chain, then view."""
     targets = [blueprints.get(name) for name in blueprints_of(endpoint)]
     policy = base
     for target in (*targets, views.get(endpoint)):
         for changes in changes_on(target, owner):
             policy = policy.changed(**changes)
     return policy
+
+
+@dc.dataclass(frozen=True, eq=False)
+class Note:
+    """Changes of an error handler; a request that it answered refers to it."""
+
+    owner: object
+    changes: Changes
+
+
+def noting(function: F, note: Note, current: cabc.Callable[[], object]) -> F:
+    """A function that leaves a note on the request that it is called in."""
+
+    def leave() -> None:
+        request = current()
+        if request is not None:
+            notes: tuple[Note, ...] = request.__dict__.get(_NOTES, ())
+            request.__dict__[_NOTES] = (*notes, note)
+
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def noted_async(*args: t.Any, **kwargs: t.Any) -> t.Any:
+            leave()
+            return await function(*args, **kwargs)
+
+        return t.cast("F", noted_async)
+
+    @functools.wraps(function)
+    def noted(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        leave()
+        return function(*args, **kwargs)
+
+    return t.cast("F", noted)
+
+
+def notes_on(request: object) -> tuple[Note, ...]:
+    """What error handlers noted on a request."""
+    found: tuple[Note, ...] = request.__dict__.get(_NOTES, ())
+    return found
+
+
+def is_below(path: str, prefix: str) -> bool:
+    """Whether a path is a prefix or below it; ``/a`` is not above ``/ab``."""
+    stem = prefix.rstrip("/")
+    return path == stem or path.startswith(f"{stem}/")
 
 
 def refuse_wrong(changes: Changes) -> None:

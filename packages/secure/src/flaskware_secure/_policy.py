@@ -10,13 +10,16 @@ import typing as t
 from secure import Preset
 from secure import Secure
 
+from ._cors import Cors
 from ._parsing import parse_csp
 from ._parsing import parse_permissions
 from ._vocabulary import Directive
+from ._vocabulary import DocumentIsolationPolicy
 from ._vocabulary import EmbedderPolicy
 from ._vocabulary import fallbacks
 from ._vocabulary import Feature
 from ._vocabulary import FEATURES
+from ._vocabulary import IntegrityDestination
 from ._vocabulary import NONCE
 from ._vocabulary import OpenerPolicy
 from ._vocabulary import ReferrerPolicyToken
@@ -55,6 +58,20 @@ def _no_texts() -> cabc.Mapping[str, str]:
     return types.MappingProxyType({})
 
 
+@dc.dataclass(frozen=True)
+class Csp:
+    """One more ``Content-Security-Policy``, on a line of its own.
+
+    Browsers enforce every policy that a response has, so one more can only forbid.
+
+    :param directives: As in ``Policy.csp``.
+    :param report_only: Whether violations are only reported.
+    """
+
+    directives: cabc.Mapping[str, tuple[str, ...]]
+    report_only: bool = False
+
+
 # These ask for nothing that a page of one's own should have to be granted.
 _OWN_PAGES = frozenset(
     {
@@ -72,16 +89,24 @@ class Changes(t.TypedDict, total=False):
     """What may be changed of a policy: whole headers, or single CSP directives.
 
     A directive is written with underscores. Sources replace, :func:`append` adds to
-    what is there, ``None`` drops.
+    what is there, ``None`` drops. ``policy`` takes another policy to start from.
     """
 
+    policy: Policy
     csp: CspChanges
     csp_report_only: CspChanges
+    also: cabc.Sequence[Csp]
     permissions: PermissionChanges
     referrer: ReferrerPolicyToken | None
     coop: OpenerPolicy | None
+    coop_report_only: OpenerPolicy | None
     coep: EmbedderPolicy | None
+    coep_report_only: EmbedderPolicy | None
     corp: ResourcePolicy | None
+    document_isolation: DocumentIsolationPolicy | None
+    integrity: cabc.Sequence[IntegrityDestination]
+    integrity_report_only: cabc.Sequence[IntegrityDestination]
+    cors: Cors | None
     nosniff: bool
     reporting_endpoints: cabc.Mapping[str, str]
     extra: cabc.Mapping[str, str]
@@ -125,7 +150,13 @@ class Policy:
     :param csp: Directives of ``Content-Security-Policy``. The source ``'nonce'``
         stands for the nonce of the request.
     :param csp_report_only: A second policy that is reported and not enforced.
+    :param also: More policies, enforced or report-only, beside those two.
     :param permissions: Features of ``Permissions-Policy`` and who may use them.
+    :param document_isolation: ``Document-Isolation-Policy``: cross-origin isolation
+        without a demand on the pages that open or embed this one.
+    :param integrity: What is loaded only with an ``integrity`` that fits
+        (``Integrity-Policy``): ``"script"``, ``"style"``.
+    :param cors: Which other origins may read responses; none, without.
     :param reporting_endpoints: Names for ``report-to``, and the URL of each.
     :param extra: Any other header, by name.
     :param cross_site: Whether pages of other sites may post here; see the setting
@@ -143,6 +174,13 @@ class Policy:
     reporting_endpoints: cabc.Mapping[str, str] = dc.field(default_factory=_no_texts)
     extra: cabc.Mapping[str, str] = dc.field(default_factory=_no_texts)
     cross_site: bool = False
+    also: tuple[Csp, ...] = ()
+    coop_report_only: str | None = None
+    coep_report_only: str | None = None
+    document_isolation: str | None = None
+    integrity: tuple[str, ...] = ()
+    integrity_report_only: tuple[str, ...] = ()
+    cors: Cors | None = None
 
     @classmethod
     def strict(cls, **changes: t.Unpack[Changes]) -> Policy:
@@ -178,15 +216,18 @@ class Policy:
     ) -> Policy:
         """Take the headers of a ``secure.Secure`` object or preset.
 
-        HSTS is left to the settings, which send it over HTTPS only.
+        HSTS is left to the settings, which send it over HTTPS only. Of several
+        CSPs all count, as in a browser.
 
-        :raises ValueError: if it has the same header twice, such as two enforced CSPs.
+        :raises ValueError: if it has another header twice.
         """
         built = Secure.from_preset(source) if isinstance(source, Preset) else source
         return _from_items(built.header_items()).changed(**changes)
 
     def changed(self, **changes: t.Unpack[Changes]) -> Policy:
         """This policy with some directives or headers changed."""
+        if (base := changes.pop("policy", None)) is not None:
+            return base.changed(**changes)
         fields: dict[str, t.Any] = {}
         csp: dict[str, Sources | None] = {}
         for name, value in changes.items():
@@ -195,6 +236,8 @@ class Policy:
                     csp.update(t.cast("cabc.Mapping[str, Sources | None]", value))
                 else:
                     fields[name] = _MERGED[name](getattr(self, name), value)
+            elif name in _TUPLES:
+                fields[name] = tuple(t.cast("cabc.Iterable[t.Any]", value))
             elif name in _FIELDS:
                 fields[name] = value
             else:
@@ -249,6 +292,7 @@ _MERGED: dict[str, cabc.Callable[[t.Any, t.Any], t.Any]] = {
     "reporting_endpoints": _merge_texts,
     "extra": _merge_texts,
 }
+_TUPLES = frozenset({"also", "integrity", "integrity_report_only"})
 _FIELDS = frozenset(field.name for field in dc.fields(Policy))
 _HEADER_FIELDS = {
     "referrer-policy": "referrer",
@@ -261,13 +305,19 @@ _HEADER_FIELDS = {
 def _from_items(items: cabc.Iterable[tuple[str, str]]) -> Policy:
     fields: dict[str, t.Any] = {"nosniff": False}
     extra: dict[str, str] = {}
+    also: list[Csp] = []
     seen: set[str] = set()
     for name, value in items:
         lower = name.lower()
+        if lower in seen and lower.startswith("content-security-policy"):
+            report_only = lower != "content-security-policy"
+            directives = types.MappingProxyType(parse_csp(value))
+            also.append(Csp(directives, report_only=report_only))
+            continue
         if lower in seen:
             raise ValueError(
-                f"The Secure object has {name} twice, and a Policy holds one: leave one"
-                " out, or make the second one report-only."
+                f"The Secure object has {name} twice, and browsers read one: leave one"
+                " out."
             )
         seen.add(lower)
         if lower == "content-security-policy":
@@ -283,7 +333,7 @@ def _from_items(items: cabc.Iterable[tuple[str, str]]) -> Policy:
         # An empty Server line hides nothing: the server in front writes its own.
         elif lower != "strict-transport-security" and value:
             extra[name] = value
-    return Policy(**fields, extra=types.MappingProxyType(extra))
+    return Policy(**fields, also=tuple(also), extra=types.MappingProxyType(extra))
 
 
 _PERMISSIONS: _Frozen = types.MappingProxyType(

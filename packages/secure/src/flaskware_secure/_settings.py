@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses as dc
+import datetime
 import re
 import typing as t
 
@@ -9,6 +11,7 @@ from pydantic_core import core_schema
 
 from flaskware_core import ConfigProblem
 from flaskware_core import describe
+from flaskware_core import Sensitive
 from flaskware_core import Settings
 
 from ._compiled import Hsts
@@ -16,7 +19,9 @@ from ._lint import lint
 from ._lint import PolicyProblem
 from ._policy import Append
 from ._policy import Policy
+from ._report_store import ReportStore
 
+CookieFixing: t.TypeAlias = t.Literal["fix", "report", "off"]
 PolicyName: t.TypeAlias = t.Literal["strict", "api", "legacy"]
 Isolation: t.TypeAlias = t.Literal["enforce", "report", "off"]
 
@@ -27,6 +32,7 @@ _INSTANCE = pydantic.GetPydanticSchema(
 _SourceValue: t.TypeAlias = (
     str | t.Annotated[Append, _INSTANCE] | tuple[str, ...] | None
 )
+_STORES = frozenset({"off", "memory", "log"})
 _YEAR = 365 * 24 * 60 * 60
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
@@ -65,6 +71,15 @@ class SecureSettings(Settings):
         " only, and never for localhost. 0 sends no such header.",
         examples=[_YEAR],
     )
+    hsts_steps: cabc.Mapping[datetime.date, t.Annotated[int, pydantic.Field(ge=0)]] = (
+        pydantic.Field(
+            default={},
+            description="HSTS raised in steps: from which day on, in UTC, for how many"
+            " seconds. The step that has begun when the app starts counts, in place of"
+            " `SECURE_HSTS_SECONDS`; before the first day there is none.",
+            examples=[{"2026-01-10": 300, "2026-01-17": 604800, "2026-02-17": _YEAR}],
+        )
+    )
     hsts_include_subdomains: bool = pydantic.Field(
         default=False,
         description="Whether HSTS counts for every subdomain too.",
@@ -95,15 +110,82 @@ class SecureSettings(Settings):
     isolation: Isolation = pydantic.Field(
         default="enforce",
         description="What happens to a POST, PUT, PATCH or DELETE that a page of"
-        " another site makes a browser send: refused with 403, only logged, or let"
-        " through.",
+        " another site makes a browser send, and to what such a page loads: refused"
+        " with 403, only logged, or let through.",
         examples=["report"],
+    )
+    paths: cabc.Mapping[str, cabc.Mapping[str, t.Any]] = pydantic.Field(
+        default={},
+        description="Changes for a path and all below it, as `override()` takes them."
+        " Longer paths count after shorter ones, blueprints and views after paths.",
+        examples=[{"/static/": {"corp": "cross-origin"}}],
+    )
+    cookies: CookieFixing = pydantic.Field(
+        default="fix",
+        description="What happens to a cookie without `Secure` (over https),"
+        " `HttpOnly` or `SameSite`, or against the rules of its `__Host-` prefix: it"
+        " gets them, it is only logged, or nothing.",
+        examples=["report"],
+    )
+    cookies_readable: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="Names of cookies that scripts read, and that are not made"
+        " `HttpOnly`.",
+        examples=[["theme"]],
+    )
+    removed_headers: tuple[str, ...] = pydantic.Field(
+        default=("Server", "X-Powered-By", "X-AspNet-Version", "X-Runtime"),
+        description="Headers that tell what an app is made of, taken from every"
+        " response. What the server in front adds is for that server to leave out.",
+        examples=[["X-Powered-By"]],
+    )
+    manifest: str | None = pydantic.Field(
+        default=None,
+        description="The file with the hashes of the static files that `flask secure"
+        " manifest` wrote, relative to the app's folder. Without it, files are hashed"
+        " when a page asks, again after they change.",
+        examples=["integrity.json"],
+    )
+    reports: t.Annotated[str | t.Annotated[ReportStore, _INSTANCE], Sensitive()] = (
+        pydantic.Field(
+            default="off",
+            description="Where the reports of browsers are kept: `off` takes none,"
+            " `memory` keeps them in the process, `log` logs each, the URL of a"
+            " database keeps them in a table (`flaskware-secure[sqlalchemy]`); or a"
+            " `ReportStore`.",
+            examples=["sqlite:///reports.db"],
+        )
+    )
+    reports_path: str = pydantic.Field(
+        default="/-/reports",
+        pattern=r"^/[\x21\x24-\x3b\x3d\x40-\x5b\x5d-\x7e]*$",
+        description="Where browsers send reports to.",
+        examples=["/-/reports"],
+    )
+    reports_per_minute: int = pydantic.Field(
+        default=60,
+        ge=1,
+        description="How many requests with reports are taken from a client in a"
+        " minute; more are answered the same and dropped.",
+    )
+    reports_max_groups: int = pydantic.Field(
+        default=500,
+        ge=1,
+        description="How many different reports are kept; the oldest go first.",
     )
 
     @property
     def hsts(self) -> Hsts:
-        """What is said about HSTS."""
-        return Hsts(self.hsts_seconds, self.hsts_include_subdomains, self.hsts_preload)
+        """What is said about HSTS, by today's step if there are any."""
+        return self.hsts_on(datetime.datetime.now(datetime.UTC).date())
+
+    def hsts_on(self, day: datetime.date) -> Hsts:
+        """What is said about HSTS on a day (UTC)."""
+        seconds = self.hsts_seconds
+        if self.hsts_steps:
+            begun = [each for each in self.hsts_steps if each <= day]
+            seconds = self.hsts_steps[max(begun)] if begun else 0
+        return Hsts(seconds, self.hsts_include_subdomains, self.hsts_preload)
 
     def composed_policy(self) -> Policy:
         """The app's policy: the preset with what other settings change of it."""
@@ -120,8 +202,12 @@ class SecureSettings(Settings):
 
     def conflicts(self) -> cabc.Iterator[ConfigProblem]:
         """Yield what is wrong in the policy, and settings that contradict."""
-        yield from lint(self.composed_policy())
+        composed = self.composed_policy()
+        yield from lint(composed)
+        yield from self._path_problems(composed)
+        yield from self._hsts_problems()
         yield from self._preload_problems()
+        yield from self._report_problems()
         if self.https_host is not None and not _HOST.fullmatch(self.https_host):
             yield PolicyProblem(
                 self.key("https_host"),
@@ -140,6 +226,56 @@ class SecureSettings(Settings):
                     code="redirect.bad-path",
                 )
 
+    def _path_problems(self, policy: Policy) -> cabc.Iterator[ConfigProblem]:
+        for path, changes in self.paths.items():
+            key = f"{self.key('paths')}[{path!r}]"
+            if not path.startswith("/"):
+                yield PolicyProblem(
+                    key,
+                    "a path that starts with '/'",
+                    describe(path),
+                    f'"/{path}"',
+                    code="paths.bad-path",
+                )
+            try:
+                changed = policy.changed(**t.cast("t.Any", changes))
+            except (TypeError, AttributeError):
+                yield PolicyProblem(
+                    key,
+                    "changes as override() takes them",
+                    describe(dict(changes)),
+                    '{"img_src": ["https://cdn.example"]}',
+                    code="paths.bad-changes",
+                )
+                continue
+            for problem in lint(changed):
+                yield dc.replace(problem, key=f"{key}: {problem.key}")
+
+    def _hsts_problems(self) -> cabc.Iterator[ConfigProblem]:
+        before = 0
+        for day, seconds in sorted(self.hsts_steps.items()):
+            if seconds < before:
+                yield PolicyProblem(
+                    f"{self.key('hsts_steps')}[{day.isoformat()!r}]",
+                    f"at least the {before} of the step before: browsers that are not"
+                    " back in time keep to the longer one",
+                    str(seconds),
+                    f"{before} or more",
+                    code="hsts.lowered",
+                )
+            before = seconds
+
+    def _report_problems(self) -> cabc.Iterator[ConfigProblem]:
+        where = self.reports
+        if isinstance(where, str) and where not in _STORES and "://" not in where:
+            yield PolicyProblem(
+                self.key("reports"),
+                "off, memory, log, or the URL of a database",
+                describe(where),
+                'SECURE_REPORTS = "sqlite:///reports.db"',
+                code="reports.unknown-store",
+            )
+
     def _preload_problems(self) -> cabc.Iterator[ConfigProblem]:
         if not self.hsts_preload:
             return
@@ -152,11 +288,11 @@ class SecureSettings(Settings):
                 "SECURE_HSTS_INCLUDE_SUBDOMAINS = True, once every subdomain has https",
                 code="hsts.preload-subdomains",
             )
-        if self.hsts_seconds < _YEAR:
+        if (seconds := self.hsts.seconds) < _YEAR:
             yield PolicyProblem(
                 f"{key} and {self.key('hsts_seconds')}",
                 f"at least {_YEAR} seconds, as the preload list wants",
-                f"{self.hsts_seconds}",
+                f"{seconds}",
                 f"SECURE_HSTS_SECONDS = {_YEAR}",
                 code="hsts.preload-seconds",
             )

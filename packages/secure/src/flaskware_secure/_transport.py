@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from werkzeug.sansio.utils import host_is_trusted
 
+from ._override import is_below
+
 
 @dc.dataclass(frozen=True)
 class Redirection:
@@ -38,7 +40,7 @@ class Redirection:
         if not self or is_loopback(host):
             return None
         parts = urlsplit(url)
-        if any(_is_below(parts.path, prefix) for prefix in self.exempt):
+        if any(is_below(parts.path, prefix) for prefix in self.exempt):
             return None
         if self.host is None and not host_is_trusted(host, self.trusted_hosts):
             return None
@@ -71,8 +73,3 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]
-
-
-def _is_below(path: str, prefix: str) -> bool:
-    stem = prefix.rstrip("/")
-    return path == stem or path.startswith(f"{stem}/")

@@ -92,6 +92,10 @@ OpenerPolicy: t.TypeAlias = t.Literal[
 ]
 EmbedderPolicy: t.TypeAlias = t.Literal["require-corp", "credentialless", "unsafe-none"]
 ResourcePolicy: t.TypeAlias = t.Literal["same-origin", "same-site", "cross-origin"]
+DocumentIsolationPolicy: t.TypeAlias = t.Literal[
+    "isolate-and-require-corp", "isolate-and-credentialless", "none"
+]
+IntegrityDestination: t.TypeAlias = t.Literal["script", "style"]
 ReferrerPolicyToken: t.TypeAlias = t.Literal[
     "no-referrer",
     "no-referrer-when-downgrade",

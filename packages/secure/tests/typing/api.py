@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import re
 import typing as t
 
 import flask
+from blinker import NamedSignal
 from flask.views import View
+from markupsafe import Markup
 from secure import Preset
 from secure import Secure
 
@@ -14,16 +17,29 @@ from flaskware_secure import Append
 from flaskware_secure import append
 from flaskware_secure import Changes
 from flaskware_secure import clear_site_data
+from flaskware_secure import Cors
+from flaskware_secure import Csp
 from flaskware_secure import Directive
 from flaskware_secure import EndpointAudit
 from flaskware_secure import Feature
 from flaskware_secure import Grade
 from flaskware_secure import GradeFinding
+from flaskware_secure import IntegrityError
+from flaskware_secure import LogReports
+from flaskware_secure import MemoryReports
 from flaskware_secure import NonceError
 from flaskware_secure import Policy
 from flaskware_secure import PolicyProblem
+from flaskware_secure import Report
+from flaskware_secure import report_collected
+from flaskware_secure import report_dropped
+from flaskware_secure import ReportGroup
+from flaskware_secure import ReportStore
+from flaskware_secure import ReportStoreError
 from flaskware_secure import SecureHeaders
 from flaskware_secure import SecureSettings
+from flaskware_secure import Suggestion
+from flaskware_secure import table_reports
 from flaskware_secure.testing import assert_csp
 from flaskware_secure.testing import assert_nonces
 from flaskware_secure.testing import csp_of
@@ -104,3 +120,39 @@ t.assert_type(assert_csp(response, script_src=["'none'"]), None)
 t.assert_type(assert_nonces(response), None)
 t.assert_type(parse_csp(""), dict[str, tuple[str, ...]])
 t.assert_type(parse_permissions(""), dict[str, tuple[str, ...]])
+
+t.assert_type(secure.policy_of(app, "index", path="/"), Policy)
+t.assert_type(secure.static_script("app.js", defer=True), Markup)
+t.assert_type(secure.static_style("app.css", endpoint="admin.static"), Markup)
+t.assert_type(secure.reports(app), list[ReportGroup])
+t.assert_type(secure.suggestions(app), list[Suggestion])
+t.assert_type(secure.clean_since(app), float | None)
+
+
+@app.errorhandler(404)
+@secure.override_error(referrer="origin")
+def missing(error: Exception) -> tuple[str, int]:
+    return "missing", 404
+
+
+t.assert_type(missing(ValueError()), tuple[str, int])
+cors = Cors(origins=("https://app.example", re.compile("https://[a-z]+[.]example")))
+t.assert_type(cors.allows("https://app.example"), bool)
+trial = Csp({"img-src": ("'none'",)}, report_only=True)
+t.assert_type(Policy.strict(cors=cors, also=[trial], integrity=["script"]), Policy)
+Policy.strict(integrity=["image"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+Policy.strict(policy=Policy.legacy(), document_isolation="none")
+
+stores: list[ReportStore] = [
+    LogReports(),
+    MemoryReports(10),
+    table_reports("sqlite://"),
+]
+report = Report("csp", "enforce", "img-src")
+t.assert_type(report.key, str)
+t.assert_type(secure.reports(app)[0].report, Report)
+t.assert_type(secure.suggestions(app)[0].count, int)
+t.assert_type(report_collected, NamedSignal)
+t.assert_type(report_dropped, NamedSignal)
+not_there: RuntimeError = IntegrityError("")
+down: RuntimeError = ReportStoreError("")

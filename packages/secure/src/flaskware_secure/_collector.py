@@ -1,0 +1,143 @@
+"""Taking reports in: what is let through, and what is told about it."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import logging
+import time
+import typing as t
+from urllib.parse import urlsplit
+
+import flask
+from blinker import Namespace
+from flask.sansio.app import App
+from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ServiceUnavailable
+from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.sansio.request import Request
+
+from ._rate import RateLimit
+from ._report import CSP_REPORT
+from ._report import parse_reports
+from ._report import Report
+from ._report import ReportError
+from ._report import REPORTS_JSON
+from ._report_store import ReportStore
+from ._report_store import ReportStoreError
+
+logger = logging.getLogger("flaskware.secure")
+BLUEPRINT = "flaskware_secure"
+ENDPOINT = f"{BLUEPRINT}.reports"
+
+# A browser cuts samples at 40 characters; what is longer is a policy of many hosts.
+_LONGEST_BODY = 64 * 1024
+_signals = Namespace()
+
+report_collected = _signals.signal("flaskware-secure-report-collected")
+"""Sent by the app with ``report``, a :class:`Report`, once it is stored."""
+
+report_dropped = _signals.signal("flaskware-secure-report-dropped")
+"""Sent by the app with ``reason``: ``"rate"``, ``"noise"`` or ``"foreign"``."""
+
+
+@dc.dataclass(frozen=True)
+class Collector:
+    """What an app does with the reports that it gets.
+
+    :param origins: Origins beside the app's own whose pages may report.
+    """
+
+    store: ReportStore
+    limit: RateLimit
+    origins: frozenset[str] = frozenset()
+    now: cabc.Callable[[], float] = time.time
+
+    def admits(self, sender: App, request: Request) -> bool:
+        """Whether the body of a request is to be read.
+
+        :raises UnsupportedMediaType: for another type than those of reports.
+        :raises RequestEntityTooLarge: for a body that is said to be too long.
+        """
+        if not self.limit.allows(request.remote_addr, self.now()):
+            report_dropped.send(sender, reason="rate")
+            return False
+        if request.mimetype not in {CSP_REPORT, REPORTS_JSON}:
+            raise UnsupportedMediaType(f"Reports are {CSP_REPORT} or {REPORTS_JSON}.")
+        if (request.content_length or 0) > _LONGEST_BODY:
+            raise RequestEntityTooLarge
+        return True
+
+    def take(self, sender: App, request: Request, body: bytes) -> None:
+        """Store the reports of a body.
+
+        :raises BadRequest: for a body that holds no report.
+        :raises ServiceUnavailable: if the store does not answer.
+        """
+        if len(body) > _LONGEST_BODY:
+            raise RequestEntityTooLarge
+        try:
+            reports = parse_reports(request.mimetype, body)
+        except ReportError as error:
+            raise BadRequest(str(error)) from None
+        for report in reports:
+            if (reason := self._unwanted(report, request.host)) is not None:
+                report_dropped.send(sender, reason=reason)
+                continue
+            try:
+                self.store.add(report, self.now())
+            except ReportStoreError as error:
+                logger.error("A report is lost: %s", error)
+                raise ServiceUnavailable("Reports cannot be stored now.") from None
+            report_collected.send(sender, report=report)
+
+    def _unwanted(self, report: Report, host: str) -> str | None:
+        if report.is_noise:
+            return "noise"
+        parts = urlsplit(report.document)
+        if parts.netloc == host or f"{parts.scheme}://{parts.netloc}" in self.origins:
+            return None
+        return "foreign"
+
+
+def register(app: App, collector: Collector, path: str) -> None:
+    """Add the blueprint that takes reports to an app."""
+    if isinstance(app, flask.Flask):
+        _register_flask(app, collector, path)
+    else:
+        _register_quart(app, collector, path)
+
+
+def _register_flask(app: flask.Flask, collector: Collector, path: str) -> None:
+    def collect() -> tuple[str, int]:
+        request = flask.request
+        if collector.admits(app, request):
+            # One more, since reading stops at the limit without a word.
+            request.max_content_length = _LONGEST_BODY + 1
+            collector.take(app, request, request.get_data(cache=False))
+        return "", 204
+
+    def collect_first() -> tuple[str, int] | None:
+        # A browser sends no CSRF token with a report, so this comes before whatever
+        # asks for one.
+        return collect() if flask.request.endpoint == ENDPOINT else None
+
+    blueprint = flask.Blueprint(BLUEPRINT, __name__)
+    blueprint.add_url_rule(path, "reports", collect, methods=["POST"])
+    app.register_blueprint(blueprint)
+    app.before_request_funcs.setdefault(None, []).insert(0, collect_first)
+
+
+def _register_quart(app: App, collector: Collector, path: str) -> None:
+    import quart
+
+    async def collect() -> tuple[str, int]:
+        request: t.Any = quart.request
+        if collector.admits(app, request):
+            collector.take(app, request, await request.get_data(cache=False))
+        return "", 204
+
+    blueprint = quart.Blueprint(BLUEPRINT, __name__)
+    blueprint.add_url_rule(path, "reports", collect, methods=["POST"])
+    t.cast("quart.Quart", app).register_blueprint(blueprint)

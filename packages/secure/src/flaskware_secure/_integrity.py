@@ -1,0 +1,83 @@
+"""Hashes of the app's own static files (W3C Subresource Integrity)."""
+
+from __future__ import annotations
+
+import base64
+import collections.abc as cabc
+import hashlib
+import json
+import typing as t
+from pathlib import Path
+
+import pydantic
+
+
+class IntegrityError(RuntimeError):
+    """A static file has no hash: it is not there, or not in the manifest."""
+
+
+def integrity_of(content: bytes) -> str:
+    """The ``integrity`` of a file: SHA-384, as the standard recommends."""
+    return f"sha384-{base64.b64encode(hashlib.sha384(content).digest()).decode()}"
+
+
+class FileHashes:
+    """Hashes of files, read again when the size or the time of a file changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, int, str]] = {}
+
+    def of(self, path: Path) -> str:
+        """The ``integrity`` of a file.
+
+        :raises IntegrityError: if it cannot be read.
+        """
+        key = str(path)
+        try:
+            status = path.stat()
+            known = self._known.get(key)
+            if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
+                return known[2]
+            found = integrity_of(path.read_bytes())
+        except OSError as error:
+            raise IntegrityError(
+                f"{key} cannot be read, so it has no integrity: {error.strerror}."
+            ) from None
+        self._known[key] = (status.st_size, status.st_mtime_ns, found)
+        return found
+
+
+Manifest: t.TypeAlias = dict[str, dict[str, str]]
+"""By the endpoint that serves it, and the name of a file: its ``integrity``."""
+
+_MANIFEST = pydantic.TypeAdapter(Manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read what ``flask secure manifest`` wrote.
+
+    :raises ValueError: if the file is not such a manifest.
+    :raises OSError: if it cannot be read.
+    """
+    return _MANIFEST.validate_json(path.read_bytes())
+
+
+def write_manifest(path: Path, folders: cabc.Mapping[str, Path]) -> int:
+    """Hash every file of the folders, by the endpoints that serve them.
+
+    :return: How many files the manifest has.
+    """
+    manifest = {
+        endpoint: {
+            file.relative_to(folder).as_posix(): integrity_of(file.read_bytes())
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        }
+        for endpoint, folder in folders.items()
+    }
+    text = json.dumps(manifest, indent=2, sort_keys=True)
+    # Whole or not at all: a server may read it at this moment.
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(f"{text}\n", encoding="utf-8")
+    fresh.replace(path)
+    return sum(map(len, manifest.values()))

@@ -1,0 +1,203 @@
+"""Reports that browsers send of what a policy blocked, made alike, short and safe."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import hashlib
+import json
+import typing as t
+from urllib.parse import urlsplit
+
+CSP_REPORT = "application/csp-report"
+REPORTS_JSON = "application/reports+json"
+
+ReportKind: t.TypeAlias = t.Literal[
+    "csp", "coop", "coep", "permissions", "integrity", "deprecation", "intervention"
+]
+
+# The `type` of a report in application/reports+json, by what it is called here.
+_KINDS: dict[str, ReportKind] = {
+    "csp-violation": "csp",
+    "coop": "coop",
+    "coep": "coep",
+    "permissions-policy-violation": "permissions",
+    "potential-permissions-policy-violation": "permissions",
+    "integrity-violation": "integrity",
+    "deprecation": "deprecation",
+    "intervention": "intervention",
+}
+_LONGEST = 300
+_MOST = 100
+# What extensions of the browser, and its own pages, inject or are themselves.
+_NOISY_SCHEMES = frozenset(
+    {
+        "about", "chrome", "chrome-extension", "moz-extension", "ms-browser-extension",
+        "resource", "safari-extension", "safari-web-extension", "webkit-masked-url",
+    }
+)  # fmt: skip
+_NOISY_SOURCES = frozenset({"sandbox eval code", "user-script"})
+
+
+class ReportError(ValueError):
+    """What came is not a report in either of the two formats."""
+
+
+@dc.dataclass(frozen=True)
+class Report:
+    """One thing that a browser reported.
+
+    Addresses have neither query nor fragment, and what is long is cut.
+
+    :param disposition: ``"enforce"`` for what was blocked, ``"report"`` for what a
+        report-only policy would block.
+    :param subject: The directive, the feature, or what is deprecated.
+    :param blocked: The origin of what was blocked, or a keyword such as ``"inline"``.
+    :param document: The address of the page.
+    :param source: The address of the script that did it, if the browser knows.
+    :param line: The line in it; 0 if not known.
+    :param sample: The first 40 characters of an inline script, where the policy asks
+        for it by ``'report-sample'``; the sink and text for Trusted Types.
+    """
+
+    kind: ReportKind
+    disposition: str
+    subject: str
+    blocked: str = ""
+    document: str = ""
+    source: str = ""
+    line: int = 0
+    sample: str = ""
+
+    @property
+    def key(self) -> str:
+        """The same for reports that tell the same thing: 64 hexadecimal digits."""
+        same = (
+            self.kind, self.disposition, self.subject, self.blocked, self.source,
+            self.line,
+        )  # fmt: skip
+        return hashlib.sha256(json.dumps(same).encode()).hexdigest()
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether an extension of the browser, and not the page, caused it."""
+        return self.source in _NOISY_SOURCES or any(
+            address.partition(":")[0].lower() in _NOISY_SCHEMES
+            for address in (self.source, self.blocked, self.document)
+        )
+
+
+def parse_reports(content_type: str, body: bytes) -> list[Report]:
+    """Read the reports of one request; kinds that are not known are left out.
+
+    :param content_type: ``application/csp-report`` (CSP2, section 4.4) or
+        ``application/reports+json`` (W3C Reporting API).
+    :raises ReportError: for anything else than what the type promises.
+    """
+    try:
+        content = t.cast("object", json.loads(body))
+    except (ValueError, RecursionError):
+        raise ReportError("The body is not JSON.") from None
+    if content_type == CSP_REPORT:
+        inner = _mapping(content).get("csp-report")
+        return [_csp_report(_mapping(inner))]
+    if not isinstance(content, list):
+        raise ReportError("The body is not a list of reports.")
+    found: list[Report] = []
+    for item in t.cast("list[object]", content)[:_MOST]:
+        outer = _mapping(item)
+        kind = _KINDS.get(_text(outer.get("type")))
+        if kind is not None:
+            found.append(_reported(kind, outer, _mapping(outer.get("body"))))
+    return found
+
+
+def _csp_report(body: cabc.Mapping[str, object]) -> Report:
+    directive = _text(body.get("effective-directive") or body.get("violated-directive"))
+    if not directive:
+        raise ReportError("The report names no directive.")
+    return Report(
+        kind="csp",
+        disposition=_disposition(body.get("disposition")),
+        # `violated-directive` of CSP2 is the directive with its sources.
+        subject=directive.split()[0],
+        blocked=_blocked(body.get("blocked-uri")),
+        document=_address(body.get("document-uri")),
+        source=_address(body.get("source-file")),
+        line=_number(body.get("line-number")),
+        sample=_text(body.get("script-sample")),
+    )
+
+
+def _reported(
+    kind: ReportKind, outer: cabc.Mapping[str, object], body: cabc.Mapping[str, object]
+) -> Report:
+    subject = next(
+        (
+            text
+            for name in _SUBJECTS[kind]
+            if (text := _text(body.get(name))) and not text.isspace()
+        ),
+        "unknown",
+    )
+    disposition = body.get("disposition")
+    if body.get("reportOnly") is True:
+        disposition = "report"
+    return Report(
+        kind=kind,
+        disposition=_disposition(disposition),
+        subject=subject.split()[0],
+        blocked=_blocked(body.get("blockedURL") or body.get("openeeURL")),
+        document=_address(body.get("documentURL") or outer.get("url")),
+        source=_address(body.get("sourceFile")),
+        line=_number(body.get("lineNumber")),
+        sample=_text(body.get("sample") or body.get("message")),
+    )
+
+
+_SUBJECTS: dict[ReportKind, tuple[str, ...]] = {
+    "csp": ("effectiveDirective",),
+    "coop": ("type", "effectivePolicy"),
+    "coep": ("type", "destination"),
+    "permissions": ("featureId", "policyId"),
+    "integrity": ("destination",),
+    "deprecation": ("id",),
+    "intervention": ("id",),
+}
+
+
+def _mapping(value: object) -> cabc.Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ReportError("A report is not an object.")
+    return t.cast("dict[str, object]", value)
+
+
+def _text(value: object) -> str:
+    """A text that a terminal and a log can show; anything else is empty."""
+    if not isinstance(value, str):
+        return ""
+    return "".join(c if c.isprintable() else " " for c in value[:_LONGEST])
+
+
+def _number(value: object) -> int:
+    return value if type(value) is int and 0 <= value < 1 << 31 else 0
+
+
+def _disposition(value: object) -> str:
+    return "report" if value in {"report", "reporting"} else "enforce"
+
+
+def _address(value: object) -> str:
+    return _text(value).partition("#")[0].partition("?")[0]
+
+
+def _blocked(value: object) -> str:
+    """The origin of what was blocked, since its path may be as secret as a query."""
+    text = _address(value)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return ""
+    if parts.netloc:
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return text.partition(":")[0]
