@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import secrets
 from pathlib import Path
 
 import flask
@@ -8,23 +9,40 @@ import pytest
 
 from flaskware_core.testing import make_app
 from flaskware_session import Sessions
+from flaskware_session import SQLAlchemyStore
+
+STORES = ["memory", "sqlite", "file", "redis", "memcached", "postgresql", "mariadb"]
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=STORES)
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty store, one of each kind in turn."""
-    if request.param == "redis":
-        return str(request.getfixturevalue("redis_url"))
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/s.db"
+    kind = str(request.param)
+    local = {
+        "memory": "memory://",
+        "sqlite": f"sqlite:///{tmp_path}/s.db",
+        "file": f"file:///{tmp_path}/sessions",
+    }
+    if kind in local:
+        return local[kind]
+    url = str(request.getfixturevalue(f"{kind}_url"))
+    if kind in {"postgresql", "mariadb"}:
+        store = SQLAlchemyStore(url)
+        store.create_table()
+        store.close()
+    return url
 
 
 @pytest.fixture
 def build(tmp_path: Path) -> cabc.Iterator[cabc.Callable[..., flask.Flask]]:
     """Makes an app with the views of :func:`add_views`; its stores are closed."""
+    namespace = f"test-{secrets.token_hex(8)}"
     made: list[tuple[Sessions, flask.Flask]] = []
 
     def build(sessions: Sessions | None = None, **config: object) -> flask.Flask:
         sessions = sessions or Sessions()
+        # A memcached has no databases, so that tests can only differ by names.
+        config.setdefault("SESSION_NAMESPACE", namespace)
         app = make_app(sessions, instance_path=tmp_path, **config)
         made.append((sessions, app))
         add_views(app, sessions)

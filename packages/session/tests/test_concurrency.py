@@ -169,7 +169,6 @@ def test_a_login_during_a_logout_succeeds_without_the_old_content(
     assert answer == {"data": {"mine": "slow"}, "user": "ann", "new": False}
 
 
-@pytest.mark.parametrize("store_url", ["memory", "sqlite", "redis"], indirect=True)
 def test_of_200_parallel_requests_none_is_lost(build: Build, store_url: str) -> None:
     client = build(Sessions(store=store_url, store_timeout=20)).test_client()
     client.get("/set/start/1")

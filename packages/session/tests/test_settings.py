@@ -77,11 +77,33 @@ def test_a_redis_url_that_is_wrong_is_refused_without_its_password() -> None:
     assert "hunter2" not in text
 
 
-def test_a_missing_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "flaskware_session._redis", raising=False)
-    monkeypatch.setitem(sys.modules, "redis", None)
-    text = problem(SESSION_STORE="redis://localhost")
-    assert "pip install 'flaskware-session[redis]'" in text
+@pytest.mark.parametrize(
+    ("url", "module", "words"),
+    [
+        ("redis://localhost", "redis", "pip install 'flaskware-session[redis]'"),
+        (
+            "memcached://localhost",
+            "pymemcache",
+            "pip install 'flaskware-session[memcached]'",
+        ),
+        (
+            "postgresql://localhost/x",
+            "sqlalchemy",
+            "pip install 'flaskware-session[sqlalchemy]'",
+        ),
+        ("mysql+pymysql://localhost/x", "pymysql", "pip install pymysql"),
+    ],
+)
+def test_a_missing_driver_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, url: str, module: str, words: str
+) -> None:
+    for name in list(sys.modules):
+        if name.partition(".")[0] == module or name.endswith(
+            ("_redis_link", "_redis_scripts", "_sql_table")
+        ):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert words in problem(SESSION_STORE=url)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import os
+import secrets
 import sqlite3
 import stat
 import subprocess
@@ -12,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from flaskware_session import FileStore
 from flaskware_session import Lifetime
+from flaskware_session import MemcachedStore
 from flaskware_session import MemoryStore
 from flaskware_session import Record
+from flaskware_session import RedisStore
+from flaskware_session import SQLAlchemyStore
 from flaskware_session import SQLiteStore
 from flaskware_session import Store
 from flaskware_session import StoreUnavailable
-from flaskware_session._redis import RedisStore
 from flaskware_session.testing import CountingStore
 from flaskware_session.testing import StoreSuite
 
@@ -47,10 +51,49 @@ class TestRedisStore(StoreSuite):
         store.close()
 
 
+class TestSQLAlchemyStoreOnPostgreSQL(StoreSuite):
+    @pytest.fixture
+    def store(self, postgresql_url: str) -> cabc.Iterator[Store]:
+        yield from made(SQLAlchemyStore(postgresql_url))
+
+
+class TestSQLAlchemyStoreOnMariaDB(StoreSuite):
+    @pytest.fixture
+    def store(self, mariadb_url: str) -> cabc.Iterator[Store]:
+        yield from made(SQLAlchemyStore(mariadb_url))
+
+
+class TestSQLAlchemyStoreOnSQLite(StoreSuite):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> cabc.Iterator[Store]:
+        yield from made(SQLAlchemyStore(f"sqlite:///{tmp_path}/s.db"))
+
+
+class TestMemcachedStore(StoreSuite):
+    @pytest.fixture
+    def store(self, memcached_url: str) -> cabc.Iterator[Store]:
+        namespace = f"test-{secrets.token_hex(8)}"
+        store = MemcachedStore(memcached_url, namespace=namespace)
+        yield store
+        store.close()
+
+
+class TestFileStore(StoreSuite):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> FileStore:
+        return FileStore(tmp_path / "new folder" / "sessions")
+
+
 class TestCountingStore(StoreSuite):
     @pytest.fixture
     def store(self) -> CountingStore:
         return CountingStore(MemoryStore())
+
+
+def made(store: SQLAlchemyStore) -> cabc.Iterator[Store]:
+    store.create_table()
+    yield store
+    store.close()
 
 
 @pytest.fixture
@@ -213,7 +256,7 @@ def test_a_child_of_a_fork_opens_its_own_connections(
 COUNT_UP = """
 import dataclasses, sys, time
 from flaskware_session import Lifetime, SQLiteStore
-from flaskware_session._redis import RedisStore
+from flaskware_session import RedisStore
 
 url, key = sys.argv[1:]
 store = RedisStore(url) if url.startswith("redis") else SQLiteStore(url, timeout=10)

@@ -7,6 +7,8 @@ from ._errors import StoreUnavailable as StoreUnavailable
 from ._errors import UnstorableValue as UnstorableValue
 from ._extension import Sessions as Sessions
 from ._extension import SessionState as SessionState
+from ._files import FileStore as FileStore
+from ._memcached import MemcachedStore as MemcachedStore
 from ._memory import MemoryStore as MemoryStore
 from ._record import Clock as Clock
 from ._record import Lifetime as Lifetime
@@ -14,22 +16,28 @@ from ._record import Record as Record
 from ._record import SessionInfo as SessionInfo
 from ._record import StoreStats as StoreStats
 from ._record import Written as Written
+from ._redis import RedisStore as RedisStore
 from ._session import ServerSession as ServerSession
 from ._settings import SessionSettings as SessionSettings
+from ._sqlalchemy import SQLAlchemyStore as SQLAlchemyStore
 from ._sqlite import SQLiteStore as SQLiteStore
 from ._store import Store as Store
 
 __all__ = [
     "Clock",
+    "FileStore",
     "Lifetime",
+    "MemcachedStore",
     "MemoryStore",
     "Record",
+    "RedisStore",
     "ServerSession",
     "SessionInfo",
     "Sessions",
     "SessionSettings",
     "SessionState",
     "SessionTooLarge",
+    "SQLAlchemyStore",
     "SQLiteStore",
     "Store",
     "StoreStats",

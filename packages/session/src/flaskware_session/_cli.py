@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses as dc
 import json
+import sys
 import typing as t
 
 import click
@@ -45,7 +46,7 @@ def stats(*, as_json: bool) -> None:
 
 
 @session_commands.command("list")
-@click.argument("user_id", metavar="USER")
+@click.option("--user", "user_id", required=True, help="The user's id.")
 @_as_json
 def list_sessions(user_id: str, *, as_json: bool) -> None:
     """List where a user is signed in."""
@@ -71,28 +72,44 @@ def list_sessions(user_id: str, *, as_json: bool) -> None:
 @session_commands.command("revoke")
 @click.argument("user_id", metavar="USER")
 @click.argument("handle", required=False)
-def revoke(user_id: str, handle: str | None) -> None:
+@_as_json
+def revoke(user_id: str, handle: str | None, *, as_json: bool) -> None:
     """End all sessions of a user, or the one with a handle from `list`."""
     sessions = _sessions()
     if handle is None:
-        click.echo(f"{sessions.revoke_user(user_id)} ended.")
+        ended = sessions.revoke_user(user_id)
     elif sessions.revoke(handle, user_id=user_id):
-        click.echo("1 ended.")
+        ended = 1
     else:
         raise click.ClickException(f"{user_id} has no session {handle}.")
+    click.echo(json.dumps({"ended": ended}) if as_json else f"{ended} ended.")
+
+
+@session_commands.command("create-table")
+@_as_json
+def create_table(*, as_json: bool) -> None:
+    """Make the table of sessions in the database server, if it is not there."""
+    needed = _sessions().create_table()
+    if as_json:
+        click.echo(json.dumps({"table": needed}))
+    else:
+        click.echo("The table is there." if needed else "This store needs no table.")
 
 
 @session_commands.command("prune")
-def prune() -> None:
+@_as_json
+def prune(*, as_json: bool) -> None:
     """Remove expired sessions, a batch at a time."""
     sessions = _sessions()
     expired = sessions.stats().expired
     removed = 0
-    with click.progressbar(length=expired, label="Expired sessions") as bar:
+    with click.progressbar(
+        length=expired, label="Expired sessions", file=sys.stderr
+    ) as bar:
         while count := sessions.prune(limit=_BATCH):
             removed += count
             bar.update(count)
-    click.echo(f"{removed} removed.")
+    click.echo(json.dumps({"removed": removed}) if as_json else f"{removed} removed.")
 
 
 def _sessions() -> Sessions:

@@ -165,6 +165,18 @@ class Sessions(Extension[SessionSettings, SessionState]):
         self.logout()
         return others + 1
 
+    def create_table(self) -> bool:
+        """Make the table of a store in a database server, if it is not there.
+
+        :return: Whether the store has a table of that kind; others need nothing.
+        :raises StoreUnavailable: if the database does not answer, or forbids it.
+        """
+        make = getattr(self.state.manager.store, "create_table", None)
+        if make is None:
+            return False
+        make()
+        return True
+
     def prune(self, *, limit: int = 1000) -> int:
         """Remove expired sessions; returns how many, at most ``limit``."""
         manager = self.state.manager

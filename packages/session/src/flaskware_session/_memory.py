@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import threading
 
+from ._record import beyond
+from ._record import last_seen_first
 from ._record import Lifetime
 from ._record import Record
 from ._record import StoreStats
@@ -31,25 +33,32 @@ class MemoryStore:
             self._records[key] = touched
             return touched
 
-    def create(self, record: Record, now: int) -> None:
+    def create(self, record: Record, now: int) -> bool:
         """See :meth:`Store.create`."""
         with self._lock:
+            if self._live(record.key, now) is not None:
+                return False
             self._put(record)
             self._created += 1
             if self._created % _PRUNE_EVERY == 0:
                 self._prune(now, len(self._records))
+            return True
 
     def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
         return self.replace(record.key, record, now)
 
-    def replace(self, old_key: str, record: Record, now: int) -> Written:
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
         """See :meth:`Store.replace`."""
         with self._lock:
             current = self._live(old_key, now)
             if current is None or current.version != record.version - 1:
                 return Written(saved=False, current=current)
             self._drop(old_key)
+            if alias is not None:
+                self._put(alias)
             self._put(record)
             return Written(saved=True)
 
@@ -67,8 +76,7 @@ class MemoryStore:
         with self._lock:
             keys = self._users.get(user_id, ())
             records = [self._records[key] for key in keys]
-        live = [record for record in records if record.expires > now]
-        return sorted(live, key=lambda record: record.last_seen, reverse=True)
+        return last_seen_first(records, now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
@@ -78,6 +86,15 @@ class MemoryStore:
                 self._drop(key)
             return len(keys)
 
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """See :meth:`Store.limit_user`."""
+        with self._lock:
+            records = [self._records[key] for key in self._users.get(user_id, ())]
+            removed = beyond(records, count, now, keep)
+            for key in removed:
+                self._drop(key)
+            return len(removed)
+
     def prune(self, now: int, limit: int) -> int:
         """See :meth:`Store.prune`."""
         with self._lock:
@@ -86,9 +103,10 @@ class MemoryStore:
     def stats(self, now: int) -> StoreStats:
         """See :meth:`Store.stats`."""
         with self._lock:
-            live = [r for r in self._records.values() if r.expires > now]
+            live = [r for r in self._records.values() if r.expires > now and r.version]
             users = {r.user_id for r in live if r.user_id is not None}
-            return StoreStats(len(live), len(users), len(self._records) - len(live))
+            expired = sum(r.expires <= now for r in self._records.values())
+            return StoreStats(len(live), len(users), expired)
 
     def ping(self) -> None:
         """See :meth:`Store.ping`."""

@@ -19,9 +19,10 @@ class Record:
 
     :param key: The SHA-256 of the session's id, in hexadecimal.
     :param data: The encoded content; a store does not look inside.
-    :param version: Counts the changes of ``data``, from 1.
+    :param version: Counts the changes of ``data``, from 1; 0 for an alias.
     :param expires: When the session ends unless it is used before.
     :param user_id: Who is signed in, or ``None``.
+    :param issued: When the session got the id that it has.
     """
 
     key: str = dc.field(repr=False)
@@ -33,6 +34,16 @@ class Record:
     user_id: str | None = None
     address: str = ""
     agent: str = ""
+    issued: int = 0
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether the session has another id by now.
+
+        Such a record is for requests that were under way with the old one. It is never
+        touched, updated or listed, and belongs to no user.
+        """
+        return self.version == 0
 
 
 @dc.dataclass(frozen=True, slots=True)
@@ -54,7 +65,7 @@ class Lifetime:
 
     def touched(self, record: Record, now: int) -> Record | None:
         """The record with this use noted, or ``None`` where that is not due yet."""
-        if now - record.last_seen < self.touch_interval:
+        if now - record.last_seen < self.touch_interval or record.is_alias:
             return None
         expires = self.expires(record.created, now)
         return dc.replace(record, last_seen=now, expires=expires)
@@ -115,6 +126,20 @@ class SessionInfo:
             agent=record.agent,
             is_current=is_current,
         )
+
+
+def last_seen_first(records: cabc.Iterable[Record], now: int) -> list[Record]:
+    """Those that have not expired, in the order in which devices are listed."""
+    live = [record for record in records if record.expires > now]
+    return sorted(live, key=lambda record: record.last_seen, reverse=True)
+
+
+def beyond(
+    records: cabc.Iterable[Record], count: int, now: int, keep: str
+) -> list[str]:
+    """The keys of a user's records that a maximum leaves no room for."""
+    others = [r.key for r in last_seen_first(records, now) if r.key != keep]
+    return others[max(count - 1, 0) :]
 
 
 def _time(milliseconds: int) -> dt.datetime:

@@ -1,220 +1,75 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import hashlib
 import typing as t
 
-import redis
-from redis import exceptions
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from ._errors import StoreUnavailable
+from ._record import last_seen_first
 from ._record import Lifetime
 from ._record import Record
 from ._record import StoreStats
 from ._record import Written
 
-# Each script begins with the parts it needs. A record is a hash under
-# `<namespace>:s:<key>`, a user's sessions are a sorted set of keys by expiry under
-# `<namespace>:u:<user>`.
-_NAMES = """
-local space, now = ARGV[1], tonumber(ARGV[2])
-local function name(key) return space .. ':s:' .. key end
-local function index(user) return space .. ':u:' .. user end
-"""
-
-_FIND = """
-local function find(key)
-  local r = redis.call('HMGET', name(key), 'version', 'created', 'last_seen',
-    'expires', 'address', 'agent', 'user_id', 'data')
-  for i = 1, 4 do if not tonumber(r[i]) then return nil end end
-  for i = 5, 8 do if not r[i] then return nil end end
-  if tonumber(r[4]) <= now then return nil end
-  return r
-end
--- Two texts are read faster than eight. The user comes last, as the only one of the
--- first seven that may hold the separator.
-local function pack(r) return {table.concat(r, '\\n', 1, 7), r[8]} end
-"""
-
-_KEEP = """
-local function keep(key, user, expires)
-  redis.call('PEXPIRE', name(key), expires - now)
-  if user ~= '' then
-    redis.call('ZADD', index(user), expires, key)
-    if redis.call('PTTL', index(user)) < expires - now then
-      redis.call('PEXPIRE', index(user), expires - now)
-    end
-  end
-end
-"""
-
-_PUT = """
-local function put(key, first)
-  redis.call('HSET', name(key), 'version', ARGV[first], 'created', ARGV[first + 1],
-    'last_seen', ARGV[first + 2], 'expires', ARGV[first + 3],
-    'address', ARGV[first + 4], 'agent', ARGV[first + 5],
-    'user_id', ARGV[first + 6], 'data', ARGV[first + 7])
-  keep(key, ARGV[first + 6], tonumber(ARGV[first + 3]))
-end
-"""
-
-_DROP = """
-local function drop(key)
-  local user = redis.call('HGET', name(key), 'user_id')
-  if user and user ~= '' then redis.call('ZREM', index(user), key) end
-  return redis.call('DEL', name(key))
-end
-"""
-
-_READ = """
-local key, idle, absolute, interval = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local r = find(key)
-if not r then return false end
-if now - tonumber(r[3]) >= tonumber(interval) then
-  local expires = math.min(now + idle, r[2] + absolute)
-  r[3], r[4] = ARGV[2], string.format('%.0f', expires)
-  redis.call('HSET', name(key), 'last_seen', r[3], 'expires', r[4])
-  keep(key, r[7], expires)
-end
-return pack(r)
-"""
-
-_CREATE = "put(ARGV[3], 4) return 1"
-
-_UPDATE = """
-local key, version, expires = ARGV[3], ARGV[4], ARGV[6]
-local r = find(key)
-if not r then return false end
-if tonumber(r[1]) ~= version - 1 then return pack(r) end
-redis.call('HSET', name(key), 'version', version, 'last_seen', ARGV[5],
-  'expires', expires, 'data', ARGV[7])
-keep(key, r[7], tonumber(expires))
-return 1
-"""
-
-# ARGV: the old key, the new key, the new fields
-_REPLACE = """
-local old, key, version = ARGV[3], ARGV[4], tonumber(ARGV[5])
-local r = find(old)
-if not r then
-  -- a repeated command, whose first answer was lost, has done it already
-  if find(key) then return 1 end
-  return false
-end
-if tonumber(r[1]) ~= version - 1 then return pack(r) end
-drop(old)
-put(key, 5)
-return 1
-"""
-
-_DELETE = """
-local key, version = ARGV[3], ARGV[4]
-if version ~= '' and redis.call('HGET', name(key), 'version') ~= version then
-  return 0
-end
-return drop(key)
-"""
-
-_FOR_USER = """
-local found = {}
-redis.call('ZREMRANGEBYSCORE', index(ARGV[3]), '-inf', now)
-for _, key in ipairs(redis.call('ZRANGE', index(ARGV[3]), 0, -1)) do
-  local r = find(key)
-  if r then
-    found[#found + 1] = {key, pack(r)}
-  else
-    redis.call('ZREM', index(ARGV[3]), key)
-  end
-end
-return found
-"""
-
-_DELETE_USER = """
-local count = 0
-for _, key in ipairs(redis.call('ZRANGE', index(ARGV[3]), 0, -1)) do
-  if key ~= ARGV[4] then count = count + drop(key) end
-end
-return count
-"""
-
-
-class _Script:
-    """A Lua script, sent by its hash; in full where the server does not know it."""
-
-    def __init__(self, *parts: str) -> None:
-        self._text = _NAMES + "".join(parts)
-        # What EVALSHA takes is SHA-1 by definition; nothing is guarded by it.
-        digest = hashlib.sha1(self._text.encode(), usedforsecurity=False)
-        self._sha = digest.hexdigest()
-
-    def __call__(self, client: t.Any, *arguments: str | int) -> t.Any:
-        try:
-            return client.execute_command("EVALSHA", self._sha, 0, *arguments)
-        except exceptions.NoScriptError:
-            return client.execute_command("EVAL", self._text, 0, *arguments)
-
-
-_read = _Script(_FIND, _KEEP, _READ)
-_create = _Script(_KEEP, _PUT, _CREATE)
-_update = _Script(_FIND, _KEEP, _UPDATE)
-_replace = _Script(_FIND, _KEEP, _PUT, _DROP, _REPLACE)
-_delete = _Script(_DROP, _DELETE)
-_for_user = _Script(_FIND, _FOR_USER)
-_delete_user = _Script(_DROP, _DELETE_USER)
+if t.TYPE_CHECKING:
+    from ._redis_link import Link
+    from ._redis_scripts import Script
 
 
 class RedisStore:
     """Keeps sessions in Redis or Valkey; each step is one script, so one trip.
 
     Redis removes what has expired. A lost connection is opened again once; nothing
-    waits longer than ``timeout`` for an answer.
+    waits longer than ``timeout`` for an answer. In a cluster all sessions of a
+    namespace share a hash slot, since a step that touches two keys is atomic only
+    there; give each app its own namespace to spread them.
 
-    :param url: As redis-py takes it: ``redis://``, ``rediss://`` or ``unix://``.
+    :param url: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``redis+sentinel://``
+        or ``redis+cluster://`` with several hosts; or a client, of which
+        ``execute_command``, ``scan_iter`` and ``close`` are used.
     :param namespace: What the name of each key starts with.
     :param timeout: How long to wait for a connection, and for an answer, in seconds.
+        A client has timeouts of its own.
+    :raises ValueError: if the URL cannot be understood.
     """
 
     def __init__(
-        self, url: str, *, namespace: str = "session", timeout: float = 1.0
+        self, url: str | t.Any, *, namespace: str = "session", timeout: float = 1.0
     ) -> None:
-        self._namespace = namespace
-        # A command is safe to repeat: the second time it finds the version changed
-        # by the first, and the same change is made again on top. An answer that is
-        # late is not asked for again, so that a slow server is not asked twice.
-        self._client: t.Any = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 1, supported_errors=(exceptions.ConnectionError,)),
-        )
+        from . import _redis_scripts as scripts
+        from ._redis_link import ClientLink
+        from ._redis_link import connect
+
+        is_url = isinstance(url, str)
+        is_cluster = "+cluster:" in url if is_url else hasattr(url, "keyslot")
+        self._scripts = scripts
+        self._link: Link
+        self._link = connect(url, timeout=timeout) if is_url else (ClientLink(url))
+        self._namespace = f"{{{namespace}}}" if is_cluster else namespace
+        # A cluster finds the node by a key; one server needs none, and is faster.
+        self._keys: tuple[int | str, ...]
+        self._keys = (1, self._namespace) if is_cluster else (0,)
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
         """See :meth:`Store.read`."""
-        return _record(
+        answer = self._run(
+            self._scripts.READ,
+            now,
             key,
-            self._run(
-                _read,
-                now,
-                key,
-                lifetime.idle,
-                lifetime.absolute,
-                lifetime.touch_interval,
-            ),
+            lifetime.idle,
+            lifetime.absolute,
+            lifetime.touch_interval,
         )
+        return record_of(key, answer)
 
-    def create(self, record: Record, now: int) -> None:
+    def create(self, record: Record, now: int) -> bool:
         """See :meth:`Store.create`."""
-        if self._run(_create, now, record.key, *_fields(record)) != 1:
-            raise StoreUnavailable(
-                f"a key under {self._namespace!r} belongs to something else"
-            )
+        answer = self._run(self._scripts.CREATE, now, record.key, *fields_of(record))
+        return bool(answer == 1)
 
     def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
         answer = self._run(
-            _update,
+            self._scripts.UPDATE,
             now,
             record.key,
             record.version,
@@ -222,27 +77,37 @@ class RedisStore:
             record.expires,
             record.data,
         )
-        return _written(record.key, answer)
+        return written_of(record.key, answer)
 
-    def replace(self, old_key: str, record: Record, now: int) -> Written:
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
         """See :meth:`Store.replace`."""
-        answer = self._run(_replace, now, old_key, record.key, *_fields(record))
-        return _written(old_key, answer)
+        more = () if alias is None else fields_of(alias)
+        fields = (*fields_of(record), *more)
+        answer = self._run(self._scripts.REPLACE, now, old_key, record.key, *fields)
+        return written_of(old_key, answer)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         """See :meth:`Store.delete`."""
-        return bool(self._run(_delete, 0, key, "" if version is None else version))
+        wanted = "" if version is None else version
+        return bool(self._run(self._scripts.DELETE, 0, key, wanted))
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
-        answer = self._run(_for_user, now, user_id) or ()
-        found = (_record(_text(key), fields) for key, fields in answer)
-        records = [record for record in found if record is not None]
-        return sorted(records, key=lambda record: record.last_seen, reverse=True)
+        answer = self._run(self._scripts.FOR_USER, now, user_id) or ()
+        found = (record_of(_text(key), fields) for key, fields in answer)
+        return last_seen_first((record for record in found if record is not None), now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
-        return int(self._run(_delete_user, 0, user_id, keep or "") or 0)
+        answer = self._run(self._scripts.DELETE_USER, 0, user_id, keep or "")
+        return int(answer or 0)
+
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """See :meth:`Store.limit_user`."""
+        answer = self._run(self._scripts.LIMIT_USER, now, user_id, count, keep)
+        return int(answer or 0)
 
     def prune(self, now: int, limit: int) -> int:  # noqa: ARG002
         """See :meth:`Store.prune`; Redis does this by itself, so none is left."""
@@ -254,48 +119,74 @@ class RedisStore:
 
     def ping(self) -> None:
         """See :meth:`Store.ping`."""
-        self._guard(self._client.ping)
+        self._guard(lambda: self._link.send("PING"))
+
+    def eviction_policy(self) -> str | None:
+        """What the server does when its memory is full; ``None`` if it does not tell.
+
+        :raises StoreUnavailable: if it does not answer.
+        """
+        answer = self._guard(lambda: self._link.send("INFO", "memory"))
+        if isinstance(answer, dict):  # redis-py's client has read it
+            return t.cast("dict[str, str]", answer).get("maxmemory_policy")
+        for line in _text(answer or b"").splitlines():
+            name, _, value = line.partition(":")
+            if name == "maxmemory_policy":
+                return value
+        return None
 
     def close(self) -> None:
         """See :meth:`Store.close`."""
-        self._client.close()
+        self._link.close()
 
-    def _run(self, script: _Script, now: int, *arguments: str | int) -> t.Any:
-        return self._guard(
-            lambda: script(self._client, self._namespace, now, *arguments)
-        )
+    def _run(self, script: Script, now: int, *arguments: str | int) -> t.Any:
+        rest = (*self._keys, self._namespace, now, *arguments)
+        try:
+            return self._link.send("EVALSHA", script.sha, *rest)
+        except Exception as error:  # noqa: BLE001 # of any client: told below
+            if not str(error).startswith(("NOSCRIPT", "No matching script")):
+                return _told(error)
+        return self._guard(lambda: self._link.send("EVAL", script.text, *rest))
 
     def _count(self, kind: str) -> int:
-        pattern = f"{self._namespace}:{kind}:*"
-        count: int = self._guard(
-            lambda: sum(1 for _ in self._client.scan_iter(match=pattern, count=1000))
-        )
+        pattern = f"{_escaped(self._namespace)}:{kind}:*"
+        count: int = self._guard(lambda: sum(1 for _ in self._link.scan(pattern)))
         return count
 
     def _guard(self, call: cabc.Callable[[], t.Any]) -> t.Any:
         try:
             return call()
-        except exceptions.ResponseError as error:
-            # Somebody else's key of another type: as good as no session.
-            if "WRONGTYPE" in str(error):
-                return None
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
-        except (exceptions.RedisError, OSError) as error:
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        except Exception as error:  # noqa: BLE001 # of any client
+            return _told(error)
 
 
-def _written(key: str, answer: t.Any) -> Written:
+def _told(error: Exception) -> None:
+    """Raise an outage, or return ``None`` for what is as good as no session."""
+    # Somebody else's key of another type.
+    if "WRONGTYPE" in str(error):
+        return
+    raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in text)
+
+
+def written_of(key: str, answer: t.Any) -> Written:
+    """What a script for a conditional write answered."""
     if answer == 1:
         return Written(saved=True)
-    return Written(saved=False, current=_record(key, answer))
+    return Written(saved=False, current=record_of(key, answer))
 
 
-def _fields(record: Record) -> tuple[str | int, ...]:
+def fields_of(record: Record) -> tuple[str | int, ...]:
+    """A record as the scripts take it."""
     return (
         record.version,
         record.created,
         record.last_seen,
         record.expires,
+        record.issued,
         record.address.replace("\n", " "),
         record.agent.replace("\n", " "),
         record.user_id or "",
@@ -303,24 +194,26 @@ def _fields(record: Record) -> tuple[str | int, ...]:
     )
 
 
-def _record(key: str, answer: t.Any) -> Record | None:
+def record_of(key: str, answer: t.Any) -> Record | None:
+    """A record as the scripts return it; ``None`` if it is not one."""
     if not isinstance(answer, list):
         return None
     about, data = t.cast("list[bytes | str]", answer)
     try:
-        version, created, last_seen, expires, address, agent, user_id = _text(
+        version, created, last_seen, expires, issued, address, agent, user_id = _text(
             about
-        ).split("\n", 6)
+        ).split("\n", 7)
         return Record(
-            key=key,
-            data=_text(data),
-            version=int(version),
-            created=int(created),
-            last_seen=int(last_seen),
-            expires=int(expires),
-            user_id=user_id or None,
-            address=address,
-            agent=agent,
+            key,
+            _text(data),
+            int(version),
+            int(created),
+            int(last_seen),
+            int(expires),
+            user_id or None,
+            address,
+            agent,
+            int(issued),
         )
     except ValueError:
         return None

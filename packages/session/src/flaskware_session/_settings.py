@@ -38,17 +38,17 @@ class SessionSettings(Settings):
             "SESSION_CLEANUP_N_REQUESTS": f"{_NOTHING}; expired sessions go by"
             " themselves, or at once by `flask session prune`",
             "SESSION_REDIS": _URL,
-            "SESSION_CACHELIB": 'SESSION_STORE = "sqlite:///sessions.db"',
-            "SESSION_FILE_DIR": 'SESSION_STORE = "sqlite:///sessions.db"',
+            "SESSION_CACHELIB": 'SESSION_STORE = "file:///sessions"',
+            "SESSION_FILE_DIR": 'SESSION_STORE = "file:///sessions"',
             "SESSION_FILE_THRESHOLD": _NOTHING,
             "SESSION_FILE_MODE": f"{_NOTHING}; only the owner can read the file",
-            "SESSION_MEMCACHED": _NO_STORE,
+            "SESSION_MEMCACHED": 'SESSION_STORE = "memcached://localhost:11211"',
             "SESSION_MONGODB": _NO_STORE,
             "SESSION_MONGODB_DB": _NO_STORE,
             "SESSION_MONGODB_COLLECT": _NO_STORE,
             "SESSION_DYNAMODB": _NO_STORE,
             "SESSION_DYNAMODB_TABLE": _NO_STORE,
-            "SESSION_SQLALCHEMY": 'SESSION_STORE = "sqlite:///sessions.db"',
+            "SESSION_SQLALCHEMY": 'SESSION_STORE = "postgresql+psycopg://…"',
             "SESSION_SQLALCHEMY_TABLE": _NOTHING,
             "SESSION_SQLALCHEMY_SEQUENCE": _NOTHING,
             "SESSION_SQLALCHEMY_SCHEMA": _NOTHING,
@@ -60,23 +60,25 @@ class SessionSettings(Settings):
         default="sqlite:///sessions.db",
         description="Where sessions are kept: a URL that starts with `sqlite:///`"
         " (relative to the instance folder, or absolute with a fourth slash),"
-        " `redis://`, `rediss://`, or `memory://`; or an object with the methods of"
+        " `redis://`, `rediss://` (TLS), `redis+sentinel://`, `redis+cluster://`,"
+        " `unix://`, `postgresql://`, `mysql://` or another database of SQLAlchemy,"
+        " `memcached://`, `file:///` or `memory://`; or an object with the methods of"
         " `flaskware_session.Store`.",
         examples=["redis://localhost:6379/0"],
     )
     namespace: str = pydantic.Field(
         default="session",
         min_length=1,
-        description="What the name of each key in Redis starts with. Two apps that"
-        " share a database need two.",
+        description="What the name of each key in Redis or memcached starts with. Two"
+        " apps that share a server need two.",
         examples=["myapp"],
     )
     store_timeout: float = pydantic.Field(
         default=1.0,
         gt=0,
         le=60,
-        description="How long to wait for the store, in seconds: for a connection to"
-        " Redis, for each of its answers, for another process's write to SQLite.",
+        description="How long to wait for the store, in seconds: for a connection to a"
+        " server, for each of its answers, for another process's write to a file.",
         examples=[0.5],
     )
     on_outage: t.Literal["503", "anonymous"] = pydantic.Field(

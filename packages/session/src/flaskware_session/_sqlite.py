@@ -26,20 +26,26 @@ _SCHEMA = (
         expires INTEGER NOT NULL,
         user_id TEXT,
         address TEXT NOT NULL,
-        agent TEXT NOT NULL
+        agent TEXT NOT NULL,
+        issued INTEGER NOT NULL
     ) WITHOUT ROWID""",
     """CREATE INDEX flaskware_session_user ON flaskware_session (user_id)
         WHERE user_id IS NOT NULL""",
     "CREATE INDEX flaskware_session_expires ON flaskware_session (expires)",
     f"PRAGMA user_version = {_SCHEMA_VERSION}",
 )
-_COLUMNS = "key, data, version, created, last_seen, expires, user_id, address, agent"
-_SELECT = f"SELECT {_COLUMNS} FROM flaskware_session"  # noqa: S608 # constants only
-_INSERT = (
-    f"INSERT INTO flaskware_session ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_COLUMNS = (
+    "key, data, version, created, last_seen, expires, user_id, address, agent, issued"
 )
+_SELECT = f"SELECT {_COLUMNS} FROM flaskware_session"  # noqa: S608 # constants only
+_VALUES = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT OR IGNORE INTO flaskware_session ({_COLUMNS}) {_VALUES}"
 _UPDATE = """UPDATE flaskware_session
     SET data = ?, version = ?, last_seen = ?, expires = ?
+    WHERE key = ? AND version = ? AND expires > ?"""
+_MOVE = """UPDATE flaskware_session
+    SET key = ?, data = ?, version = ?, created = ?, last_seen = ?, expires = ?,
+        user_id = ?, address = ?, agent = ?, issued = ?
     WHERE key = ? AND version = ? AND expires > ?"""
 # Another request may have noted a later use, or changed and so extended the session.
 _TOUCH = """UPDATE flaskware_session SET last_seen = ?, expires = ?
@@ -88,18 +94,18 @@ class SQLiteStore:
                 return touched
             return record
 
-    def create(self, record: Record, now: int) -> None:
+    def create(self, record: Record, now: int) -> bool:
         """See :meth:`Store.create`."""
         with self._connection() as connection:
             if now < self._next_prune:
-                connection.execute(_INSERT, _row(record))
-                return
+                return connection.execute(_INSERT, _row(record)).rowcount > 0
             with _transaction(connection):
-                connection.execute(_INSERT, _row(record))
+                created = connection.execute(_INSERT, _row(record)).rowcount > 0
                 removed = connection.execute(_PRUNE, (now, _PRUNE_BATCH)).rowcount
             # A full batch means that there is more: the next new session goes on.
             if removed < _PRUNE_BATCH:
                 self._next_prune = now + _PRUNE_INTERVAL
+            return created
 
     def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
@@ -111,15 +117,22 @@ class SQLiteStore:
                 return Written(saved=True)
             return Written(saved=False, current=_find(connection, record.key, now))
 
-    def replace(self, old_key: str, record: Record, now: int) -> Written:
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
         """See :meth:`Store.replace`."""
-        with self._connection() as connection, _transaction(connection):
-            current = _find(connection, old_key, now)
-            if current is None or current.version != record.version - 1:
-                return Written(saved=False, current=current)
-            connection.execute(_DELETE, (old_key,))
-            connection.execute(_INSERT, _row(record))
-            return Written(saved=True)
+        values = (*_row(record), old_key, record.version - 1, now)
+        with self._connection() as connection:
+            # A statement is a transaction by itself.
+            together = (
+                contextlib.nullcontext() if alias is None else _transaction(connection)
+            )
+            with together:
+                if not connection.execute(_MOVE, values).rowcount:
+                    return Written(saved=False, current=_find(connection, old_key, now))
+                if alias is not None:
+                    connection.execute(_INSERT, _row(alias))
+                return Written(saved=True)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         """See :meth:`Store.delete`."""
@@ -146,6 +159,16 @@ class SQLiteStore:
                 (user_id, keep),
             ).rowcount
 
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """See :meth:`Store.limit_user`."""
+        with self._connection() as connection:
+            return connection.execute(
+                "DELETE FROM flaskware_session WHERE key IN ("
+                " SELECT key FROM flaskware_session WHERE user_id = ? AND expires > ?"
+                " ORDER BY key = ? DESC, last_seen DESC LIMIT -1 OFFSET ?)",
+                (user_id, now, keep, count),
+            ).rowcount
+
     def prune(self, now: int, limit: int) -> int:
         """See :meth:`Store.prune`."""
         with self._connection() as connection:
@@ -155,7 +178,7 @@ class SQLiteStore:
         """See :meth:`Store.stats`."""
         with self._connection() as connection:
             row = connection.execute(
-                "SELECT count(*) FILTER (WHERE expires > :now),"
+                "SELECT count(*) FILTER (WHERE expires > :now AND version > 0),"
                 " count(DISTINCT user_id) FILTER (WHERE expires > :now),"
                 " count(*) FILTER (WHERE expires <= :now) FROM flaskware_session",
                 {"now": now},
@@ -277,6 +300,7 @@ def _row(record: Record) -> tuple[t.Any, ...]:
         record.user_id,
         record.address,
         record.agent,
+        record.issued,
     )
 
 

@@ -25,8 +25,11 @@ class Store(t.Protocol):
         """Return a record, and note the use where ``lifetime.touched`` says so."""
         ...
 
-    def create(self, record: Record, now: int) -> None:
-        """Store a new record and list it under its user, if it has one."""
+    def create(self, record: Record, now: int) -> bool:
+        """Store a new record and list it under its user, if it has one.
+
+        :return: Whether it is stored: not where the key has a record already.
+        """
         ...
 
     def update(self, record: Record, now: int) -> Written:
@@ -37,10 +40,14 @@ class Store(t.Protocol):
         """
         ...
 
-    def replace(self, old_key: str, record: Record, now: int) -> Written:
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
         """Remove the record of ``old_key`` and store this one, both or none.
 
         Only if the old one's version is ``record.version - 1``.
+
+        :param alias: Store this one under the old key, in the same step.
         """
         ...
 
@@ -57,6 +64,14 @@ class Store(t.Protocol):
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """Remove a user's records, except one with the key ``keep``; count them."""
+        ...
+
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """Remove a user's records beyond so many, the longest unseen first.
+
+        :param keep: The key of one that is counted and stays in any case.
+        :return: How many were removed.
+        """
         ...
 
     def prune(self, now: int, limit: int) -> int:

@@ -50,20 +50,22 @@ class CountingStore:
         self.trips.append("read")
         return self._store.read(key, now, lifetime)
 
-    def create(self, record: Record, now: int) -> None:
+    def create(self, record: Record, now: int) -> bool:
         """Count, then :meth:`Store.create`."""
         self.trips.append("create")
-        self._store.create(record, now)
+        return self._store.create(record, now)
 
     def update(self, record: Record, now: int) -> Written:
         """Count, then :meth:`Store.update`."""
         self.trips.append("update")
         return self._store.update(record, now)
 
-    def replace(self, old_key: str, record: Record, now: int) -> Written:
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
         """Count, then :meth:`Store.replace`."""
         self.trips.append("replace")
-        return self._store.replace(old_key, record, now)
+        return self._store.replace(old_key, record, now, alias=alias)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         """Count, then :meth:`Store.delete`."""
@@ -79,6 +81,11 @@ class CountingStore:
         """Count, then :meth:`Store.delete_user`."""
         self.trips.append("delete_user")
         return self._store.delete_user(user_id, keep=keep)
+
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """Count, then :meth:`Store.limit_user`."""
+        self.trips.append("limit_user")
+        return self._store.limit_user(user_id, count, now, keep=keep)
 
     def prune(self, now: int, limit: int) -> int:
         """Count, then :meth:`Store.prune`."""
@@ -131,6 +138,7 @@ class StoreSuite:
             user_id=user_id,
             address="192.0.2.7" if user_id else "",
             agent="Brówser ✓" if user_id else "",
+            issued=created,
         )
         return record, now
 
@@ -234,6 +242,44 @@ class StoreSuite:
         assert store.replace(old.key, new, now) == Written(saved=False)
         assert store.read(new.key, now, _LIFETIME) is None
 
+    def test_a_key_that_is_taken_is_not_stored_again(self, store: Store) -> None:
+        record, now = self.make("ann", data='{"a":1}')
+        assert store.create(record, now)
+        assert not store.create(dc.replace(record, data='{"b":1}'), now)
+        assert store.read(record.key, now, _LIFETIME) == record
+
+    def test_an_alias_takes_the_place_of_what_is_replaced(self, store: Store) -> None:
+        old, now = self.make("ann", age=20_000)
+        store.create(old, now)
+        new = dc.replace(old, key=self.make()[0].key, version=2, issued=now)
+        alias = dc.replace(old, version=0, data="{}", user_id=None)
+        assert store.replace(old.key, new, now, alias=alias) == Written(saved=True)
+        assert store.read(old.key, now, _LIFETIME) == alias
+        assert store.for_user("ann", now) == [new]
+        assert not store.update(dc.replace(old, version=2), now).saved
+        again = dc.replace(new, key=self.make()[0].key)
+        assert not store.replace(old.key, again, now, alias=alias).saved
+        assert store.for_user("ann", now) == [new]
+
+    def test_a_maximum_removes_the_longest_unseen(self, store: Store) -> None:
+        now = self.make()[1]
+        mine = [self.make("ann", age=n * 1000)[0] for n in (1, 2, 3, 4)]
+        other = self.make("bob", age=5000)[0]
+        for record in (*mine, other):
+            store.create(record, now)
+        assert store.limit_user("ann", 4, now, keep=mine[3].key) == 0
+        assert store.limit_user("ann", 2, now, keep=mine[3].key) == 2
+        assert store.for_user("ann", now) == [mine[0], mine[3]]
+        assert store.for_user("bob", now) == [other]
+
+    def test_a_version_that_is_not_the_stored_one_deletes_nothing(
+        self, store: Store
+    ) -> None:
+        record, now = self.make("ann")
+        store.create(record, now)
+        assert not store.delete(record.key, version=7)
+        assert store.for_user("ann", now) == [record]
+
     def test_deleting_says_whether_there_was_a_record(self, store: Store) -> None:
         record, now = self.make()
         store.create(record, now)
@@ -274,7 +320,7 @@ class StoreSuite:
         for user_id in ("ann", "ann", "bob", None):
             store.create(self.make(user_id)[0], now)
         stats = store.stats(now)
-        assert (stats.sessions, stats.users) == (4, 2)
+        assert (stats.sessions, stats.users) == (4, 2), stats
 
     def test_pruning_removes_what_expired_and_nothing_else(self, store: Store) -> None:
         live, now = self.make("ann")

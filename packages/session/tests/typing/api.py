@@ -7,17 +7,22 @@ import typing as t
 from typing import assert_type
 
 import flask
+import sqlalchemy as sa
 
 from flaskware_session import Clock
+from flaskware_session import FileStore
 from flaskware_session import Lifetime
+from flaskware_session import MemcachedStore
 from flaskware_session import MemoryStore
 from flaskware_session import Record
+from flaskware_session import RedisStore
 from flaskware_session import ServerSession
 from flaskware_session import SessionInfo
 from flaskware_session import Sessions
 from flaskware_session import SessionSettings
 from flaskware_session import SessionState
 from flaskware_session import SessionTooLarge
+from flaskware_session import SQLAlchemyStore
 from flaskware_session import SQLiteStore
 from flaskware_session import Store
 from flaskware_session import StoreStats
@@ -47,6 +52,7 @@ assert_type(sessions.revoke("handle", user_id=7), bool)
 assert_type(sessions.revoke_user("7"), int)
 assert_type(sessions.revoke_user(7, keep_current=False), int)
 assert_type(sessions.prune(limit=100), int)
+assert_type(sessions.create_table(), bool)
 assert_type(sessions.stats(), StoreStats)
 
 
@@ -87,13 +93,25 @@ def keep(store: Store, record: Record, lifetime: Lifetime) -> None:
     assert_type(store.delete_user("7", keep=None), int)
     assert_type(store.prune(0, 100), int)
     assert_type(store.stats(0), StoreStats)
-    store.create(record, 0)
+    assert_type(store.replace("key", record, 0, alias=record), Written)
+    assert_type(store.limit_user("7", 3, 0, keep="key"), int)
+    assert_type(store.create(record, 0), bool)
+    assert_type(record.is_alias, bool)
     store.ping()
     store.close()
 
 
 memory: Store = MemoryStore()
 file: Store = SQLiteStore("sessions.db", timeout=0.5)
+redis_store = RedisStore("redis://localhost", namespace="myapp", timeout=0.5)
+assert_type(redis_store.eviction_policy(), str | None)
+in_redis: Store = redis_store
+table = SQLAlchemyStore("postgresql+psycopg://localhost/x", timeout=0.5, pool_size=2)
+table.create_table()
+assert_type(table.engine, sa.Engine)
+in_table: Store = table
+in_memcached: Store = MemcachedStore("memcached://localhost", namespace="myapp")
+in_folder: Store = FileStore("sessions", timeout=0.5)
 counting = CountingStore(memory)
 counted: Store = counting
 assert_type(counting.trips, list[str])

@@ -1,0 +1,25 @@
+"""The table as a tree of migrations, which flaskware-alembic finds by entry point."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+from pathlib import Path
+
+import flask
+
+from ._sqlalchemy import SQLAlchemyStore
+
+
+def tree(app: flask.Flask) -> cabc.Mapping[str, object] | None:
+    """Say where the revisions are; ``None`` where sessions are not in a database."""
+    sessions = app.extensions.get("session")
+    store = getattr(sessions, "store", None)
+    if not isinstance(store, SQLAlchemyStore):
+        return None
+    from ._sql_table import metadata
+
+    return {
+        "path": Path(__file__).parent / "migrations",
+        "metadata": metadata,
+        "engine": store.engine,
+    }

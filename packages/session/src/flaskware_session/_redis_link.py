@@ -1,0 +1,246 @@
+"""How commands reach Redis: connections of our own, or somebody's client."""
+
+from __future__ import annotations
+
+import collections
+import collections.abc as cabc
+import os
+import typing as t
+from urllib.parse import parse_qsl
+from urllib.parse import unquote
+from urllib.parse import urlsplit
+
+import redis
+from redis import exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+_MAX_IDLE_CONNECTIONS = 50
+_SENTINEL_PORT = 26379
+_CLUSTER_PORT = 6379
+
+Argument: t.TypeAlias = str | int | bytes
+
+
+class Link(t.Protocol):
+    """Sends one command and returns the answer."""
+
+    def send(self, *command: Argument) -> t.Any:
+        """Send a command; its error is raised."""
+        ...
+
+    def scan(self, pattern: str) -> cabc.Iterator[t.Any]:
+        """Go through the names of keys, a part at a time."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+class DirectLink:
+    """Connections of redis-py, used without the work that its client does a command.
+
+    One a command at a time; the idle ones are kept. A connection that turns out to be
+    lost, or to lead to a former primary, is replaced once. An answer that is late is
+    not asked for again, so that a slow server is not asked twice.
+    """
+
+    def __init__(self, client: t.Any) -> None:
+        # The client is kept, as connections found by Sentinel refer to its pool.
+        self._client = client
+        self._idle: collections.deque[t.Any] = collections.deque()
+        self._inherited: list[object] = []
+        self._pid = os.getpid()
+
+    def send(self, *command: Argument) -> t.Any:
+        """See :meth:`Link.send`."""
+        if self._pid != os.getpid():
+            self._leave_to_parent()
+        packed = [_packed(command)]
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._exchange(self._connect(), packed)
+        try:
+            return self._exchange(connection, packed)
+        except (exceptions.ConnectionError, exceptions.ReadOnlyError):
+            # What one has lost the others have lost too, as by a restart. A command
+            # is safe to repeat: the second time it finds what the first has done.
+            self.close()
+            return self._exchange(self._connect(), packed)
+
+    def scan(self, pattern: str) -> cabc.Iterator[t.Any]:
+        """See :meth:`Link.scan`."""
+        yield from self._client.scan_iter(match=pattern, count=1000)
+
+    def close(self) -> None:
+        """See :meth:`Link.close`."""
+        if self._pid != os.getpid():
+            self._leave_to_parent()
+        while self._idle:
+            self._idle.pop().disconnect()
+        self._client.close()
+
+    def _exchange(self, connection: t.Any, packed: list[bytes]) -> t.Any:
+        try:
+            connection.send_packed_command(packed, check_health=False)
+            answer = connection.read_response()
+        except exceptions.ReadOnlyError:
+            connection.disconnect()
+            raise
+        except exceptions.ResponseError:
+            self._keep(connection)
+            raise
+        except BaseException:
+            connection.disconnect()
+            raise
+        self._keep(connection)
+        return answer
+
+    def _keep(self, connection: t.Any) -> None:
+        if len(self._idle) < _MAX_IDLE_CONNECTIONS:
+            self._idle.append(connection)
+        else:
+            connection.disconnect()
+
+    def _connect(self) -> t.Any:
+        pool = self._client.connection_pool
+        connection = pool.connection_class(**pool.connection_kwargs)
+        connection.connect()
+        return connection
+
+    def _leave_to_parent(self) -> None:
+        # Closing what the child of a fork inherited would say goodbye for the parent.
+        self._inherited.append(self._idle)
+        self._idle = collections.deque()
+        self._pid = os.getpid()
+
+
+class ClientLink:
+    """Somebody's client: of a cluster, of another library, or made by the app.
+
+    :param client: An object with ``execute_command``, ``scan_iter`` and ``close``.
+    """
+
+    def __init__(self, client: t.Any) -> None:
+        self._client = client
+
+    def send(self, *command: Argument) -> t.Any:
+        """See :meth:`Link.send`."""
+        return self._client.execute_command(*command)
+
+    def scan(self, pattern: str) -> cabc.Iterator[t.Any]:
+        """See :meth:`Link.scan`."""
+        yield from self._client.scan_iter(match=pattern, count=1000)
+
+    def close(self) -> None:
+        """See :meth:`Link.close`."""
+        self._client.close()
+
+
+def connect(url: str, *, timeout: float) -> Link:
+    """Make a link to what a URL names; nothing is connected yet.
+
+    :param timeout: How long to wait for a connection, and for an answer, in seconds.
+    :raises ValueError: if the URL cannot be understood.
+    """
+    scheme, _, rest = url.partition("://")
+    kind, _, topology = scheme.replace("valkey", "redis", 1).partition("+")
+    options: dict[str, t.Any] = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if topology == "sentinel":
+        return DirectLink(_by_sentinel(url, kind, options))
+    if topology == "cluster":
+        return ClientLink(_cluster(url, kind, options))
+    return DirectLink(redis.Redis.from_url(f"{kind}://{rest}", **options))
+
+
+def _by_sentinel(url: str, kind: str, options: dict[str, t.Any]) -> t.Any:
+    from redis.sentinel import Sentinel
+
+    hosts, username, password, path, query = _several_hosts(url, _SENTINEL_PORT)
+    name, _, number = path.partition("/")
+    if not name:
+        raise ValueError("no name of a primary after the hosts")
+    watch = options | {
+        key.removeprefix("sentinel_"): query.pop(key)
+        for key in ("sentinel_username", "sentinel_password")
+        if key in query
+    }
+    if kind == "rediss":
+        options = options | {"ssl": True}
+    make: t.Any = Sentinel
+    sentinel = make(hosts, sentinel_kwargs=watch, **query)
+    return sentinel.master_for(
+        name, username=username, password=password, db=int(number or 0), **options
+    )
+
+
+def _cluster(url: str, kind: str, options: dict[str, t.Any]) -> t.Any:
+    from redis.cluster import ClusterNode
+    from redis.cluster import RedisCluster
+
+    hosts, username, password, _, query = _several_hosts(url, _CLUSTER_PORT)
+    node: t.Any = ClusterNode
+    nodes = [node(host, port) for host, port in hosts]
+    # Connected on first use: a cluster that is down must not keep an app from starting.
+    return _Later(
+        lambda: RedisCluster(
+            startup_nodes=nodes,
+            username=username,
+            password=password,
+            ssl=kind == "rediss",
+            **(options | {"retry": Retry(NoBackoff(), 1)}),
+            **query,
+        )
+    )
+
+
+class _Later:
+    """A client that is made when it is first used."""
+
+    def __init__(self, make: cabc.Callable[[], t.Any]) -> None:
+        self._make = make
+        self._client: t.Any = None
+
+    def __getattr__(self, name: str) -> t.Any:
+        if self._client is None:
+            self._client = self._make()
+        return getattr(self._client, name)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+
+def _several_hosts(
+    url: str, usual_port: int
+) -> tuple[list[tuple[str, int]], str | None, str | None, str, dict[str, t.Any]]:
+    parts = urlsplit(url)
+    login, _, places = parts.netloc.rpartition("@")
+    username, _, password = login.partition(":")
+    hosts: list[tuple[str, int]] = []
+    for place in places.split(","):
+        one = urlsplit(f"//{place}")
+        if not one.hostname:
+            raise ValueError("a host is missing")
+        hosts.append((one.hostname, one.port or usual_port))
+    return (
+        hosts,
+        unquote(username) or None,
+        unquote(password) or None,
+        parts.path.strip("/"),
+        dict(parse_qsl(parts.query)),
+    )
+
+
+def _packed(command: cabc.Iterable[Argument]) -> bytes:
+    parts: list[bytes] = []
+    for item in command:
+        data = item if isinstance(item, bytes) else str(item).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return b"*%d\r\n%b" % (len(parts), b"".join(parts))

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import os
+import typing as t
+
+from ._errors import StoreUnavailable
+from ._record import beyond
+from ._record import Lifetime
+from ._record import Record
+from ._record import StoreStats
+from ._record import Written
+
+if t.TYPE_CHECKING:
+    import sqlalchemy as sa
+
+_PRUNE_INTERVAL = 60_000
+_PRUNE_BATCH = 200
+_T = t.TypeVar("_T")
+
+
+class SQLAlchemyStore:
+    """Keeps sessions in a table of any database that SQLAlchemy knows.
+
+    Over connections of its own, so that no transaction of the app is ever committed or
+    held open by it; each step is one statement that commits itself. The table is not
+    made at start: ``flask session create-table`` or a migration does that.
+
+    PostgreSQL notes a due use with the read in one statement; another database takes a
+    second one, at most once per touch interval.
+
+    :param url: As SQLAlchemy takes it.
+    :param timeout: How long to wait for a connection and for an answer, in seconds,
+        where the driver can (psycopg, PyMySQL, mysqlclient).
+    :param pool_size: How many connections a process keeps open.
+    """
+
+    def __init__(
+        self, url: str | sa.URL, *, timeout: float = 1.0, pool_size: int = 5
+    ) -> None:
+        import sqlalchemy as sa
+
+        from . import _sql_table as sql
+
+        self._sql = sql
+        parsed = sa.make_url(url)
+        pooled: dict[str, t.Any] = {}
+        if parsed.get_backend_name() != "sqlite":
+            pooled["pool_size"] = pool_size
+            pooled["max_overflow"] = 4 * pool_size
+            pooled["pool_timeout"] = timeout
+        self._engine = sa.create_engine(
+            parsed,
+            isolation_level="AUTOCOMMIT",
+            connect_args=sql.driver_arguments(parsed.get_driver_name(), timeout),
+            **pooled,
+        )
+        self._prune_statement = sql.prune_statement(self._engine.dialect.name)
+        self._pid = os.getpid()
+        self._next_prune = 0
+
+    @property
+    def engine(self) -> sa.Engine:
+        """What it connects by; for migrations."""
+        return self._engine
+
+    def create_table(self) -> None:
+        """Make the table if it is not there.
+
+        :raises StoreUnavailable: if the database does not answer, or forbids it.
+        """
+        self._run(lambda connection: self._sql.metadata.create_all(connection))
+
+    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+        """See :meth:`Store.read`."""
+        if self._engine.dialect.name == "postgresql":
+            values = {
+                "old_key": key,
+                "now": now,
+                "idle": lifetime.idle,
+                "absolute": lifetime.absolute,
+                "due": now - lifetime.touch_interval,
+            }
+            return self._run(lambda c: _one(c, self._sql.READ_AND_TOUCH, values))
+
+        def read(connection: sa.Connection) -> Record | None:
+            record = self._find(connection, key, now)
+            touched = None if record is None else lifetime.touched(record, now)
+            if touched is None:
+                return record
+            values = {
+                "old_key": key,
+                "last_seen": now,
+                "expires": touched.expires,
+            }
+            connection.execute(self._sql.TOUCH, values)
+            return touched
+
+        return self._run(read)
+
+    def create(self, record: Record, now: int) -> bool:
+        """See :meth:`Store.create`."""
+
+        from sqlalchemy import exc
+
+        def create(connection: sa.Connection) -> bool:
+            try:
+                connection.execute(self._sql.INSERT, self._sql.row_of(record))
+            except exc.IntegrityError:
+                # An attempt whose answer was lost may have made it.
+                return self._find(connection, record.key, now) == record
+            return True
+
+        created = self._run(create)
+        if now >= self._next_prune:
+            with contextlib.suppress(StoreUnavailable):
+                removed = self.prune(now, _PRUNE_BATCH)
+                # A full batch means that there is more: the next new session goes on.
+                if removed < _PRUNE_BATCH:
+                    self._next_prune = now + _PRUNE_INTERVAL
+        return created
+
+    def update(self, record: Record, now: int) -> Written:
+        """See :meth:`Store.update`."""
+        values = self._sql.update_of(record)
+        where = {"old_key": record.key, "expected": record.version - 1, "now": now}
+        return self._write(self._sql.UPDATE, values | where)
+
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
+        """See :meth:`Store.replace`."""
+        values = self._sql.row_of(record)
+        where = {"old_key": old_key, "expected": record.version - 1, "now": now}
+        if alias is None:
+            return self._write(self._sql.MOVE, values | where)
+        row = self._sql.row_of(alias)
+
+        def replace(connection: sa.Connection) -> Written:
+            written = self._attempt(connection, self._sql.MOVE, values | where)
+            if written.saved:
+                connection.execute(self._sql.INSERT, row)
+            return written
+
+        if self._engine.dialect.name == "sqlite":
+            return self._run(replace, isolation="SERIALIZABLE")
+        return self._run(replace, isolation="READ COMMITTED")
+
+    def delete(self, key: str, *, version: int | None = None) -> bool:
+        """See :meth:`Store.delete`."""
+        values: dict[str, t.Any] = {"old_key": key}
+        if version is None:
+            return self._count(self._sql.DELETE, values) > 0
+        values["expected"] = version
+        return self._count(self._sql.DELETE_VERSION, values) > 0
+
+    def for_user(self, user_id: str, now: int) -> list[Record]:
+        """See :meth:`Store.for_user`."""
+        values = {"user": user_id, "now": now}
+        return self._run(
+            lambda c: [Record(*row) for row in c.execute(self._sql.FOR_USER, values)]
+        )
+
+    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
+        """See :meth:`Store.delete_user`."""
+        values = {"user": user_id, "keep": keep or ""}
+        return self._count(self._sql.DELETE_USER, values)
+
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """See :meth:`Store.limit_user`; two statements."""
+        removed = beyond(self.for_user(user_id, now), count, now, keep)
+        return self._count(self._sql.DELETE_KEYS, {"keys": removed}) if removed else 0
+
+    def prune(self, now: int, limit: int) -> int:
+        """See :meth:`Store.prune`."""
+        return self._count(self._prune_statement, {"now": now, "count": limit})
+
+    def stats(self, now: int) -> StoreStats:
+        """See :meth:`Store.stats`."""
+        row = self._run(lambda c: c.execute(self._sql.STATS, {"now": now}).one())
+        return StoreStats(*(int(value) for value in row))
+
+    def ping(self) -> None:
+        """See :meth:`Store.ping`; the table must be there."""
+        self._run(lambda connection: connection.execute(self._sql.PING).all())
+
+    def close(self) -> None:
+        """See :meth:`Store.close`."""
+        self._leave_to_parent()
+        self._engine.dispose()
+
+    def _write(self, statement: sa.Executable, values: dict[str, t.Any]) -> Written:
+        return self._run(lambda c: self._attempt(c, statement, values))
+
+    def _attempt(
+        self,
+        connection: sa.Connection,
+        statement: sa.Executable,
+        values: dict[str, t.Any],
+    ) -> Written:
+        if connection.execute(statement, values).rowcount:
+            return Written(saved=True)
+        current = self._find(connection, values["old_key"], values["now"])
+        return Written(saved=False, current=current)
+
+    def _find(self, connection: sa.Connection, key: str, now: int) -> Record | None:
+        return _one(connection, self._sql.FIND, {"old_key": key, "now": now})
+
+    def _count(self, statement: sa.Executable, values: dict[str, t.Any]) -> int:
+        return self._run(lambda c: c.execute(statement, values).rowcount)
+
+    def _run(
+        self,
+        work: cabc.Callable[[sa.Connection], _T],
+        *,
+        isolation: t.Literal["SERIALIZABLE", "READ COMMITTED"] | None = None,
+    ) -> _T:
+        from sqlalchemy import exc
+
+        self._leave_to_parent()
+        try:
+            return self._once(work, isolation)
+        except exc.DBAPIError as error:
+            # A connection that was lost while idle, as by a restart: SQLAlchemy has
+            # emptied its pool, so that the second attempt makes a new one.
+            if not error.connection_invalidated:
+                raise self._told(error) from error
+        except (exc.SQLAlchemyError, OSError) as error:
+            raise self._told(error) from error
+        try:
+            return self._once(work, isolation)
+        except (exc.SQLAlchemyError, OSError) as error:
+            raise self._told(error) from error
+
+    def _once(
+        self,
+        work: cabc.Callable[[sa.Connection], _T],
+        isolation: t.Literal["SERIALIZABLE", "READ COMMITTED"] | None,
+    ) -> _T:
+        with self._engine.connect() as connection:
+            if isolation is None:
+                return work(connection)
+            connection = connection.execution_options(isolation_level=isolation)
+            with connection.begin():
+                return work(connection)
+
+    def _told(self, error: Exception) -> StoreUnavailable:
+        # The driver's own words: SQLAlchemy's hold the statement and its values.
+        cause = getattr(error, "orig", None) or error
+        reason = f"{type(cause).__name__}: {cause}"
+        if self._sql.table.name in reason:
+            reason += "; `flask session create-table` makes the table"
+        return StoreUnavailable(reason)
+
+    def _leave_to_parent(self) -> None:
+        # What the child of a fork inherited belongs to its parent.
+        if self._pid != os.getpid():
+            self._engine.dispose(close=False)
+            self._pid = os.getpid()
+
+
+def _one(
+    connection: sa.Connection, statement: sa.Executable, values: dict[str, t.Any]
+) -> Record | None:
+    row = connection.execute(statement, values).first()
+    return None if row is None else Record(*row)

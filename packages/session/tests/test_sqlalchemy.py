@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+from pathlib import Path
+
+import alembic.migration
+import flask
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+
+from flaskware_core import check_connections
+from flaskware_core import ConfigError
+from flaskware_core.testing import make_app
+from flaskware_session import Lifetime
+from flaskware_session import Record
+from flaskware_session import Sessions
+from flaskware_session import SQLAlchemyStore
+from flaskware_session import StoreUnavailable
+from flaskware_session._migrations import tree
+from flaskware_session._sql_table import metadata
+from flaskware_session.testing import FakeClock
+
+Build = cabc.Callable[..., flask.Flask]
+DATABASES = ["postgresql", "mariadb"]
+
+
+@pytest.fixture(params=DATABASES)
+def empty_url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def statements() -> cabc.Iterator[list[str]]:
+    """What any engine executes, in order."""
+    seen: list[str] = []
+
+    def note(connection: t.Any, cursor: t.Any, statement: str, *rest: object) -> None:
+        seen.append(statement.split(None, 1)[0])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    yield seen
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/untouched", []),
+        ("/nowhere", []),
+        ("/static/none.css", []),
+        ("/read", ["WITH"]),
+        ("/set/a/1", ["WITH"]),
+        ("/set/a/2", ["WITH", "UPDATE"]),
+        ("/login/ann", ["WITH", "UPDATE"]),
+    ],
+)
+def test_a_request_executes_these_statements_and_no_more(
+    build: Build,
+    store_url: str,
+    statements: list[str],
+    path: str,
+    expected: list[str],
+) -> None:
+    clock = FakeClock()
+    client = build(Sessions(store=store_url, clock=clock)).test_client()
+    client.get("/set/b/1")
+    clock.advance(days=2)
+    statements.clear()
+    client.get("/set/a/1")
+    assert statements == ["WITH", "UPDATE"]
+    clock.advance(days=2)
+    statements.clear()
+    client.get(path)
+    assert statements == expected
+
+
+@pytest.mark.parametrize("store_url", DATABASES, indirect=True)
+def test_a_new_session_is_one_statement(
+    build: Build, store_url: str, statements: list[str]
+) -> None:
+    app = build(Sessions(store=store_url))
+    app.test_client().get("/set/a/1")  # and what has expired is removed for a minute
+    statements.clear()
+    app.test_client().get("/set/a/1")
+    assert statements == ["INSERT"]
+
+
+def test_the_table_is_not_made_at_start_and_its_absence_is_explained(
+    empty_url: str, build: Build
+) -> None:
+    app = build(Sessions(store=empty_url))
+    assert app.test_client().get("/set/a/1").status_code == 503
+    with pytest.raises(ConfigError, match="flask session create-table"):
+        check_connections(app)
+    runner = app.test_cli_runner()
+    for _ in range(2):
+        done = runner.invoke(args=["session", "create-table"])
+        assert done.output == "The table is there.\n"
+    check_connections(app)
+    assert app.test_client().get("/set/a/1").status_code == 200
+
+
+def test_a_store_that_needs_no_table_says_so(build: Build) -> None:
+    runner = build(Sessions(store="memory://")).test_cli_runner()
+    done = runner.invoke(args=["session", "create-table", "--json"])
+    assert done.output == '{"table": false}\n'
+
+
+def test_what_expires_and_a_user_are_found_by_an_index(empty_url: str) -> None:
+    store = SQLAlchemyStore(empty_url)
+    store.create_table()
+    indexes = sa.inspect(store.engine).get_indexes("flaskware_session")
+    assert {tuple(index["column_names"]) for index in indexes} == {
+        ("user_id",),
+        ("expires",),
+    }
+    store.close()
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_the_migrations_make_the_table_that_the_store_uses(
+    empty_url: str, made_before: bool
+) -> None:
+    sessions = Sessions(store=empty_url)
+    app = make_app(sessions)
+    with app.app_context():
+        found = tree(app)
+    assert found is not None
+    assert found["metadata"] is metadata
+    store = t.cast("SQLAlchemyStore", sessions.state_of(app).manager.store)
+    assert found["engine"] is store.engine
+    if made_before:
+        store.create_table()
+    assert isinstance(found["path"], Path)
+    script = ScriptDirectory(str(found["path"]), version_locations=[str(found["path"])])
+    [head] = script.get_heads()
+    revision = script.get_revision(head)
+    with store.engine.connect() as connection:
+        context = alembic.migration.MigrationContext.configure(connection)
+        with Operations.context(context):
+            revision.module.upgrade()
+            assert compare_metadata(context, metadata) == []
+            revision.module.downgrade()
+        assert not sa.inspect(connection).has_table("flaskware_session")
+    store.close()
+
+
+def test_an_app_whose_sessions_are_elsewhere_has_no_tree() -> None:
+    app = make_app(Sessions(store="memory://"))
+    with app.app_context():
+        assert tree(app) is None
+
+
+def test_a_connection_that_the_server_closed_is_opened_again(
+    postgresql_url: str,
+) -> None:
+    store = SQLAlchemyStore(postgresql_url)
+    store.create_table()
+    engine = sa.create_engine(postgresql_url, poolclass=sa.NullPool)
+    with engine.connect() as other:
+        other.execute(
+            sa.text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    record = Record("a" * 64, "{}", 1, 1, 1, 10**15)
+    assert store.create(record, 1)
+    assert store.read(record.key, 1, Lifetime(10, 10, 10)) == record
+    store.close()
+
+
+def test_an_error_of_the_database_shows_no_value(empty_url: str) -> None:
+    store = SQLAlchemyStore(empty_url)
+    with pytest.raises(StoreUnavailable) as caught:
+        store.create(Record("a" * 64, "s3cret", 1, 1, 1, 2), 1)
+    assert "s3cret" not in caught.value.reason
+    assert "a" * 64 not in caught.value.reason
+    store.close()
+
+
+def test_two_users_whose_ids_differ_in_case_or_blanks_are_two(empty_url: str) -> None:
+    store = SQLAlchemyStore(empty_url)
+    store.create_table()
+    for number, user_id in enumerate(("ann", "Ann", "ann ", "änn")):
+        store.create(Record(f"{number:064}", "{}", 1, 1, 1, 10, user_id), 1)
+    assert [record.user_id for record in store.for_user("ann", 1)] == ["ann"]
+    assert store.delete_user("ann") == 1
+    assert store.stats(1).users == 3
+    store.close()
