@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import io
+import sys
 import typing as t
+from pathlib import Path
 
 import flask
 import jinja2
@@ -12,6 +14,9 @@ from flaskware_core.testing import make_app
 from flaskware_forms import Bound
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
+
+# What the tests share is in modules beside them.
+sys.path.insert(0, str(Path(__file__).parent))
 
 PAGE = "<title>{{ title }}</title>{% block form %}{{ form.render() }}{% endblock %}"
 

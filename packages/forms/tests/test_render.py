@@ -3,7 +3,6 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import enum
-import html.parser
 import re
 import types
 import typing as t
@@ -11,6 +10,7 @@ import typing as t
 import annotated_types as at
 import pydantic
 import pytest
+from forms_page import Page
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -57,43 +57,6 @@ class All(pydantic.BaseModel):
 
 
 SPEC = FormSpec(All, name="all")
-
-
-class Page(html.parser.HTMLParser):
-    """The tags of some markup, their attributes, and which were left open."""
-
-    VOID: t.ClassVar = {"input", "br"}
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: t.Any) -> None:
-        assert len(dict(attrs)) == len(attrs), f"an attribute twice in {tag}: {attrs}"
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def control(self, name: str) -> dict[str, t.Any]:
-        return next(
-            attrs
-            for tag, attrs in self.tags
-            if tag in {"input", "textarea", "select"} and attrs.get("name") == name
-        )
-
-    def ids(self) -> list[str]:
-        return [attrs["id"] for _, attrs in self.tags if attrs.get("id")]
 
 
 def render(obj: object = None, spec: FormSpec[t.Any] = SPEC) -> Page:

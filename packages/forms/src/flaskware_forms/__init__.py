@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._bound import Bound as Bound
-from ._bound import BoundField as BoundField
+from ._bound_field import BoundField as BoundField
 from ._errors import FormError as FormError
 from ._extension import Forms as Forms
 from ._problem import BadBody as BadBody

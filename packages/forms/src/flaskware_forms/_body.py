@@ -26,10 +26,12 @@ def read_body(
     settings: FormsSettings,
     *,
     with_files: bool,
+    keep_blank: bool = False,
 ) -> t.Any:
     """Decode a body to what Pydantic validates.
 
     :param with_files: Whether the form takes files; those of another are passed over.
+    :param keep_blank: Whether rows of a form that nobody filled in are kept.
     :raises HTTPException: 400, 413 or 415 for what is no body of a form.
     """
     if request.mimetype_params.get("charset", "").lower() not in _CHARSETS:
@@ -39,6 +41,7 @@ def read_body(
             _form_values(request, with_files=with_files),
             max_depth=settings.max_depth,
             max_entries=settings.max_entries,
+            keep_blank=keep_blank,
         )
     if request.is_json:
         return _json(request, settings)

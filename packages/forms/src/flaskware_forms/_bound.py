@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses as dc
 import json
 import typing as t
 
@@ -12,52 +11,38 @@ from flask_wtf.csrf import CSRFError
 from markupsafe import escape
 from markupsafe import Markup
 
-from flaskware_core import NotInitialised
-
+from ._application_checks import async_run
+from ._application_checks import Check
+from ._application_checks import choice_errors
+from ._application_checks import due
+from ._application_checks import run
 from ._body import read_body
+from ._bound_field import BoundField
 from ._csrf import hidden_input
-from ._csrf import LayeredCSRF
 from ._errors import FormError
 from ._errors import from_validation
 from ._errors import Path
-from ._markup import FieldMarkup
+from ._groups import ROW_BUTTON
 from ._problem import count_errors
 from ._problem import MIMETYPE
 from ._problem import problem
 from ._problem import wants_json
-from ._settings import FormsSettings
+from ._rows import rearrange
+from ._state import FormsState
 from ._summary import summary
+from ._theme import Look
+from ._theme import VALIDATE_HEADER
 from ._values import initial_values
 
 if t.TYPE_CHECKING:
+    from ._looks import Fields
+    from ._messages import Language
     from ._spec import FormSpec
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
 
+_REARRANGED: t.Any = object()
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_TOO_OLD = "This page was open for too long. Nothing was saved; please send it again."
-
-
-@dc.dataclass(frozen=True)
-class FormsState:
-    """What the forms of one app share."""
-
-    settings: FormsSettings
-    csrf: LayeredCSRF
-
-
-def current_state() -> FormsState:
-    """What the current app's forms share.
-
-    :raises NotInitialised: if the app has no :class:`Forms`.
-    """
-    forms = flask.current_app.extensions.get("forms")
-    if forms is None:
-        raise NotInitialised(
-            f"The app {flask.current_app.name!r} has no Forms, which guards and bounds"
-            " its typed forms. Call `Forms(app)` in the app factory."
-        )
-    return t.cast("FormsState", forms.state)
 
 
 class Bound(t.Generic[M]):
@@ -69,6 +54,7 @@ class Bound(t.Generic[M]):
         "_done",
         "_errors",
         "_initial",
+        "_sent",
         "_shown",
         "_state",
         "_status",
@@ -86,6 +72,7 @@ class Bound(t.Generic[M]):
             flask.request.max_content_length = limit
         self._state = state
         self._initial = initial
+        self._sent: t.Any = None
         self._shown: dict[str, t.Any] | None = None
         self._done = False
         self._data: M | None = None
@@ -111,41 +98,114 @@ class Bound(t.Generic[M]):
 
         :raises HTTPException: for a body that is no form at all (400, 413, 415), and
             for a request from another site (403).
+        :raises RuntimeError: in an async view, if a check is async: await
+            :meth:`async_submit` there.
         """
+        data = self._receive()
+        if data is None:
+            return None
+        errors = [
+            FormError(check.path, "check", message)
+            for check, value in self._due_checks(data)
+            if (message := run(check, value)) is not None
+        ]
+        return self._accept(data, errors)
+
+    async def async_submit(self) -> M | None:
+        """Same as :meth:`submit`, for async views: its checks are awaited."""
+        data = self._receive()
+        if data is None:
+            return None
+        errors = [
+            FormError(check.path, "check", message)
+            for check, value in self._due_checks(data)
+            if (message := await async_run(check, value)) is not None
+        ]
+        return self._accept(data, errors)
+
+    def _due_checks(self, data: M) -> cabc.Iterable[tuple[Check, t.Any]]:
+        checks = self.spec._checks
+        return due(checks, lambda name: getattr(data, name), data) if checks else ()
+
+    def _receive(self) -> M | None:
+        """Decode and validate the body, once; ``None`` if no check is to follow."""
         if self._done or not self.submitted:
             return self._data
         self._done = True
+        sent, errors = self._read()
+        if errors:
+            self._status = 400
+            self._fail(sent, errors)
+            return None
+        if sent is _REARRANGED:
+            return None
+        self._sent = sent
         spec = self.spec
+        try:
+            return self._validate(sent)
+        except pydantic.ValidationError as error:
+            self._fail(sent, from_validation(error, spec._schema, self._language))
+            return None
+
+    def _read(self, *, keep_blank: bool = False) -> tuple[t.Any, tuple[FormError, ...]]:
+        """What was sent, and why it may not be looked at."""
+        spec = self.spec
+        request = flask.request
         settings = self._state.settings
         # First, so that a request of another site has no body read.
         refusal = self._state.csrf.refusal()
+        row: str | None = None
+        if spec._has_rows and not request.is_json and refusal is None:
+            row = request.form.get(ROW_BUTTON)
         sent = read_body(
-            flask.request,
+            request,
             spec._decoder,
             settings,
             with_files=self.is_multipart,
+            keep_blank=keep_blank or row is not None,
         )
         if refusal is not None:
-            self._status = 400
-            self._fail(sent, (FormError((), "csrf", _TOO_OLD),))
-            return None
-        try:
-            data = spec.model.model_validate(
-                sent,
-                # Text of a form is never of the right type, however strict the model.
-                strict=None if flask.request.is_json else False,
-                context={"max_upload_size": settings.max_upload_size},
-            )
-        except pydantic.ValidationError as error:
-            self._fail(sent, from_validation(error, spec._schema))
-            return None
-        errors = tuple(spec._run_checks(data)) if spec._checks else ()
+            message = self._say("csrf")
+            return sent, (FormError((), "csrf", message),)
+        if row is not None:
+            rearrange(sent, spec._schema, row, max_entries=settings.max_entries)
+            self._shown = sent
+            return _REARRANGED, ()
+        return sent, ()
+
+    def _validate(self, sent: t.Any) -> M:
+        return self.spec.model.model_validate(
+            sent, strict=self._strict, context=self._context
+        )
+
+    @property
+    def _strict(self) -> bool | None:
+        # Text of a form is never of the right type, however strict the model.
+        return None if flask.request.is_json else False
+
+    @property
+    def _context(self) -> dict[str, t.Any]:
+        return {"max_upload_size": self._state.settings.max_upload_size}
+
+    def _accept(self, data: M, errors: list[FormError]) -> M | None:
+        if self._data is not None:
+            return self._data
+        spec = self.spec
+        if spec._asks_choices:
+            errors.extend(choice_errors(spec._schema, data, (), self._language))
         if errors:
-            self._fail(sent, errors)
+            self._fail(self._sent, tuple(errors))
             return None
         self._data = data
-        self._shown = t.cast("dict[str, t.Any]", sent)
+        self._shown = t.cast("dict[str, t.Any]", self._sent)
         return data
+
+    def _say(self, code: str, **context: t.Any) -> str:
+        return self._language.message(code, context) or code
+
+    @property
+    def _language(self) -> Language:
+        return self._state.looks.language()
 
     def add_error(
         self, message: str, field: str | None = None, *, code: str = "check"
@@ -234,39 +294,55 @@ class Bound(t.Generic[M]):
         return response
 
     def __getitem__(self, field: str) -> BoundField:
+        fields = self._look()[1]
         try:
-            return BoundField(self, self.spec._markup[field])
+            return BoundField(self, fields[field])
         except KeyError:
-            known = ", ".join(self.spec._markup)
+            known = ", ".join(fields)
             raise KeyError(
                 f"The form {self.spec.name!r} has no field {field!r}, but: {known}"
             ) from None
 
     def __iter__(self) -> cabc.Iterator[BoundField]:
-        return (BoundField(self, field) for field in self.spec._markup.values())
+        return (BoundField(self, field) for field in self._look()[1].values())
 
-    def render(self, *, action: str = "", submit: str = "Send") -> Markup:
+    def render(
+        self, *, action: str = "", submit: str | None = None, live: bool = False
+    ) -> Markup:
         """The whole form: token, what is wrong, every field and a button.
 
         :param action: Where it is sent; to the page's own address by default.
         :param submit: What the button says.
+        :param live: Whether htmx sends it, and asks for each field that changes.
         """
+        look, _ = self._look(live=live)
         kind = ' enctype="multipart/form-data"' if self.is_multipart else ""
+        if live:
+            target = f' hx-post="{escape(action)}" hx-target="this" hx-swap="outerHTML"'
+            kind += f"{target} data-live" + (
+                ' hx-encoding="multipart/form-data"' if kind else ""
+            )
         where = f' action="{escape(action)}"' if action else ""
+        text = look.say("Send") if submit is None else submit
+        button = look.theme.text("button", kind="submit", text=text)
         return _safe(
             f'<form method="post" id="{self.spec.name}" class="form"{where}{kind}>\n'
-            f"{hidden_input()}\n{self.errors_summary()}{self.rows()}"
-            f'<button type="submit">{escape(submit)}</button>\n</form>'
+            f"{hidden_input()}\n{self.errors_summary()}{self.rows(live=live)}"
+            f"{button}\n</form>"
         )
 
-    def rows(self) -> Markup:
+    def rows(self, *, live: bool = False) -> Markup:
         """Every field, without the form element around them."""
         values, errors = self._values, self._errors_by_path
+        # The first button of a form is the one that the Enter key presses, and none
+        # that removes a row may be it.
+        first = '<button type="submit" hidden></button>' if self.spec._has_rows else ""
         return _safe(
-            "".join(
+            first
+            + "".join(
                 [
                     field.row(values.get(key), errors)
-                    for key, field in self.spec._markup.items()
+                    for key, field in self._look(live=live)[1].items()
                 ]
             )
         )
@@ -277,7 +353,20 @@ class Bound(t.Generic[M]):
 
     def errors_summary(self) -> Markup:
         """All errors, each a link to its control; empty where there are none."""
-        return _safe(summary(self.spec.name, self._errors, self.spec._schema))
+        if not self._errors:
+            return Markup()
+        return _safe(
+            summary(
+                self.spec.name,
+                self._errors,
+                self.spec._schema,
+                self._values,
+                self._look()[0],
+            )
+        )
+
+    def _look(self, *, live: bool = False) -> tuple[Look, Fields]:
+        return self._state.looks.of(self.spec, live=live)
 
     @property
     def _values(self) -> dict[str, t.Any]:
@@ -297,6 +386,7 @@ class Bound(t.Generic[M]):
 
     def _fail(self, sent: t.Any, errors: tuple[FormError, ...]) -> None:
         self._errors = errors
+        self._by_path = None
         self._shown = t.cast("dict[str, t.Any]", sent) if isinstance(sent, dict) else {}
 
     def _fragment(self, template: str, block: str, context: dict[str, t.Any]) -> str:
@@ -307,53 +397,6 @@ class Bound(t.Generic[M]):
         values = {**context, "form": self}
         app.update_template_context(values)
         return "".join(found.blocks[block](found.new_context(values)))
-
-
-class BoundField:
-    """One field of a form of a request."""
-
-    __slots__ = ("_form", "_markup")
-
-    def __init__(self, form: Bound[t.Any], markup: FieldMarkup) -> None:
-        self._form = form
-        self._markup = markup
-
-    @property
-    def name(self) -> str:
-        """The name that its control has."""
-        return self._markup.names.name
-
-    @property
-    def id(self) -> str:
-        """The id that its control has."""
-        return self._markup.names.id
-
-    @property
-    def value(self) -> t.Any:
-        """What its control shows: text as it was typed, or the initial value."""
-        return self._form._values.get(self.name)
-
-    @property
-    def errors(self) -> tuple[FormError, ...]:
-        """What is wrong with it, or with what is inside of it."""
-        name = self.name
-        return tuple(e for e in self._form.errors if e.path[:1] == (name,))
-
-    def row(self) -> Markup:
-        """Label, hint, control and errors."""
-        return _safe(self._markup.row(self.value, self._form._errors_by_path))
-
-    def control(self) -> Markup:
-        """The control alone; what it points to is in :meth:`row`."""
-        return _safe(self._markup.control(self.value, self._form._errors_by_path))
-
-    def label(self) -> Markup:
-        """The label, or the legend of a group."""
-        return _safe(self._markup.label)
-
-    def error(self) -> Markup:
-        """The errors, in the element that the control points to."""
-        return _safe(self._markup.errors(self._form._errors_by_path))
 
 
 def _is_fragment(request: flask.Request) -> bool:
@@ -367,7 +410,7 @@ def _is_fragment(request: flask.Request) -> bool:
 
 
 def _varied(response: flask.Response) -> flask.Response:
-    response.vary.update(("Accept", "HX-Request"))
+    response.vary.update(("Accept", "HX-Request", VALIDATE_HEADER))
     return response
 
 

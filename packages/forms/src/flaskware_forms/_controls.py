@@ -85,14 +85,17 @@ _CONTROLS: dict[t.Any, Control] = {
 }
 
 
-def control_of(where: str, found: Facets, choices: tuple[Choice, ...]) -> Control:
+def control_of(
+    where: str, found: Facets, choices: tuple[Choice, ...], *, asked: bool = False
+) -> Control:
     """The control that shows a value of a type.
 
+    :param asked: Whether its choices are asked for when it is shown.
     :raises TypeError: if there is none, or the one that is asked for does not fit.
     """
     if t.get_origin(found.type) is t.Literal and t.get_args(found.type) == (True,):
         return "checkbox"
-    if choices:
+    if choices or asked:
         return "radio" if found.ui.widget == "radio" else "select"
     if found.type is bool and found.nullable:
         raise TypeError(

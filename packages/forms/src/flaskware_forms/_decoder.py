@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import functools
 import re
 import typing as t
 
+from ._node import Group
+from ._node import Leaf
+from ._node import Node
+from ._node import Series
+from ._node import Variants
 from ._problem import BadBody
-from ._schema import Group
-from ._schema import Leaf
-from ._schema import Series
 from ._values import is_on
 
 Values: t.TypeAlias = list[t.Any]
@@ -35,6 +38,10 @@ class Twig:
         )
 
 
+class Rows(list[t.Any]):
+    """The rows of a list exactly as they stood in a form, blank ones too."""
+
+
 class Decoder:
     """Decodes the bodies of one form.
 
@@ -48,10 +55,16 @@ class Decoder:
         }
 
     def decode(
-        self, raw: dict[str, Values], *, max_depth: int, max_entries: int
+        self,
+        raw: dict[str, Values],
+        *,
+        max_depth: int,
+        max_entries: int,
+        keep_blank: bool = False,
     ) -> dict[str, t.Any]:
         """Decode lists of values by name.
 
+        :param keep_blank: Whether rows that nobody filled in are kept.
         :raises BadBody: if there are more values, or they are nested deeper, than
             allowed.
         """
@@ -67,7 +80,7 @@ class Decoder:
                     del steps[-1]
                 _check_steps(steps, max_depth, max_entries)
                 _grow(twigs, steps, values)
-        return self._plan.decode(raw, twigs)
+        return self._plan.decode(raw, twigs, keep_blank)
 
 
 def _check_steps(steps: list[str], max_depth: int, max_entries: int) -> None:
@@ -92,14 +105,12 @@ class _Plan:
 
     def __init__(self, group: Group) -> None:
         self._leaves: list[tuple[str, Read]] = []
-        self._containers: list[tuple[str, _SeriesPlan | _GroupPlan]] = []
+        self._containers: list[tuple[str, _Nested]] = []
         for child in group.children:
             if isinstance(child, Leaf):
                 self._leaves.append((child.key, reader(child)))
-            elif isinstance(child, Series):
-                self._containers.append((child.key, _SeriesPlan(child)))
-            elif isinstance(child, Group):
-                self._containers.append((child.key, _GroupPlan(child)))
+            else:
+                self._containers.append((child.key, _nested(child)))
 
     def leaves(self, raw: cabc.Mapping[str, Values]) -> dict[str, t.Any]:
         get = raw.get
@@ -110,34 +121,82 @@ class _Plan:
         }
 
     def decode(
-        self, raw: cabc.Mapping[str, Values], twigs: dict[str, Twig]
+        self, raw: cabc.Mapping[str, Values], twigs: dict[str, Twig], keep: bool
     ) -> dict[str, t.Any]:
         data = self.leaves(raw)
         for key, plan in self._containers:
-            value = plan.decode(twigs.get(key))
+            value = plan.decode(twigs.get(key), keep)
             if value is not ABSENT:
                 data[key] = value
         return data
 
-    def decode_twig(self, twig: Twig) -> dict[str, t.Any]:
+    def decode_twig(self, twig: Twig, keep: bool) -> dict[str, t.Any]:
         raw = {
             key: child.values for key, child in twig.children.items() if child.values
         }
-        return self.decode(raw, twig.children)
+        return self.decode(raw, twig.children, keep)
+
+
+class _Nested(t.Protocol):
+    """How what came under one name, and under longer ones, is read."""
+
+    def decode(self, twig: Twig | None, keep: bool) -> t.Any: ...
+
+
+def _nested(node: Node) -> _Nested:
+    if isinstance(node, Group):
+        return _GroupPlan(node)
+    if isinstance(node, Variants):
+        return _VariantsPlan(node)
+    return _SeriesPlan(t.cast("Series", node))
 
 
 class _GroupPlan:
     def __init__(self, group: Group) -> None:
-        self._plan = _Plan(group)
+        self._group = group
         self._nullable = group.nullable
         self._has_default = group.has_default
 
-    def decode(self, twig: Twig | None) -> t.Any:
-        if twig is None and self._has_default:
+    @functools.cached_property
+    def plan(self) -> _Plan:
+        # Made when it is needed, as a model may hold itself.
+        return _Plan(self._group)
+
+    def decode(self, twig: Twig | None, keep: bool) -> t.Any:
+        if twig is None and (self._has_default or self._group.recursive):
             return ABSENT
-        if self._nullable and (twig is None or twig.is_blank()):
+        if self._nullable and (twig is None or (twig.is_blank() and not keep)):
             return None
-        return self._plan.decode_twig(twig or Twig())
+        return self.plan.decode_twig(twig or Twig(), keep)
+
+
+class _VariantsPlan:
+    def __init__(self, variants: Variants) -> None:
+        self._variants = variants
+        self._plans = {
+            text: _GroupPlan(case.group) for text, case in variants.by_text.items()
+        }
+
+    def decode(self, twig: Twig | None, keep: bool) -> t.Any:
+        variants = self._variants
+        if twig is None and variants.has_default:
+            return ABSENT
+        tags = twig.children.get(variants.tag) if twig is not None else None
+        # The last, so that a hidden input may stand before radio buttons.
+        tag = tags.values[-1] if tags is not None and tags.values else ""
+        if twig is None or not tag:
+            if variants.nullable and (twig is None or twig.is_blank() or tags):
+                return None
+            return {}
+        case = variants.by_text.get(tag)
+        if case is None:
+            return {variants.tag: tag}
+        own = twig.children.get(case.step)
+        if own is not None:
+            # Each model has names of its own in our markup; others write "pay.iban".
+            twig = Twig(twig.values, {**twig.children, **own.children})
+        data = self._plans[tag].plan.decode_twig(twig, keep)
+        return {variants.tag: case.choice.value, **data}
 
 
 class _SeriesPlan:
@@ -145,23 +204,29 @@ class _SeriesPlan:
         item = series.item
         self._nullable = series.nullable
         self._read = reader(item) if isinstance(item, Leaf) else None
-        self._plan = _Plan(item) if isinstance(item, Group) else None
+        self._plan = None if isinstance(item, Leaf) else _nested(item)
+        self._one_control = series.is_one_control
 
-    def decode(self, twig: Twig | None) -> t.Any:
+    def decode(self, twig: Twig | None, keep: bool) -> t.Any:
         if twig is None:
             # A browser sends nothing for a list of boxes of which none is ticked.
-            return ABSENT if self._nullable else []
+            return ABSENT if self._nullable else Rows() if keep else []
         rows = [
             twig.children[index]
             for index in sorted((i for i in twig.children if i.isdecimal()), key=int)
         ]
+        keep = keep and not self._one_control
         if self._plan is not None:
             plan = self._plan
-            entries = [plan.decode_twig(row) for row in rows if not row.is_blank()]
+            entries = [
+                plan.decode(row, keep) for row in rows if keep or not row.is_blank()
+            ]
         else:
             read = t.cast("Read", self._read)
             values = [*twig.values, *(value for row in rows for value in row.values)]
-            entries = [read([value]) for value in values if value]
+            entries = [read([value]) for value in values if value or keep]
+        if keep:
+            return Rows(entries)
         return None if self._nullable and not entries else entries
 
 

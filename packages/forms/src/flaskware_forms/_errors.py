@@ -9,10 +9,12 @@ import typing as t
 import pydantic
 import pydantic_core
 
-from ._schema import Group
-from ._schema import Leaf
-from ._schema import Node
-from ._schema import Series
+from ._messages import Language
+from ._node import Group
+from ._node import Leaf
+from ._node import Node
+from ._node import Series
+from ._node import Variants
 
 Path: t.TypeAlias = tuple[str | int, ...]
 
@@ -30,6 +32,10 @@ class FormError:
     path: Path
     code: str
     message: str
+    extra: cabc.Mapping[str, t.Any] = dc.field(
+        default_factory=dict[str, t.Any], compare=False
+    )
+    """What a program gets beside the message: both values of a conflict."""
 
     @property
     def pointer(self) -> str:
@@ -38,84 +44,45 @@ class FormError:
         return "#" + "".join(f"/{step}" for step in steps)
 
 
-# Pydantic's own sentences speak to programmers. Those that are not here are taken as
-# they are.
-_MESSAGES: dict[str, str] = {
-    "missing": "Fill in this field.",
-    "string_type": "Write text.",
-    "string_too_short": "Write at least {min_length} characters.",
-    "string_too_long": "Write at most {max_length} characters.",
-    "string_pattern_mismatch": "This is not in the expected form.",
-    "int_type": "Write a whole number.",
-    "int_parsing": "Write a whole number.",
-    "int_parsing_size": "Write a smaller number.",
-    "int_from_float": "Write a whole number.",
-    "float_type": "Write a number.",
-    "float_parsing": "Write a number.",
-    "finite_number": "Write a number.",
-    "decimal_type": "Write a number.",
-    "decimal_parsing": "Write a number.",
-    "decimal_max_places": "Write at most {decimal_places} decimal places.",
-    "decimal_max_digits": "Write at most {max_digits} digits.",
-    "greater_than": "Write a value greater than {gt}.",
-    "greater_than_equal": "Write {ge} or more.",
-    "less_than": "Write a value less than {lt}.",
-    "less_than_equal": "Write {le} or less.",
-    "multiple_of": "Write a multiple of {multiple_of}.",
-    "bool_type": "Answer yes or no.",
-    "bool_parsing": "Answer yes or no.",
-    "date_type": "Write a date.",
-    "date_parsing": "Write a date, such as 2030-12-31.",
-    "date_from_datetime_parsing": "Write a date, such as 2030-12-31.",
-    "date_from_datetime_inexact": "Write a date, such as 2030-12-31.",
-    "date_past": "Write a date in the past.",
-    "date_future": "Write a date in the future.",
-    "datetime_type": "Write a date and a time.",
-    "datetime_parsing": "Write a date and a time, such as 2030-12-31T23:59.",
-    "datetime_from_date_parsing": "Write a date and a time, such as 2030-12-31T23:59.",
-    "time_type": "Write a time.",
-    "time_parsing": "Write a time, such as 23:59.",
-    "enum": "Choose one of the offered values.",
-    "literal_error": "Choose one of the offered values.",
-    "too_short": "Give at least {min_length}.",
-    "too_long": "Give at most {max_length}.",
-    "url_parsing": "Write a full address, such as https://example.com.",
-    "url_scheme": "Write a full address, such as https://example.com.",
-    "uuid_parsing": "Write a UUID.",
-    "extra_forbidden": "This field is not known.",
-    "model_type": "Give an object with the fields of the form.",
-    "model_attributes_type": "Give an object with the fields of the form.",
-    "list_type": "Give a list.",
-    "set_type": "Give a list.",
-    "frozen_set_type": "Give a list.",
-    "tuple_type": "Give a list.",
-    "recursion_loop": "This is nested too deeply.",
-}
-_SINGULAR = {"characters.": "character.", "places.": "place.", "digits.": "digit."}
-
-
 def from_validation(
-    error: pydantic.ValidationError, schema: Group
+    error: pydantic.ValidationError, schema: Group, language: Language
 ) -> tuple[FormError, ...]:
     """Every error that Pydantic found, in words for people."""
     return tuple(
-        _form_error(item, schema)
+        _form_error(item, schema, language)
         for item in error.errors(include_url=False, include_input=True)
     )
 
 
-def _form_error(item: pydantic_core.ErrorDetails, schema: Group) -> FormError:
+def _form_error(
+    item: pydantic_core.ErrorDetails, schema: Group, language: Language
+) -> FormError:
     path, node = _locate(item["loc"], schema)
     code = item["type"]
+    says = code
     if item["input"] == "" and isinstance(node, Leaf) and _is_missing(code, node):
-        code = "missing"
-    if code == "literal_error" and isinstance(node, Leaf) and not node.choices:
-        return FormError(path, code, "Tick this box to go on.")
-    if code == "value_error" and isinstance(node, Leaf) and node.control == "email":
-        return FormError(
-            path, "email", "Write an email address, such as ann@example.com."
-        )
-    return FormError(path, code, _message(code, item))
+        code = says = "missing"
+    elif code == "literal_error" and isinstance(node, Leaf) and not node.choices:
+        says = "consent"
+    elif code == "value_error" and isinstance(node, Leaf) and node.control == "email":
+        code = says = "email"
+    context = t.cast("cabc.Mapping[str, t.Any]", item.get("ctx", {}))
+    own = node.messages.get(code) if node is not None else None
+    if own is not None:
+        return FormError(path, code, str(own).format_map(context))
+    message = _own_words(says, item) or language.message(says, context)
+    return FormError(path, code, message or item["msg"])
+
+
+def _own_words(code: str, item: pydantic_core.ErrorDetails) -> str | None:
+    """What an app's own validator says."""
+    for kind, start in (
+        ("value_error", "Value error, "),
+        ("assertion_error", "Assertion failed, "),
+    ):
+        if code == kind:
+            return item["msg"].removeprefix(start)
+    return None
 
 
 def _is_missing(code: str, leaf: Leaf) -> bool:
@@ -124,33 +91,28 @@ def _is_missing(code: str, leaf: Leaf) -> bool:
     return leaf.required and leaf.control != "file" and not own
 
 
-def _message(code: str, item: pydantic_core.ErrorDetails) -> str:
-    template = _MESSAGES.get(code)
-    if template is None:
-        message = item["msg"]
-        for start in ("Value error, ", "Assertion failed, "):
-            message = message.removeprefix(start)
-        return message
-    context: cabc.Mapping[str, t.Any] = item.get("ctx", {})
-    message = template.format_map(context)
-    if " 1 " in message:
-        for plural, singular in _SINGULAR.items():
-            message = message.replace(f" 1 {plural}", f" 1 {singular}")
-    return message
-
-
 def _locate(loc: tuple[str | int, ...], schema: Group) -> tuple[Path, Node | None]:
     """The part of a location that names fields; what follows is Pydantic's inside."""
     node: Node | None = schema
     path: list[str | int] = []
     for step in loc:
-        if isinstance(node, Group) and isinstance(step, str):
-            node = node.by_key.get(step)
-        elif isinstance(node, Series) and isinstance(step, int):
-            node = node.item
-        elif isinstance(node, Leaf):
+        if isinstance(node, Variants):
+            # Pydantic puts the chosen model into the location; a body does not.
+            case = node.case_of(step)
+            if case is not None:
+                node = case.group
+                continue
+        if isinstance(node, Leaf):
             break
-        else:
-            node = None
+        node = child_of(node, step)
         path.append(step)
     return tuple(path), node
+
+
+def child_of(node: Node | None, step: str | int) -> Node | None:
+    """What one step of a path leads to; ``None`` for what is not known."""
+    if isinstance(node, Group) and isinstance(step, str):
+        return node.by_key.get(step)
+    if isinstance(node, Series) and isinstance(step, int):
+        return node.item
+    return None

@@ -11,12 +11,13 @@ from flaskware_core import CoreSettings
 from flaskware_core import Extension
 from flaskware_core import Finding
 
-from ._bound import FormsState
 from ._checks import check_forms
 from ._csrf import exempt
 from ._csrf import LayeredCSRF
 from ._csrf import V
+from ._looks import Looks
 from ._settings import FormsSettings
+from ._state import FormsState
 
 
 class Forms(Extension[FormsSettings, FormsState]):
@@ -51,7 +52,7 @@ class Forms(Extension[FormsSettings, FormsState]):
                 " instead of csrf.exempt(view) write forms.exempt(view)."
             )
         trusted = CoreSettings.from_config(app.config).trusted_origins
-        return FormsState(settings, LayeredCSRF(trusted))
+        return FormsState(settings, LayeredCSRF(trusted), Looks(settings))
 
     def _attach(self, app: App, settings: FormsSettings, state: FormsState) -> None:  # noqa: ARG002
         # A name of its own: "forms" is what an app calls its own blueprint.

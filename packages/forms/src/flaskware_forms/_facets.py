@@ -32,6 +32,9 @@ class Facets:
     union: tuple[t.Any, ...] = ()
     """The members of a union that is more than an optional type."""
 
+    discriminator: t.Any = None
+    """What tells which member of a union it is."""
+
 
 _BOUNDS = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length")
 
@@ -61,6 +64,12 @@ def facets(annotation: t.Any, metadata: cabc.Iterable[t.Any] = ()) -> Facets:
 
 
 def _collect(found: Facets, metadata: cabc.Iterable[t.Any]) -> None:
+    metadata = tuple(metadata)
+    for item in metadata:
+        if (
+            isinstance(item, pydantic.fields.FieldInfo) and item.discriminator
+        ) or isinstance(item, pydantic.Discriminator):
+            found.discriminator = item.discriminator
     for item in _flatten(metadata):
         if isinstance(item, Ui):
             found.ui = item

@@ -33,7 +33,12 @@ def problem(
         "detail": detail,
     }
     listed = [
-        {"pointer": error.pointer, "code": error.code, "detail": error.message}
+        {
+            "pointer": error.pointer,
+            "code": error.code,
+            "detail": error.message,
+            **error.extra,
+        }
         for error in errors
     ]
     if listed:

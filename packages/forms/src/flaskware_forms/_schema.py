@@ -3,91 +3,35 @@
 from __future__ import annotations
 
 import dataclasses as dc
-import functools
 import inspect
+import re
 import typing as t
 
 import pydantic
 import pydantic_core
 from pydantic.fields import FieldInfo
 
-from ._controls import Attribute
 from ._controls import attributes_of
-from ._controls import Choice
 from ._controls import choices_of
 from ._controls import Control
 from ._controls import control_of
 from ._controls import type_name
 from ._facets import Facets
 from ._facets import facets
+from ._node import Case
+from ._node import Group
+from ._node import Leaf
+from ._node import may_be_left_out
+from ._node import may_stay_blank
+from ._node import Node
+from ._node import Series
+from ._node import Variants
 from ._ui import humanise
 
 _SEQUENCES = (list, set, frozenset, tuple)
 
 
-@dc.dataclass(frozen=True, kw_only=True)
-class Node:
-    """One field of a model: what its name, label and absence are."""
-
-    key: str
-    attribute: str
-    label: str
-    hint: str | None
-    nullable: bool
-    has_default: bool
-    default: t.Any
-    """A default value, or nothing where there is a factory or no default."""
-
-    factory: t.Callable[[], t.Any] | None
-
-    def initial(self) -> t.Any:
-        """What the field holds before anybody filled it in."""
-        return self.factory() if self.factory is not None else self.default
-
-
-@dc.dataclass(frozen=True, kw_only=True)
-class Leaf(Node):
-    """A field with one value, shown as one control."""
-
-    control: Control
-    required: bool
-    choices: tuple[Choice, ...] = ()
-    attributes: tuple[Attribute, ...] = ()
-    rows: int | None = None
-    temporal: bool = False
-    max_bytes: int | None = None
-
-
-@dc.dataclass(frozen=True, kw_only=True)
-class Series(Node):
-    """A field with any number of values of one kind."""
-
-    item: Leaf | Group
-    blank_rows: int
-    max_length: int | None
-
-    @property
-    def is_one_control(self) -> bool:
-        """Whether one control, or one set of boxes, stands for all entries."""
-        item = self.item
-        return isinstance(item, Leaf) and (bool(item.choices) or item.control == "file")
-
-
-@dc.dataclass(frozen=True, kw_only=True)
-class Group(Node):
-    """A nested model, or the whole form."""
-
-    children: tuple[Node, ...]
-
-    @functools.cached_property
-    def by_key(self) -> dict[str, Node]:
-        """The children by the name that a body uses."""
-        return {child.key: child for child in self.children}
-
-    @functools.cached_property
-    def is_flat(self) -> bool:
-        """Whether every child is one control."""
-        return all(isinstance(child, Leaf) for child in self.children)
+_SEPARATOR = re.compile(r"[.\-\[\]]")
 
 
 def compile_model(model: type[pydantic.BaseModel]) -> Group:
@@ -96,6 +40,7 @@ def compile_model(model: type[pydantic.BaseModel]) -> Group:
     :raises TypeError: if a field's type has no form: the message says which and what
         to write instead.
     """
+    children = _children(model, ())
     return Group(
         key="",
         attribute="",
@@ -105,33 +50,50 @@ def compile_model(model: type[pydantic.BaseModel]) -> Group:
         has_default=False,
         default=None,
         factory=None,
-        children=_children(model, ()),
+        make=lambda: children,
     )
 
 
 def _children(
-    model: type[pydantic.BaseModel], path: tuple[type, ...]
+    model: type[pydantic.BaseModel], path: tuple[type, ...], *, without: str = ""
 ) -> tuple[Node, ...]:
-    if model in path:
-        raise TypeError(
-            f"{model.__name__} contains itself, and a form has an end."
-            " Declare a model of its own for the inner one."
-        )
     if issubclass(model, pydantic.RootModel):
         raise TypeError(
             f"{model.__name__} is a RootModel; a form has named fields."
             " Write a BaseModel with one field."
         )
-    return tuple(
-        _node(
-            f"{model.__name__}.{name}",
-            _key(model, name, info),
-            name,
-            info,
-            (*path, model),
+    children: list[Node] = []
+    for name, info in model.model_fields.items():
+        if name == without:
+            continue
+        where = f"{model.__name__}.{name}"
+        node = _node(where, _key(model, name, info), name, info, (*path, model))
+        if _SEPARATOR.search(node.key) and (path or not isinstance(node, Leaf)):
+            raise TypeError(
+                f"{where} has the alias {node.key!r}, and in a name with dots,"
+                " hyphens or brackets nobody can tell it from a nested field."
+                " Write an alias of letters, digits and underscores."
+            )
+        children.append(node)
+    return tuple(children)
+
+
+def _group(
+    model: type[pydantic.BaseModel],
+    common: dict[str, t.Any],
+    path: tuple[type, ...],
+    *,
+    without: str = "",
+) -> Group:
+    if model in path:
+        # What is wrong with the model was told where it is compiled first.
+        return Group(
+            **common,
+            make=lambda: _children(model, (), without=without),
+            recursive=True,
         )
-        for name, info in model.model_fields.items()
-    )
+    children = _children(model, path, without=without)
+    return Group(**common, make=lambda: children)
 
 
 def _key(model: type[pydantic.BaseModel], name: str, info: FieldInfo) -> str:
@@ -150,6 +112,8 @@ def _node(
     where: str, key: str, name: str, info: FieldInfo, path: tuple[type, ...]
 ) -> Node:
     found = facets(info.annotation, info.metadata)
+    if info.discriminator is not None:
+        found.discriminator = info.discriminator
     required = info.is_required()
     common: dict[str, t.Any] = {
         "key": key,
@@ -162,6 +126,7 @@ def _node(
         if info.default is pydantic_core.PydanticUndefined
         else info.default,
         "factory": _factory(info),
+        "messages": found.ui.messages,
     }
     return _build(where, found, common, path)
 
@@ -185,20 +150,88 @@ def _build(
     where: str, found: Facets, common: dict[str, t.Any], path: tuple[type, ...]
 ) -> Node:
     if found.union:
-        names = " | ".join(type_name(member) for member in found.union)
-        raise TypeError(
-            f"{where} is {names}, and text from a form does not tell which."
-            " Write one type, optionally with `| None`."
-        )
+        return _variants(where, found, common, path)
     origin = t.get_origin(found.type) or found.type
     if isinstance(origin, type) and issubclass(origin, pydantic.BaseModel):
-        children = _children(origin, path)
-        if found.nullable:
-            children = tuple(map(_may_stay_blank, children))
-        return Group(**common, children=children)
+        group = _group(origin, common, path)
+        if group.recursive and not (
+            found.nullable or group.has_default or where.endswith("[]")
+        ):
+            raise TypeError(
+                f"{where} always contains another {origin.__name__}, so no form of it"
+                f" ends. Write {origin.__name__} | None."
+            )
+        return may_stay_blank(group) if found.nullable else group
     if origin in _SEQUENCES:
         return _series(where, found, common, path)
     return _leaf(where, found, common)
+
+
+def _variants(
+    where: str, found: Facets, common: dict[str, t.Any], path: tuple[type, ...]
+) -> Variants:
+    names = " | ".join(type_name(member) for member in found.union)
+    if found.discriminator is None:
+        raise TypeError(
+            f"{where} is {names}, and text from a form does not tell which."
+            " Write one type, optionally with `| None`, or models that a field tells"
+            " apart: Annotated[A | B, Field(discriminator='kind')]."
+        )
+    tag = found.discriminator
+    keys: set[str] = set()
+    cases: list[Case] = []
+    for member in found.union:
+        model = facets(member).type
+        if (
+            not isinstance(tag, str)
+            or not isinstance(model, type)
+            or not issubclass(model, pydantic.BaseModel)
+        ):
+            raise TypeError(
+                f"{where} is {names}; a form tells models apart by a field that each"
+                " of them has. Write Field(discriminator='kind')."
+            )
+        info = model.model_fields[tag]
+        keys.add(_key(model, tag, info))
+        own = facets(info.annotation, info.metadata)
+        for choice in choices_of(own):
+            label = found.ui.labels.get(choice.text) or choice.label
+            step = f"{tag}:{_slug(choice.text)}"
+            if any(case.step == step for case in cases):
+                step += str(len(cases))
+            blank = {**_nothing(common), "label": label}
+            group = may_be_left_out(_group(model, blank, path, without=tag))
+            cases.append(
+                Case(
+                    choice=dc.replace(choice, label=label),
+                    step=step,
+                    group=t.cast("Group", group),
+                )
+            )
+    if len(keys) != 1 or _SEPARATOR.search(key := keys.pop()):
+        raise TypeError(
+            f"{where} is told apart by {tag!r}, which needs one alias, of letters,"
+            " digits and underscores, in all of its models."
+        )
+    return Variants(
+        **common, tag=key, tag_attribute=t.cast("str", tag), cases=tuple(cases)
+    )
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"\W", "_", text)
+
+
+def _nothing(common: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What an entry has of its own: not the list's hint, nor its default."""
+    return {
+        **common,
+        "hint": None,
+        "nullable": False,
+        "has_default": False,
+        "default": None,
+        "factory": None,
+    }
 
 
 def _series(
@@ -211,46 +244,22 @@ def _series(
             " length. Write list[str], for example."
         )
     inner = facets(arguments[0])
-    if t.get_origin(inner.type) in _SEQUENCES:
-        raise TypeError(
-            f"{where} is a list of lists, which a form cannot name. Write a model with"
-            " the inner list, and a list of that model."
-        )
     inner.ui = dc.replace(found.ui, label=None, hint=None, rows=None)
-    own: dict[str, t.Any] = {
-        **common,
-        "hint": None,
-        "nullable": False,
-        "has_default": False,
-        "default": None,
-        "factory": None,
-    }
-    item = _build(f"{where}[]", inner, own, path)
+    item = _build(f"{where}[]", inner, _nothing(common), path)
     return Series(
         **common,
-        item=t.cast("Leaf | Group", _may_stay_blank(item)),
-        blank_rows=found.ui.rows or 1,
+        item=may_stay_blank(item),
+        blank_rows=1 if found.ui.rows is None else found.ui.rows,
         max_length=found.max_length,
     )
 
 
-def _may_stay_blank(node: Node) -> Node:
-    """The field inside of something optional, which a browser lets stay empty.
-
-    An empty row is no entry, so a browser must not ask for its fields.
-    """
-    if isinstance(node, Group):
-        children = tuple(map(_may_stay_blank, node.children))
-        return dc.replace(node, children=children)
-    if isinstance(node, Leaf):
-        attributes = tuple(pair for pair in node.attributes if pair[0] != "required")
-        return dc.replace(node, attributes=attributes, has_default=False, default=None)
-    return node
-
-
 def _leaf(where: str, found: Facets, common: dict[str, t.Any]) -> Leaf:
     choices = choices_of(found)
-    control = control_of(where, found, choices)
+    source = found.ui.choices
+    if source is not None and choices:
+        raise TypeError(f"{where} has choices of its type and of Ui(choices=...).")
+    control = control_of(where, found, choices, asked=source is not None)
     if control == "checkbox":
         choices = ()
     required = not found.nullable and _refuses_blank(found, control)
@@ -260,6 +269,7 @@ def _leaf(where: str, found: Facets, common: dict[str, t.Any]) -> Leaf:
         control=control,
         required=required,
         choices=choices,
+        source=source,
         attributes=attributes,
         rows=found.ui.rows,
         temporal=control in {"date", "time", "datetime-local"},

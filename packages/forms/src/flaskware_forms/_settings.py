@@ -4,6 +4,9 @@ import pydantic
 
 from flaskware_core import Settings
 
+from ._messages import languages
+from ._theme import ThemeName
+
 
 class FormsSettings(Settings):
     """What bounds the forms of an app.
@@ -47,3 +50,32 @@ class FormsSettings(Settings):
         " does not say.",
         examples=[10 << 20],
     )
+    theme: ThemeName = pydantic.Field(
+        default="plain",
+        description="How forms are marked up: `plain`, for the bundled style sheet or"
+        " your own, or `bootstrap5`.",
+        examples=["bootstrap5"],
+    )
+    template: str | None = pydantic.Field(
+        default=None,
+        description="A template of the app whose macros `row_NAME` render the fields of"
+        " that name, and `row_of_KIND` those of that kind.",
+        examples=["forms.html"],
+    )
+    languages: tuple[str, ...] = pydantic.Field(
+        default=("en",),
+        min_length=1,
+        description="What the messages may be written in, the first where a client"
+        " accepts none of them. Where Flask-Babel is on the app, its locale decides.",
+        examples=[("en", "de", "fr", "es")],
+    )
+
+    @pydantic.field_validator("languages")
+    @classmethod
+    def _are_translated(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = set(tags) - languages()
+        if unknown:
+            raise ValueError(
+                f"languages with a translation: {', '.join(sorted(languages()))}"
+            )
+        return tags

@@ -7,31 +7,39 @@ import inspect
 import re
 import typing as t
 
+import flask
 import pydantic
 from flask.typing import ResponseReturnValue
 
+from ._application_checks import Check
+from ._application_checks import has_asked_choices
 from ._bound import Bound
-from ._bound import current_state
 from ._csrf import FORM_MARK
 from ._decoder import Decoder
-from ._errors import FormError
 from ._errors import Path
-from ._markup import FieldMarkup
+from ._groups import ROW_BUTTON
+from ._live import answer
+from ._live import async_answer
+from ._node import Group
+from ._node import Leaf
+from ._node import Node
+from ._node import Series
+from ._node import Variants
 from ._schema import compile_model
-from ._schema import Group
-from ._schema import Leaf
-from ._schema import Node
-from ._schema import Series
+from ._state import current_state
+from ._theme import VALIDATE_HEADER
 
 if t.TYPE_CHECKING:
     from ._settings import FormsSettings
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
 P = t.ParamSpec("P")
-FieldCheck = t.TypeVar("FieldCheck", bound=cabc.Callable[[t.Any], str | None])
-Check: t.TypeAlias = cabc.Callable[[M], str | None]
+Said: t.TypeAlias = "str | cabc.Awaitable[str | None] | None"
+FieldCheck = t.TypeVar("FieldCheck", bound=cabc.Callable[[t.Any], Said])
+S_co = t.TypeVar("S_co", bound=Said, covariant=True)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+_ASKS = "HTTP_" + VALIDATE_HEADER.upper().replace("-", "_")
 # What a list of files without a length of its own is reckoned with.
 _USUAL_FILES = 10
 
@@ -62,18 +70,21 @@ class FormSpec(t.Generic[M]):
         self.name = name
         self._schema: Group = compile_model(model)
         self._decoder = Decoder(self._schema)
-        self._markup = {
-            child.key: FieldMarkup(name, child, (child.key,))
-            for child in self._schema.children
-        }
+        reserved = {ROW_BUTTON} & set(self._schema.by_key)
+        if reserved:
+            raise TypeError(f"{model.__name__} has a field named {reserved.pop()!r}.")
         self._uploads = tuple(_upload_sizes(self._schema))
-        self._checks: list[tuple[Path | None, cabc.Callable[[t.Any], str | None]]] = []
+        self._has_rows = _has_rows(self._schema)
+        self._asks_choices = has_asked_choices(self._schema)
+        self._checks: list[Check] = []
 
     def __repr__(self) -> str:
         return f"<FormSpec {self.name!r} of {self.model.__name__}>"
 
     @t.overload
-    def check(self, field: None = None, /) -> cabc.Callable[[Check[M]], Check[M]]: ...
+    def check(
+        self, field: None = None, /
+    ) -> cabc.Callable[[cabc.Callable[[M], S_co]], cabc.Callable[[M], S_co]]: ...
 
     @t.overload
     def check(self, field: str, /) -> cabc.Callable[[FieldCheck], FieldCheck]: ...
@@ -82,23 +93,18 @@ class FormSpec(t.Generic[M]):
         """Add a check that runs when all types have passed.
 
         The decorated function gets the value of the field, or the whole model, and
-        returns what is wrong with it as a sentence, or ``None``.
+        returns what is wrong with it as a sentence, or ``None``. It may be async; in
+        an async view, await :meth:`Bound.async_submit` then.
 
         :param field: The name of the field, ``"address.city"`` for a nested one; left
             out for a check of the whole form.
         :raises ValueError: if there is no such field.
-        :raises TypeError: if the function is a coroutine function: not supported yet.
         """
-        path = None if field is None else self._attribute_path(field)
+        attributes = () if field is None else self._attribute_path(field)
+        path = self._key_path(attributes)
 
-        def register(function: cabc.Callable[[t.Any], str | None]) -> t.Any:
-            if inspect.iscoroutinefunction(function):
-                raise TypeError(
-                    f"The check {function.__name__} is async, which is not supported"
-                    " yet. Write a plain function, or check in the async view and call"
-                    " form.add_error()."
-                )
-            self._checks.append((path, function))
+        def register(function: cabc.Callable[[t.Any], t.Any]) -> t.Any:
+            self._checks.append(Check(attributes, path, function))
             return function
 
         return register
@@ -127,6 +133,8 @@ class FormSpec(t.Generic[M]):
             @functools.wraps(view)
             async def handle_async(*args: t.Any, **kwargs: t.Any) -> t.Any:
                 form = self.bind()
+                if form.submitted and _ASKS in flask.request.environ:
+                    return await async_answer(form)
                 return form._guard(await view(form, *args, **kwargs))
 
             handle: t.Any = handle_async
@@ -135,6 +143,8 @@ class FormSpec(t.Generic[M]):
             @functools.wraps(view)
             def handle_sync(*args: t.Any, **kwargs: t.Any) -> t.Any:
                 form = self.bind()
+                if form.submitted and _ASKS in flask.request.environ:
+                    return answer(form)
                 return form._guard(view(form, *args, **kwargs))
 
             handle = handle_sync
@@ -156,19 +166,6 @@ class FormSpec(t.Generic[M]):
             count * (size or settings.max_upload_size) for count, size in self._uploads
         )
 
-    def _run_checks(self, data: M) -> cabc.Iterator[FormError]:
-        """What the checks of this form say to data whose types have passed."""
-        for path, function in self._checks:
-            value: t.Any = data
-            for attribute in path or ():
-                value = None if value is None else getattr(value, str(attribute))
-            # A field of an optional group that is not there.
-            if path and len(path) > 1 and value is None:
-                continue
-            message = function(value)
-            if message is not None:
-                yield FormError(self._key_path(path or ()), "check", message)
-
     def _key_path(self, attributes: Path) -> Path:
         """The path of a field by the names that a body uses."""
         node: Node = self._schema
@@ -179,7 +176,7 @@ class FormSpec(t.Generic[M]):
                 path.append(node.key)
         return tuple(path)
 
-    def _attribute_path(self, field: str) -> Path:
+    def _attribute_path(self, field: str) -> tuple[str, ...]:
         """Split the dotted name of a field.
 
         :raises ValueError: if there is no such field.
@@ -208,11 +205,33 @@ def _upload_sizes(
 ) -> cabc.Iterator[tuple[int, int | None]]:
     """How many files each field may bring, and how large each, if it says."""
     for child in group.children:
-        node, count = child, times
-        if isinstance(node, Series):
-            count *= node.max_length or _USUAL_FILES
-            node = node.item
-        if isinstance(node, Group):
-            yield from _upload_sizes(node, count)
-        elif isinstance(node, Leaf) and node.control == "file":
-            yield count, node.max_bytes
+        yield from _sizes_of(child, times)
+
+
+def _sizes_of(node: Node, times: int) -> cabc.Iterator[tuple[int, int | None]]:
+    if isinstance(node, Series):
+        yield from _sizes_of(node.item, times * (node.max_length or _USUAL_FILES))
+    elif isinstance(node, Group):
+        # What is inside of itself is reckoned with once.
+        if not node.recursive:
+            yield from _upload_sizes(node, times)
+    elif isinstance(node, Variants):
+        for case in node.cases:
+            yield from _sizes_of(case.group, times)
+    elif isinstance(node, Leaf) and node.control == "file":
+        yield times, node.max_bytes
+
+
+def _has_rows(group: Group) -> bool:
+    """Whether there is a button in the form that adds something."""
+    return any(map(_can_grow, group.children))
+
+
+def _can_grow(node: Node) -> bool:
+    if isinstance(node, Series):
+        return not node.is_one_control
+    if isinstance(node, Group):
+        return node.recursive or _has_rows(node)
+    if isinstance(node, Variants):
+        return any(_can_grow(case.group) for case in node.cases)
+    return False

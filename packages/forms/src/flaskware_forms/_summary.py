@@ -3,58 +3,99 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import typing as t
 
 from markupsafe import escape
+from markupsafe import Markup
 
+from ._errors import child_of
 from ._errors import FormError
 from ._errors import Path
-from ._markup import Names
-from ._schema import Group
-from ._schema import Node
-from ._schema import Series
+from ._names import Names
+from ._node import Group
+from ._node import Leaf
+from ._node import Node
+from ._node import Series
+from ._node import Variants
+from ._theme import Look
+from ._values import chosen_case
 
 
-def summary(form: str, errors: cabc.Sequence[FormError], schema: Group) -> str:
-    """All errors, each a link to its control."""
+def summary(
+    form: str,
+    errors: cabc.Sequence[FormError],
+    schema: Group,
+    values: cabc.Mapping[str, t.Any],
+    look: Look,
+) -> str:
+    """All errors, each a link to its control.
+
+    :param values: What the form shows, which tells the chosen models of unions.
+    """
     if not errors:
         return ""
     items = "".join(
-        f"<li>{_summary_item(form, error, schema)}</li>" for error in errors
+        f"<li>{_item(form, error, schema, values)}</li>" for error in errors
     )
-    id = f"{escape(form)}--errors"
-    return (
-        f'<div class="form-errors" role="alert" tabindex="-1" id="{id}">'
-        f"<p>Nothing was saved yet. Please check:</p><ul>{items}</ul></div>\n"
+    return look.theme.text(
+        "summary",
+        id=form,
+        text=look.say("Nothing was saved yet. Please check:"),
+        items=Markup(items),  # noqa: S704 - escaped below
     )
 
 
-def _summary_item(form: str, error: FormError, schema: Group) -> str:
-    label, node = _label_at(schema, error.path)
-    if node is None or not error.path:
-        text = f"{label}: {error.message}" if label else error.message
-        return str(escape(text))
-    path = error.path
-    above = _label_at(schema, path[:-1])[1]
-    if isinstance(above, Series) and above.is_one_control:
-        path = path[:-1]
-    if isinstance(node, Group) or (
-        isinstance(node, Series) and isinstance(node.item, Group)
-    ):
-        id = f"{Names(form, path).id}--group"
-    else:
-        # The first entry of a list has the list's own id.
-        id = Names(form, path[:-1] if path[-1] == 0 else path).id
-    return f'<a href="#{escape(id)}">{escape(label)}: {escape(error.message)}</a>'
+def _item(
+    form: str,
+    error: FormError,
+    schema: Group,
+    values: cabc.Mapping[str, t.Any],
+) -> str:
+    label, id = _place(form, error.path, schema, values)
+    text = escape(f"{label}: {error.message}" if label else error.message)
+    return str(text) if id is None else f'<a href="#{escape(id)}">{text}</a>'
 
 
-def _label_at(schema: Group, path: Path) -> tuple[str, Node | None]:
+def _place(
+    form: str, path: Path, schema: Group, values: t.Any
+) -> tuple[str, str | None]:
+    """What a path is called, and the id of what it leads to."""
     node: Node | None = schema
     labels: list[str] = []
+    names: Names | None = None
     for step in path:
-        if isinstance(node, Series) and isinstance(step, int):
-            node = node.item
+        if isinstance(node, Variants):
+            case = chosen_case(node, values)
+            if case is None or names is None:
+                break
+            node, names = case.group, names.case(case.step)
+        if isinstance(node, Series) and node.is_one_control:
+            labels[-1] += f" {step}" if isinstance(step, str) else f" {step + 1}"
+            break
+        below = child_of(node, step)
+        values = _below(values, step)
+        if below is None:
+            return ", ".join([*labels, str(step)]), None
+        if isinstance(step, int) and names is not None:
             labels[-1] += f" {step + 1}"
-            continue
-        node = node.by_key.get(str(step)) if isinstance(node, Group) else None
-        labels.append(str(step) if node is None else node.label)
-    return ", ".join(labels), node
+            names = names.entry(step)
+        else:
+            labels.append(below.label)
+            name = str(step)
+            names = names.child(name) if names else Names.top(form, name)
+        node = below
+    if names is None:
+        return "", None
+    plain = isinstance(node, Leaf | Variants) or (
+        isinstance(node, Series) and node.is_one_control
+    )
+    return ", ".join(labels), names.id if plain else f"{names.id}--group"
+
+
+def _below(values: t.Any, step: str | int) -> t.Any:
+    if isinstance(values, dict):
+        return t.cast("dict[str | int, t.Any]", values).get(step)
+    if isinstance(values, list) and isinstance(step, int):
+        rows = t.cast("list[t.Any]", values)
+        return rows[step] if step < len(rows) else None
+    return None

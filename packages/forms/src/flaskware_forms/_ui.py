@@ -23,6 +23,10 @@ class Ui:
     :param placeholder: An example inside of the empty control.
     :param rows: The height of a textarea, or how many empty inputs a list offers.
     :param labels: The label of each choice, by its value as text.
+    :param choices: Called whenever the field is shown or checked, gives what may be
+        chosen: values, or pairs of a value and its label, such as the rows of a query.
+    :param messages: What is said for an error, by its stable code, instead of the
+        usual sentence; ``{limit}``-like names are those of Pydantic's error.
     """
 
     label: str | None = None
@@ -32,6 +36,8 @@ class Ui:
     placeholder: str | None = None
     rows: int | None = None
     labels: cabc.Mapping[str, str] = dc.field(default_factory=dict[str, str])
+    choices: cabc.Callable[[], cabc.Iterable[t.Any]] | None = None
+    messages: cabc.Mapping[str, str] = dc.field(default_factory=dict[str, str])
 
 
 def humanise(name: str) -> str:

@@ -11,8 +11,12 @@ import pydantic
 import pydantic_core
 from werkzeug.datastructures import FileStorage
 
-from ._schema import Group
-from ._schema import Series
+from ._node import Case
+from ._node import Group
+from ._node import Leaf
+from ._node import Node
+from ._node import Series
+from ._node import Variants
 from ._upload import Upload
 
 _NO_TEXT = (pydantic.SecretStr, bytes, cabc.Collection, FileStorage, Upload)
@@ -80,15 +84,28 @@ def _get(source: t.Any, attribute: str, key: str) -> t.Any:
     return getattr(source, attribute, _NOTHING)
 
 
-def _nested(node: t.Any, value: t.Any) -> t.Any:
+def _nested(node: Node, value: t.Any) -> t.Any:
+    if isinstance(node, Leaf):
+        return value
     if isinstance(node, Group):
+        # A model inside of itself ends where the values end.
+        if value is None and node.recursive:
+            return None
         return initial_values(node, value)
-    if isinstance(node, Series) and isinstance(node.item, Group):
-        group = node.item
-        return [initial_values(group, item) for item in _iterable(value)]
     if isinstance(node, Series):
-        return list(_iterable(value))
-    return value
+        return [_nested(node.item, item) for item in _iterable(value)]
+    variants = t.cast("Variants", node)
+    case = variants.case_of(_get(value, variants.tag_attribute, variants.tag))
+    if case is None:
+        return None
+    return {variants.tag: case.choice.text, **initial_values(case.group, value)}
+
+
+def chosen_case(variants: Variants, value: t.Any) -> Case | None:
+    """Which model of a union is shown."""
+    if not isinstance(value, dict):
+        return None
+    return variants.case_of(t.cast("dict[str, t.Any]", value).get(variants.tag))
 
 
 def _iterable(value: t.Any) -> cabc.Iterable[t.Any]:

@@ -1,0 +1,143 @@
+"""How forms look: bundled macros, run once a field, and those of an app."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import functools
+import json
+import types
+import typing as t
+
+import jinja2
+from markupsafe import escape
+from markupsafe import Markup
+
+ThemeName: t.TypeAlias = t.Literal["plain", "bootstrap5"]
+Macro: t.TypeAlias = cabc.Callable[["FieldParts"], str]
+
+VALIDATE_HEADER = "Form-Validate-Only"
+"""Names the fields that a request wants validated, and nothing else done."""
+
+
+@dc.dataclass(frozen=True, slots=True)
+class FieldParts:
+    """What a macro gets that renders one field."""
+
+    field: str
+    """The name of the field in its model."""
+
+    kind: str
+    """Its control: ``"email"``, ``"textarea"``, ...; or ``"group"``, ``"list"``,
+    ``"union"``."""
+
+    id: str
+    name: str
+    label: Markup
+    """The label, or the legend of a group, as an element."""
+
+    text: str
+    """The text of the label."""
+
+    hint: Markup
+    control: Markup
+    errors: Markup
+    invalid: bool
+    attrs: Markup
+    """Attributes for the outermost element: those of live validation."""
+
+
+class Theme:
+    """The macros of a bundled theme.
+
+    They see no value and no request, so each runs once for a field, and what comes
+    of it is kept.
+    """
+
+    def __init__(self, name: ThemeName) -> None:
+        self.name = name
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("flaskware_forms", "templates/flaskware_forms"),
+            autoescape=True,
+        )
+        self._macros = environment.get_template(f"{name}.html").module
+
+    def frame(self, macro: str, *holes: str, **parts: object) -> tuple[str, ...]:
+        """What stands before, between and after the holes of a macro."""
+        marks = {hole: _mark(hole) for hole in holes}
+        run = t.cast("cabc.Callable[[object], str]", getattr(self._macros, macro))
+        rest = str(run(types.SimpleNamespace(**parts, **marks)))
+        pieces: list[str] = []
+        for mark in marks.values():
+            piece, _, rest = rest.partition(str(mark))
+            pieces.append(piece)
+        return (*pieces, rest)
+
+    def text(self, macro: str, **parts: object) -> str:
+        """What a macro gives for parts that are all known."""
+        return self.frame(macro, **parts)[0]
+
+    @functools.cached_property
+    def error(self) -> tuple[str, ...]:
+        """What stands around the id and the messages of a field's errors."""
+        return self.frame("errors", "id", "messages")
+
+
+@functools.cache
+def load_theme(name: ThemeName) -> Theme:
+    """A bundled theme, loaded when it is first used."""
+    return Theme(name)
+
+
+def _mark(hole: str) -> Markup:
+    return Markup(f"\0{hole}\0")  # noqa: S704
+
+
+class Look:
+    """What the markup of a form is made with.
+
+    :param live: Whether fields are validated by htmx when they change.
+    :param say: Translates a sentence of ours.
+    :param custom: Finds an app's own macro for a field of a name and a kind.
+    """
+
+    def __init__(
+        self,
+        theme: Theme,
+        *,
+        live: bool = False,
+        say: cabc.Callable[[str], str] = str,
+        custom: cabc.Callable[[str, str], Macro | None] | None = None,
+    ) -> None:
+        self.theme = theme
+        self.live = live
+        self.say = say
+        self.custom = custom
+
+    def classes(self, kind: str) -> tuple[str, str]:
+        """The class attribute of a control, where it is right and where it is not."""
+        return tuple(  # type: ignore[return-value]
+            f' class="{found}"' if (found := text.strip()) else ""
+            for text in (
+                self.theme.text("classes", kind=kind, invalid=invalid)
+                for invalid in (False, True)
+            )
+        )
+
+    def live_attributes(self, name: str) -> Markup:
+        """What makes htmx ask for one field again when it changes."""
+        if not self.live:
+            return Markup()
+        headers = escape(json.dumps({VALIDATE_HEADER: name}))
+        return Markup(  # noqa: S704 - escaped above
+            ' hx-post="" hx-trigger="change" hx-target="this" hx-swap="outerHTML"'
+            f' hx-sync="closest form:abort" hx-headers="{headers}"'
+        )
+
+    def error_text(self, id: str, messages: cabc.Iterable[str]) -> str:
+        """The errors of one field, in the element that its control points to."""
+        inner = "<br>".join(str(escape(message)) for message in messages)
+        if not inner:
+            return ""
+        before, between, after = self.theme.error
+        return f"{before}{id}--error{between}{inner}{after}"
