@@ -102,13 +102,7 @@ def choice_errors(
     if value is None:
         return
     if isinstance(node, Leaf):
-        if node.source is None:
-            return
-        offered = {choice.text for choice in asked_choices(node.source)}
-        if text_of(value) not in offered:
-            own = node.messages.get("choice")
-            message = str(own) if own else language.message("choice") or ""
-            yield FormError(path, "choice", message)
+        yield from _leaf_errors(node, value, path, language)
     elif isinstance(node, Group):
         for child in node.children:
             found = getattr(value, child.attribute, None)
@@ -120,3 +114,14 @@ def choice_errors(
         case = node.case_of(getattr(value, node.tag_attribute, None))
         if case is not None:
             yield from choice_errors(case.group, value, path, language)
+
+
+def _leaf_errors(
+    leaf: Leaf, value: t.Any, path: Path, language: Language
+) -> cabc.Iterator[FormError]:
+    if leaf.source is None:
+        return
+    if text_of(value) not in {choice.text for choice in asked_choices(leaf.source)}:
+        own = leaf.messages.get("choice")
+        message = str(own) if own else language.message("choice") or ""
+        yield FormError(path, "choice", message)

@@ -228,9 +228,9 @@ def asked_choices(
     found: list[Choice] = []
     for item in source():
         # A row of SQLAlchemy is a tuple of its own.
-        pair = t.cast("tuple[t.Any, ...]", item) if isinstance(item, tuple) else (item,)
-        text = text_of(pair[0])
-        found.append(Choice(text, str(pair[-1]) if len(pair) > 1 else text, pair[0]))
+        value, label = item if isinstance(item, tuple) else (item, None)
+        text = text_of(value)
+        found.append(Choice(text, text if label is None else str(label), value))
     return tuple(found)
 
 
