@@ -238,15 +238,21 @@ def layout(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation, a warning is an error, and do what it shows."""
+    """Build the documentation, a warning is an error, and do what it shows.
+
+    With names, all is built, and what the pages of these packages show is done.
+    """
     _install(session, "docs", siblings=list(PACKAGES))
     session.run(
         "sphinx-build", "--fail-on-warning", "--keep-going", "--fresh-env", "-q",
         "docs", "docs/_build/html",
     )  # fmt: skip
-    _run_tool(session, "examples")
+    folders = [PACKAGES[name].folder for name in ASKED if name in PACKAGES]
+    pages = [str(page) for folder in folders for page in folder.glob("docs/*.md")]
+    _run_tool(session, "examples", *pages, *(f"{path}/README.md" for path in folders))
     _run_tool(session, "commands")
-    _run_tool(session, "tutorial")
+    if not ASKED:
+        _run_tool(session, "tutorial")
     session.log(f"open {ROOT / 'docs/_build/html/index.html'}")
 
 

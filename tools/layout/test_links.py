@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -19,16 +21,23 @@ PAGES = [name for name in tracked() if name.endswith(".md")]
 @pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name):
     page = ROOT / name
-    # Sphinx checks the pages of the site; a package's are at another place there.
     for match in _LINK.finditer(_CODE.sub("", page.read_text("utf-8"))):
-        assert (page.parent / match[1]).exists() or _in_site(name, match[1]), (
+        target = page.parent / match[1]
+        assert target.exists() or _in_site(page, match[1]).exists(), (
             f"{name} links to {match[1]}, which does not exist"
         )
 
 
-def _in_site(name: str, target: str) -> bool:
-    """Whether a page of a package's documentation links to one of the family's."""
-    parts = name.split("/")
-    if parts[0] != "packages" or parts[2:3] != ["docs"]:
-        return False
-    return (ROOT / "docs" / "packages" / parts[1] / target).resolve().exists()
+def _in_site(page: Path, link: str) -> Path:
+    """The file that a link leads to once the pages of packages are in the site.
+
+    The site has the folder ``docs`` of each package at ``docs/packages/<name>``.
+    """
+    site, parts = ROOT / "docs" / "packages", page.relative_to(ROOT).parts
+    if parts[0] == "packages" and parts[2] == "docs":
+        page = site / parts[1] / Path(*parts[3:])
+    target = Path(os.path.normpath(page.parent / link))
+    if not target.is_relative_to(site):
+        return target
+    name, *rest = target.relative_to(site).parts
+    return ROOT / "packages" / name / "docs" / Path(*rest)

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import pytest
-
 from flaskware_tools import bench
 from flaskware_tools import examples
-from flaskware_tools import new
 from flaskware_tools import tables
 from flaskware_tools.build import readme_example
 from flaskware_tools.matrix import changed
@@ -43,29 +40,6 @@ def test_a_change_of_prose_at_the_top_names_none(repository):
     (repository / "noxfile.py").write_text("changed")
     commit(repository, "third")
     assert changed("main", repository) == list(packages())
-
-
-def test_a_new_extension_is_listed_wherever_packages_are(repository):
-    target = new.make("mail", "sending mail", repository)
-    assert "mail" in packages(repository)
-    assert (target / "src/flaskware_mail/_extension.py").exists()
-    workspace = (repository / "pyproject.toml").read_text()
-    assert "flaskware-mail = { workspace = true }" in workspace
-    assert "| [`flaskware-mail`]" in tables.generate(
-        (repository / "README.md").read_text(), repository
-    )
-    left = [
-        path
-        for path in target.rglob("*")
-        if path.is_file() and "@name@" in path.read_text()
-    ]
-    assert left == []
-
-
-@pytest.mark.parametrize("name", ["core", "Mail", "my-mail", "../x", "", "1mail"])
-def test_a_name_that_cannot_be_used_is_refused(repository, name):
-    with pytest.raises(ValueError, match="name"):
-        new.make(name, "x", repository)
 
 
 def test_a_table_that_is_stale_is_found(repository):

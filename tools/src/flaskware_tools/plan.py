@@ -113,12 +113,14 @@ def _job(
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="nox -s plan --")
+    parser.add_argument("names", nargs="*", help="these projects only")
     parser.add_argument("--base", help="only what changed since this revision")
     parser.add_argument("--nightly", action="store_true", help="everything there is")
     parser.add_argument("--output", type=Path, help="append `matrix=…` to this file")
     options = parser.parse_args(arguments)
     names = changed(options.base) if options.base else list(packages())
-    text = json.dumps({"include": jobs([*names, *OTHERS], nightly=options.nightly)})
+    chosen = options.names or [*names, *OTHERS]
+    text = json.dumps({"include": jobs(chosen, nightly=options.nightly)})
     if options.output:
         with options.output.open("a") as file:
             file.write(f"matrix={text}\n")
