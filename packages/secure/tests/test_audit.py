@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import json
+import threading
+import typing as t
+from pathlib import Path
 
 import flask
 import pytest
+from werkzeug.serving import make_server
 
 from flaskware_core.testing import make_app
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
+from flaskware_secure._grading import grade_headers
+from flaskware_secure._snapshot import snapshot_of
+from flaskware_secure.testing import assert_snapshot
+from flaskware_secure.testing import SnapshotDiffers
 
 
 def test_a_strict_app_is_graded_a_plus(app: flask.Flask, secure: SecureHeaders) -> None:
@@ -111,3 +119,156 @@ def test_a_view_that_fails_is_audited_by_its_policy(
     audits = {each.endpoint: each for each in secure.audit(app, send=True)}
     assert not audits["fail"].sent
     assert audits["fail"].grade.letter == "A+"
+
+
+def _baked(*lines: str) -> list[tuple[str, str]]:
+    return [("Set-Cookie", line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "points"),
+    [
+        (_baked("a=1; Secure; HttpOnly; SameSite=Lax"), "cookies", 5),
+        (_baked("a=1"), "cookie-not-secure", -20),
+        (_baked("session=1"), "cookie-not-secure", -40),
+        (
+            [*_baked("session=1"), ("Strict-Transport-Security", "max-age=31536000")],
+            "cookie-not-secure",
+            -10,
+        ),
+        (_baked("a=1; Secure", "session=1; Secure"), "cookie-readable", -30),
+        (_baked("a=1; Secure; HttpOnly"), "cookie-no-samesite", 0),
+        (
+            [
+                ("Access-Control-Allow-Origin", "*"),
+                ("Access-Control-Allow-Credentials", "true"),
+            ],
+            "cors-universal",
+            -50,
+        ),
+    ],
+)
+def test_cookies_and_sharing_count(
+    lines: list[tuple[str, str]], code: str, points: int
+) -> None:
+    found = {f.code: f.points for f in grade_headers(lines).findings}
+    assert found[code] == points
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ('src="/own.js"', None),
+        ('src="//host.example/own.js"', None),
+        ('src="https://cdn.example/a.js"', "sri-missing"),
+        ('src="http://cdn.example/a.js"', "sri-insecure"),
+        ('src="https://cdn.example/a.js" integrity="sha384-x"', "sri"),
+    ],
+)
+def test_scripts_of_other_hosts_are_to_have_integrity(
+    source: str, code: str | None
+) -> None:
+    body = f"<p>page<script {source}></script>"
+    grade = grade_headers([], body=body, host="host.example")
+    found = {f.code for f in grade.findings if f.code.startswith("sri")}
+    assert found == ({code} if code else set())
+
+
+@pytest.fixture
+def served(app: flask.Flask) -> t.Iterator[str]:
+    app.add_url_rule("/error", "error", lambda: ("broken", 500))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _run(app: flask.Flask, *arguments: str) -> t.Any:
+    return app.test_cli_runner().invoke(args=["secure", "audit", *arguments])
+
+
+@pytest.mark.parametrize(("path", "status"), [("/page", "200"), ("/error", "500")])
+def test_an_address_is_audited_from_outside(
+    app: flask.Flask, served: str, path: str, status: str
+) -> None:
+    [audit] = json.loads(_run(app, served + path, "--json").output)
+    assert (audit["endpoint"], audit["rule"]) == (status, served + path)
+    codes = {finding["code"] for finding in audit["findings"]}
+    # It is http, so neither HSTS nor a redirect is there.
+    assert {"hsts-missing", "redirect-missing"} <= codes
+    assert "csp-missing" not in codes
+
+
+@pytest.mark.parametrize(
+    "url", ["www.example.org", "file:///etc/passwd", "http://127.0.0.1:1/", "http://"]
+)
+def test_what_cannot_be_audited_is_an_error_with_a_reason(
+    app: flask.Flask, url: str
+) -> None:
+    result = _run(app, url)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+
+
+def test_sarif_has_each_finding_at_its_view(
+    live_app: t.Callable[..., flask.Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    app = live_app(SECURE_POLICY="legacy")
+    log = json.loads(_run(app, "--format", "sarif").output)
+    assert log["version"] == "2.1.0"
+    [run] = log["runs"]
+    rules = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert rules == {result["ruleId"] for result in run["results"]}
+    [result] = [
+        r for r in run["results"] if r["message"]["text"].startswith("/healthz")
+    ]
+    assert (result["ruleId"], result["level"]) == ("csp-unsafe-scripts", "error")
+    [location] = result["locations"]
+    physical = location["physicalLocation"]
+    assert physical["artifactLocation"]["uri"] == "conftest.py"
+    assert physical["region"]["startLine"] > 1
+
+
+def test_a_snapshot_whose_diff_shows_fails(app: flask.Flask, tmp_path: Path) -> None:
+    path = str(tmp_path / "secure.json")
+    missing = _run(app, "--snapshot", path)
+    assert missing.exit_code == 1
+    assert "--update" in missing.output
+    assert _run(app, "--snapshot", path, "--update").exit_code == 0
+    assert _run(app, "--snapshot", path).exit_code == 0
+
+    changed = make_app(SecureHeaders(), SECURE_HSTS_SECONDS=60)
+    changed.add_url_rule("/plain", "plain", lambda: "plain")
+    result = _run(changed, "--snapshot", path)
+    assert result.exit_code == 1
+    assert '-      "Strict-Transport-Security: max-age=31536000"' in result.output
+    assert "hsts.lowered" in result.output
+    assert _run(app, "--update").exit_code == 2
+
+
+def test_a_snapshot_is_the_same_for_every_nonce(
+    app: flask.Flask, secure: SecureHeaders
+) -> None:
+    first = snapshot_of(secure.audit(app, send=True))
+    assert "'nonce'" in first
+    assert first == snapshot_of(secure.audit(app, send=True))
+
+
+def test_the_fixture_compares_with_a_file_beside_the_test(
+    app: flask.Flask, tmp_path: Path
+) -> None:
+    path = tmp_path / "secure_snapshot.json"
+    with pytest.raises(SnapshotDiffers, match="--update-secure-snapshot"):
+        assert_snapshot(app, path)
+    assert_snapshot(app, path, update=True)
+    assert_snapshot(app, path)
+
+
+def test_the_headers_of_a_small_app_are_those_that_were_reviewed(
+    app: flask.Flask, secure_snapshot: t.Callable[[flask.Flask], None]
+) -> None:
+    secure_snapshot(app)

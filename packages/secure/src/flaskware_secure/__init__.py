@@ -9,7 +9,7 @@ from ._collector import report_dropped as report_dropped
 from ._cors import Cors as Cors
 from ._extension import SecureHeaders as SecureHeaders
 from ._grading import Grade as Grade
-from ._grading import GradeFinding as GradeFinding
+from ._grading_content import GradeFinding as GradeFinding
 from ._integrity import IntegrityError as IntegrityError
 from ._lint import PolicyProblem as PolicyProblem
 from ._nonce import NonceError as NonceError

@@ -5,7 +5,10 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import dataclasses as dc
+import inspect
+import types
 import typing as t
+from pathlib import Path
 
 import flask
 from flask.sansio.app import App
@@ -27,7 +30,9 @@ class EndpointAudit:
     :param sent: Whether a request was sent, or the headers are those that the policy
         adds to what the view returns.
     :param grade: By the public rules of MDN's HTTP Observatory, as far as they are
-        about headers.
+        about headers, cookies and the scripts of a page.
+    :param file: The file of its view, relative to the working directory.
+    :param line: The line in it.
     """
 
     endpoint: str
@@ -35,6 +40,8 @@ class EndpointAudit:
     headers: Lines
     sent: bool
     grade: Grade
+    file: str = ""
+    line: int = 0
 
     def as_dict(self) -> dict[str, t.Any]:
         """The audit as JSON types."""
@@ -55,29 +62,46 @@ def audit_app(
     """Audit every route of an app, in the order of its URL map."""
     audits: list[EndpointAudit] = []
     for rule in app.url_map.iter_rules():
-        headers: Lines | None = None
+        received: tuple[Lines, str] | None = None
         if send and isinstance(app, flask.Flask):
-            headers = _received(app, rule)
-        sent = headers is not None
-        if headers is None:
-            headers = compiled_for(rule.endpoint, rule.rule).secure.lines
+            received = _received(app, rule)
+        sent = received is not None
+        if received is None:
+            received = compiled_for(rule.endpoint, rule.rule).secure.lines, ""
+        headers, body = received
+        file, line = _place(app.view_functions.get(rule.endpoint))
+        grade = grade_headers(headers, body=body)
         audits.append(
-            EndpointAudit(
-                rule.endpoint, rule.rule, headers, sent, grade_headers(headers)
-            )
+            EndpointAudit(rule.endpoint, rule.rule, headers, sent, grade, file, line)
         )
     return audits
 
 
-def _received(app: flask.Flask, rule: Rule) -> Lines | None:
+def _place(view: object) -> tuple[str, int]:
+    """Where a view is written, if it is below the working directory."""
+    code: types.CodeType | None = getattr(
+        inspect.unwrap(view) if callable(view) else None, "__code__", None
+    )
+    if code is None:
+        return "", 0
+    path = Path(code.co_filename)
+    if not path.is_relative_to(Path.cwd()):
+        return "", 0
+    return path.relative_to(Path.cwd()).as_posix(), code.co_firstlineno
+
+
+def _received(app: flask.Flask, rule: Rule) -> tuple[Lines, str] | None:
     if rule.arguments - set(rule.defaults or ()) or "GET" not in (rule.methods or ()):
         return None
     hosts = t.cast("cabc.Sequence[str]", app.config.get("TRUSTED_HOSTS") or ())
     base = f"https://{hosts[0].removeprefix('.')}" if hosts else _BASE_URL
     # Where errors propagate, as in debug mode, a view may fail in any way: what the
     # policy says is then the best answer.
-    with contextlib.suppress(Exception):
-        response = app.test_client().get(rule.rule, base_url=base)
-        response.close()
-        return tuple(response.headers.items())
+    with (
+        contextlib.suppress(Exception),
+        app.test_client().get(rule.rule, base_url=base) as response,
+    ):
+        is_page = response.mimetype == "text/html"
+        body = response.get_data(as_text=True) if is_page else ""
+        return tuple(response.headers.items()), body
     return None

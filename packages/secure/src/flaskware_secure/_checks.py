@@ -37,6 +37,7 @@ def check_secure(
     if deploy:
         yield from _transport(settings, redirection)
         yield from _leniencies(settings)
+        yield from _collection(settings)
 
 
 def _weak_scripts(policy: Policy, whose: str) -> cabc.Iterator[Finding]:
@@ -88,20 +89,32 @@ def _transport(
             'TRUSTED_HOSTS = ["www.example.org"], or SECURE_REDIRECT_HTTPS = False'
             " where the server in front redirects.",
         )
-    if settings.hsts_seconds == 0:
+    seconds = settings.hsts.seconds
+    if seconds == 0:
         yield Finding(
             "secure.hsts-off",
             Level.WARNING,
-            "SECURE_HSTS_SECONDS is 0, so a first visit over http can be intercepted"
+            "HSTS is for 0 seconds, so a first visit over http can be intercepted"
             " each time.",
             "SECURE_HSTS_SECONDS = 3600, then more once all works over https.",
         )
-    elif settings.hsts_seconds < _HALF_A_YEAR:
+    elif seconds < _HALF_A_YEAR and not settings.hsts_steps:
         yield Finding(
             "secure.hsts-short",
             Level.INFO,
-            f"SECURE_HSTS_SECONDS is {settings.hsts_seconds}, less than half a year.",
+            f"SECURE_HSTS_SECONDS is {seconds}, less than half a year.",
             "SECURE_HSTS_SECONDS = 31536000, once all works over https.",
+        )
+
+
+def _collection(settings: SecureSettings) -> cabc.Iterator[Finding]:
+    if settings.reports == "memory":
+        yield Finding(
+            "secure.reports-in-memory",
+            Level.INFO,
+            "SECURE_REPORTS is 'memory', so each process has its own reports and"
+            " forgets them when it ends.",
+            'SECURE_REPORTS = "sqlite:///reports.db", or another database.',
         )
 
 
@@ -112,6 +125,14 @@ def _leniencies(settings: SecureSettings) -> cabc.Iterator[Finding]:
             Level.WARNING,
             "SECURE_REPORT_ONLY is on, so the CSP blocks nothing.",
             "SECURE_REPORT_ONLY = False",
+        )
+    if settings.cookies != "fix":
+        yield Finding(
+            "secure.cookies-not-fixed",
+            Level.INFO,
+            f"SECURE_COOKIES is {settings.cookies!r}, so cookies go out with the flags"
+            " that the code gave them.",
+            'SECURE_COOKIES = "fix"',
         )
     if settings.isolation != "enforce":
         yield Finding(

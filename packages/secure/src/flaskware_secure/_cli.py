@@ -14,9 +14,15 @@ from flask.cli import AppGroup
 
 from ._audit import EndpointAudit
 from ._integrity import write_manifest
+from ._remote import audit_url
+from ._remote import AuditError
 from ._report_store import LogReports
 from ._report_store import MemoryReports
 from ._report_store import ReportStore
+from ._sarif import to_sarif
+from ._snapshot import compare_snapshot
+from ._snapshot import snapshot_of
+from ._snapshot import SnapshotDiffers
 from ._static import static_folders
 
 if t.TYPE_CHECKING:
@@ -28,29 +34,76 @@ secure = AppGroup("secure", help="Examine the security headers of the app.")
 
 
 @secure.command("audit")
+@click.argument("url", required=False)
 @click.option(
     "--send",
     is_flag=True,
     help="Send a GET to each route without arguments; the views run.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    help="What to print.",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option(
     "--fail-below",
     type=click.Choice(_GRADES),
     help="Exit with 1 if a route has a lower grade.",
 )
-def audit(*, send: bool, as_json: bool, fail_below: str | None) -> None:
-    """Show what each route answers with over https, and a grade."""
-    app, extension = _current()
-    audits = extension.audit(app, send=send)
-    if as_json:
+@click.option(
+    "--snapshot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Compare with this file, and exit with 1 if anything differs.",
+)
+@click.option("--update", is_flag=True, help="Write the snapshot instead.")
+def audit(
+    *,
+    url: str | None,
+    send: bool,
+    form: str,
+    fail_below: str | None,
+    snapshot: Path | None,
+    update: bool,
+) -> None:
+    """Show what each route, or a URL, answers with over https, and a grade."""
+    if update and snapshot is None:
+        raise click.UsageError("--update writes the file that --snapshot names.")
+    audits = _audits(url, send=send)
+    if form == "json":
         click.echo(json.dumps([each.as_dict() for each in audits], indent=2))
-    else:
+    elif form == "sarif":
+        click.echo(to_sarif(audits))
+    elif snapshot is None:
         _print(audits)
+    if snapshot is not None:
+        _compare(snapshot, snapshot_of(audits), update=update)
     if fail_below is not None and any(
         _GRADES.index(each.grade.letter) > _GRADES.index(fail_below) for each in audits
     ):
         raise click.exceptions.Exit(1)
+
+
+def _audits(url: str | None, *, send: bool) -> list[EndpointAudit]:
+    if url is None:
+        app, extension = _current()
+        return extension.audit(app, send=send)
+    try:
+        return [audit_url(url)]
+    except AuditError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _compare(path: Path, current: str, *, update: bool) -> None:
+    if update:
+        path.write_text(current, encoding="utf-8")
+        return
+    try:
+        compare_snapshot(path, current, write="add --update and commit the file")
+    except SnapshotDiffers as error:
+        raise click.ClickException(str(error)) from None
 
 
 @secure.command("reports")

@@ -1,7 +1,7 @@
 """A grade for the headers of a response, and what cost points.
 
 The points are those that MDN publishes for its HTTP Observatory ("Tests & Scoring").
-Cookies, cross-origin sharing and subresource integrity are not part of it here.
+The redirect to https counts only where an address is audited from outside.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ import collections.abc as cabc
 import dataclasses as dc
 import re
 
+from ._grading_content import grade_cookies
+from ._grading_content import grade_scripts
+from ._grading_content import grade_sharing
+from ._grading_content import GradeFinding
 from ._parsing import parse_csp
 
 _LETTERS = (
@@ -27,20 +31,6 @@ _BROAD = frozenset({"*", "data:", "http:", "https:", "blob:"})
 
 
 @dc.dataclass(frozen=True)
-class GradeFinding:
-    """One thing that changes a grade.
-
-    :param points: Below zero for what weakens, above for what strengthens.
-    :param fix: What to write; empty where nothing is to be done.
-    """
-
-    code: str
-    points: int
-    message: str
-    fix: str = ""
-
-
-@dc.dataclass(frozen=True)
 class Grade:
     """A grade between ``"A+"`` and ``"F"``, and how it came about."""
 
@@ -49,8 +39,14 @@ class Grade:
     findings: tuple[GradeFinding, ...]
 
 
-def grade_headers(lines: cabc.Iterable[tuple[str, str]]) -> Grade:
-    """Grade the headers of one response as if it came over https."""
+def grade_headers(
+    lines: cabc.Iterable[tuple[str, str]], *, body: str = "", host: str = ""
+) -> Grade:
+    """Grade the headers of one response as if it came over https.
+
+    :param body: The page, for the scripts that it loads.
+    :param host: The host of the page; scripts of others are to have integrity.
+    """
     headers: dict[str, list[str]] = {}
     for name, value in lines:
         headers.setdefault(name.lower(), []).append(value)
@@ -64,7 +60,15 @@ def grade_headers(lines: cabc.Iterable[tuple[str, str]]) -> Grade:
         *_grade_nosniff(headers),
         *_grade_referrer(headers),
         *_grade_resource(headers),
+        *grade_cookies(headers.get("set-cookie", ()), hsts=_hsts(headers) > 0),
+        *grade_sharing(headers),
+        *grade_scripts(body, host),
     )
+    return graded(findings)
+
+
+def graded(findings: tuple[GradeFinding, ...]) -> Grade:
+    """The grade that findings come to."""
     score = 100 + sum(f.points for f in findings if f.points < 0)
     if score >= _BONUS_FROM:
         score += sum(f.points for f in findings if f.points > 0)
@@ -146,12 +150,15 @@ def _grade_framing(
         )
 
 
+def _hsts(headers: cabc.Mapping[str, list[str]]) -> int:
+    match = _MAX_AGE.search(headers.get("strict-transport-security", [""])[0])
+    return int(match[1]) if match else 0
+
+
 def _grade_hsts(
     headers: cabc.Mapping[str, list[str]],
 ) -> cabc.Iterator[GradeFinding]:
-    values = headers.get("strict-transport-security", [""])
-    match = _MAX_AGE.search(values[0])
-    seconds = int(match[1]) if match else 0
+    seconds = _hsts(headers)
     if seconds == 0:
         yield GradeFinding(
             "hsts-missing",

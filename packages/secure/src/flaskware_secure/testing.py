@@ -6,22 +6,30 @@ import collections.abc as cabc
 import html.parser
 import re
 import typing as t
+from pathlib import Path
 
+from flask.sansio.app import App
 from werkzeug.wrappers import Response
 
 from ._compiled import CSP
 from ._compiled import CSP_REPORT_ONLY
+from ._extension import SecureHeaders
 from ._parsing import parse_csp
 from ._parsing import parse_permissions
+from ._snapshot import compare_snapshot
+from ._snapshot import snapshot_of
+from ._snapshot import SnapshotDiffers
 from ._vocabulary import NONCE
 
 __all__ = [
     "assert_csp",
     "assert_nonces",
+    "assert_snapshot",
     "csp_of",
     "nonce_of",
     "parse_csp",
     "parse_permissions",
+    "SnapshotDiffers",
 ]
 
 _NONCE_SOURCE = re.compile(r"'nonce-([A-Za-z0-9+/_=-]+)'")
@@ -89,6 +97,23 @@ def assert_nonces(response: Response) -> None:
     finder.feed(response.get_data(as_text=True))
     if finder.wrong:
         raise AssertionError("\n".join(finder.wrong))
+
+
+def assert_snapshot(app: App, path: Path, *, update: bool = False) -> None:
+    """Assert that every route of an app has the security headers that it had.
+
+    The file is the one that ``flask secure audit --snapshot`` compares with.
+
+    :param update: Write the file instead.
+    :raises SnapshotDiffers: with the differing lines.
+    """
+    __tracebackhide__ = True
+    secure: SecureHeaders = app.extensions["secure"]
+    current = snapshot_of(secure.audit(app))
+    if update:
+        path.write_text(current, encoding="utf-8")
+        return
+    compare_snapshot(path, current, write="run pytest with --update-secure-snapshot")
 
 
 class _Finder(html.parser.HTMLParser):

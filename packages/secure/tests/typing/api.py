@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import re
 import typing as t
+from pathlib import Path
 
 import flask
 from blinker import NamedSignal
@@ -42,10 +43,12 @@ from flaskware_secure import Suggestion
 from flaskware_secure import table_reports
 from flaskware_secure.testing import assert_csp
 from flaskware_secure.testing import assert_nonces
+from flaskware_secure.testing import assert_snapshot
 from flaskware_secure.testing import csp_of
 from flaskware_secure.testing import nonce_of
 from flaskware_secure.testing import parse_csp
 from flaskware_secure.testing import parse_permissions
+from flaskware_secure.testing import SnapshotDiffers
 
 app = flask.Flask("typed")
 secure = SecureHeaders(app)
@@ -156,3 +159,6 @@ t.assert_type(report_collected, NamedSignal)
 t.assert_type(report_dropped, NamedSignal)
 not_there: RuntimeError = IntegrityError("")
 down: RuntimeError = ReportStoreError("")
+t.assert_type(assert_snapshot(app, Path("secure.json"), update=True), None)
+differs: AssertionError = SnapshotDiffers("")
+t.assert_type(audit.file, str)

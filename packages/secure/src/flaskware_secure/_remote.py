@@ -1,0 +1,79 @@
+"""What a server answers with, seen from outside."""
+
+from __future__ import annotations
+
+import http.client
+import typing as t
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+from ._audit import EndpointAudit
+from ._grading import grade_headers
+from ._grading import graded
+from ._grading_content import GradeFinding
+
+# Of a page, only the elements that load scripts are looked at.
+_MOST = 1 << 20
+
+
+class AuditError(RuntimeError):
+    """An address could not be audited."""
+
+
+def audit_url(url: str, *, timeout: float = 10.0) -> EndpointAudit:
+    """Audit what an address answers with to a GET, after its redirects.
+
+    Whether plain http is redirected to https counts too, by a second request.
+
+    :param timeout: How long to wait for each answer, in seconds.
+    :raises AuditError: if the address is none, or nothing answers there.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise AuditError(f"{url!r} is no address; write https://www.example.org/.")
+    status, final, lines, body = _get(url, timeout)
+    base = grade_headers(lines, body=body, host=urlsplit(final).netloc)
+    findings = (*base.findings, *_redirection(parts.netloc, final, timeout))
+    return EndpointAudit(str(status), final, lines, True, graded(findings))
+
+
+def _redirection(host: str, final: str, timeout: float) -> tuple[GradeFinding, ...]:
+    if urlsplit(final).scheme == "https":
+        try:
+            _, reached, _, _ = _get(f"http://{host.partition(':')[0]}/", timeout)
+        except AuditError:
+            return ()  # nothing listens there, as is right
+        if urlsplit(reached).scheme == "https":
+            return ()
+    return (
+        GradeFinding(
+            "redirect-missing",
+            -20,
+            "Plain http is not redirected to https.",
+            'TRUSTED_HOSTS = ["www.example.org"]',
+        ),
+    )
+
+
+def _get(url: str, timeout: float) -> tuple[int, str, tuple[tuple[str, str], ...], str]:
+    request = urllib.request.Request(  # noqa: S310 - the scheme is looked at before
+        url, headers={"User-Agent": "flaskware-secure", "Accept": "text/html,*/*"}
+    )
+    try:
+        response: t.Any = urllib.request.urlopen(request, timeout=timeout)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        response = error  # an error page has headers too
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise AuditError(f"{url} did not answer: {error}.") from None
+    with response:
+        try:
+            body: bytes = response.read(_MOST)
+        except (OSError, http.client.HTTPException) as error:
+            raise AuditError(f"{url} broke off: {error}.") from None
+        return (
+            response.status,
+            response.url,
+            tuple(response.headers.items()),
+            body.decode(errors="replace"),
+        )

@@ -1,0 +1,70 @@
+"""What the routes of an app answer with, as a file that is compared."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import difflib
+import json
+import re
+import typing as t
+from pathlib import Path
+
+from ._audit import EndpointAudit
+from ._vocabulary import NONCE
+
+# What differs from one response to the next, or says nothing of security.
+_WATCHED = re.compile(
+    r"content-security-policy(-report-only)?|permissions-policy|referrer-policy|vary"
+    r"|cross-origin-.*|document-isolation-policy|integrity-policy(-report-only)?"
+    r"|reporting-endpoints|strict-transport-security|access-control-.*|x-.*",
+    re.IGNORECASE,
+)
+_NONCE = re.compile(r"'nonce-[A-Za-z0-9+/_=-]+'")
+_MAX_AGE = re.compile(r"max-age=(\d+)")
+
+
+class SnapshotDiffers(AssertionError):
+    """An app answers with other headers than its snapshot says."""
+
+
+def snapshot_of(audits: cabc.Iterable[EndpointAudit]) -> str:
+    """The security headers and the grade of each route, the same for the same app."""
+    routes: dict[str, t.Any] = {}
+    for audit in audits:
+        routes[f"{audit.rule} {audit.endpoint}"] = {
+            "grade": audit.grade.letter,
+            "headers": [
+                f"{name}: {_NONCE.sub(NONCE, value)}"
+                for name, value in audit.headers
+                if _WATCHED.fullmatch(name)
+            ],
+        }
+    return json.dumps(routes, indent=2, sort_keys=True) + "\n"
+
+
+def compare_snapshot(path: Path, current: str, *, write: str) -> None:
+    """Compare what an app answers with to what it did.
+
+    :param write: What somebody does who wants the change.
+    :raises SnapshotDiffers: with the differing lines, if there are any.
+    """
+    if not path.exists():
+        raise SnapshotDiffers(f"There is no snapshot {path}; {write}.")
+    before = path.read_text(encoding="utf-8")
+    if before == current:
+        return
+    lines = difflib.unified_diff(
+        before.splitlines(), current.splitlines(), str(path), "now", lineterm="", n=2
+    )
+    problem = "\n".join(lines)
+    was, now = _longest_hsts(before), _longest_hsts(current)
+    if now < was:
+        problem += (
+            f"\nhsts.lowered: browsers that were here keep to https for {was} seconds,"
+            f" not {now}."
+        )
+    raise SnapshotDiffers(f"{problem}\nIf this is meant, {write}.")
+
+
+def _longest_hsts(text: str) -> int:
+    return max((int(found) for found in _MAX_AGE.findall(text)), default=0)
