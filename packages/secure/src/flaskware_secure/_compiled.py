@@ -17,6 +17,7 @@ from secure import Secure
 from secure import StrictTransportSecurity
 from secure import XContentTypeOptions
 
+from ._nonce import private_cache_control
 from ._policy import Policy
 from ._vocabulary import NONCE
 
@@ -53,11 +54,12 @@ class Variant:
     lines: Lines
     not_modified: Lines
     around_nonce: tuple[tuple[str, tuple[str, ...]], ...]
+    beside_nonce: Lines
 
     def with_nonce(self, nonce: str) -> list[Line]:
         """The lines with a nonce filled in."""
         filled = [(name, nonce.join(parts)) for name, parts in self.around_nonce]
-        filled.extend(self.not_modified)
+        filled.extend(self.beside_nonce)
         return filled
 
 
@@ -91,7 +93,8 @@ def compile_policy(
     vary = _vary(policy, isolated=isolated)
     plain = _variant(policy, None, vary, report_only=report_only)
     secure = _variant(policy, hsts, vary, report_only=report_only)
-    names = {name.lower() for name, _ in secure.lines} | {*removed}
+    # Beside what is sent, what a nonce changes and what is taken away.
+    names = {name.lower() for name, _ in secure.lines} | {"cache-control", *removed}
     return Compiled(
         vary=vary,
         policy=policy,
@@ -127,7 +130,16 @@ def _variant(
         lines=(*unused, *others),
         not_modified=others,
         around_nonce=tuple((name, tuple(value.split(_MARK))) for name, value in used),
+        beside_nonce=_private(others),
     )
+
+
+def _private(lines: Lines) -> Lines:
+    """Lines for a page with a nonce, which no shared cache may keep."""
+    given = [value for name, value in lines if name.lower() == "cache-control"]
+    joined = ", ".join(given)
+    kept = tuple(line for line in lines if line[0].lower() != "cache-control")
+    return (*kept, ("Cache-Control", private_cache_control(joined) or joined))
 
 
 def _csp_items(

@@ -161,8 +161,9 @@ def add_headers(
         variant = compiled.secure if _over_https(request) else compiled.plain
         nonce = used_nonce(request)
         headers = response.headers
-        lines: cabc.Iterable[tuple[str, str]]
-        if response.status_code == 304:
+        unchanged = response.status_code == 304
+        lines: cabc.Sequence[tuple[str, str]]
+        if unchanged:
             lines = variant.not_modified
         elif nonce is None:
             lines = variant.lines
@@ -174,16 +175,13 @@ def add_headers(
             lines = [line for line in lines if line[0].lower() not in present]
             if "vary" in present:
                 _vary(headers, compiled.vary)
+            if nonce is not None and not unchanged and "cache-control" in present:
+                _keep_private(headers)
             for name in present & removed:
                 del headers[name]
         headers.extend(lines)
         if compiled.policy.cors is not None:
             headers.extend(_shared(request, headers, compiled.policy.cors))
-        if nonce is not None and response.status_code != 304:
-            given = headers.getlist("Cache-Control")
-            private = private_cache_control(", ".join(given))
-            if private is not None:
-                headers["Cache-Control"] = private
         note_sent(request)
         return response
 
@@ -238,6 +236,12 @@ def _vary(headers: Headers, names: cabc.Iterable[str]) -> None:
     missing = [name for name in names if name.lower() not in known]
     if missing and "*" not in known:
         headers["Vary"] = ", ".join([given, *missing]) if given else ", ".join(missing)
+
+
+def _keep_private(headers: Headers) -> None:
+    private = private_cache_control(", ".join(headers.getlist("Cache-Control")))
+    if private is not None:
+        headers["Cache-Control"] = private
 
 
 def _shared(

@@ -1,4 +1,7 @@
-"""Assertions about security headers, for the tests of apps that send them."""
+"""Assertions about security headers, for the tests of apps that send them.
+
+Installing ``flaskware-secure`` makes this a pytest plugin with one fixture.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import re
 import typing as t
 from pathlib import Path
 
+import pytest
 from flask.sansio.app import App
 from werkzeug.wrappers import Response
 
@@ -29,6 +33,7 @@ __all__ = [
     "nonce_of",
     "parse_csp",
     "parse_permissions",
+    "secure_snapshot",
     "SnapshotDiffers",
 ]
 
@@ -114,6 +119,30 @@ def assert_snapshot(app: App, path: Path, *, update: bool = False) -> None:
         path.write_text(current, encoding="utf-8")
         return
     compare_snapshot(path, current, write="run pytest with --update-secure-snapshot")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("flaskware").addoption(
+        "--update-secure-snapshot",
+        action="store_true",
+        help="Write the snapshots of security headers instead of comparing.",
+    )
+
+
+@pytest.fixture
+def secure_snapshot(request: pytest.FixtureRequest) -> cabc.Callable[[App], None]:
+    """Compares the headers of an app's routes with ``secure_snapshot.json``.
+
+    The file is beside the test; ``--update-secure-snapshot`` writes it.
+    """
+    update = bool(request.config.getoption("--update-secure-snapshot"))
+
+    def compare(app: App) -> None:
+        __tracebackhide__ = True
+        path = request.path.with_name("secure_snapshot.json")
+        assert_snapshot(app, path, update=update)
+
+    return compare
 
 
 class _Finder(html.parser.HTMLParser):
