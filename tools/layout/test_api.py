@@ -7,6 +7,7 @@ import sys
 
 import griffe
 
+from flaskware_tools.matrix import packages
 from flaskware_tools.matrix import ROOT
 
 
@@ -35,7 +36,8 @@ def imports(path):
 def test_init_only_exports(package):
     kinds = {type(node).__name__ for node in top_level(package)}
     assert kinds <= {"Expr", "ImportFrom", "Assign"}, (
-        f"{package.module}/__init__.py does more than import and list __all__"
+        f"{package.module}/__init__.py does more than import and list __all__: move it"
+        " into a module _<noun>.py"
     )
     imported = {
         alias.asname or alias.name
@@ -43,7 +45,10 @@ def test_init_only_exports(package):
         if isinstance(node, ast.ImportFrom) and node.level
         for alias in node.names
     }
-    assert imported == set(exported(package)), "__all__ and the imports differ"
+    assert imported == set(exported(package)), (
+        f"{package.module}/__init__.py: __all__ and what it imports differ by"
+        f" {sorted(imported ^ set(exported(package)))}: list each in both"
+    )
 
 
 def test_every_public_name_has_a_docstring(package):
@@ -60,7 +65,7 @@ def test_every_public_name_has_a_docstring(package):
             if item.is_class and member.is_function and not member.name.startswith("_")
         ]
         bare += [part.path for part in (item, *members) if not _documented(part, item)]
-    assert not bare, f"without a docstring: {bare}"
+    assert not bare, f"write a docstring for {bare}"
 
 
 def _documented(part, owner):
@@ -75,13 +80,16 @@ def _documented(part, owner):
 def test_every_public_name_is_in_the_api_page(package):
     page = (package.folder / "docs" / "api.md").read_text("utf-8")
     missing = [name for name in exported(package) if name not in page]
-    assert not missing, f"packages/{package.name}/docs/api.md lacks {missing}"
+    assert not missing, f"packages/{package.name}/docs/api.md lacks {missing}: add them"
 
 
 def test_every_public_name_is_used_in_the_typing_tests(package):
     text = (package.folder / "tests" / "typing" / "api.py").read_text("utf-8")
     missing = [name for name in exported(package) if name not in text]
-    assert not missing, f"packages/{package.name}/tests/typing/api.py lacks {missing}"
+    assert not missing, (
+        f"packages/{package.name}/tests/typing/api.py lacks {missing}: use each as a"
+        " user would, with assert_type"
+    )
 
 
 def test_siblings_are_imported_only_as_allowed(package):
@@ -92,8 +100,14 @@ def test_siblings_are_imported_only_as_allowed(package):
             top = module.partition(".")[0]
             if not top.startswith("flaskware_") or top in always:
                 continue
-            assert top in extra, f"{path.name} imports {top}: matrix.toml forbids it"
-            assert is_late, f"{path.name} imports {top}, an extra, at its top"
+            assert top in extra, (
+                f"{path.name} imports {top}: matrix.toml lists neither in `always` nor"
+                f" in `extra` of packages.{package.name} what this package may import"
+            )
+            assert is_late, (
+                f"{path.name} imports {top}, an extra, at its top: import it in the"
+                " function that needs it"
+            )
 
 
 def test_what_is_imported_is_declared(package):
@@ -114,21 +128,25 @@ def test_what_is_imported_is_declared(package):
             wanted = known.get(top, top).lower()
             assert re.search(rf"\b{wanted}\b", declared), (
                 f"{path.name} imports {top}, which {package.distribution} does not"
-                " declare"
+                " declare: add it to dependencies, or to an extra and import it late"
             )
 
 
 def test_no_private_module_is_public_by_accident(package):
-    assert exported(package), f"{package.module} has no __all__"
-    assert not [name for name in exported(package) if name.startswith("_")]
+    assert exported(package), f"{package.module}/__init__.py lacks __all__: write it"
+    private = [name for name in exported(package) if name.startswith("_")]
+    assert not private, f"{package.module} exports {private}: rename or leave them out"
 
 
-def test_dependencies_form_no_cycle():
-    from flaskware_tools.matrix import closure
-    from flaskware_tools.matrix import packages
-
+def test_what_a_package_needs_is_listed_before_it(package):
+    """So there is no cycle either: of two that need each other, one comes first."""
     names = list(packages(ROOT))
-    for name in names:
-        order = closure(name)
-        assert order[-1] == name
-        assert names.index(order[0]) <= names.index(name)
+    late = [
+        name
+        for name in package.siblings
+        if names.index(name) >= names.index(package.name)
+    ]
+    assert not late, (
+        f"matrix.toml lists {late} after {package.name}, which needs them: put them"
+        " first; if they need it too, move what they share to core"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 from packaging.requirements import Requirement
 
 from flaskware_tools.matrix import read_matrix
@@ -18,26 +20,49 @@ def requirements(package):
 
 def test_names_and_licence_are_standard(package):
     project = package.project["project"]
-    assert project["name"] == package.distribution
-    assert project["license"] == "BSD-3-Clause"
-    assert project["license-files"] == ["LICENSE.txt"]
-    assert project["readme"] == "README.md"
-    assert project["description"].lower() == package.summary.lower(), (
-        "description in pyproject.toml and summary in matrix.toml differ"
+    wanted = {
+        "name": package.distribution,
+        "license": "BSD-3-Clause",
+        "license-files": ["LICENSE.txt"],
+        "readme": "README.md",
+    }
+    for key, value in wanted.items():
+        assert project.get(key) == value, (
+            f"packages/{package.name}/pyproject.toml: write {key} = {value!r}"
+        )
+
+
+def test_the_description_is_the_summary_of_the_matrix(package):
+    description = package.project["project"]["description"]
+    assert description.lower() == package.summary.lower(), (
+        f"packages/{package.name}/pyproject.toml: description = {description!r}, but"
+        f" matrix.toml says {package.summary!r}: change one of them"
     )
+
+
+def test_everything_that_an_index_shows_is_said(package):
+    project = package.project["project"]
+    missing = {"authors", "keywords", "classifiers", "version"} - set(project)
+    assert not missing, f"packages/{package.name}/pyproject.toml lacks {missing}: add"
 
 
 def test_the_pythons_are_those_of_the_matrix(package):
     project = package.project["project"]
-    assert project["requires-python"] == f">={PYTHONS[0]}"
+    assert project["requires-python"] == f">={PYTHONS[0]}", (
+        f'packages/{package.name}/pyproject.toml: requires-python = ">={PYTHONS[0]}",'
+        " the lowest of matrix.toml"
+    )
     listed = [
         item.rpartition(" ")[2]
         for item in project["classifiers"]
         if item.startswith("Programming Language :: Python :: 3.")
     ]
-    assert listed == PYTHONS, "the classifiers list other Pythons than matrix.toml"
-    assert "Typing :: Typed" in project["classifiers"]
-    assert "Framework :: Flask" in project["classifiers"]
+    assert listed == PYTHONS, (
+        f"packages/{package.name}/pyproject.toml: its classifiers list the Pythons"
+        f" {listed}, matrix.toml {PYTHONS}: list the same"
+    )
+    lacking = {"Typing :: Typed", "Framework :: Flask"} - set(project["classifiers"])
+    assert not lacking, f"add the classifiers {sorted(lacking)}"
 
 
 def test_each_requirement_has_a_lower_bound_and_no_upper(package):
@@ -68,8 +93,15 @@ def test_siblings_are_those_that_the_matrix_allows(package):
         for text in project["dependencies"]
         if (requirement := Requirement(text)).name.startswith("flaskware-")
     }
-    assert always == set(package.always)
-    assert set(package.siblings) <= {*package.always, *package.extra}
+    assert always == set(package.always), (
+        f"packages/{package.name}/pyproject.toml always requires the siblings"
+        f" {sorted(always)}, matrix.toml says {sorted(package.always)}"
+    )
+    more = set(package.siblings) - {*package.always, *package.extra}
+    assert not more, (
+        f"packages/{package.name}/pyproject.toml has extras that require"
+        f" {sorted(more)}: matrix.toml does not list them in its `extra`"
+    )
 
 
 def test_tools_are_configured_in_one_place_only(package):
@@ -78,14 +110,59 @@ def test_tools_are_configured_in_one_place_only(package):
         f"packages/{package.name}/pyproject.toml configures {sorted(tools - {'flit'})}:"
         " that belongs to shared-config/"
     )
-    assert set(read_toml(ROOT / "pyproject.toml")["tool"]) == {"uv"}
+
+
+def test_the_workspace_configures_no_tool_but_uv():
+    tools = set(read_toml(ROOT / "pyproject.toml")["tool"])
+    assert tools == {"uv"}, (
+        f"pyproject.toml configures {sorted(tools - {'uv'})}: move that to"
+        " shared-config/"
+    )
 
 
 def test_the_sdist_has_the_tests_and_docs(package):
     included = package.project["tool"]["flit"]["sdist"]["include"]
-    assert {"tests/", "docs/", "CHANGES.md"} <= set(included)
+    missing = {"tests/", "docs/", "CHANGES.md"} - set(included)
+    assert not missing, (
+        f"packages/{package.name}/pyproject.toml: add {sorted(missing)} to include of"
+        " [tool.flit.sdist]"
+    )
 
 
 def test_every_member_is_in_the_workspace(package):
     sources = read_toml(ROOT / "pyproject.toml")["tool"]["uv"]["sources"]
-    assert sources.get(package.distribution) == {"workspace": True}
+    assert sources.get(package.distribution) == {"workspace": True}, (
+        f"pyproject.toml: add {package.distribution} = {{ workspace = true }} to"
+        " [tool.uv.sources]"
+    )
+
+
+def test_each_requirement_of_a_group_has_a_lower_bound_and_no_upper(package):
+    groups = [package.project, read_toml(ROOT / "pyproject.toml")]
+    for text in (
+        t for part in groups for g in part["dependency-groups"].values() for t in g
+    ):
+        operators = {specifier.operator for specifier in Requirement(text).specifier}
+        assert operators == {">="}, (
+            f"the dependency group's {text!r}: a lower bound only"
+        )
+
+
+def test_the_template_says_what_the_matrix_says():
+    path = ROOT / "shared-config" / "template" / "pyproject.toml.in"
+    project = tomllib.loads(path.read_text("utf-8"))["project"]
+    listed = [
+        item.rpartition(" ")[2]
+        for item in project["classifiers"]
+        if item.startswith("Programming Language :: Python :: 3.")
+    ]
+    assert (listed, project["requires-python"]) == (PYTHONS, f">={PYTHONS[0]}"), (
+        f"{path.name} of the template lists the Pythons {listed}: list {PYTHONS}"
+    )
+    for text in project["dependencies"]:
+        name, _, version = text.partition(">=")
+        if not name.startswith("flaskware-"):
+            assert version == MATRIX["minimum"][name], (
+                f"{path.name} of the template requires {text}: matrix.toml, [minimum],"
+                f" says {MATRIX['minimum'][name]}"
+            )

@@ -28,21 +28,55 @@ def test_generated_tables_are_up_to_date():
 
 @pytest.mark.parametrize("name", FILES)
 def test_files_with_tables_still_have_them(name):
-    assert "<!-- generated: " in (ROOT / name).read_text("utf-8")
+    assert "<!-- generated: " in (ROOT / name).read_text("utf-8"), (
+        f"{name} lost the marks of its table: write `<!-- generated: … -->` and"
+        " `<!-- end: … -->` around it"
+    )
 
 
 def test_lock_files_that_name_registries_are_not_tracked():
     named = {"uv.lock", "poetry.lock", "Pipfile.lock", "yarn.lock", "pylock.toml"}
-    assert not [path for path in tracked() if path.rpartition("/")[2] in named]
+    found = [path for path in tracked() if path.rpartition("/")[2] in named]
+    assert not found, f"{found} name registries: `git rm --cached` them"
+
+
+def test_tools_have_no_settings_outside_of_shared_config():
+    names = {
+        "ruff.toml", ".ruff.toml", "mypy.ini", ".mypy.ini", "pytest.ini", ".pytest.ini",
+        "pytest.toml", "tox.ini", "setup.cfg", ".flake8", ".pylintrc", ".coveragerc",
+        ".isort.cfg", "pyrightconfig.json", "towncrier.toml", "tox.toml",
+    }  # fmt: skip
+    found = [
+        path
+        for path in tracked()
+        if path.rpartition("/")[2] in names and not path.startswith("shared-config/")
+    ]
+    assert not found, f"{found}: move these settings to shared-config/"
+
+
+def test_nothing_that_was_built_is_tracked():
+    found = [path for path in tracked() if path.endswith((".whl", ".gz", ".pyc"))]
+    assert not found, f"{found} are built: `git rm --cached` them"
+
+
+def test_actions_are_pinned_by_commit():
+    for path in tracked():
+        if path.startswith(".github/workflows/"):
+            text = (ROOT / path).read_text("utf-8")
+            for action in re.findall(r"uses: (\S+(?: # \S+)?)", text):
+                assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action), (
+                    f"{path} uses {action}: write the commit, and its version behind it"
+                )
 
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.stem)
 def test_locked_requirements_have_hashes_and_no_addresses(path):
     text = path.read_text("utf-8")
     assert "://" not in text, f"{path.name} names an address: run `nox -s lock`"
-    pinned = re.findall(r"^([\w.-]+(?:\[[\w,-]+\])?)==", text, re.MULTILINE)
-    assert pinned
-    assert text.count("--hash=sha256:") >= len(pinned)
+    pinned = re.split(r"^(?=[\w.-]+(?:\[[\w,-]+\])?==)", text, flags=re.MULTILINE)[1:]
+    assert pinned, f"{path.name} locks nothing: run `nox -s lock`"
+    bare = [part.split()[0] for part in pinned if "--hash=sha256:" not in part]
+    assert not bare, f"{path.name} has no hash of {bare}: run `nox -s lock`"
 
 
 def test_one_version_of_everything_is_locked():
@@ -66,7 +100,10 @@ def test_no_file_names_the_folder_beside_the_checkout():
     for path in tracked():
         if path.endswith((".py", ".md", ".toml", ".yml", ".html", "run")):
             text = (ROOT / path).read_text("utf-8").replace("../shared-config", "")
-            assert outside not in text, path
+            assert outside not in text, (
+                f"{path} names a folder beside the checkout, which no one else has:"
+                " say what it says instead"
+            )
 
 
 def test_no_registry_is_named():
@@ -74,7 +111,10 @@ def test_no_registry_is_named():
     for path in tracked():
         if not path.endswith(".png"):
             found = hosts.search((ROOT / path).read_text("utf-8"))
-            assert not found, f"{path} names {found[0] if found else ''}"
+            assert not found, (
+                f"{path} names {found[0] if found else ''}: registries are for each"
+                " machine's own settings to name"
+            )
 
 
 def test_workflows_call_nothing_but_nox():

@@ -57,13 +57,17 @@ def test_public_modules_are_only_the_standard_ones(package):
 
 def test_the_tests_cover_what_every_package_has(package):
     missing = {name for name in TESTS if not (package.folder / "tests" / name).exists()}
-    assert not missing, f"packages/{package.name}/tests lacks {sorted(missing)}"
+    assert not missing, (
+        f"packages/{package.name}/tests lacks {sorted(missing)}: the template has them"
+    )
 
 
 def test_the_docs_have_the_standard_pages(package):
     wanted = DOCS - ({"moving.md"} if package.name in NO_PEER else set())
     missing = {name for name in wanted if not (package.folder / "docs" / name).exists()}
-    assert not missing, f"packages/{package.name}/docs lacks {sorted(missing)}"
+    assert not missing, (
+        f"packages/{package.name}/docs lacks {sorted(missing)}: the template has them"
+    )
 
 
 def test_the_licence_is_that_of_the_repository(package):
@@ -91,4 +95,7 @@ def test_changelog_fragments_are_of_a_known_type(package):
 
 def test_the_changelog_has_the_place_where_releases_are_written(package):
     changes = (package.folder / "CHANGES.md").read_text("utf-8")
-    assert "<!-- towncrier release notes start -->" in changes
+    assert "<!-- towncrier release notes start -->" in changes, (
+        f"packages/{package.name}/CHANGES.md: write"
+        " <!-- towncrier release notes start --> where the next release goes"
+    )
