@@ -63,5 +63,5 @@ def test_an_override_that_weakens_scripts_or_contradicts_is_told(
         return "wrong"
 
     found = {f.id: f.message for f in examine(app).findings}
-    assert "'weak' lets injected scripts run" in found["secure.csp-weak-scripts"]
+    assert "'weak' is weak at script-src: injected" in found["secure.csp-weak-scripts"]
     assert "'wrong' is wrong at csp['style-src']" in found["secure.override-wrong"]

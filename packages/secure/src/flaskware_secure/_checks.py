@@ -9,11 +9,11 @@ from flask.sansio.app import App
 from flaskware_core import Finding
 from flaskware_core import Level
 
-from ._grading import script_weakness
 from ._lint import lint
 from ._policy import Policy
 from ._settings import SecureSettings
 from ._transport import Redirection
+from ._weakness import weaknesses
 
 _HALF_A_YEAR = 180 * 24 * 60 * 60
 
@@ -28,7 +28,7 @@ def check_secure(
 ) -> cabc.Iterator[Finding]:
     """Yield what is worth telling about an app's policies and transport."""
     base = policy_of(None)
-    yield from _weak_scripts(base, "The app's policy")
+    yield from _weak(base, "The app's policy")
     yield from _unheard(settings, base)
     for endpoint in sorted(app.view_functions):
         policy = policy_of(endpoint)
@@ -40,15 +40,13 @@ def check_secure(
         yield from _collection(settings)
 
 
-def _weak_scripts(policy: Policy, whose: str) -> cabc.Iterator[Finding]:
-    weakness = script_weakness(policy.csp)
-    if weakness is not None:
+def _weak(policy: Policy, whose: str) -> cabc.Iterator[Finding]:
+    for weakness in weaknesses(policy.csp):
         yield Finding(
-            "secure.csp-weak-scripts",
+            f"secure.{weakness.code}",
             Level.WARNING,
-            f"{whose} lets injected scripts run: {weakness}.",
-            "Give each script the nonce of csp_nonce(), and write"
-            " script-src: [\"'nonce'\", \"'strict-dynamic'\"].",
+            f"{whose} is weak at {weakness.directive}: {weakness.message}.",
+            f"Write {weakness.fix}.",
         )
 
 
@@ -73,8 +71,8 @@ def _override(endpoint: str, policy: Policy, base: Policy) -> cabc.Iterator[Find
             f" {problem.key}: expected {problem.expected}.",
             problem.write,
         )
-    if script_weakness(base.csp) is None:
-        yield from _weak_scripts(policy, f"The override of the endpoint {endpoint!r}")
+    if policy.csp != base.csp and not [*weaknesses(base.csp)]:
+        yield from _weak(policy, f"The override of the endpoint {endpoint!r}")
 
 
 def _transport(

@@ -7,9 +7,12 @@ import difflib
 import re
 import typing as t
 
+from ._vocabulary import DIRECTIVES
 from ._vocabulary import KEYWORDS
 from ._vocabulary import NONCE
 from ._vocabulary import NONCE_DIRECTIVES
+from ._vocabulary import RETIRED
+from ._vocabulary import RETIRED_KEYWORDS
 from ._vocabulary import SCRIPT_DIRECTIVES
 
 Complaint: t.TypeAlias = tuple[str, str, str, str]
@@ -47,6 +50,13 @@ def _lint_source(directive: str, source: str) -> Complaint | None:
     if _HASH.fullmatch(f"'{source}'") or source.startswith("nonce-"):
         expected = "a hash or nonce in single quotes; without, it names a host"
         return "csp.unquoted-keyword", expected, source, f"'{source}'"
+    if source.lower() in RETIRED_KEYWORDS:
+        expected = "a keyword that browsers know, in single quotes"
+        write = RETIRED_KEYWORDS[source.lower()]
+        return "csp.unquoted-keyword", expected, source, write
+    if source.lower() in DIRECTIVES or source.lower() in RETIRED:
+        expected = "a source; this is a directive, so a ';' may be missing before it"
+        return "csp.missing-semicolon", expected, source, f"a key {source!r} of its own"
     if source.lower() in _BARE_SCHEMES:
         expected = "a scheme with its colon; without, it names a host"
         return "csp.scheme-without-colon", expected, source, f"{source}:"

@@ -150,6 +150,11 @@ KEYWORDS = frozenset(
     }
 )  # fmt: skip
 
+RETIRED_KEYWORDS: dict[str, str] = {
+    "unsafe-hashed-attributes": "'unsafe-hashes'",
+    "wasm-eval": "'wasm-unsafe-eval'",
+}
+
 SANDBOX_FLAGS = frozenset(
     {
         "allow-downloads", "allow-forms", "allow-modals", "allow-orientation-lock",

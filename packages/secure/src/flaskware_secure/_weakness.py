@@ -1,0 +1,131 @@
+"""What a policy, right in itself, lets an attacker do."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+from urllib.parse import urlsplit
+
+from ._vocabulary import fallbacks
+from ._vocabulary import NONCE
+
+Directives = cabc.Mapping[str, tuple[str, ...]]
+
+_SCRIPTS = ("script-src", "script-src-elem", "script-src-attr")
+# A plug-in or a base address runs an attacker's script as well as a script does.
+_RUNNING = (*_SCRIPTS, "object-src", "base-uri")
+_LOADING = ("script-src", "script-src-elem", "object-src")
+_BROAD = frozenset({"*", "data:", "http:", "https:", "http://*", "https://*"})
+# They serve files of anybody, Angular of any version, or answers that call what the
+# address names; each is enough for an injected element to run a script.
+_OPEN_HOSTS = (
+    "accounts.google.com", "ajax.aspnetcdn.com", "ajax.googleapis.com",
+    "api.twitter.com", "cdn.bootcss.com", "cdn.jsdelivr.net", "cdn.rawgit.com",
+    "cdnjs.cloudflare.com", "clients1.google.com", "code.angularjs.org",
+    "connect.facebook.net", "d3js.org", "gist.github.com", "graph.facebook.com",
+    "maps.googleapis.com", "raw.githubusercontent.com", "storage.googleapis.com",
+    "translate.googleapis.com", "translate.google.com", "unpkg.com",
+    "www.google-analytics.com", "www.google.com", "www.googleapis.com",
+    "www.googletagmanager.com", "www.youtube.com", "yandex.st", "yastatic.net",
+)  # fmt: skip
+
+
+@dc.dataclass(frozen=True)
+class Weakness:
+    """One way around a policy.
+
+    :param code: Stable, such as ``"csp-weak-scripts"``.
+    :param source: What allows it; empty where something is missing.
+    """
+
+    code: str
+    directive: str
+    source: str
+    message: str
+    fix: str
+
+
+def weaknesses(csp: Directives) -> cabc.Iterator[Weakness]:
+    """Yield the ways around a policy, as browsers read it (CSP3)."""
+    seen: set[tuple[str, str]] = set()
+    for directive in _RUNNING:
+        decided = _decides(csp, directive)
+        if decided is None:
+            continue
+        for source in effective(directive, csp[decided]):
+            found = _weakness(directive, decided, source)
+            if found is not None and (decided, source) not in seen:
+                seen.add((decided, source))
+                yield found
+    yield from _missing(csp)
+
+
+def effective(directive: str, sources: tuple[str, ...]) -> tuple[str, ...]:
+    """The sources of a directive that count: some void others."""
+    if not directive.startswith("script-src"):
+        return sources
+    if any(source.startswith(("'nonce", "'sha")) for source in sources):
+        sources = tuple(s for s in sources if s != "'unsafe-inline'")
+    if "'strict-dynamic'" in sources:
+        voided = {"'self'", "'unsafe-inline'"}
+        sources = tuple(s for s in sources if s[0] == "'" and s not in voided)
+    return sources
+
+
+def _weakness(directive: str, decided: str, source: str) -> Weakness | None:
+    is_script = directive in _SCRIPTS
+    if is_script and source == "'unsafe-inline'":
+        message = "injected scripts run: 'unsafe-inline'"
+    elif source.lower() in _BROAD:
+        message = f"scripts of any site run: {source}"
+        if directive == "base-uri":
+            message = f"an injected <base> has scripts loaded from any site: {source}"
+    elif directive in _LOADING and _is_open(source):
+        return Weakness(
+            "csp-open-host",
+            decided,
+            source,
+            f"{source} serves what an attacker chooses",
+            f"{NONCE} and 'strict-dynamic' in place of hosts",
+        )
+    else:
+        return None
+    fix = f"{NONCE} and 'strict-dynamic'" if is_script else "'none'"
+    return Weakness("csp-weak-scripts", decided, source, message, fix)
+
+
+def _missing(csp: Directives) -> cabc.Iterator[Weakness]:
+    for directive, what in (("script-src", "scripts"), ("object-src", "plug-ins")):
+        decided = _decides(csp, directive)
+        if decided is None or not csp[decided]:
+            message = f"{what} of any site run: there is no {directive}"
+            if directive == "script-src":
+                message = "no script-src and no default-src"
+            yield Weakness("csp-weak-scripts", directive, "", message, "'none'")
+    scripts = csp.get(_decides(csp, "script-src") or "", ())
+    nonce = any(source.startswith("'nonce") for source in scripts)
+    hashed = any(source.startswith("'sha") for source in scripts)
+    if (nonce or (hashed and "'strict-dynamic'" in scripts)) and "base-uri" not in csp:
+        message = "an injected <base> has the page's scripts loaded from any site"
+        yield Weakness("csp-no-base-uri", "base-uri", "", message, "'none'")
+
+
+def _decides(csp: Directives, directive: str) -> str | None:
+    """The directive of a policy that decides in place of one, if any does."""
+    for each in (directive, *fallbacks(directive)):
+        if each in csp:
+            return each
+    return None
+
+
+def _is_open(source: str) -> bool:
+    if source.startswith("'") or "." not in source:
+        return False
+    parts = urlsplit(source if "//" in source else f"//{source}")
+    # A path narrows it down, except to where Angular is.
+    if parts.path not in {"", "/"} and "angular" not in parts.path:
+        return False
+    host = parts.netloc.partition(":")[0].lower()
+    if host.startswith("*."):
+        return any(each.endswith(host[1:]) for each in _OPEN_HOSTS)
+    return host in _OPEN_HOSTS

@@ -1,0 +1,151 @@
+"""Our checks against csp_evaluator, Google's checker of policies.
+
+``verdicts.json`` has what it says of each policy; where npm is, it is asked again.
+``FLASKWARE_WRITE_VERDICTS=1`` writes the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from flaskware_secure import Policy
+from flaskware_secure._lint import lint
+from flaskware_secure._weakness import weaknesses
+
+FOLDER = Path(__file__).with_name("csp_evaluator")
+VERDICTS = FOLDER / "verdicts.json"
+Directives = dict[str, tuple[str, ...]]
+
+_NONCE = "'nonce-0123456789abcdef'"
+_HASH = "'sha256-RFWPLDbv2BY+rCkDzsE+0fr8ylGr2R2faWMhq4lfEQc='"
+_SOURCES = (
+    "'self'", "'none'", "'unsafe-inline'", "'unsafe-eval'", "'strict-dynamic'",
+    "'unsafe-hashes'", "'report-sample'", "'wasm-unsafe-eval'", _NONCE, _HASH,
+    "*", "https:", "http:", "data:", "blob:", "https://*", "cdn.example",
+    "https://cdn.example", "http://old.example", "*.assets.example",
+    "https://cdnjs.cloudflare.com", "ajax.googleapis.com", "*.googleapis.com",
+    "https://www.google.com", "https://www.google.com/recaptcha/", "unpkg.com",
+    "cdn.jsdelivr.net", "https://code.angularjs.org", "https://host.example:8443/a/",
+    # What people really write wrong:
+    "self", "none", "unsafe-inline", "strict-dynamic", "unsafe-eval", "wasm-eval",
+    "nonce-0123456789abcdef", _HASH.strip("'"), "'slef'", "'unsafe-inlin'",
+    "script-src", "img-src", "'sha1-abc'",
+)  # fmt: skip
+_DIRECTIVES = (
+    "default-src", "script-src", "script-src-elem", "script-src-attr", "style-src",
+    "object-src", "base-uri", "img-src", "frame-src", "connect-src", "worker-src",
+)  # fmt: skip
+_WRONG = ("scirpt-src", "defualt-src", "script-scr:", "images-src", "script_src")
+
+
+def _policies() -> list[Directives]:
+    """The same 250 policies each time: random, and one of each source alone."""
+    chance = random.Random("policies")
+    found: list[Directives] = [
+        {"script-src": (source,), "object-src": ("'none'",), "base-uri": ("'none'",)}
+        for source in _SOURCES
+    ]
+    while len(found) < 250:
+        names = chance.sample(_DIRECTIVES, chance.randint(1, 5))
+        if chance.random() < 0.1:
+            names.append(chance.choice(_WRONG))
+        found.append(
+            {
+                name: tuple(chance.sample(_SOURCES, chance.randint(1, 4)))
+                for name in names
+            }
+        )
+    return found
+
+
+def _written(policy: Directives) -> str:
+    return "; ".join(" ".join((name, *sources)) for name, sources in policy.items())
+
+
+def _ours(policy: Directives) -> set[str]:
+    """The directives in which we find something wrong or weak."""
+    found = {weakness.directive for weakness in weaknesses(policy)}
+    for problem in lint(Policy(csp=policy)):
+        found.add(problem.key.partition("[")[2].strip("']"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, list[list[str]]]:
+    found: dict[str, list[list[str]]] = json.loads(VERDICTS.read_text())
+    return found
+
+
+def test_what_csp_evaluator_calls_high_or_syntax_is_found_here_too(
+    verdicts: dict[str, list[list[str]]],
+) -> None:
+    policies = _policies()
+    assert len({*map(_written, policies)}) > 245
+    grave = 0
+    for policy in policies:
+        ours = _ours(policy)
+        for kind, directive, value in verdicts[_written(policy)]:
+            grave += 1
+            assert directive in ours, (kind, directive, value, _written(policy))
+    assert grave > 400
+
+
+def test_a_policy_with_which_csp_evaluator_is_content_is_not_called_weak(
+    verdicts: dict[str, list[list[str]]],
+) -> None:
+    content = [p for p in _policies() if not verdicts[_written(p)]]
+    assert len(content) > 5
+    for policy in content:
+        # Which hosts serve anybody's files is a list of each one's own.
+        found = [w for w in weaknesses(policy) if w.code != "csp-open-host"]
+        assert found == [], _written(policy)
+
+
+@pytest.mark.slow
+def test_csp_evaluator_still_says_what_its_verdicts_say(tmp_path: Path) -> None:
+    asked = [_written(policy) for policy in _policies()]
+    answered = dict(zip(asked, _ask(tmp_path, asked), strict=True))
+    if os.environ.get("FLASKWARE_WRITE_VERDICTS"):
+        text = ",\n".join(
+            f"{json.dumps(policy)}: {json.dumps(found)}"
+            for policy, found in answered.items()
+        )
+        VERDICTS.write_text(f"{{\n{text}\n}}\n")
+    assert answered == json.loads(VERDICTS.read_text())
+
+
+def _ask(folder: Path, policies: list[str]) -> list[t.Any]:
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        pytest.skip("npm and node are not installed")
+    for name in ("package.json", "package-lock.json", "evaluate.js"):
+        shutil.copy(FOLDER / name, folder)
+    installed = subprocess.run(
+        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if installed.returncode != 0:
+        pytest.skip(f"npm cannot install csp_evaluator: {installed.stderr[-300:]}")
+    result = subprocess.run(
+        [node, "evaluate.js"],
+        cwd=folder,
+        input=json.dumps(policies),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found: list[t.Any] = json.loads(result.stdout)
+    return found
