@@ -264,13 +264,13 @@ def api(session: nox.Session, name: str) -> None:
 
 
 @nox.session
-@_each(list(PACKAGES))
-def bench(session: nox.Session, name: str) -> None:
-    """Time a package against bare Flask and the extension people use today."""
-    if not (PACKAGES[name].folder / "benchmarks").exists():
-        session.skip(f"{name} has no benchmarks")
-    _install(session, "bench", siblings=_siblings(name))
-    _run_tool(session, "bench", name, *REST)
+def bench(session: nox.Session) -> None:
+    """Time each package, and whole pages, against bare Flask and what people use today.
+
+    `-- --compare REV` shows what changed, `-- --write` renews the chart in the docs.
+    """
+    _install(session, "bench", siblings=list(PACKAGES))
+    _run_tool(session, "bench", *session.posargs)
 
 
 @nox.session

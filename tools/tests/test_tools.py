@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from flaskware_tools import bench
 from flaskware_tools import examples
 from flaskware_tools import tables
 from flaskware_tools.build import readme_example
@@ -73,19 +72,3 @@ def test_an_example_that_fails_is_told_with_its_line(tmp_path):
     assert "line 2" in (examples.run(page) or "")
     page.write_text("```python\n1 + 1\n```\n")
     assert examples.run(page) is None
-
-
-def test_a_benchmark_tells_twice_the_work_from_once(monkeypatch):
-    clock = [0.0]
-
-    def once() -> None:
-        clock[0] += 0.25
-
-    def twice() -> None:
-        clock[0] += 0.5
-
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: clock[0])
-    result = bench.measure({"once": once, "twice": twice}, "once", rounds=5, seconds=4)
-    assert result["once"]["ratio"] == 1
-    assert result["twice"] == {"ratio": 2, "spread": 0, "microseconds": 500_000}
-    assert "| twice | 2.00 |" in bench.table(result)

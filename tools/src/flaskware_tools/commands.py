@@ -75,7 +75,7 @@ def main() -> None:
     from noticeboard import create_app  # type: ignore[import-not-found,unused-ignore]
 
     with tempfile.TemporaryDirectory() as folder:
-        app = create_app(instance_path=folder)
+        app: Flask = create_app(instance_path=folder)
         count = 0
         problems: list[str] = []
         for page in pages():
