@@ -11,6 +11,7 @@ from flask_wtf.csrf import CSRFError
 from markupsafe import escape
 from markupsafe import Markup
 
+from . import _editing
 from ._application_checks import async_run
 from ._application_checks import Check
 from ._application_checks import choice_errors
@@ -33,6 +34,7 @@ from ._summary import summary
 from ._theme import Look
 from ._theme import VALIDATE_HEADER
 from ._values import initial_values
+from ._values import text_of
 
 if t.TYPE_CHECKING:
     from ._looks import Fields
@@ -225,6 +227,40 @@ class Bound(t.Generic[M]):
         self._errors = (*self._errors, FormError(path, code, message))
         self._by_path = None
 
+    def apply(self, obj: object) -> frozenset[str]:
+        """Write to an object what was submitted and is different.
+
+        What was not sent is not written. Rows are matched with the object's children
+        by their primary key: new ones are added, absent ones removed. Where the class
+        counts versions and the object is not the one that was shown, nothing is
+        written, and :meth:`respond` answers 409 with both values.
+
+        :param obj: An object of the class of :meth:`FormSpec.for_model`.
+        :return: The names of the attributes that changed.
+        :raises TypeError: if the form is of no mapped class.
+        :raises RuntimeError: if nothing was submitted.
+        """
+        return _editing.apply(self, obj)
+
+    def save(self, session: t.Any, obj: object) -> bool:
+        """:meth:`apply`, then commit; ``False`` if that is refused.
+
+        A violated constraint that is about a field becomes its error, an object that
+        somebody else saved meanwhile a conflict (409). The session is then rolled back.
+
+        :param session: An ``sqlalchemy.orm.Session``.
+        :raises sqlalchemy.exc.IntegrityError: for a constraint of no field of the form.
+        """
+        return _editing.save(self, session, obj)
+
+    async def async_save(self, session: t.Any, obj: object) -> bool:
+        """Same as :meth:`save`, but with an ``AsyncSession``."""
+
+        def save(inner: object) -> bool:
+            return self.save(inner, obj)
+
+        return t.cast("bool", await session.run_sync(save))
+
     def fill(self, obj: object) -> None:
         """Show the values of an object or a mapping, where nothing was typed yet."""
         self._initial = obj
@@ -327,7 +363,7 @@ class Bound(t.Generic[M]):
         button = look.theme.text("button", kind="submit", text=text)
         return _safe(
             f'<form method="post" id="{self.spec.name}" class="form"{where}{kind}>\n'
-            f"{hidden_input()}\n{self.errors_summary()}{self.rows(live=live)}"
+            f"{self._hidden()}\n{self.errors_summary()}{self.rows(live=live)}"
             f"{button}\n</form>"
         )
 
@@ -348,8 +384,11 @@ class Bound(t.Generic[M]):
         )
 
     def csrf(self) -> Markup:
-        """The token, as a hidden input; empty where CSRF protection is off."""
-        return _safe(hidden_input())
+        """The token, as a hidden input; empty where CSRF protection is off.
+
+        For an object that counts versions, the version that is shown too.
+        """
+        return _safe(self._hidden())
 
     def errors_summary(self) -> Markup:
         """All errors, each a link to its control; empty where there are none."""
@@ -383,6 +422,32 @@ class Bound(t.Generic[M]):
             for error in self._errors:
                 self._by_path.setdefault(error.path, []).append(error)
         return self._by_path
+
+    def _reject(self, errors: tuple[FormError, ...], status: int = 422) -> None:
+        """Take back that what was sent is right."""
+        self._data = None
+        self._status = status
+        self._errors = (*self._errors, *errors)
+        self._by_path = None
+
+    def _hidden(self) -> str:
+        """What the form sends along: the token, and the version that is shown."""
+        version = self._version()
+        if version is None:
+            return hidden_input()
+        text = (
+            f'<input type="hidden" name="{_editing.VERSION}" value="{escape(version)}">'
+        )
+        return f"{hidden_input()}{text}"
+
+    def _version(self) -> str | None:
+        target = self.spec._target
+        if target is None or target.version is None or self._initial is None:
+            return None
+        # What was typed on top of an older version stays so, until a conflict is shown.
+        if self.submitted and self._status != 409 and not flask.request.is_json:
+            return flask.request.form.get(_editing.VERSION)
+        return text_of(getattr(self._initial, target.version, None))
 
     def _fail(self, sent: t.Any, errors: tuple[FormError, ...]) -> None:
         self._errors = errors

@@ -227,10 +227,11 @@ def asked_choices(
     """The choices that a function gives: values, or pairs of value and label."""
     found: list[Choice] = []
     for item in source():
-        # A row of SQLAlchemy is a tuple of its own.
-        value, label = item if isinstance(item, tuple) else (item, None)
-        text = text_of(value)
-        found.append(Choice(text, text if label is None else str(label), value))
+        # A row of a query is a sequence, if not always a tuple.
+        several = isinstance(item, cabc.Sequence) and not isinstance(item, str)
+        pair = t.cast("list[t.Any]", [*item] if several else [item])
+        text = text_of(pair[0])
+        found.append(Choice(text, str(pair[-1]) if len(pair) > 1 else text, pair[0]))
     return tuple(found)
 
 

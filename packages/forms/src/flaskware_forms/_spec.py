@@ -16,6 +16,7 @@ from ._application_checks import has_asked_choices
 from ._bound import Bound
 from ._csrf import FORM_MARK
 from ._decoder import Decoder
+from ._editing import VERSION
 from ._errors import Path
 from ._groups import ROW_BUTTON
 from ._live import answer
@@ -31,6 +32,7 @@ from ._theme import VALIDATE_HEADER
 
 if t.TYPE_CHECKING:
     from ._settings import FormsSettings
+    from ._target import Target
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
 P = t.ParamSpec("P")
@@ -77,6 +79,45 @@ class FormSpec(t.Generic[M]):
         self._has_rows = _has_rows(self._schema)
         self._asks_choices = has_asked_choices(self._schema)
         self._checks: list[Check] = []
+        self._target: Target | None = None
+        self._constraints: dict[str, tuple[Path, str]] = {}
+
+    @classmethod
+    def for_model(
+        cls,
+        entity: type[t.Any],
+        model: type[M],
+        *,
+        name: str,
+        view_writes: cabc.Collection[str] = (),
+    ) -> FormSpec[M]:
+        """A form that edits objects of a class that SQLAlchemy maps.
+
+        :param entity: The mapped class; each field of the model is an attribute of it.
+        :param model: The declaration; models inside of it stand for relationships.
+        :param name: See :class:`FormSpec`.
+        :param view_writes: Fields that :meth:`Bound.apply` passes over.
+        :raises TypeError: listing everything in which the two do not fit, such as an
+            attribute that is missing, or a text that its column cannot hold.
+        """
+        from ._target import Target
+
+        spec = FormSpec(model, name=name)
+        spec._target = Target(entity, model, spec._schema, frozenset(view_writes))
+        reserved = {VERSION} & set(spec._schema.by_key)
+        if reserved:
+            raise TypeError(f"{model.__name__} has a field named {reserved.pop()!r}.")
+        return spec
+
+    def constraint(self, name: str, field: str | None, message: str) -> None:
+        """Say which field a constraint of the database is about, and in which words.
+
+        :param name: The name of the constraint in the database.
+        :param field: The field, as in :meth:`check`; ``None`` for the form as a whole.
+        :param message: The error of that field when the constraint is violated.
+        """
+        attributes = () if field is None else self._attribute_path(field)
+        self._constraints[name] = self._key_path(attributes), message
 
     def __repr__(self) -> str:
         return f"<FormSpec {self.name!r} of {self.model.__name__}>"
