@@ -12,6 +12,7 @@ from flaskware_core import Extension
 from flaskware_core import Finding
 
 from ._checks import check_forms
+from ._cli import forms_commands
 from ._csrf import exempt
 from ._csrf import LayeredCSRF
 from ._csrf import V
@@ -65,6 +66,7 @@ class Forms(Extension[FormsSettings, FormsState]):
                 template_folder="templates",
             )
         )
+        app.cli.add_command(forms_commands)
         state.csrf.init_app(t.cast("flask.Flask", app))
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:  # noqa: ARG002

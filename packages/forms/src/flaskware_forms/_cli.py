@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import json
+import pathlib
+
+import click
+import flask
+from flask.cli import AppGroup
+
+from ._openapi import document
+
+forms_commands = AppGroup("forms", help="Look at the typed forms.")
+
+
+@forms_commands.command("openapi")
+@click.option("--title", help="The title; the app's name by default.")
+@click.option("--version", "of", default="0", show_default=True, help="Of the app.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    help="The file to write, instead of the terminal.",
+)
+def openapi(title: str | None, of: str, output: pathlib.Path | None) -> None:
+    """Print the OpenAPI 3.1 document of all forms, as JSON."""
+    app = flask.current_app
+    found = document(app, title=title or app.name, version=of)
+    text = json.dumps(found, indent=2)
+    if output is None:
+        click.echo(text)
+    else:
+        output.write_text(f"{text}\n", "utf-8")
+        click.echo(f"{len(found['paths'])} paths written to {output}")
