@@ -35,7 +35,7 @@ def summary(
     if not errors:
         return ""
     items = "".join(
-        f"<li>{_item(form, error, schema, values)}</li>" for error in errors
+        f"<li>{_item(form, error, schema, values, look)}</li>" for error in errors
     )
     return look.theme.text(
         "summary",
@@ -50,10 +50,13 @@ def _item(
     error: FormError,
     schema: Group,
     values: cabc.Mapping[str, t.Any],
+    look: Look,
 ) -> str:
     label, id = _place(form, error.path, schema, values)
-    text = escape(f"{label}: {error.message}" if label else error.message)
-    return str(text) if id is None else f'<a href="#{escape(id)}">{text}</a>'
+    text = f"{label}: {error.message}" if label else error.message
+    return (
+        str(escape(text)) if id is None else look.theme.text("link", id=id, text=text)
+    )
 
 
 def _place(

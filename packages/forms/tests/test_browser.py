@@ -1,0 +1,316 @@
+"""Forms in a real Chromium, with axe-core, Bootstrap and htmx from npm."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import decimal
+import enum
+import functools
+import shutil
+import subprocess
+import threading
+import typing as t
+from pathlib import Path
+
+import annotated_types as at
+import flask
+import jinja2
+import pydantic
+import pytest
+from forms_models import Branch
+from forms_models import Pay
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+from werkzeug.serving import make_server
+
+from flaskware_core.testing import make_app
+from flaskware_forms import Bound
+from flaskware_forms import Forms
+from flaskware_forms import FormSpec
+from flaskware_forms import Image
+from flaskware_forms import Ui
+from flaskware_forms import Upload
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PAGE = """<!doctype html><html lang="en"><head><title>{{ form.spec.name }}</title>
+{% from "flaskware_forms/macros.html" import styles, scripts, htmx_config %}
+{{ styles() }}{% if theme == "bootstrap5" %}
+<link rel="stylesheet" href="/npm/bootstrap/dist/css/bootstrap.min.css">{% endif %}
+{% if htmx %}{{ htmx_config() }}<script src="/npm/htmx.org/dist/htmx.min.js"></script>
+{% else %}{{ scripts() }}{% endif %}</head>
+<body><main><h1>A form</h1>
+{% block form %}{{ form.render(live=live) }}{% endblock %}</main></body></html>"""
+
+
+class Color(enum.Enum):
+    RED = "r"
+    BLUE = "b"
+
+
+class Home(pydantic.BaseModel):
+    city: t.Annotated[str, at.MinLen(2)]
+    zip: str = ""
+
+
+Choice = t.Literal["x", "y", "z"]
+
+
+class Everything(pydantic.BaseModel):
+    """Every kind of field that there is."""
+
+    text: t.Annotated[str, at.Len(2, 40), Ui(hint="On paper", autocomplete="name")]
+    email: pydantic.EmailStr
+    site: pydantic.HttpUrl | None = None
+    secret: t.Annotated[pydantic.SecretStr, at.MinLen(8)]
+    search: t.Annotated[str, Ui(widget="search", placeholder="Anything")] = ""
+    phone: t.Annotated[str, Ui(widget="tel", autocomplete="tel")] = ""
+    bio: t.Annotated[str, at.MaxLen(20), Ui(widget="textarea", hint="Short")] = ""
+    age: t.Annotated[int, at.Ge(18), at.Le(99)]
+    price: t.Annotated[decimal.Decimal, at.Ge(0)] = decimal.Decimal("1.5")
+    news: bool = True
+    terms: t.Literal[True]
+    born: dt.date | None = None
+    clock: dt.time | None = None
+    when: dt.datetime | None = None
+    color: Color
+    size: t.Annotated[t.Literal["s", "l"], Ui(widget="radio", hint="Of shirts")]
+    country: t.Annotated[int | None, Ui(choices=lambda: [(1, "Oz"), (2, "Ur")])] = None
+    picks: list[Choice] = []
+    tags: t.Annotated[list[str], at.MaxLen(3), Ui(rows=2, hint="A few")] = []
+    home: Home
+    homes: list[Home] = []
+    grid: list[list[int]] = []
+    pay: t.Annotated[Pay | None, Ui(label="Payment")] = None
+    tree: Branch | None = None
+    avatar: t.Annotated[Upload, Image("png")] | None = None
+    files: list[Upload] = []
+
+
+SPEC = FormSpec(Everything, name="everything")
+WRONG = {
+    "text": "x", "email": "no", "site": "no", "secret": "x", "bio": "x" * 30,
+    "age": "7", "price": "-1", "born": "x", "clock": "x", "when": "x", "color": "zz",
+    "size": "zz", "country": "9", "picks": "zz", "tags": ["a", "b", "c", "d"],
+    "home.city": "", "homes-0.city": "a", "grid-0": ["x", "1"], "pay.amount": "x",
+    "pay.by.kind": "card", "pay.by.kind:card.number": "1", "pay.more-0.kind": "no",
+    "tree.name": "", "tree.below-0.below-0.name": "a", "avatar": "x", "files": "x",
+}  # fmt: skip
+FILLED = {
+    "text": "Ann", "email": "ann@example.com", "age": 33, "color": Color.RED,
+    "size": "s", "home": {"city": "Rome"}, "homes": [{"city": "Ur"}, {"city": "Oz"}],
+    "tags": ["a"], "picks": ["x", "y"], "grid": [[1, 2], [3]],
+    "pay": {"amount": 1, "by": {"kind": "card", "number": "1234"}},
+    "tree": {"name": "a", "below": [{"name": "b"}], "twin": {"name": "c"}},
+}  # fmt: skip
+
+
+@functools.cache
+def npm_folder() -> Path:
+    """The packages of the lock file, installed by npm; skips where there is none."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    here = Path(__file__).parent / "npm"
+    folder = Path(__file__).parents[3] / ".cache/forms-npm"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        pytest.skip(f"{folder} cannot be written: {error}")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(here / name, folder / name)
+    command = [npm, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"npm ci failed: {done.stderr.decode()[-300:]}")
+    return folder / "node_modules"
+
+
+def build(theme: str) -> flask.Flask:
+    app = make_app(Forms(), FORMS_THEME=theme)
+    app.jinja_loader = jinja2.DictLoader({"page.html": PAGE})
+    packages = npm_folder()
+
+    @app.get("/npm/<path:name>")
+    def npm(name: str) -> flask.Response:
+        return flask.send_from_directory(packages, name)
+
+    @app.route("/<state>", methods=["GET", "POST"])
+    @SPEC.handles
+    def show(form: Bound[Everything], state: str) -> flask.typing.ResponseReturnValue:
+        options = {
+            "theme": theme,
+            "live": state in {"live", "htmx"},
+            "htmx": state == "htmx",
+        }
+        if state == "filled":
+            form.fill(FILLED)
+        if form.submit():
+            return form.done("/empty")
+        return form.respond("page.html", **options)
+
+    @app.get("/wrong")
+    def wrong() -> flask.typing.ResponseReturnValue:
+        with app.test_request_context(
+            "/empty",
+            method="POST",
+            data=WRONG,
+            headers={"Sec-Fetch-Site": "same-origin"},
+        ):
+            return flask.Response(app.full_dispatch_request().get_data())
+
+    return app
+
+
+@pytest.fixture(scope="module", params=["plain", "bootstrap5"])
+def served(request) -> cabc.Iterator[str]:
+    server = make_server("127.0.0.1", 0, build(request.param), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser(
+    request, tmp_path_factory: pytest.TempPathFactory
+) -> cabc.Iterator[webdriver.Chrome]:
+    binary = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not binary or not driver:
+        reason = "chromium and chromedriver are not installed"
+        if request.config.getoption("--require-services"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    profile = tmp_path_factory.mktemp("chromium")
+    for switch in (
+        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+        "disable-dev-shm-usage", "disable-background-networking",
+        "disable-component-update", "disable-sync", "window-size=1280,900",
+        f"user-data-dir={profile}",
+    ):  # fmt: skip
+        options.add_argument(f"--{switch}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(executable_path=driver)
+    chromium = webdriver.Chrome(options=options, service=service)
+    yield chromium
+    chromium.quit()
+
+
+def wait(browser: webdriver.Chrome, until: cabc.Callable[[t.Any], t.Any]) -> t.Any:
+    return WebDriverWait(browser, 20).until(until)
+
+
+@pytest.mark.parametrize("state", ["empty", "filled", "wrong", "live"])
+def test_every_field_in_every_state_passes_axe(browser, served, state):
+    browser.get(f"{served}/{state}")
+    names = {
+        element.get_attribute("name").partition(".")[0].partition("-")[0]
+        for element in browser.find_elements(By.CSS_SELECTOR, "form [name]")
+    }
+    assert set(Everything.model_fields) - names <= {"tree"}
+    browser.execute_script((npm_folder() / "axe-core/axe.min.js").read_text())
+    found = browser.execute_async_script(
+        "const done = arguments[0]; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa',"
+        " 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}).then(done);"
+    )
+    told = [
+        (violation["id"], [node["html"] for node in violation["nodes"][:3]])
+        for violation in found["violations"]
+    ]
+    assert told == []
+    assert len(found["passes"]) > 10
+    if state == "wrong":
+        summary = browser.find_element(By.CSS_SELECTOR, "[role=alert]")
+        for link in summary.find_elements(By.TAG_NAME, "a"):
+            target = link.get_attribute("href").partition("#")[2]
+            assert browser.find_elements(By.ID, target), target
+
+
+def test_rows_come_and_go_in_place_with_the_script(browser, served):
+    browser.get(f"{served}/empty")
+    first = "[name='homes-0.city']"
+    browser.find_element(By.CSS_SELECTOR, first).send_keys("Rome")
+    browser.execute_script("window.stays = true")
+    press(browser, "add:homes")
+    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "[name='homes-1.city']"))
+    # The same page, what was typed still there, and the new row is where one writes.
+    assert browser.execute_script("return window.stays") is True
+    assert value(browser, first) == "Rome"
+    focused = browser.switch_to.active_element.get_attribute("name")
+    assert focused == "homes-1.city"
+    press(browser, "remove:homes-0")
+    wait(browser, lambda b: value(b, first) == "")
+    assert browser.execute_script("return window.stays") is True
+
+
+def test_rows_come_without_the_script(browser, served):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(f"{served}/empty")
+        browser.find_element(By.CSS_SELECTOR, "[name='homes-0.city']").send_keys("Rome")
+        browser.find_element(By.CSS_SELECTOR, "[value='add:homes']").send_keys("\n")
+        wait(browser, lambda b: b.find_elements(By.NAME, "homes-1.city"))
+        found = browser.find_element(By.NAME, "homes-0.city")
+        assert found.get_attribute("value") == "Rome"
+    finally:
+        browser.execute_cdp_cmd(
+            "Emulation.setScriptExecutionDisabled", {"value": False}
+        )
+
+
+def test_the_models_of_a_union_that_are_not_chosen_are_out_of_sight(browser, served):
+    browser.get(f"{served}/empty")
+    number = browser.find_element(By.NAME, "pay.by.kind:card.number")
+    assert not number.is_displayed()
+    choose = "[name='pay.by.kind'][value='card']"
+    browser.execute_script(f'document.querySelector("{choose}").click()')
+    assert number.is_displayed()
+    assert number.is_enabled()
+
+
+def test_a_field_is_told_wrong_when_it_is_left_and_no_other(browser, served):
+    browser.get(f"{served}/live")
+    browser.find_element(By.NAME, "text").send_keys("x\t")
+    error = wait(browser, lambda b: b.find_element(By.ID, "everything-text--error"))
+    assert error.text == "Write at least 2 characters."
+    control = browser.find_element(By.NAME, "text")
+    assert control.get_attribute("aria-invalid") == "true"
+    assert control.get_attribute("aria-describedby").endswith("everything-text--error")
+    assert len(browser.find_elements(By.CSS_SELECTOR, "[aria-invalid=true]")) == 1
+    control.send_keys("y\t")
+    wait(browser, lambda b: not b.find_elements(By.ID, "everything-text--error"))
+
+
+def test_htmx_asks_for_the_field_and_sends_the_form(browser, served):
+    browser.get(f"{served}/htmx")
+    browser.find_element(By.NAME, "text").send_keys("x\t")
+    wait(browser, lambda b: b.find_elements(By.ID, "everything-text--error"))
+    assert len(browser.find_elements(By.CSS_SELECTOR, "[aria-invalid=true]")) == 1
+    # htmx keeps the focus where it was, by its id.
+    assert value(browser, "[name='text']") == "x"
+    browser.execute_script(
+        "window.stays = true; const f = document.querySelector('main form');"
+        "f.noValidate = true; f.requestSubmit();"
+    )
+    wait(browser, lambda b: b.find_elements(By.ID, "everything--errors"))
+    assert browser.execute_script("return window.stays") is True
+    assert browser.find_element(By.TAG_NAME, "h1").text == "A form"
+
+
+def press(browser: webdriver.Chrome, button: str) -> None:
+    browser.execute_script(
+        "document.querySelector(`[name=_row][value='${arguments[0]}']`).click()", button
+    )
+
+
+def value(browser: webdriver.Chrome, selector: str) -> str | None:
+    return browser.execute_script(
+        "return document.querySelector(arguments[0])?.value", selector
+    )
