@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from flaskware_tools.matrix import packages
+from flaskware_tools.matrix import read_matrix
 from flaskware_tools.matrix import ROOT
 from flaskware_tools.tables import FILES
 from flaskware_tools.tables import stale
@@ -57,6 +58,16 @@ def test_tools_have_no_settings_outside_of_shared_config():
 def test_nothing_that_was_built_is_tracked():
     found = [path for path in tracked() if path.endswith((".whl", ".gz", ".pyc"))]
     assert not found, f"{found} are built: `git rm --cached` them"
+
+
+def test_the_devcontainer_has_the_services_of_the_matrix():
+    text = (ROOT / ".devcontainer" / "compose.yml").read_text("utf-8")
+    matrix = read_matrix()
+    for name, versions in matrix["services"].items():
+        image = f"image: {matrix['images'][name]}:{versions[0]}"
+        assert f"  {name}:\n    {image}\n" in text, (
+            f".devcontainer/compose.yml: the service {name} is `{image}` in matrix.toml"
+        )
 
 
 def test_actions_are_pinned_by_commit():

@@ -166,6 +166,10 @@ BAD = {
         write("flaskware_core-1.tar.gz", ""),
         "are built",
     ),
+    "test_the_devcontainer_has_the_services_of_the_matrix": (
+        edit(".devcontainer/compose.yml", "postgres:", "postgres:1"),
+        "in matrix.toml",
+    ),
     "test_actions_are_pinned_by_commit": (
         write(".github/workflows/new.yml", "- uses: actions/checkout@v4 # v4.2.2"),
         "write the commit",
