@@ -47,7 +47,7 @@ def client(
         ("/login/ann", ["read", "replace"]),
         ("/regenerate", ["read", "replace"]),
         ("/clear", ["read", "delete"]),
-        ("/logout", ["delete"]),
+        ("/logout", ["read", "delete"]),
     ],
 )
 def test_a_request_makes_these_trips_and_no_more(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ._errors import NotFresh as NotFresh
+from ._errors import SessionConflict as SessionConflict
 from ._errors import SessionTooLarge as SessionTooLarge
 from ._errors import StoreUnavailable as StoreUnavailable
 from ._errors import UnstorableValue as UnstorableValue
@@ -19,6 +21,12 @@ from ._record import Written as Written
 from ._redis import RedisStore as RedisStore
 from ._session import ServerSession as ServerSession
 from ._settings import SessionSettings as SessionSettings
+from ._signals import session_conflict as session_conflict
+from ._signals import session_created as session_created
+from ._signals import session_outage as session_outage
+from ._signals import session_renewed as session_renewed
+from ._signals import session_revoked as session_revoked
+from ._signals import session_unreadable as session_unreadable
 from ._sqlalchemy import SQLAlchemyStore as SQLAlchemyStore
 from ._sqlite import SQLiteStore as SQLiteStore
 from ._store import Store as Store
@@ -29,9 +37,17 @@ __all__ = [
     "Lifetime",
     "MemcachedStore",
     "MemoryStore",
+    "NotFresh",
     "Record",
     "RedisStore",
     "ServerSession",
+    "session_conflict",
+    "session_created",
+    "session_outage",
+    "session_renewed",
+    "session_revoked",
+    "session_unreadable",
+    "SessionConflict",
     "SessionInfo",
     "Sessions",
     "SessionSettings",

@@ -88,6 +88,13 @@ class SessionCookie:
             **self._attributes(secure=secure),
         )
 
+    def forget_plain(self, request: Request, response: Response) -> None:
+        """Have the browser forget a cookie of Flask's name that is not used now."""
+        is_another = self.is_secure(request) and self.secure_name != self.name
+        if is_another and self.name in request.cookies:
+            attributes = self._attributes(secure=self.samesite == "None")
+            response.delete_cookie(self.name, **attributes)
+
     def _attributes(self, *, secure: bool) -> dict[str, t.Any]:
         return {
             "path": self.path,

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import typing as t
 
+from werkzeug.exceptions import Conflict
 from werkzeug.exceptions import ServiceUnavailable
+from werkzeug.exceptions import Unauthorized
 
 
 class StoreUnavailable(ServiceUnavailable):
@@ -19,6 +21,32 @@ class StoreUnavailable(ServiceUnavailable):
 
     def __reduce__(self) -> tuple[type[StoreUnavailable], tuple[str]]:
         return type(self), (self.reason,)
+
+
+class SessionConflict(Conflict):
+    """Another request changed the same keys meanwhile; nothing was stored.
+
+    Raised where ``SESSION_ON_CONFLICT`` is ``"raise"``: by ``session.save()``, after
+    which the session holds what is stored and the change can be made again, or at the
+    end of the request, which then is answered with 409.
+
+    :param keys: The keys that both requests changed.
+    """
+
+    description = "Somebody else changed the same just now. Please try again."
+
+    def __init__(self, keys: list[str]) -> None:
+        super().__init__()
+        self.keys = keys
+
+    def __reduce__(self) -> tuple[type[SessionConflict], tuple[list[str]]]:
+        return type(self), (self.keys,)
+
+
+class NotFresh(Unauthorized):
+    """The user signed in too long ago for this; see ``Sessions.require_fresh``."""
+
+    description = "Please sign in again to continue."
 
 
 class SessionTooLarge(ValueError):

@@ -3,10 +3,10 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import dataclasses as dc
-import datetime as dt
+import functools
+import inspect
 import time
 import typing as t
-from pathlib import Path
 
 import flask
 from flask.sansio.app import App
@@ -18,25 +18,29 @@ from flaskware_core import describe
 from flaskware_core import Extension
 from flaskware_core import Finding
 
+from . import _signals as signals
+from ._building import build_manager
 from ._checks import check_sessions
+from ._cipher import plain_store
 from ._cli import session_commands
 from ._cookie import SessionCookie
 from ._cookie_config import cookie_from_config
+from ._errors import NotFresh
 from ._errors import StoreUnavailable
 from ._interface import ServerSessionInterface
 from ._manager import SessionManager
 from ._memory import MemoryStore
 from ._record import Clock
-from ._record import Lifetime
 from ._record import SessionInfo
 from ._record import StoreStats
 from ._session import ServerSession
 from ._settings import SessionSettings
 from ._store import Store
-from ._store_url import open_store
 from ._token import handle_of
 
 _LONGEST_AGENT = 256
+_LONGEST_USER_ID = 512
+_View = t.TypeVar("_View", bound=cabc.Callable[..., t.Any])
 
 
 @dc.dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
     @property
     def store(self) -> Store:
         """The store of the current app."""
-        return self.state.manager.store
+        return plain_store(self.state.manager.store)
 
     @property
     def user_id(self) -> str | None:
@@ -92,10 +96,15 @@ class Sessions(Extension[SessionSettings, SessionState]):
         :param user_id: What :attr:`user_id` is from now on, as text.
         :raises StoreUnavailable: if the session cannot be read.
         """
-        if not isinstance(t.cast("object", user_id), str | int) or user_id == "":
+        given = t.cast("object", user_id)
+        if not isinstance(given, str | int) or given == "":
             raise TypeError(
                 "login() takes the id of a user as text or a number, such as"
                 f" `sessions.login(user.id)`, not {describe(user_id)}"
+            )
+        if len(str(user_id).encode()) > _LONGEST_USER_ID:
+            raise ValueError(
+                f"The id of a user is longer than {_LONGEST_USER_ID} bytes in UTF-8."
             )
         request = flask.request
         self.state.manager.bind(
@@ -124,6 +133,50 @@ class Sessions(Extension[SessionSettings, SessionState]):
         if session._record is not None:
             session._renewed = True
 
+    def is_fresh(self, *, minutes: float) -> bool:
+        """Whether the user has signed in no longer ago than this. Reads the session."""
+        session = self._session()
+        session._loaded()
+        if session._user_id is None:
+            return False
+        if session._fresh or session._record is None:
+            return True
+        age = self.state.manager.now() - session._record.created
+        return age <= minutes * 60_000
+
+    def require_fresh(self, *, minutes: float) -> cabc.Callable[[_View], _View]:
+        """Decorate a view that wants a recent sign-in, such as a change of password.
+
+        :meth:`login` with the same user counts as one and keeps the content. For views
+        that are coroutine functions too.
+
+        :raises NotFresh: in the view, which then is answered with 401; an error
+            handler for it can lead to the page that asks for the password.
+        """
+
+        def decorate(view: _View) -> _View:
+            def check() -> None:
+                if not self.is_fresh(minutes=minutes):
+                    raise NotFresh
+
+            if inspect.iscoroutinefunction(view):
+
+                @functools.wraps(view)
+                async def run_async(*args: t.Any, **kwargs: t.Any) -> t.Any:
+                    check()
+                    return await view(*args, **kwargs)
+
+                return t.cast("_View", run_async)
+
+            @functools.wraps(view)
+            def run(*args: t.Any, **kwargs: t.Any) -> t.Any:
+                check()
+                return view(*args, **kwargs)
+
+            return t.cast("_View", run)
+
+        return decorate
+
     def for_user(self, user_id: str | int) -> list[SessionInfo]:
         """List where a user is signed in, the last seen first."""
         manager, current = self.state.manager, self._current_key()
@@ -146,7 +199,9 @@ class Sessions(Extension[SessionSettings, SessionState]):
                 if record.key == current:
                     self.logout()
                     return True
-                return manager.store.delete(record.key)
+                ended = manager.store.delete(record.key)
+                self._tell_revoked(int(ended), str(user_id))
+                return ended
         return False
 
     def revoke_user(self, user_id: str | int, *, keep_current: bool = True) -> int:
@@ -157,13 +212,13 @@ class Sessions(Extension[SessionSettings, SessionState]):
         """
         current = self._current_key()
         store = self.state.manager.store
-        if keep_current or current is None:
-            return store.delete_user(str(user_id), keep=current)
-        if self.user_id != str(user_id):
-            return store.delete_user(str(user_id))
-        others = store.delete_user(str(user_id), keep=current)
-        self.logout()
-        return others + 1
+        is_mine = current is not None and self.user_id == str(user_id)
+        ended = store.delete_user(str(user_id), keep=current if is_mine else None)
+        self._tell_revoked(ended, str(user_id))
+        if is_mine and not keep_current:
+            self.logout()
+            return ended + 1
+        return ended
 
     def create_table(self) -> bool:
         """Make the table of a store in a database server, if it is not there.
@@ -171,7 +226,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         :return: Whether the store has a table of that kind; others need nothing.
         :raises StoreUnavailable: if the database does not answer, or forbids it.
         """
-        make = getattr(self.state.manager.store, "create_table", None)
+        make = getattr(self.store, "create_table", None)
         if make is None:
             return False
         make()
@@ -194,13 +249,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
                 f" {type(app).__module__}.{type(app).__qualname__}."
             )
         return SessionState(
-            SessionManager(
-                _store(app, settings),
-                _lifetime(app, settings),
-                clock=self._clock,
-                max_bytes=settings.max_bytes,
-                anonymous_on_outage=settings.on_outage == "anonymous",
-            ),
+            build_manager(app, settings, self._clock),
             cookie_from_config(app, settings.cookie_policy),
         )
 
@@ -236,12 +285,12 @@ class Sessions(Extension[SessionSettings, SessionState]):
     @contextlib.contextmanager
     def _isolate(self, app: App) -> cabc.Generator[None]:
         # A store of its own leaves nothing behind and needs no server.
-        manager = self.state_of(app).manager
-        store, manager.store = manager.store, MemoryStore()
+        asking = self.state_of(app).manager.asking
+        store, asking.store = asking.store, MemoryStore()
         try:
             yield
         finally:
-            manager.store = store
+            asking.store = store
 
     def _session(self) -> ServerSession:
         manager = self.state.manager
@@ -258,6 +307,10 @@ class Sessions(Extension[SessionSettings, SessionState]):
             )
         return session
 
+    def _tell_revoked(self, count: int, user_id: str) -> None:
+        if count:
+            signals.notify(signals.session_revoked, count=count, user_id=user_id)
+
     def _current_key(self) -> str | None:
         if not flask.has_request_context():
             return None
@@ -273,42 +326,6 @@ class Sessions(Extension[SessionSettings, SessionState]):
                 " Pass `user_id=…` where an administrator ends another's session."
             )
         return user_id
-
-
-def _store(app: flask.Flask, settings: SessionSettings) -> Store:
-    if not isinstance(settings.store, str):
-        return settings.store
-    return open_store(
-        settings.store,
-        folder=Path(app.instance_path),
-        namespace=settings.namespace,
-        timeout=settings.store_timeout,
-    )
-
-
-def _lifetime(app: flask.Flask, settings: SessionSettings) -> Lifetime:
-    idle, key = settings.idle_timeout, "SESSION_IDLE_TIMEOUT"
-    if idle is None:
-        idle, key = app.permanent_session_lifetime, "PERMANENT_SESSION_LIFETIME"
-    if idle > settings.absolute_timeout:
-        raise ConfigError(
-            "flaskware-session",
-            [
-                ConfigProblem(
-                    f"{key} and SESSION_ABSOLUTE_TIMEOUT",
-                    "an idle timeout that is not longer than the absolute one",
-                    f"{idle} and {settings.absolute_timeout}",
-                    f"SESSION_ABSOLUTE_TIMEOUT = {idle // dt.timedelta(seconds=1)}",
-                )
-            ],
-        )
-    millisecond = dt.timedelta(milliseconds=1)
-    return Lifetime(
-        idle=idle // millisecond,
-        absolute=settings.absolute_timeout // millisecond,
-        # A session that is touched less often than it may pause would end in use.
-        touch_interval=min(settings.touch_interval, idle / 4) // millisecond,
-    )
 
 
 def _refuse_other_interface(app: flask.Flask) -> None:

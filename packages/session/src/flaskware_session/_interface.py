@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import collections.abc as cabc
 import functools
 import typing as t
 
@@ -8,8 +9,10 @@ from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
 
 from ._cookie import SessionCookie
+from ._errors import SessionConflict
 from ._errors import StoreUnavailable
 from ._manager import SessionManager
+from ._moving import OldSession
 from ._session import ServerSession
 
 # What goes when another answer is put in a response's place. The rest stays, such as
@@ -25,16 +28,24 @@ class ServerSessionInterface(SessionInterface):
     """Opens and saves ``flask.session`` by a manager and a cookie."""
 
     def __init__(
-        self, manager: SessionManager, cookie: SessionCookie, *, save_on_error: bool
+        self,
+        manager: SessionManager,
+        cookie: SessionCookie,
+        *,
+        save_on_error: bool,
+        find_old: cabc.Callable[[flask.Request], OldSession | None] | None = None,
     ) -> None:
         self._manager = manager
         self._cookie = cookie
         self._save_on_error = save_on_error
+        self._find_old = find_old
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> ServerSession:  # noqa: ARG002
         """Make a session that has not been read yet."""
         return ServerSession(
-            self._manager, functools.partial(self._cookie.read, request)
+            self._manager,
+            functools.partial(self._cookie.read, request),
+            self._find_old and functools.partial(self._find_old, request),
         )
 
     def save_session(
@@ -46,14 +57,21 @@ class ServerSessionInterface(SessionInterface):
         try:
             if response.status_code < 500 or self._save_on_error:
                 self._manager.save(session)
+        except SessionConflict as error:
+            _replace(app, response, error)
         except StoreUnavailable as error:
             # Who signed in must not be told so where that was not stored.
-            if not self._manager.anonymous_on_outage or session._fresh:
+            if not self._is_lenient or session._fresh:
                 _replace(app, response, error)
         else:
             self._tell_outage(app, session, response)
         response.vary.add("Cookie")
         self._send_cookie(session, response)
+        session._is_sent = True
+
+    @property
+    def _is_lenient(self) -> bool:
+        return self._manager.rules.anonymous_on_outage
 
     def get_cookie_name(self, app: flask.Flask) -> str:  # noqa: ARG002
         """The name of the cookie over plain http."""
@@ -75,6 +93,8 @@ class ServerSessionInterface(SessionInterface):
         elif session._token is not None:
             max_age = self._max_age(session) if session.permanent else None
             self._cookie.set(flask.request, response, session._token, max_age=max_age)
+            if self._find_old is not None:
+                self._cookie.forget_plain(flask.request, response)
         # A cache that keeps this answer would hand the cookie to somebody else.
         if "Cache-Control" not in response.headers:
             response.headers["Cache-Control"] = "no-store"
@@ -84,7 +104,7 @@ class ServerSessionInterface(SessionInterface):
     ) -> None:
         # The view caught the error and went on with a session that was empty.
         unsaid = session._outage is not None and response.status_code < 500
-        if unsaid and not self._manager.anonymous_on_outage:
+        if unsaid and not self._is_lenient:
             _replace(app, response, t.cast("StoreUnavailable", session._outage))
 
     def _max_age(self, session: ServerSession) -> int | None:
@@ -98,7 +118,9 @@ class ServerSessionInterface(SessionInterface):
 
 
 def _replace(
-    app: flask.Flask, response: flask.Response, error: StoreUnavailable
+    app: flask.Flask,
+    response: flask.Response,
+    error: StoreUnavailable | SessionConflict,
 ) -> None:
     """Make a response that is already built the app's answer to an error."""
     answer = app.make_response(app.handle_user_exception(error))

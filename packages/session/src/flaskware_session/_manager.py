@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses as dc
 import logging
 import random
 import threading
 import time
 import typing as t
 
+from . import _signals as signals
+from ._asking import Asking
+from ._changes import Changes
+from ._changes import ConflictPolicy
 from ._codec import decode
 from ._codec import encode
 from ._codec import join
+from ._errors import SessionConflict
 from ._errors import SessionTooLarge
 from ._errors import StoreUnavailable
-from ._record import Clock
+from ._loader import alias_of
+from ._loader import Loader
 from ._record import Lifetime
 from ._record import Record
 from ._record import Written
@@ -22,7 +29,7 @@ from ._session import PERMANENT
 from ._session import ServerSession
 from ._store import Store
 from ._token import handle_of
-from ._token import key_of
+from ._token import Keys
 from ._token import new_token
 
 logger = logging.getLogger("flaskware_session")
@@ -30,68 +37,78 @@ logger = logging.getLogger("flaskware_session")
 # Of the writers that meet, one succeeds each time.
 _MAX_ATTEMPTS = 100
 # Threads of one process whose writes met wait for each other, in one of this many
-# queues, by session. The time is a bound for a queue whose store does not answer.
+# queues, by session.
 _QUEUES = 64
-_QUEUE_TIMEOUT = 5.0
+
+
+@dc.dataclass(frozen=True)
+class Rules:
+    """What an app wants of its sessions beside their lifetime.
+
+    :param anonymous_on_outage: Go on with an empty session where the store does not
+        answer, instead of raising.
+    :param max_per_user: How many sessions a user may have; ``None`` for any number.
+    """
+
+    max_bytes: int = 65536
+    anonymous_on_outage: bool = False
+    on_conflict: ConflictPolicy = "last-wins"
+    max_per_user: int | None = None
 
 
 class SessionManager:
-    """Reads and saves the sessions of one app.
-
-    :param store: Replaced by another one only while tests are isolated.
-    :param anonymous_on_outage: Go on with an empty session where the store does not
-        answer, instead of raising.
-    """
+    """Reads and saves the sessions of one app."""
 
     def __init__(
-        self,
-        store: Store,
-        lifetime: Lifetime,
-        *,
-        clock: Clock = time.time,
-        max_bytes: int = 65536,
-        anonymous_on_outage: bool = False,
+        self, asking: Asking, lifetime: Lifetime, rules: Rules, keys: Keys
     ) -> None:
-        self.store = store
+        self.asking = asking
         self.lifetime = lifetime
-        self.anonymous_on_outage = anonymous_on_outage
-        self._clock = clock
-        self._max_bytes = max_bytes
+        self.rules = rules
+        self._keys = keys
+        self._loader = Loader(asking, lifetime, keys)
         self._queues = [threading.Lock() for _ in range(_QUEUES)]
+
+    @property
+    def store(self) -> Store:
+        """Where sessions are kept."""
+        return self.asking.store
 
     def now(self) -> int:
         """The time in milliseconds since 1970."""
-        return int(self._clock() * 1000)
+        return self.asking.now()
 
     def load(self, session: ServerSession) -> dict[str, t.Any]:
-        """Fill a session from the store; at most one trip.
+        """Fill a session from the store; at most one trip, but for rare cases.
 
         :raises StoreUnavailable: once. After that the session is empty and stays
             so, that an error page which looks at it can be shown.
         """
         session._data = {}
         token = session._read_token()
-        if token is None:
-            return session._data
         try:
-            record = self.store.read(key_of(token), self.now(), self.lifetime)
+            found = None if token is None else self._loader.load(token, session._spent)
+            if found is None and session._read_old is not None:
+                old = session._read_old()
+                if old is not None:
+                    found = self._loader.take_over(old, session._spent)
         except StoreUnavailable as error:
             session._outage = error
-            logger.error("The session store failed to read: %s", error.reason)
-            if self.anonymous_on_outage:
+            if self.rules.anonymous_on_outage:
                 return session._data
             raise
-        data = None if record is None else decode(record.data)
-        if record is None or data is None:
-            if record is not None:
-                handle = handle_of(record.key)
-                logger.warning("Session %s cannot be understood: ignored", handle)
+        if found is None:
             return session._data
-        session._record, session._token = record, token
+        record, session._data, session._token, session._read_only, is_moved = found
+        session._record = record
         session._user_id = record.user_id
         session._address, session._agent = record.address, record.agent
-        session._data = data
-        return data
+        if is_moved:
+            session._cookie = "set"
+        renewal = self.lifetime.renewal
+        if renewal is not None and self.now() - record.issued >= renewal:
+            session._renewed = not session._read_only
+        return session._data
 
     def is_changed(self, session: ServerSession) -> bool:
         """Whether the content differs from what was read."""
@@ -117,26 +134,41 @@ class SessionManager:
         session._renewed = session._fresh = True
 
     def end(self, session: ServerSession) -> None:
-        """Remove a session from the store at once; the object starts empty."""
-        token = session._token if session._record else session._read_token()
-        # Before the trip: a store that fails must not leave the user signed in here.
-        session._data = {}
-        session._record = session._token = session._user_id = None
-        _settle(session)
-        if token is not None:
-            session._cookie = "delete"
-            try:
-                self.store.delete(key_of(token))
-            except StoreUnavailable as error:
-                session._outage = error
-                session._cookie = None
-                logger.error("The session store failed to delete: %s", error.reason)
-                raise
+        """Remove a session from the store at once; the object starts empty.
+
+        :raises StoreUnavailable: with the session as it was, but empty here.
+        """
+        try:
+            session._loaded()
+            if session._outage is not None:
+                raise session._outage
+            record, token = session._record, session._read_token()
+            # An id whose record cannot be understood is forgotten as well.
+            key = self._keys.of(token) if record is None and token else None
+            key = key if record is None else record.key
+        finally:
+            # Before the trip: a store that fails must not leave the user signed in.
+            user_id = session._user_id
+            session._data = {}
+            session._record = session._token = session._user_id = None
+            _settle(session)
+        if key is None:
+            return
+        session._cookie = "delete"
+        try:
+            ended = self._ask(session, "delete", self.store.delete, key)
+        except StoreUnavailable as error:
+            session._outage = error
+            session._cookie = None
+            raise
+        if ended:
+            signals.notify(signals.session_revoked, count=1, user_id=user_id)
 
     def save(self, session: ServerSession) -> None:
         """Store what changed, and note on the session what its cookie needs.
 
         :raises StoreUnavailable: with nothing stored and the cookie to be left alone.
+        :raises SessionConflict: where the app asked for it, with nothing stored.
         :raises SessionTooLarge: naming the largest key.
         :raises UnstorableValue: naming the key.
         """
@@ -145,6 +177,9 @@ class SessionManager:
         try:
             if session._record is None:
                 self._save_new(session, encode(session._data))
+            elif session._read_only and not session._fresh:
+                if self.is_changed(session) or session._renewed:
+                    self._drop(session, session._record)
             elif session._renewed:
                 self._save_renewed(session, session._record)
             elif session._suspect or session._forced:
@@ -152,73 +187,107 @@ class SessionManager:
         except StoreUnavailable as error:
             session._outage = error
             session._cookie = None
-            logger.error("The session store failed to write: %s", error.reason)
             raise
+
+    def _ask(
+        self,
+        session: ServerSession,
+        operation: str,
+        function: cabc.Callable[..., t.Any],
+        *args: t.Any,
+        **kwargs: t.Any,
+    ) -> t.Any:
+        return self.asking.ask(session._spent, operation, function, *args, **kwargs)
 
     def _save_new(self, session: ServerSession, items: dict[str, str]) -> None:
         if _is_empty(session, items):
             return
+        _refuse_new_id(session)
         token, now = new_token(), self.now()
         record = self._record_for(session, token, items, version=1, now=now)
-        self.store.create(record, now)
+        if not self._ask(session, "write", self.store.create, record, now):
+            raise StoreUnavailable("the key of a new session belongs to something else")
+        self._limit(session, record)
         _stored(session, record, token)
+        signals.notify(
+            signals.session_created,
+            handle=handle_of(record.key),
+            user_id=record.user_id,
+        )
 
     def _save_renewed(self, session: ServerSession, base: Record) -> None:
         items = encode(session._data or {})
         if _is_empty(session, items):
-            self.store.delete(base.key)
+            self._ask(session, "delete", self.store.delete, base.key)
             _forget(session)
             return
-        changes = _Changes.between({} if session._cleared else _items(base), items)
+        _refuse_new_id(session)
+        changes = Changes.between(
+            {} if session._cleared else _items(base), items, session._counted
+        )
         token = new_token()
-        old_key = base.key
+        # Only a mere new id leaves the old one for a while: who had that before the
+        # user signed in must see nothing of what comes after.
+        grace = 0 if session._fresh else self.lifetime.grace
 
         def attempt(base: Record, items: dict[str, str], now: int) -> Written:
             record = self._record_for(
                 session, token, items, version=base.version + 1, now=now
             )
-            written = self.store.replace(old_key, record, now)
+            alias = alias_of(base, record.key, now=now, grace=grace) if grace else None
+            written: Written = self._ask(
+                session, "write", self.store.replace, base.key, record, now, alias=alias
+            )
             if written.saved:
+                self._limit(session, record)
                 _stored(session, record, token)
+                signals.notify(
+                    signals.session_renewed,
+                    handle=handle_of(record.key),
+                    user_id=record.user_id,
+                )
             return written
 
         merge = None if session._cleared else changes
-        if self._attempt(attempt, base, items, merge):
+        if self._attempt(session, attempt, base, items, merge):
             return
         # Who signs in, or starts afresh, does so also where the old session was
         # revoked meanwhile, and then without its content. A mere new id does not.
         if session._fresh:
             self._save_new(session, changes.applied_to({}))
         else:
-            _drop(session, base)
+            self._drop(session, base)
 
     def _save_changed(self, session: ServerSession, base: Record) -> None:
         items = encode(session._data or {})
-        changes = _Changes.between(_items(base), items)
+        changes = Changes.between(_items(base), items, session._counted)
         if not changes and not session._forced:
             return
 
         def attempt(base: Record, items: dict[str, str], now: int) -> Written:
-            if _is_empty(session, items) and self.store.delete(
-                base.key, version=base.version
+            if _is_empty(session, items) and self._ask(
+                session, "delete", self.store.delete, base.key, version=base.version
             ):
                 _forget(session)
                 return Written(saved=True)
             record = self._renew(base, items, now)
-            written = self.store.update(record, now)
+            written: Written = self._ask(
+                session, "write", self.store.update, record, now
+            )
             if written.saved:
                 _stored(session, record, session._token, before=base)
             return written
 
-        if not self._attempt(attempt, base, items, changes):
-            _drop(session, base)
+        if not self._attempt(session, attempt, base, items, changes):
+            self._drop(session, base)
 
     def _attempt(
         self,
+        session: ServerSession,
         attempt: cabc.Callable[[Record, dict[str, str], int], Written],
         base: Record,
         items: dict[str, str],
-        changes: _Changes | None,
+        changes: Changes | None,
     ) -> bool:
         """Write until no other request was faster; ``False`` if the record is gone.
 
@@ -226,25 +295,62 @@ class SessionManager:
         the other one stored.
         """
         written = attempt(base, items, self.now())
-        if written.saved or written.current is None:
+        if written.saved or _is_gone(written):
             return written.saved
+        if changes is not None and written.current is not None:
+            keys = changes.conflicts_with(_items(written.current))
+            signals.notify(
+                signals.session_conflict,
+                handle=handle_of(base.key),
+                keys=keys,
+                dropped=False,
+            )
         # In a queue a thread meets only the first attempts of others and other
         # processes; without one, the slowest of many can lose every time.
         queue = self._queues[hash(base.key) % _QUEUES]
-        queued = queue.acquire(timeout=_QUEUE_TIMEOUT)
+        queued = queue.acquire(timeout=self.asking.budget)
         try:
             for number in range(_MAX_ATTEMPTS):
-                base = written.current
+                current = t.cast("Record", written.current)
                 if changes is not None:
-                    items = changes.applied_to(_items(base))
-                written = attempt(base, items, self.now())
-                if written.saved or written.current is None:
+                    items = self._replayed(session, changes, current)
+                written = attempt(current, items, self.now())
+                if written.saved or _is_gone(written):
                     return written.saved
                 time.sleep(random.uniform(0, min(number, 10) / 1000))
         finally:
             if queued:
                 queue.release()
         raise StoreUnavailable(f"the session changed {_MAX_ATTEMPTS} times meanwhile")
+
+    def _replayed(
+        self, session: ServerSession, changes: Changes, current: Record
+    ) -> dict[str, str]:
+        stored = _items(current)
+        try:
+            return changes.applied_to(stored, self.rules.on_conflict)
+        except SessionConflict:
+            # The session is now what is stored, so that the app can try again.
+            session._record = current
+            session._data = decode(current.data) or {}
+            _settle(session)
+            raise
+
+    def _limit(self, session: ServerSession, record: Record) -> None:
+        most = self.rules.max_per_user
+        if most is None or record.user_id is None or not session._fresh:
+            return
+        ended = self._ask(
+            session,
+            "write",
+            self.store.limit_user,
+            record.user_id,
+            most,
+            self.now(),
+            keep=record.key,
+        )
+        if ended:
+            signals.notify(signals.session_revoked, count=ended, user_id=record.user_id)
 
     def _record_for(
         self,
@@ -258,7 +364,7 @@ class SessionManager:
         old = None if session._fresh else session._record
         created = now if old is None else old.created
         return Record(
-            key=key_of(token),
+            key=self._keys.of(token),
             data=self._text(items),
             version=version,
             created=created,
@@ -267,53 +373,42 @@ class SessionManager:
             user_id=session._user_id,
             address=session._address,
             agent=session._agent,
+            issued=now,
         )
 
     def _renew(self, base: Record, items: dict[str, str], now: int) -> Record:
-        return Record(
-            key=base.key,
+        return dc.replace(
+            base,
             data=self._text(items),
             version=base.version + 1,
-            created=base.created,
             last_seen=now,
             expires=self.lifetime.expires(base.created, now),
-            user_id=base.user_id,
-            address=base.address,
-            agent=base.agent,
         )
 
     def _text(self, items: dict[str, str]) -> str:
-        text = join(items)
+        text, most = join(items), self.rules.max_bytes
         # The encoding is pure ASCII, so characters are bytes.
-        if len(text) > self._max_bytes:
+        if len(text) > most:
             largest = max(items, key=lambda key: len(items[key]))
             raise SessionTooLarge(
                 f"The session would hold {len(text)} bytes, more than"
-                f" SESSION_MAX_BYTES = {self._max_bytes}. The largest key is"
+                f" SESSION_MAX_BYTES = {most}. The largest key is"
                 f" {largest!r} with {len(items[largest])} bytes: keep it elsewhere"
                 " and its id here, or raise the limit."
             )
         return text
 
+    def _drop(self, session: ServerSession, base: Record) -> None:
+        # The cookie stays as it is: the browser may hold the next session's by now.
+        handle = handle_of(base.key)
+        logger.info("Session %s ended meanwhile: a change was dropped", handle)
+        _settle(session)
+        signals.notify(signals.session_conflict, handle=handle, keys=[], dropped=True)
 
-class _Changes:
-    """What one request changed: values set, and keys deleted."""
 
-    def __init__(self, changed: dict[str, str], deleted: frozenset[str]) -> None:
-        self._changed = changed
-        self._deleted = deleted
-
-    @classmethod
-    def between(cls, old: dict[str, str], new: dict[str, str]) -> t.Self:
-        changed = {key: text for key, text in new.items() if old.get(key) != text}
-        return cls(changed, frozenset(old.keys() - new.keys()))
-
-    def __bool__(self) -> bool:
-        return bool(self._changed or self._deleted)
-
-    def applied_to(self, items: dict[str, str]) -> dict[str, str]:
-        kept = {key: text for key, text in items.items() if key not in self._deleted}
-        return kept | self._changed
+def _is_gone(written: Written) -> bool:
+    """Whether there is nothing to write to: the session has ended, or another id."""
+    return written.current is None or written.current.is_alias
 
 
 def _is_empty(session: ServerSession, items: dict[str, str]) -> bool:
@@ -323,6 +418,15 @@ def _is_empty(session: ServerSession, items: dict[str, str]) -> bool:
 
 def _items(record: Record) -> dict[str, str]:
     return encode(decode(record.data) or {})
+
+
+def _refuse_new_id(session: ServerSession) -> None:
+    if session._is_sent:
+        raise RuntimeError(
+            "The response has begun, so that the browser cannot be given the id of a"
+            " session any more. Call `session.save()` in the view, before it returns"
+            " the response that is streamed."
+        )
 
 
 def _stored(
@@ -337,12 +441,14 @@ def _stored(
     if before is None or _is_permanent(before) != _is_permanent(record):
         session._cookie = "set"
     session._record, session._token = record, token
+    session._read_only = False
     _settle(session)
 
 
 def _settle(session: ServerSession) -> None:
     session._suspect = session._forced = False
     session._renewed = session._fresh = session._cleared = False
+    session._counted.clear()
 
 
 def _is_permanent(record: Record) -> bool:
@@ -352,11 +458,4 @@ def _is_permanent(record: Record) -> bool:
 def _forget(session: ServerSession) -> None:
     session._record = session._token = None
     session._cookie = "delete"
-    _settle(session)
-
-
-def _drop(session: ServerSession, base: Record) -> None:
-    # The cookie stays as it is: the browser may hold the next session's by now.
-    handle = handle_of(base.key)
-    logger.info("Session %s ended meanwhile: a change was dropped", handle)
     _settle(session)

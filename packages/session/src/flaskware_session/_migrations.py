@@ -7,13 +7,14 @@ from pathlib import Path
 
 import flask
 
+from ._extension import Sessions
 from ._sqlalchemy import SQLAlchemyStore
 
 
 def tree(app: flask.Flask) -> cabc.Mapping[str, object] | None:
     """Say where the revisions are; ``None`` where sessions are not in a database."""
     sessions = app.extensions.get("session")
-    store = getattr(sessions, "store", None)
+    store = sessions.store if isinstance(sessions, Sessions) else None
     if not isinstance(store, SQLAlchemyStore):
         return None
     from ._sql_table import metadata

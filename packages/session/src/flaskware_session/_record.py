@@ -53,11 +53,15 @@ class Lifetime:
     :param idle: The longest pause between two requests.
     :param absolute: The longest time from its creation, whatever happens.
     :param touch_interval: How often at most a request that only reads is noted.
+    :param renewal: After how long an id is replaced; ``None`` for never.
+    :param grace: How long the old id can still be read with.
     """
 
     idle: int
     absolute: int
     touch_interval: int
+    renewal: int | None = None
+    grace: int = 0
 
     def expires(self, created: int, now: int) -> int:
         """When a session ends that is used now."""

@@ -5,8 +5,10 @@ import typing as t
 
 from flask.sessions import SessionMixin
 
+from ._asking import Spent
 from ._codec import is_immutable
 from ._errors import StoreUnavailable
+from ._moving import OldSession
 from ._record import Record
 
 if t.TYPE_CHECKING:
@@ -27,11 +29,16 @@ class ServerSession(SessionMixin):
     """
 
     def __init__(
-        self, manager: SessionManager, read_token: cabc.Callable[[], str | None]
+        self,
+        manager: SessionManager,
+        read_token: cabc.Callable[[], str | None],
+        read_old: cabc.Callable[[], OldSession | None] | None = None,
     ) -> None:
         self.accessed = False
         self._manager = manager
         self._read_token = read_token
+        # Finds a session of another extension, where such are taken over.
+        self._read_old = read_old
         self._data: dict[str, t.Any] | None = None
         self._record: Record | None = None
         self._token: str | None = None
@@ -45,6 +52,13 @@ class ServerSession(SessionMixin):
         self._renewed = False
         self._fresh = False
         self._cleared = False
+        # By how much keys were incremented, and not set since.
+        self._counted: dict[str, float] = {}
+        # The id was replaced, and this request came with the old one.
+        self._read_only = False
+        # The headers of the response are made; no cookie can be added.
+        self._is_sent = False
+        self._spent = Spent()
         self._outage: StoreUnavailable | None = None
         self._cookie: CookieChange = None
         # Set before anything was read, as in a before-request hook of every request.
@@ -59,10 +73,13 @@ class ServerSession(SessionMixin):
     def __setitem__(self, key: str, value: t.Any) -> None:
         self._loaded()[key] = value
         self._suspect = True
+        if self._counted:
+            self._counted.pop(key, None)
 
     def __delitem__(self, key: str) -> None:
         del self._loaded()[key]
         self._suspect = True
+        self._counted.pop(key, None)
 
     def __iter__(self) -> cabc.Iterator[str]:
         return iter(self._loaded())
@@ -85,8 +102,42 @@ class ServerSession(SessionMixin):
     def clear(self) -> None:
         """Empty the session; nothing of it is left, and no one is signed in."""
         self._loaded().clear()
+        self._counted.clear()
         self._user_id = None
         self._suspect = self._renewed = self._fresh = self._cleared = True
+
+    def increment(self, key: str, by: float = 1) -> float:
+        """Count a number up so that no other request's count is lost.
+
+        It begins at 0. What other requests add meanwhile is added too when this is
+        stored, so that the number returned may be passed by then.
+
+        :raises TypeError: if the key holds something else than a number.
+        """
+        data = self._loaded()
+        value: float = data.get(key, 0) + by
+        data[key] = value
+        self._counted[key] = self._counted.get(key, 0) + by
+        self._suspect = True
+        return value
+
+    def save(self) -> None:
+        """Store what changed now, and not only with the response.
+
+        For a view that streams its response, whose headers must tell the browser of a
+        new session, and where a conflict or an outage is to be handled. While the
+        response is being sent, only a session that the browser knows can be stored.
+
+        :raises StoreUnavailable: if the store does not answer.
+        :raises SessionConflict: where ``SESSION_ON_CONFLICT`` is ``"raise"``.
+        :raises SessionTooLarge: naming the largest key.
+        :raises UnstorableValue: naming the key.
+        :raises RuntimeError: if the response has begun and the session is new.
+        """
+        self._loaded()
+        if self._outage is not None:
+            raise self._outage
+        self._manager.save(self)
 
     @property
     def new(self) -> bool:  # type: ignore[override] # an attribute in the mixin

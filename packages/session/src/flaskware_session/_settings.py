@@ -9,10 +9,14 @@ import pydantic
 from flaskware_core import Sensitive
 from flaskware_core import Settings
 
+from ._changes import ConflictPolicy
+from ._cipher import key_from
 from ._cookie import Policy
+from ._presets import Preset
 from ._store import Store
 from ._store_url import check_url
 
+_ZERO = dt.timedelta(0)
 _Positive: t.TypeAlias = t.Annotated[dt.timedelta, pydantic.Field(gt=dt.timedelta(0))]
 _NOTHING = "nothing: remove the key"
 _URL = 'SESSION_STORE = "redis://localhost:6379/0"'
@@ -96,11 +100,73 @@ class SessionSettings(Settings):
         " (31 days).",
         examples=[3600],
     )
-    absolute_timeout: _Positive = pydantic.Field(
-        default=dt.timedelta(days=90),
+    absolute_timeout: _Positive | None = pydantic.Field(
+        default=None,
         description="The longest time from sign-in to the end of a session however"
-        " much it is used, in seconds or as a timedelta.",
+        " much it is used, in seconds or as a timedelta. `None` means 90 days.",
         examples=[2592000],
+    )
+    renewal_timeout: _Positive | None = pydantic.Field(
+        default=None,
+        description="After how long a session that is used gets a new id, in seconds"
+        " or as a timedelta. `None` means that only sign-in and `regenerate` change"
+        " it.",
+        examples=[3600],
+    )
+    renewal_grace: t.Annotated[dt.timedelta, pydantic.Field(ge=_ZERO)] = pydantic.Field(
+        default=dt.timedelta(seconds=10),
+        description="How long a session can still be read, not changed, with the id"
+        " that `regenerate` or the renewal timeout has replaced, in seconds or as a"
+        " timedelta: for requests that are under way.",
+        examples=[10],
+    )
+    preset: Preset | None = pydantic.Field(
+        default=None,
+        description="Timeouts by a standard, where they are not set: `owasp`,"
+        " `nist-aal2` or `nist-aal3`. The guide lists them.",
+        examples=["owasp"],
+    )
+    max_per_user: int | None = pydantic.Field(
+        default=None,
+        ge=1,
+        description="How many sessions a user may have; a further sign-in ends the"
+        " one that was not seen for longest. `None` means any number.",
+        examples=[5],
+    )
+    on_conflict: ConflictPolicy = pydantic.Field(
+        default="last-wins",
+        description="What happens where two requests change the same key at once."
+        " `last-wins` keeps the later value; `raise` raises `SessionConflict` (409);"
+        " a function `merge(key, base, theirs, mine)` returns the value to store.",
+        examples=["raise"],
+    )
+    peppers: tuple[pydantic.SecretStr, ...] = pydantic.Field(
+        default=(),
+        description="Secrets that ids are hashed with, beside the hash itself. The"
+        " first is used; the others are the earlier ones, with which sessions are"
+        ' still found and then stored anew. `""` stands for the time before there was'
+        " one.",
+        examples=[("a-new-secret", "the-one-before", "")],
+    )
+    encryption_keys: tuple[pydantic.SecretStr, ...] = pydantic.Field(
+        default=(),
+        description="Keys for AES-256-GCM: 32 bytes each, in URL-safe base64, as"
+        " `secrets.token_urlsafe(32)` makes them. The first encrypts what is written;"
+        " all of them decrypt. Empty means that content is stored in the clear.",
+        examples=[("…43 characters…",)],
+    )
+    encryption_accept_plain: bool = pydantic.Field(
+        default=False,
+        description="Whether content that was stored before there were keys is still"
+        " read. Turn it off again once such sessions have expired.",
+        examples=[True],
+    )
+    budget: float = pydantic.Field(
+        default=3.0,
+        gt=0,
+        description="How long a request asks the store at most, over all attempts, in"
+        " seconds; an attempt that has begun ends by `SESSION_STORE_TIMEOUT`.",
+        examples=[2.0],
     )
     touch_interval: _Positive = pydantic.Field(
         default=dt.timedelta(minutes=1),
@@ -128,6 +194,15 @@ class SessionSettings(Settings):
         " (5xx).",
         examples=[True],
     )
+
+    @pydantic.field_validator("encryption_keys")
+    @classmethod
+    def _whole_keys(
+        cls, value: tuple[pydantic.SecretStr, ...]
+    ) -> tuple[pydantic.SecretStr, ...]:
+        for key in value:
+            key_from(key.get_secret_value())
+        return value
 
     @pydantic.field_validator("store")
     @classmethod

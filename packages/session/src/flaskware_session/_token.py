@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import hashlib
+import hmac
 import re
 import secrets
 
@@ -21,9 +23,33 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def key_of(token: str) -> str:
-    """What a store keeps a session under, from which its id cannot be had."""
-    return hashlib.sha256(token.encode("ascii")).hexdigest()
+def key_of(token: str, pepper: bytes = b"") -> str:
+    """What a store keeps a session under, from which its id cannot be had.
+
+    :param pepper: A secret that the store does not have; with one it is the HMAC.
+    """
+    if pepper:
+        return hmac.digest(pepper, token.encode(), "sha256").hex()
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Keys:
+    """The keys of ids, under a pepper that can be rotated.
+
+    :param peppers: The first makes keys; the others are only looked under. An empty
+        one stands for none.
+    """
+
+    def __init__(self, peppers: cabc.Sequence[bytes] = ()) -> None:
+        self._first, *self._older = peppers or (b"",)
+
+    def of(self, token: str) -> str:
+        """The key under the pepper that is used now."""
+        return key_of(token, self._first)
+
+    def older_of(self, token: str) -> list[str]:
+        """The keys that the same id had under earlier peppers."""
+        return [key_of(token, pepper) for pepper in self._older]
 
 
 def handle_of(key: str) -> str:

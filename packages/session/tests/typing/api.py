@@ -6,6 +6,7 @@ import datetime as dt
 import typing as t
 from typing import assert_type
 
+import blinker
 import flask
 import sqlalchemy as sa
 
@@ -14,9 +15,17 @@ from flaskware_session import FileStore
 from flaskware_session import Lifetime
 from flaskware_session import MemcachedStore
 from flaskware_session import MemoryStore
+from flaskware_session import NotFresh
 from flaskware_session import Record
 from flaskware_session import RedisStore
 from flaskware_session import ServerSession
+from flaskware_session import session_conflict
+from flaskware_session import session_created
+from flaskware_session import session_outage
+from flaskware_session import session_renewed
+from flaskware_session import session_revoked
+from flaskware_session import session_unreadable
+from flaskware_session import SessionConflict
 from flaskware_session import SessionInfo
 from flaskware_session import Sessions
 from flaskware_session import SessionSettings
@@ -46,6 +55,15 @@ sessions.login("7")
 sessions.login(7)
 sessions.logout()
 sessions.regenerate()
+assert_type(sessions.is_fresh(minutes=5), bool)
+
+
+@sessions.require_fresh(minutes=5)
+def sensitive(name: str) -> int:
+    return len(name)
+
+
+assert_type(sensitive("x"), int)
 assert_type(sessions.for_user("7"), list[SessionInfo])
 assert_type(sessions.revoke("handle"), bool)
 assert_type(sessions.revoke("handle", user_id=7), bool)
@@ -76,6 +94,8 @@ def use(session: ServerSession) -> None:
     assert_type(session.copy(), dict[str, t.Any])
     session.modified = True
     session.permanent = True
+    assert_type(session.increment("n", by=2), float)
+    session.save()
     session.clear()
 
 
@@ -118,6 +138,17 @@ assert_type(counting.trips, list[str])
 FakeClock().advance(seconds=1, minutes=2, days=3)
 assert_type(StoreUnavailable("reason").reason, str)
 assert_type(UnstorableValue("key", "problem").key, object)
+assert_type(SessionConflict(["a"]).keys, list[str])
+not_fresh: Exception = NotFresh()
+for signal in (
+    session_conflict,
+    session_created,
+    session_outage,
+    session_renewed,
+    session_revoked,
+    session_unreadable,
+):
+    assert_type(signal, blinker.Signal)
 too_large: ValueError = SessionTooLarge("message")
 suite: type[StoreSuite] = StoreSuite
 settings: SessionSettings = SessionSettings(on_outage="anonymous")

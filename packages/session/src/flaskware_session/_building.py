@@ -1,0 +1,109 @@
+"""What the settings of an app make: its store, lifetime and rules."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import flask
+
+from flaskware_core import ConfigError
+from flaskware_core import ConfigProblem
+
+from ._asking import Asking
+from ._cipher import Cipher
+from ._cipher import key_from
+from ._cipher import SealedStore
+from ._manager import Rules
+from ._manager import SessionManager
+from ._presets import PRESETS
+from ._record import Clock
+from ._record import Lifetime
+from ._settings import SessionSettings
+from ._store import Store
+from ._store_url import open_store
+from ._token import Keys
+
+_ABSOLUTE = dt.timedelta(days=90)
+_MILLISECOND = dt.timedelta(milliseconds=1)
+
+
+def build_manager(
+    app: flask.Flask, settings: SessionSettings, clock: Clock
+) -> SessionManager:
+    """Make what reads and saves the sessions of an app.
+
+    :raises ConfigError: for what only building can find out.
+    """
+    lifetime = _lifetime(app, settings)
+    store = _store(app, settings)
+    if settings.encryption_keys:
+        store = SealedStore(store, _cipher(settings))
+    return SessionManager(
+        Asking(store, clock=clock, budget=settings.budget),
+        lifetime,
+        Rules(
+            max_bytes=settings.max_bytes,
+            anonymous_on_outage=settings.on_outage == "anonymous",
+            on_conflict=settings.on_conflict,
+            max_per_user=settings.max_per_user,
+        ),
+        Keys([pepper.get_secret_value().encode() for pepper in settings.peppers]),
+    )
+
+
+def _store(app: flask.Flask, settings: SessionSettings) -> Store:
+    if not isinstance(settings.store, str):
+        return settings.store
+    return open_store(
+        settings.store,
+        folder=Path(app.instance_path),
+        namespace=settings.namespace,
+        timeout=settings.store_timeout,
+    )
+
+
+def _cipher(settings: SessionSettings) -> Cipher:
+    keys = [key_from(key.get_secret_value()) for key in settings.encryption_keys]
+    try:
+        return Cipher(keys, accept_plain=settings.encryption_accept_plain)
+    except ImportError:
+        problem = ConfigProblem(
+            "SESSION_ENCRYPTION_KEYS",
+            "the library cryptography to be installed",
+            "",
+            "pip install 'flaskware-session[encryption]'",
+        )
+        raise ConfigError("flaskware-session", [problem]) from None
+
+
+def _lifetime(app: flask.Flask, settings: SessionSettings) -> Lifetime:
+    preset = None if settings.preset is None else PRESETS[settings.preset]
+    idle, key = settings.idle_timeout, "SESSION_IDLE_TIMEOUT"
+    absolute, renewal = settings.absolute_timeout, settings.renewal_timeout
+    if preset is not None:
+        idle, absolute = idle or preset.idle, absolute or preset.absolute
+        renewal = renewal or preset.renewal
+    if idle is None:
+        idle, key = app.permanent_session_lifetime, "PERMANENT_SESSION_LIFETIME"
+    absolute = absolute or _ABSOLUTE
+    if idle > absolute:
+        raise ConfigError(
+            "flaskware-session",
+            [
+                ConfigProblem(
+                    f"{key} and SESSION_ABSOLUTE_TIMEOUT",
+                    "an idle timeout that is not longer than the absolute one",
+                    f"{idle} and {absolute}",
+                    f"SESSION_ABSOLUTE_TIMEOUT = {idle // dt.timedelta(seconds=1)}",
+                )
+            ],
+        )
+    return Lifetime(
+        idle=idle // _MILLISECOND,
+        absolute=absolute // _MILLISECOND,
+        # A session that is touched less often than it may pause would end in use.
+        touch_interval=min(settings.touch_interval, idle / 4) // _MILLISECOND,
+        renewal=None if renewal is None else renewal // _MILLISECOND,
+        grace=settings.renewal_grace // _MILLISECOND,
+    )

@@ -1,0 +1,165 @@
+"""Reading a session, whatever the store and the framework."""
+
+from __future__ import annotations
+
+import dataclasses as dc
+import json
+import logging
+import typing as t
+
+from . import _signals as signals
+from ._asking import Asking
+from ._asking import Spent
+from ._codec import decode
+from ._codec import encode
+from ._codec import join
+from ._moving import OldSession
+from ._record import Lifetime
+from ._record import Record
+from ._token import handle_of
+from ._token import Keys
+from ._token import new_token
+
+logger = logging.getLogger("flaskware_session")
+
+# For how long a request that came with an id of another extension may still write.
+_MOVED_GRACE = 60_000
+
+
+class Loaded(t.NamedTuple):
+    """What was found for a request.
+
+    :param data: The decoded content.
+    :param token: The id to answer to; ``None`` where the browser has a newer one.
+    :param is_read_only: Whether changes must be dropped.
+    :param is_moved: Whether the browser is to be given the id.
+    """
+
+    record: Record
+    data: dict[str, t.Any]
+    token: str | None
+    is_read_only: bool = False
+    is_moved: bool = False
+
+
+class Loader:
+    """Finds the session of an id."""
+
+    def __init__(self, asking: Asking, lifetime: Lifetime, keys: Keys) -> None:
+        self._asking = asking
+        self._lifetime = lifetime
+        self._keys = keys
+
+    def load(self, token: str, spent: Spent) -> Loaded | None:
+        """Find a session; one trip, unless its id or pepper was just replaced.
+
+        :raises StoreUnavailable: if the store does not answer.
+        """
+        record = self._read(self._keys.of(token), spent)
+        if record is None:
+            for old_key in self._keys.older_of(token):
+                record = self._rekeyed(old_key, token, spent)
+                if record is not None:
+                    break
+            else:
+                return None
+        if record.is_alias:
+            return self._followed(record, spent)
+        data = decode(record.data)
+        if data is None:
+            _tell_unreadable(record)
+            return None
+        return Loaded(record, data, token)
+
+    def take_over(self, old: OldSession, spent: Spent) -> Loaded | None:
+        """Make a session of one that another extension stored, once.
+
+        :raises StoreUnavailable: with the old one left as it is.
+        """
+        asking, token, now = self._asking, new_token(), self._asking.now()
+        record = Record(
+            key=self._keys.of(token),
+            data=join(encode(old.data)),
+            version=1,
+            created=now,
+            last_seen=now,
+            expires=self._lifetime.expires(now, now),
+            issued=now,
+        )
+        # What is left in place of the old id says that it was used. It outlives the
+        # old cookie, so that this cannot bring back what was logged out since.
+        claim = Record(
+            key=self._keys.of(f"old session {old.id}"),
+            data=_alias_text(record.key, None),
+            version=0,
+            created=now,
+            last_seen=now,
+            expires=now + max(self._lifetime.absolute, old.longest),
+            issued=now,
+        )
+        asking.ask(spent, "write", asking.store.create, record, now)
+        if asking.ask(spent, "write", asking.store.create, claim, now):
+            old.forget()
+            return Loaded(record, old.data, token, is_moved=True)
+        asking.ask(spent, "delete", asking.store.delete, record.key)
+        found = self._read(claim.key, spent)
+        return None if found is None else self._followed(found, spent)
+
+    def _read(self, key: str, spent: Spent) -> Record | None:
+        asking = self._asking
+        return asking.ask(
+            spent, "read", asking.store.read, key, asking.now(), self._lifetime
+        )
+
+    def _rekeyed(self, old_key: str, token: str, spent: Spent) -> Record | None:
+        record = self._read(old_key, spent)
+        if record is None or record.is_alias:
+            return record
+        asking, now = self._asking, self._asking.now()
+        moved = dc.replace(record, key=self._keys.of(token), version=record.version + 1)
+        written = asking.ask(spent, "write", asking.store.replace, old_key, moved, now)
+        # Where another request was faster, it has done this.
+        return moved if written.saved else self._read(moved.key, spent)
+
+    def _followed(self, alias: Record, spent: Spent) -> Loaded | None:
+        try:
+            link = json.loads(alias.data)
+            key, text = str(link["next"]), link["data"]
+        except (ValueError, TypeError, LookupError):
+            _tell_unreadable(alias)
+            return None
+        if text is None and self._asking.now() - alias.created > _MOVED_GRACE:
+            return None
+        # Where the session has ended since, it has ended for the old id too.
+        record = self._read(key, spent)
+        if record is None or record.is_alias:
+            return None
+        if text is not None:
+            record = dc.replace(record, data=str(text))
+        data = decode(record.data)
+        if data is None:
+            return None
+        return Loaded(record, data, None, is_read_only=text is not None)
+
+
+def alias_of(record: Record, new_key: str, *, now: int, grace: int) -> Record:
+    """What stays under an id that was replaced: a view of the session as it was."""
+    return Record(
+        key=record.key,
+        data=_alias_text(new_key, record.data),
+        version=0,
+        created=now,
+        last_seen=now,
+        expires=now + grace,
+        issued=now,
+    )
+
+
+def _alias_text(key: str, data: str | None) -> str:
+    return json.dumps({"next": key, "data": data})
+
+
+def _tell_unreadable(record: Record) -> None:
+    handle = handle_of(record.key)
+    logger.warning("Session %s cannot be understood: ignored", handle)
+    signals.notify(signals.session_unreadable, handle=handle)

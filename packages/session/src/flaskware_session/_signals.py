@@ -1,0 +1,35 @@
+"""What other code may want to know of. The sender is the app; details are keywords."""
+
+from __future__ import annotations
+
+import typing as t
+
+import blinker
+import flask
+
+_signals = blinker.Namespace()
+
+session_created = _signals.signal("session-created")
+"""A session was stored for the first time: ``handle``, ``user_id``."""
+
+session_renewed = _signals.signal("session-renewed")
+"""A session has a new id: ``handle``, ``user_id``."""
+
+session_revoked = _signals.signal("session-revoked")
+"""Sessions were ended, by a logout too: ``count``, ``user_id``."""
+
+session_conflict = _signals.signal("session-conflict")
+"""Another request changed the session meanwhile: ``handle``, ``keys``, those that both
+changed, and ``dropped``: whether the session has ended, so that nothing was stored."""
+
+session_outage = _signals.signal("session-outage")
+"""The store did not answer: ``operation``, ``reason``."""
+
+session_unreadable = _signals.signal("session-unreadable")
+"""A record could not be understood and counts as no session: ``handle``."""
+
+
+def notify(signal: blinker.Signal, **details: t.Any) -> None:
+    """Tell those who listen, if there are any."""
+    if signal.receivers:
+        signal.send(t.cast("t.Any", flask.current_app)._get_current_object(), **details)

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import concurrent.futures
+import subprocess
+import sys
+import typing as t
+
+import flask
+import flask.testing
+import pytest
+
+from flaskware_session import MemoryStore
+from flaskware_session import SessionConflict
+from flaskware_session import Sessions
+
+Build = cabc.Callable[..., flask.Flask]
+Client = flask.testing.FlaskClient
+
+
+def twin(client: Client) -> Client:
+    other = client.application.test_client()
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    other.set_cookie("session", cookie.value)
+    return other
+
+
+def race(
+    build: Build, mine: cabc.Callable[[], object], other: str, **settings: t.Any
+) -> tuple[flask.testing.TestResponse, Client]:
+    """Run a view during which another request asks for a path and is answered."""
+    app = build(Sessions(store=settings.pop("store", "memory://"), **settings))
+    client = app.test_client()
+
+    @app.get("/mine")
+    def view() -> str:
+        flask.session.get("x")
+        if other:
+            assert twin(client).get(other).status_code == 200
+        mine()
+        return "ok"
+
+    client.get("/set/a/1")
+    return client.get("/mine"), client
+
+
+def put(key: str, value: object) -> cabc.Callable[[], object]:
+    return lambda: flask.session.__setitem__(key, value)
+
+
+def test_to_raise_answers_409_and_stores_nothing(build: Build) -> None:
+    response, client = race(build, put("a", "3"), "/set/a/2", on_conflict="raise")
+    assert response.status_code == 409
+    assert client.get("/read").json["data"] == {"a": "2"}
+
+
+@pytest.mark.parametrize("other", ["/set/b/2", "/set/a/3"])
+def test_to_raise_lets_pass_what_does_not_contradict(build: Build, other: str) -> None:
+    response, client = race(build, put("a", "3"), other, on_conflict="raise")
+    assert response.status_code == 200
+    assert client.get("/read").json["data"]["a"] == "3"
+
+
+def test_a_view_may_handle_the_conflict_and_try_again(build: Build) -> None:
+    def mine() -> None:
+        flask.session["a"] = "3"
+        with pytest.raises(SessionConflict) as caught:
+            t.cast("t.Any", flask.session).save()
+        assert caught.value.keys == ["a"]
+        assert flask.session["a"] == "2"
+        flask.session["a"] += "4"
+        t.cast("t.Any", flask.session).save()
+
+    response, client = race(build, mine, "/set/a/2", on_conflict="raise")
+    assert response.status_code == 200
+    assert client.get("/read").json["data"] == {"a": "24"}
+
+
+def test_a_function_merges_what_both_changed(build: Build) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def merge(key: str, base: t.Any, theirs: t.Any, mine: t.Any) -> t.Any:
+        asked.append((key, base, theirs, mine))
+        return f"{theirs}+{mine}"
+
+    _, client = race(build, put("a", "3"), "/set/a/2", on_conflict=merge)
+    assert client.get("/read").json["data"] == {"a": "2+3"}
+    assert asked == [("a", "1", "2", "3")]
+
+
+def test_a_deletion_is_not_merged(build: Build) -> None:
+    def merge(key: str, base: t.Any, theirs: t.Any, mine: t.Any) -> t.Any:
+        raise AssertionError("asked without two values")
+
+    _, client = race(
+        build, lambda: flask.session.pop("a"), "/set/a/2", on_conflict=merge
+    )
+    assert client.get("/read").json["data"] == {}
+
+
+def increment(key: str = "n", by: float = 1) -> float:
+    return float(t.cast("t.Any", flask.session).increment(key, by))
+
+
+def test_counters_of_parallel_requests_count_right(
+    build: Build, store_url: str
+) -> None:
+    app = build(Sessions(store=store_url, store_timeout=20, budget=60))
+    app.add_url_rule("/count", "count", lambda: str(increment()))
+    client = app.test_client()
+    client.get("/set/a/1")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        codes = pool.map(lambda _: twin(client).get("/count").status_code, range(60))
+        assert set(codes) == {200}
+    assert client.get("/read").json["data"] == {"a": "1", "n": 60}
+
+
+COUNT = """
+import sys, flask
+from flaskware_session import Sessions
+
+url, namespace, token = sys.argv[1:]
+app = flask.Flask("counting")
+app.testing = True
+Sessions(app, store=url, namespace=namespace, store_timeout=20, budget=60)
+app.add_url_rule("/count", "count", lambda: str(flask.session.increment("n")))
+client = app.test_client()
+client.set_cookie("session", token)
+for _ in range(20):
+    assert client.get("/count").status_code == 200
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "store_url",
+    ["sqlite", "file", "redis", "memcached", "postgresql", "mariadb"],
+    indirect=True,
+)
+def test_counters_of_processes_count_right(build: Build, store_url: str) -> None:
+    app = build(Sessions(store=store_url))
+    client = app.test_client()
+    client.get("/set/a/1")
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    names = [store_url, app.config["SESSION_NAMESPACE"], cookie.value]
+    command = [sys.executable, "-c", COUNT, *names]
+    workers = [subprocess.Popen(command) for _ in range(3)]
+    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
+    assert client.get("/read").json["data"] == {"a": "1", "n": 60}
+
+
+def test_a_number_that_was_set_is_not_counted(build: Build) -> None:
+    def mine() -> None:
+        increment("a", 0.5)
+        flask.session["a"] = 10
+        increment("b", 2)
+        increment("b", 3)
+
+    app = build(Sessions(store=MemoryStore()))
+    app.add_url_rule("/mine", "mine", lambda: str(mine()))
+    client = app.test_client()
+    with client.session_transaction() as session:
+        session["a"] = 1
+    assert client.get("/mine").status_code == 200
+    assert client.get("/read").json["data"] == {"a": 10, "b": 5}
+
+
+def test_what_is_no_number_is_not_counted_up(build: Build) -> None:
+    app = build(Sessions(store="memory://"))
+    app.add_url_rule("/mine", "mine", lambda: str(increment("a")))
+    client = app.test_client()
+    client.get("/set/a/1")
+    with pytest.raises(TypeError):
+        client.get("/mine")
+
+
+def test_saving_before_a_stream_stores_and_sends_the_cookie(build: Build) -> None:
+    app = build(Sessions(store="memory://"))
+
+    @app.get("/stream")
+    def stream() -> flask.Response:
+        flask.session["a"] = 1
+        t.cast("t.Any", flask.session).save()
+
+        def body() -> cabc.Iterator[str]:
+            flask.session["b"] = 2
+            t.cast("t.Any", flask.session).save()
+            yield "done"
+
+        return flask.Response(flask.stream_with_context(body()))
+
+    client = app.test_client()
+    assert "session=" in client.get("/stream").headers["Set-Cookie"]
+    assert client.get("/read").json["data"] == {"a": 1, "b": 2}
+
+
+def test_a_new_session_while_the_response_is_sent_is_refused(build: Build) -> None:
+    app = build(Sessions(store="memory://"))
+    told: list[str] = []
+
+    @app.get("/stream")
+    def stream() -> flask.Response:
+        flask.session.get("a")
+
+        def body() -> cabc.Iterator[str]:
+            flask.session["b"] = 2
+            with pytest.raises(RuntimeError, match=r"session\.save\(\)") as caught:
+                t.cast("t.Any", flask.session).save()
+            told.append(str(caught.value))
+            yield "done"
+
+        return flask.Response(flask.stream_with_context(body()))
+
+    assert app.test_client().get("/stream").text == "done"
+    assert told
+
+
+@pytest.mark.parametrize("store_url", ["memory", "redis"], indirect=True)
+def test_a_save_that_found_the_session_gone_stores_nothing(
+    build: Build, store_url: str
+) -> None:
+    def mine() -> None:
+        flask.session["a"] = "3"
+        t.cast("t.Any", flask.session).save()
+        flask.session["b"] = "4"
+
+    response, client = race(build, mine, "/logout", store=store_url)
+    assert (response.status_code, response.headers.get("Set-Cookie")) == (200, None)
+    assert client.get("/read").json["data"] == {}
