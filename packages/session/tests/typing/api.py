@@ -148,7 +148,7 @@ for signal in (
     session_revoked,
     session_unreadable,
 ):
-    assert_type(signal, blinker.Signal)
+    assert_type(signal, blinker.NamedSignal)
 too_large: ValueError = SessionTooLarge("message")
 suite: type[StoreSuite] = StoreSuite
 settings: SessionSettings = SessionSettings(on_outage="anonymous")
