@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 
 import flask
 import pytest
@@ -8,6 +10,7 @@ import quart
 
 from flaskware_core import AlreadyInitialised
 from flaskware_core.testing import make_app
+from flaskware_secure import Cors
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
 from flaskware_secure.testing import assert_csp
@@ -108,5 +111,59 @@ def test_a_quart_app_is_not_redirected_to_a_forged_host() -> None:
         assert "Location" not in forged.headers
         trusted = await client.get("/", headers={"Host": "www.example.org"})
         assert trusted.headers["Location"] == "https://www.example.org/"
+
+    asyncio.run(use())
+
+
+def test_a_quart_app_collects_reports_shares_and_fixes_cookies(tmp_path: Path) -> None:
+    (tmp_path / "app.js").write_text("go()")
+    app = quart.Quart("quart_more", static_folder=str(tmp_path))
+    secure = SecureHeaders(app, reports="memory")
+
+    @app.get("/")
+    @secure.override(cors=Cors(origins=("https://app.example",), methods=("PUT",)))
+    async def index() -> quart.Response:
+        response = await quart.make_response(secure.static_script("app.js"))
+        response.set_cookie("a", "1")
+        return response
+
+    @app.errorhandler(404)
+    @secure.override_error(referrer="origin")
+    async def missing(error: Exception) -> tuple[str, int]:
+        return "missing", 404
+
+    async def use() -> None:
+        client = app.test_client()
+        origin = {"Origin": "https://app.example"}
+        response = await client.get("/", headers=origin)
+        body = await response.get_data(as_text=True)
+        assert f'nonce="{nonce_of(response)}"' in body  # type: ignore[arg-type]
+        assert response.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        assert "HttpOnly" in response.headers["Set-Cookie"]
+        asked = {**origin, "Access-Control-Request-Method": "PUT"}
+        preflight = await client.options("/", headers=asked)
+        assert preflight.status_code == 204
+        assert "PUT" in preflight.headers["Access-Control-Allow-Methods"]
+        lost = await client.get("/missing")
+        assert lost.headers["Referrer-Policy"] == "origin"
+
+        report = {
+            "document-uri": "http://localhost/",
+            "effective-directive": "img-src",
+            "blocked-uri": "https://cdn.example/",
+        }
+        for body, status in (
+            (json.dumps({"csp-report": report}), 204),
+            ("{", 400),
+            (" " * 70_000, 413),
+        ):
+            taken = await client.post(
+                "/-/reports",
+                data=body,
+                headers={"Content-Type": "application/csp-report"},
+            )
+            assert taken.status_code == status
+        [group] = secure.reports(app)
+        assert group.report.blocked == "https://cdn.example"
 
     asyncio.run(use())

@@ -248,7 +248,7 @@ def test_the_headers_say_where_reports_go(secure: SecureHeaders) -> None:
         APPLICATION_ROOT="/app",
         SECURE_REPORTS_PATH="/csp",
     )
-    response = app.test_client().get("/")
+    response = app.test_client().get("/", base_url="https://www.example.org")
     assert response.headers["Reporting-Endpoints"] == 'default="/app/csp"'
     assert_csp(response, report_to=["default"], report_uri=["/app/csp"])
     assert_csp(response, report_only=True, report_to=["default"])
@@ -256,6 +256,13 @@ def test_the_headers_say_where_reports_go(secure: SecureHeaders) -> None:
     assert coep == 'require-corp; report-to="default"'
     integrity = response.headers["Integrity-Policy"]
     assert integrity == "blocked-destinations=(script), endpoints=(default)"
+
+
+def test_over_plain_http_reports_go_where_chromium_sends_them(
+    collecting: flask.Flask,
+) -> None:
+    response = collecting.test_client().get("/")
+    assert_csp(response, report_to=None, report_uri=["/-/reports"])
 
 
 def test_a_policy_that_names_its_own_endpoint_keeps_it() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime
+
 import flask
 import pytest
 
@@ -96,6 +98,55 @@ def test_hsts_of_no_seconds_is_not_sent() -> None:
     app = make_app(SecureHeaders(), SECURE_HSTS_SECONDS=0)
     response = app.test_client().get("/", base_url="https://www.example.org")
     assert "Strict-Transport-Security" not in response.headers
+
+
+def test_hsts_is_raised_by_the_steps_that_have_begun() -> None:
+    steps = {"2026-01-10": 300, "2026-02-10": 31536000}
+    settings = SecureSettings.from_config({"SECURE_HSTS_STEPS": steps})
+    found = {
+        day: settings.hsts_on(datetime.date.fromisoformat(day)).seconds
+        for day in (
+            "2026-01-09",
+            "2026-01-10",
+            "2026-02-09",
+            "2026-02-10",
+            "2030-01-01",
+        )
+    }
+    assert [*found.values()] == [0, 300, 300, 31536000, 31536000]
+
+
+def test_a_step_of_today_is_sent() -> None:
+    yesterday = datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=1)
+    app = make_app(SecureHeaders(), SECURE_HSTS_STEPS={yesterday: 300})
+    response = app.test_client().get("/", base_url="https://www.example.org")
+    assert response.headers["Strict-Transport-Security"] == "max-age=300"
+
+
+@pytest.mark.parametrize(
+    ("config", "code"),
+    [
+        ({"HSTS_STEPS": {"2026-01-10": 300, "2026-02-10": 60}}, "hsts.lowered"),
+        (
+            {
+                "HSTS_STEPS": {"2026-01-10": 300},
+                "HSTS_PRELOAD": True,
+                "HSTS_INCLUDE_SUBDOMAINS": True,
+            },
+            "hsts.preload-seconds",
+        ),
+        ({"REPORTS": "nowhere"}, "reports.unknown-store"),
+        ({"REPORTS_PATH": "reports"}, "SECURE_REPORTS_PATH"),
+        ({"REPORTS_PATH": "/<int:a>\r\n"}, "SECURE_REPORTS_PATH"),
+        ({"COOKIES": "fixed"}, "SECURE_COOKIES"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(
+    config: dict[str, object], code: str
+) -> None:
+    keys = {f"SECURE_{key}": value for key, value in config.items()}
+    with pytest.raises(ConfigError, match=code):
+        make_app(SecureHeaders(), **keys)
 
 
 def test_each_setting_has_a_description() -> None:

@@ -159,7 +159,7 @@ def _csp_items(
         sent = {
             directive: _filled(sources, nonce)
             for directive, sources in directives.items()
-            if directive != _SECURE_ONLY or (over_https and name == CSP)
+            if _counts(directive, directives, over_https=over_https, name=name)
         }
         if sent:
             builder = ContentSecurityPolicy()
@@ -167,6 +167,19 @@ def _csp_items(
                 builder.custom_directive(directive, *sources)
             items.append((name, builder.header_value))
     return tuple(items)
+
+
+def _counts(
+    directive: str, directives: cabc.Collection[str], *, over_https: bool, name: str
+) -> bool:
+    """Whether a directive is sent over a scheme, in a header of that name."""
+    if directive == _SECURE_ONLY:
+        return over_https and name == CSP
+    if directive == "report-to" and "report-uri" in directives:
+        # Over http no browser takes Reporting-Endpoints, and Chromium then reports
+        # nowhere rather than to report-uri.
+        return over_https
+    return True
 
 
 def _filled(sources: tuple[str, ...], nonce: str | None) -> tuple[str, ...]:
