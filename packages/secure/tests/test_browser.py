@@ -287,7 +287,8 @@ def test_what_a_page_of_another_site_sends_is_refused_and_links_work(
         "<a href='{{ home }}/transfer?by=link'>link</a>"
         "<img src='{{ home }}/transfer?by=image'>"
         "<script>fetch('{{ home }}/transfer?by=fetch', {method: 'POST',"
-        " mode: 'no-cors'}).catch(() => 0).then(() => document.body.dataset.sent = 1)</script>",
+        " mode: 'no-cors'}).catch(() => 0).then("
+        "() => document.body.dataset.sent = 1)</script>",
         home=home,
     )
     evil = serve(attacker)
