@@ -9,6 +9,8 @@ from pathlib import Path
 
 import flask
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy import Engine
 from sqlalchemy import event
 from sqlalchemy import ForeignKey
 from sqlalchemy import String
@@ -79,14 +81,23 @@ MakeSite: t.TypeAlias = cabc.Callable[..., Site]
 @pytest.fixture(autouse=True)
 def _close_connections() -> cabc.Iterator[None]:
     """Close what the pools hold: Python 3.13 warns of what is collected unclosed."""
+    engines: set[Engine] = set()
     opened: list[t.Any] = []
+
+    def note_engine(connection: Connection) -> None:
+        engines.add(connection.engine)
 
     def note(dbapi_connection: t.Any, record: object) -> None:
         opened.append(dbapi_connection)
 
+    event.listen(Engine, "engine_connect", note_engine)
     event.listen(Pool, "connect", note)
     yield
+    event.remove(Engine, "engine_connect", note_engine)
     event.remove(Pool, "connect", note)
+    for engine in engines:
+        if not engine.dialect.is_async:
+            engine.dispose()
     for connection in opened:
         with contextlib.suppress(Exception):  # closed before, each in its own way
             connection.close()

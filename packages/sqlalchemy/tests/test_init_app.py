@@ -6,6 +6,8 @@ import flask
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import mapped_column
 
 from flaskware_core import AlreadyInitialised
 from flaskware_core import check_connections
@@ -73,13 +75,19 @@ def test_a_base_is_made_where_none_is_given():
     assert first.metadata is not second.metadata
 
 
-def test_a_plain_declarative_base_is_used_as_it_is():
+def test_a_plain_declarative_base_gets_a_subclass_with_names():
     class Plain(DeclarativeBase):
         metadata = sa.MetaData(schema="app")
 
     db = SQLAlchemy(model_class=Plain)
-    assert db.Model is Plain
+    assert issubclass(db.Model, Plain)
     assert db.metadata is Plain.metadata
+
+    class SalesOrder(db.Model):
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    assert SalesOrder.__tablename__ == "sales_order"
+    assert list(Plain.metadata.tables) == ["app.sales_order"]
 
 
 def test_a_class_that_is_no_base_is_refused():

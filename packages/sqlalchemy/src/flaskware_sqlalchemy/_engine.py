@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses as dc
 import difflib
 import os
 import re
@@ -13,6 +14,8 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy import pool
 
 from . import _sqlite
+from . import _timeout
+from ._replica import replica_options
 from ._url import is_memory
 from ._url import usable_url
 from ._url import with_charset
@@ -42,30 +45,73 @@ class EngineOptionProblem(ValueError):
         self.write = write
 
 
+@dc.dataclass(frozen=True, eq=False)
+class Source:
+    """An engine, and what a further one for the same database is made of.
+
+    :param options: What ``create_engine`` got.
+    :param timeout: How many seconds a statement may take.
+    """
+
+    engine: sa.Engine
+    options: dict[str, t.Any]
+    timeout: float | None
+
+
 def make_engine(
     text: str,
     options: dict[str, t.Any],
     *,
     instance_path: str,
     echo: bool | t.Literal["debug"] = False,
-) -> sa.Engine:
+    isolation_level: str | None = None,
+    timeout: float | None = None,
+    is_replica: bool = False,
+) -> Source:
     """Make an engine; nothing is connected yet.
 
     :param text: A URL that :func:`~flaskware_sqlalchemy._url.usable_url` accepts.
     :param options: For ``create_engine``; they win over the defaults.
     :param instance_path: Where relative SQLite paths are.
+    :param isolation_level: Of its transactions; an option of that name wins.
+    :param timeout: How many seconds a statement may take.
+    :param is_replica: Whether others can be read where it does not answer soon.
     :raises EngineOptionProblem: if an option is unknown or wrong.
     """
     url = with_charset(usable_url(text))
-    is_sqlite = url.get_backend_name() == "sqlite"
-    if is_sqlite:
+    if url.get_backend_name() == "sqlite":
         url = _sqlite.place(url, instance_path)
-    engine = _create(url, {"echo": echo, **_with_defaults(url, options)})
-    if is_sqlite:
-        _sqlite.prepare(engine)
+    if is_replica:
+        options = replica_options(url, options)
+    if isolation_level is not None:
+        options = {"isolation_level": isolation_level, **options}
+    options = {"echo": echo, **_with_defaults(url, options)}
+    engine = _create(url, options)
+    if isolation_level is not None:
+        _check_level(engine, isolation_level)
+    prepare(engine, timeout)
     if not is_shared_memory(engine):
         _forked.add(engine)
-    return engine
+    return Source(engine, options, timeout)
+
+
+def prepare(engine: sa.Engine, timeout: float | None) -> None:
+    """Listen for what each new connection needs."""
+    if engine.dialect.name == "sqlite":
+        _sqlite.prepare(engine)
+    _timeout.prepare(engine, timeout)
+
+
+def _check_level(engine: sa.Engine, level: str) -> None:
+    try:
+        known = engine.dialect.get_isolation_level_values(t.cast("t.Any", None))
+    except NotImplementedError:
+        return
+    if level not in known:
+        raise EngineOptionProblem(
+            f"an isolation level that {engine.dialect.name} has; {level} it has not",
+            f"one of {', '.join(known)}",
+        )
 
 
 def is_shared_memory(engine: sa.Engine) -> bool:

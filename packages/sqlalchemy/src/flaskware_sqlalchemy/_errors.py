@@ -26,3 +26,19 @@ class PageNotFound(LookupError):
 
 class PageMalformed(ValueError):
     """What should be the number of a page, or the size of one, is no number."""
+
+
+class CursorInvalid(ValueError):
+    """A cursor was not made here, or not for this statement."""
+
+
+class TransactionBegun(RuntimeError):
+    """A transaction has begun, and can no longer be given what was asked for."""
+
+
+class AsyncDriverMissing(RuntimeError):
+    """There is no asynchronous driver for a database."""
+
+
+class NPlusOneError(RuntimeError):
+    """One line loads the same relationship of one object after another."""

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import dataclasses as dc
 import typing as t
 
 import flask
@@ -17,21 +16,42 @@ from flaskware_core import ConfigProblem
 from flaskware_core import Extension
 from flaskware_core import Finding
 
+from ._async_query import AsyncQueries
 from ._checks import check
-from ._engine import EngineOptionProblem
-from ._engine import make_engine
+from ._context import current_schemas
+from ._context import end_sessions
+from ._context import Held
+from ._context import held_by_context
+from ._context import KEY
+from ._context import mapped_schemas
+from ._context import SCHEMAS
+from ._databases import build
+from ._databases import Databases
 from ._isolation import isolated
+from ._lazy_load import watch as watch_loads
+from ._links import page_query
+from ._model import based_on
 from ._model import metadatas_of
 from ._model import Model
+from ._names import Names
 from ._probe import unreachable
-from ._query import Queries
+from ._query_log import expected_count
+from ._query_log import explain_count
+from ._query_log import QueryListener
+from ._query_log import RecordedQuery
+from ._query_log import server_timing
+from ._query_log import warn_of_slow
+from ._replica import primary
 from ._schema import ALL
 from ._schema import Keys
-from ._schema import tables_and_binds
+from ._schema import tables_and_engines
 from ._session import RoutedSession
 from ._session import Router
 from ._settings import SQLAlchemySettings
-from ._transaction import transaction
+from ._sticky import remember
+from ._sticky import wrote_lately
+from ._transaction import Block
+from ._transaction import Transaction
 
 _B = te.TypeVar(
     "_B",
@@ -39,26 +59,19 @@ _B = te.TypeVar(
     default=orm.DeclarativeBase,
 )
 
-_Sessions: t.TypeAlias = dict[tuple["SQLAlchemy[t.Any]", str], RoutedSession]
 
-# On `g`, so that each app context, of whatever app, has sessions of its own; async
-# views and threads that copy the context have the same.
-_SESSIONS = "_flaskware_sqlalchemy_sessions"
-
-
-@dc.dataclass(frozen=True)
-class Databases:
-    """What is kept for an app."""
-
-    router: Router
-
-
-class SQLAlchemy(Queries, Extension[SQLAlchemySettings, Databases], t.Generic[_B]):
+class SQLAlchemy(
+    AsyncQueries, Names, Extension[SQLAlchemySettings, Databases], t.Generic[_B]
+):
     """Engines and sessions of an app, bound to its contexts.
 
     :param app: Initialise on this app at once.
     :param model_class: The declarative base of the app's models; one is made if
         none is given.
+    :param metadata: For the base that is made; one with a naming convention if left
+        out.
+    :param session_options: For each :class:`sqlalchemy.orm.Session`, such as
+        ``{"expire_on_commit": False}``.
     :param overrides: ``database_uri``, ``binds``, ``engine_options``, ``echo``: they
         win over the config keys of these names.
     """
@@ -77,54 +90,88 @@ class SQLAlchemy(Queries, Extension[SQLAlchemySettings, Databases], t.Generic[_B
         app: App | None = None,
         *,
         model_class: type[_B] | None = None,
+        metadata: sa.MetaData | None = None,
+        session_options: cabc.Mapping[str, t.Any] | None = None,
         **overrides: t.Any,
     ) -> None:
-        base = _make_base() if model_class is None else model_class
+        base = _make_base(metadata) if model_class is None else model_class
         if not hasattr(base, "registry"):
             raise TypeError(
                 f"model_class is {model_class!r}, which is no declarative base. Write"
                 " `class Base(Model, DeclarativeBase): ...` and `model_class=Base`."
             )
+        base = based_on(base)
         self.Model = t.cast("type[_B]", base)
+        self._session_options = dict(session_options or {})
         self._metadatas = metadatas_of(base)
         super().__init__(app, **overrides)
 
     def _build(self, app: App, settings: SQLAlchemySettings) -> Databases:
-        engines: dict[str | None, sa.Engine] = {}
-        problems: list[ConfigProblem] = []
-        for key, (url, options) in settings.databases().items():
-            try:
-                engines[key] = make_engine(
-                    url, options, instance_path=app.instance_path, echo=settings.echo
-                )
-            except EngineOptionProblem as problem:
-                place = settings.key_of(key) if key else settings.key("engine_options")
-                problems.append(ConfigProblem(place, str(problem), "", problem.write))
-            except OSError as error:
-                problems.append(
+        if settings.sticky_seconds and not app.secret_key:
+            raise ConfigError(
+                settings.distribution,
+                [
                     ConfigProblem(
-                        settings.key_of(key),
-                        f"a path whose folder can be made ({error.strerror})",
-                        str(error.filename or ""),
-                        "an absolute path, or Flask(instance_path=…)",
+                        "SECRET_KEY",
+                        "a key: SQLALCHEMY_STICKY_SECONDS sets a signed cookie",
+                        "nothing",
+                        "SECRET_KEY = the output of"
+                        " `python -c 'import secrets; print(secrets.token_hex())'`",
                     )
-                )
-        if problems:
-            raise ConfigError(settings.distribution, problems)
-        return Databases(Router(engines, self._metadatas))
+                ],
+            )
+        return build(
+            settings, self._metadatas, app.instance_path, self._session_options
+        )
 
-    def _attach(
-        self,
-        app: App,
-        settings: SQLAlchemySettings,  # noqa: ARG002
-        state: Databases,  # noqa: ARG002
-    ) -> None:
-        attach(app, "teardown_appcontext", _end_sessions, blocking=True)
+    def _attach(self, app: App, settings: SQLAlchemySettings, state: Databases) -> None:
+        attach(app, "teardown_appcontext", end_sessions, blocking=True)
         app.shell_context_processor(self._names_for_shell)
+        app.register_blueprint(
+            flask.Blueprint(
+                "flaskware_sqlalchemy", __name__, template_folder="templates"
+            )
+        )
+        app.add_template_global(page_query)
+        if settings.slow_query is not None:
+            state.watch.listen(QueryListener(warn_of_slow, least=settings.slow_query))
+        timing = settings.server_timing
+        if timing is None:
+            timing = app.debug
+        if timing or settings.record_queries:
+            state.watch.listen(QueryListener(self._keep_query))
+        if timing:
+            attach(app, "after_request", self._send_timing)
+        if settings.sticky_seconds and state.router.replicas:
+            attach(app, "after_request", self._remember_write)
+        if settings.commit_on_success:
+            # Last, so that it is the first to see the response: what other hooks
+            # send with it tells of what was committed.
+            attach(app, "after_request", self._commit_on_success, blocking=True)
 
     def _close(self, state: Databases) -> None:
-        for engine in state.router.engines.values():
+        for engine in state.engines():
             engine.dispose()
+
+    def _keep_query(self, query: RecordedQuery) -> None:
+        if flask.has_app_context():
+            held_by_context(self).queries.append(query)
+
+    def _send_timing(self, response: flask.Response) -> flask.Response:
+        queries = held_by_context(self).queries
+        response.headers.add("Server-Timing", server_timing(queries))
+        return response
+
+    def _remember_write(self, response: flask.Response) -> flask.Response:
+        if held_by_context(self).route.wrote:
+            remember(response, self.settings.sticky_seconds)
+        return response
+
+    def _commit_on_success(self, response: flask.Response) -> flask.Response:
+        if response.status_code < 400:
+            for session in held_by_context(self).sessions.values():
+                session.commit()
+        return response
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
         engines = self.state_of(app).router.engines
@@ -167,16 +214,35 @@ class SQLAlchemy(Queries, Extension[SQLAlchemySettings, Databases], t.Generic[_B
         :raises NotInitialised: outside an app context.
         """
         try:
-            session: orm.Session = getattr(flask.g, _SESSIONS)[self, name]
+            held: Held = getattr(flask.g, KEY)[self]
+            return held.sessions[name, SCHEMAS.get()]
         except (AttributeError, KeyError, RuntimeError):
             return self._new_session(name)
-        return session
 
-    def _new_session(self, name: str) -> orm.Session:
-        router = self.state.router
-        sessions: _Sessions = flask.g.setdefault(_SESSIONS, {})
-        # One of two threads that share a context may lose; it has used nothing yet.
-        return sessions.setdefault((self, name), router.session())
+    def _new_session(self, name: str) -> RoutedSession:
+        databases = self.state
+        held = self._held(databases)
+        session = databases.router.session(held.route, current_schemas())
+        self._watch_loads(session, held)
+        return held.sessions.setdefault((name, SCHEMAS.get()), session)
+
+    def _databases(self, app: App | None = None) -> Databases:
+        return self.state if app is None else self.state_of(app)
+
+    def _held(self, databases: Databases) -> Held:
+        held = held_by_context(self)
+        if databases.router.replicas and not held.route.is_known:
+            held.route.is_known = True
+            seconds = self.settings.sticky_seconds
+            held.route.is_sticky = bool(
+                seconds and flask.has_request_context() and wrote_lately(seconds)
+            )
+        return held
+
+    def _watch_loads(self, session: RoutedSession, held: Held) -> None:
+        mode = self.settings.n_plus_one
+        if mode != "off":
+            watch_loads(session, held.lazy_loads, mode)
 
     @contextlib.contextmanager
     def session_scope(self, app: App | None = None) -> cabc.Generator[orm.Session]:
@@ -186,22 +252,91 @@ class SQLAlchemy(Queries, Extension[SQLAlchemySettings, Databases], t.Generic[_B
 
         :param app: The current one if left out.
         """
-        state = self.state if app is None else self.state_of(app)
-        session = state.router.session()
+        state = self._databases(app)
+        session = state.router.session(schemas=current_schemas())
         try:
             yield session
         finally:
             session.end()
 
-    @contextlib.contextmanager
-    def transaction(self) -> cabc.Generator[orm.Session]:
-        """Commit what :attr:`session` does in the block, or roll back on an error.
+    def transaction(
+        self,
+        *,
+        retries: int = 0,
+        isolation_level: str | None = None,
+        timeout: float | None = None,
+        name: str = "default",
+    ) -> Transaction:
+        """Commit what a session does in the block, or roll back on an error.
 
         A block inside another one is a savepoint: its error undoes no more than what
-        it did itself. Also a decorator: ``@db.transaction()``.
+        it did itself. Also a decorator: ``@db.transaction(retries=3)``.
+
+        :param retries: How often a decorated function is run again, after a while, when
+            the database asks for it: a serialization failure, a deadlock, a lock that
+            was not to be had, a connection that was lost before the commit. The body
+            of a ``with`` block cannot be run twice.
+        :param isolation_level: Such as ``"SERIALIZABLE"``.
+        :param timeout: How many seconds a statement may take.
+        :param name: That of the session; see :meth:`get_session`.
+        :raises TransactionBegun: if the level or the timeout is that of a transaction
+            that has written already.
         """
-        with transaction(self.session) as session:
-            yield session
+
+        def make() -> Block:
+            session = t.cast("RoutedSession", self.get_session(name))
+            return Block(session, level=isolation_level, timeout=timeout)
+
+        return Transaction(make, retries)
+
+    def primary(self) -> contextlib.AbstractContextManager[None]:
+        """Read from the primary in the block, and not from a replica."""
+        return primary()
+
+    def schemas(
+        self, schemas: cabc.Mapping[str | None, str | None]
+    ) -> contextlib.AbstractContextManager[None]:
+        """Use other schemas in the block: one schema for each tenant.
+
+        The block has sessions of its own, which are ended with the app context.
+
+        :param schemas: The schema to use by the one that a model names; ``None`` is
+            for models that name none.
+        """
+        return mapped_schemas(schemas)
+
+    @property
+    def recorded_queries(self) -> cabc.Sequence[RecordedQuery]:
+        """What the current context asked the databases, in its order.
+
+        Empty unless ``SQLALCHEMY_RECORD_QUERIES`` is set.
+        """
+        return held_by_context(self).queries
+
+    @contextlib.contextmanager
+    def assert_queries(
+        self,
+        exactly: int | None = None,
+        *,
+        min: int = 0,  # noqa: A002 as in max=
+        max: int | None = None,  # noqa: A002 what is counted has no better name
+        app: App | None = None,
+    ) -> cabc.Generator[list[RecordedQuery]]:
+        """Fail unless the block sends so many statements to the databases.
+
+        The error names each statement, how often it was sent, and the line that did.
+
+        :param exactly: The number; or give ``min`` and ``max``.
+        :param app: The current one if left out.
+        """
+        state = self._databases(app)
+        with state.watch.recording() as queries:
+            yield queries
+        count, least, most = len(queries), min, max
+        if exactly is not None:
+            least, most = exactly, exactly
+        if count < least or (most is not None and count > most):
+            raise AssertionError(explain_count(queries, expected_count(least, most)))
 
     @property
     def engines(self) -> cabc.Mapping[str | None, sa.Engine]:
@@ -230,59 +365,74 @@ class SQLAlchemy(Queries, Extension[SQLAlchemySettings, Databases], t.Generic[_B
         """The metadata of the default database."""
         return self._metadatas[None]
 
-    def create_all(self, *, bind_key: Keys = ALL) -> None:
+    def create_all(self, bind_key: Keys = ALL) -> None:
         """Make the tables that do not exist yet.
 
         :param bind_key: The name of a database, ``None`` for the default one, or
             several; every database if left out.
         :raises UnknownBind: if one is not configured.
         """
-        router = self.state.router
-        for metadata, bind in tables_and_binds(router, self._metadatas, bind_key):
-            metadata.create_all(bind)
+        for metadata, engine in self._tables(self.state.router, bind_key):
+            metadata.create_all(engine)
 
-    def drop_all(self, *, bind_key: Keys = ALL) -> None:
+    def drop_all(self, bind_key: Keys = ALL) -> None:
         """Drop the tables, and all that is in them.
 
         :param bind_key: See :meth:`create_all`.
         :raises UnknownBind: if one is not configured.
         """
-        router = self.state.router
-        for metadata, bind in tables_and_binds(router, self._metadatas, bind_key):
-            metadata.drop_all(bind)
+        for metadata, engine in self._tables(self.state.router, bind_key):
+            metadata.drop_all(engine)
+
+    def _tables(
+        self, router: Router, keys: Keys
+    ) -> cabc.Iterator[tuple[sa.MetaData, sa.Engine]]:
+        return tables_and_engines(router, self._metadatas, keys, current_schemas())
 
     @contextlib.contextmanager
     def test_isolation(self, app: App | None = None) -> cabc.Generator[None]:
-        """Undo, at the end of the block, what sessions did to any database in it.
+        """Undo, at the end of the block, what was done to any database in it.
 
-        The code under test may commit, roll back and use savepoints. Connections
-        taken from an engine directly are not part of it.
+        The code under test may commit, roll back and use savepoints, in threads too,
+        by sessions, asynchronous sessions or connections of the engines.
 
         :param app: The current one if left out.
+        :raises RuntimeError: if the databases are isolated already.
         """
-        state = self.state if app is None else self.state_of(app)
+        router = self._databases(app).router
+        if router.is_isolated:
+            raise RuntimeError(
+                "The databases of this app are isolated already. With"
+                " `flaskware_isolation = true` in the pytest configuration each test"
+                " is, so remove `test_isolation()` from the test or the fixture."
+            )
         # A context that is already active goes on with its own sessions afterwards.
-        outer = flask.g.pop(_SESSIONS, None) if flask.has_app_context() else None
-        with isolated(state.router):
+        outer = flask.g.pop(KEY, None) if flask.has_app_context() else None
+        with contextlib.ExitStack() as stack:
+            for engine in router.engines.values():
+                stack.enter_context(isolated(engine))
+            router.is_isolated = True
             try:
                 yield
             finally:
+                router.is_isolated = False
                 if flask.has_app_context():
-                    _end_sessions()
-        if outer is not None:
-            setattr(flask.g, _SESSIONS, outer)
+                    end_sessions()
+                    if outer is not None:
+                        setattr(flask.g, KEY, outer)
 
 
-def _end_sessions(error: BaseException | None = None) -> None:  # noqa: ARG001
-    sessions: _Sessions | None = flask.g.pop(_SESSIONS, None)
-    if sessions is not None:
-        with contextlib.ExitStack() as stack:
-            for session in sessions.values():
-                stack.callback(session.end)
+def _make_base(metadata: sa.MetaData | None) -> type[orm.DeclarativeBase]:
+    if metadata is None:
 
+        class Base(Model, orm.DeclarativeBase):
+            pass
 
-def _make_base() -> type[orm.DeclarativeBase]:
-    class Base(Model, orm.DeclarativeBase):
-        pass
+        return Base
 
-    return Base
+    given = metadata
+
+    class BaseOfMetadata(Model, orm.DeclarativeBase):
+        metadata = given
+
+    return BaseOfMetadata

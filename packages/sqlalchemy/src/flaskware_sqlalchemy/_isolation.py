@@ -1,36 +1,246 @@
-"""Undoing what a test does to its databases."""
+"""Undoing what a test does to a database, whoever does it and however.
+
+For the time of a test, every connection that the pool of an engine makes is a stand-in
+for one and the same real connection, which is in a transaction that is rolled back at
+the end. A transaction of a stand-in is a savepoint of the real one.
+"""
 
 from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import dataclasses as dc
+import itertools
+import re
+import threading
+import typing as t
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
-from ._session import Router
+_BEGIN = re.compile(r"(BEGIN|START\s+TRANSACTION)\b", re.IGNORECASE)
+_READ = re.compile(r"\s*\(*\s*(SELECT|SHOW|PRAGMA|SET|EXPLAIN|VALUES)\b", re.IGNORECASE)
+_SAVEPOINT = re.compile(
+    r"((?:ROLLBACK\s+TO\s+|RELEASE\s+)?SAVEPOINT)\s+([\w\"`]+)", re.IGNORECASE
+)
+_DDL = re.compile(r"\s*(ALTER|CREATE|DROP|RENAME|TRUNCATE)\b", re.IGNORECASE)
+_MYSQL = {"mysql", "mariadb"}
+
+
+@dc.dataclass(eq=False)
+class _Work:
+    """A transaction of the code under test."""
+
+    savepoint: str
+    owner: StandIn
+    must_undo: bool = False
+    is_over: bool = False
+
+
+class SharedConnection:
+    """The one real connection of an isolated engine."""
+
+    def __init__(self, real: t.Any, dialect: str) -> None:
+        self.real = real
+        self._dialect = dialect
+        # Threads take turns at statements, not at transactions: one that waits for
+        # another to end may have one open itself.
+        self.lock = threading.RLock()
+        self._stack: list[_Work] = []
+        self._numbers = itertools.count(1)
+        if dialect in {"sqlite", *_MYSQL} or getattr(real, "autocommit", None) is True:
+            self._run("BEGIN")
+
+    def stand_in(self) -> StandIn:
+        """Make a connection that stands in for the real one."""
+        return StandIn(self, next(self._numbers))
+
+    def prepare(self, owner: StandIn, statement: str) -> str | None:
+        """What to run for a statement; ``None`` where there is nothing left to do."""
+        text = statement.strip().rstrip(";")
+        if _BEGIN.match(text):
+            return None
+        if text.upper() in {"COMMIT", "ROLLBACK"}:
+            (self.commit if text.upper() == "COMMIT" else self.rollback)(owner)
+            return None
+        if self._dialect in _MYSQL and _DDL.match(text):
+            raise RuntimeError(
+                "MySQL and MariaDB commit when a table is made, changed or dropped, so"
+                " it could not be undone. Do it outside of the test's isolation, in a"
+                " fixture that runs before it."
+            )
+        work = owner.work or self._begin(owner)
+        if match := _SAVEPOINT.fullmatch(text):
+            # Two connections use the same names.
+            name = match[2].strip('"`')
+            return f"{match[1]} {name}_{owner.number}"
+        work.must_undo = work.must_undo or not _READ.match(text)
+        return statement
+
+    def failed(self, owner: StandIn) -> None:
+        """Note that a statement failed: PostgreSQL takes no other until undone."""
+        if owner.work is not None:
+            owner.work.must_undo = True
+
+    def commit(self, owner: StandIn) -> None:
+        """Keep what a stand-in did, until the test ends."""
+        with self.lock:
+            work, owner.work = owner.work, None
+            if work is not None:
+                work.is_over = True
+                self._release()
+
+    def rollback(self, owner: StandIn) -> None:
+        """Undo what a stand-in did in its transaction."""
+        with self.lock:
+            work, owner.work = owner.work, None
+            if work is None:
+                return
+            later = self._stack[self._stack.index(work) + 1 :]
+            if not work.must_undo:
+                work.is_over = True
+            elif any(other.must_undo for other in later):
+                work.is_over = True
+                raise RuntimeError(
+                    "In a test's isolation all connections are one, so a transaction"
+                    " cannot be rolled back where another one that began after it has"
+                    " written. Commit or roll back the first before the second begins,"
+                    " or test this code against tables that the test empties itself."
+                )
+            else:
+                self._run(f"ROLLBACK TO SAVEPOINT {work.savepoint}")
+                for other in later:
+                    other.owner.work = None  # it begins again at its next statement
+                del self._stack[self._stack.index(work) + 1 :]
+                work.is_over = True
+            self._release()
+
+    def _begin(self, owner: StandIn) -> _Work:
+        work = _Work(f"flaskware_{next(self._numbers)}", owner)
+        self._run(f"SAVEPOINT {work.savepoint}")
+        self._stack.append(work)
+        owner.work = work
+        return work
+
+    def _release(self) -> None:
+        while self._stack and self._stack[-1].is_over:
+            self._run(f"RELEASE SAVEPOINT {self._stack.pop().savepoint}")
+
+    def _run(self, statement: str) -> None:
+        cursor = self.real.cursor()
+        try:
+            cursor.execute(statement)
+        finally:
+            cursor.close()
+
+
+class StandIn:
+    """A DBAPI connection (PEP 249) whose transactions are savepoints of another's."""
+
+    _OWN = frozenset({"shared", "number", "work"})
+
+    def __init__(self, shared: SharedConnection, number: int) -> None:
+        self.shared = shared
+        self.number = number
+        self.work: _Work | None = None
+
+    def cursor(self, *args: t.Any, **kwargs: t.Any) -> StandInCursor:
+        return StandInCursor(self, self.shared.real.cursor(*args, **kwargs))
+
+    def execute(self, statement: str, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        return self.cursor().execute(statement, *args, **kwargs)
+
+    def commit(self) -> None:
+        self.shared.commit(self)
+
+    def rollback(self) -> None:
+        self.shared.rollback(self)
+
+    def close(self) -> None:
+        self.shared.rollback(self)
+
+    def terminate(self) -> None:
+        self.close()
+
+    def set_isolation_level(self, level: object) -> None:
+        """Do nothing: the level is that of the real connection's transaction."""
+
+    def __getattr__(self, name: str) -> t.Any:
+        value = getattr(self.shared.real, name)
+        if name == "autocommit" and callable(value):
+            return _ignore  # PyMySQL's is a method
+        return value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Others are levels and modes, which the real connection keeps.
+        if name in self._OWN:
+            super().__setattr__(name, value)
+
+
+def _ignore(value: object) -> None:
+    """Do nothing."""
+
+
+class StandInCursor:
+    """A cursor of a :class:`StandIn`."""
+
+    def __init__(self, owner: StandIn, real: t.Any) -> None:
+        self.__dict__.update(_owner=owner, _real=real)
+
+    def execute(self, statement: str, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        return self._run("execute", statement, *args, **kwargs)
+
+    def executemany(self, statement: str, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        return self._run("executemany", statement, *args, **kwargs)
+
+    def _run(self, method: str, statement: str, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        owner: StandIn = self._owner
+        with owner.shared.lock:
+            prepared = owner.shared.prepare(owner, statement)
+            if prepared is None:
+                return self
+            try:
+                getattr(self._real, method)(prepared, *args, **kwargs)
+            except Exception:
+                owner.shared.failed(owner)
+                raise
+        return self
+
+    def __iter__(self) -> cabc.Iterator[t.Any]:
+        return iter(self._real)
+
+    def __enter__(self) -> t.Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._real.close()
+
+    def __getattr__(self, name: str) -> t.Any:
+        return getattr(self._real, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._real, name, value)
 
 
 @contextlib.contextmanager
-def isolated(router: Router) -> cabc.Generator[None]:
-    """Let sessions work inside a transaction per database that is rolled back.
+def isolated(engine: sa.Engine) -> cabc.Generator[None]:
+    """Let every connection of an engine be one that is rolled back at the end."""
+    kept = engine.pool
+    raw = engine.raw_connection()
+    try:
+        shared = SharedConnection(raw.dbapi_connection, engine.dialect.name)
 
-    :raises RuntimeError: if it is entered a second time.
-    """
-    if router.connections:
-        raise RuntimeError(
-            "The databases of this app are isolated already. With"
-            " `flaskware_isolation = true` in the pytest configuration each test is,"
-            " so remove `test_isolation()` from the test or the fixture."
-        )
-    with contextlib.ExitStack() as stack:
-        opened: dict[sa.Engine, sa.Connection] = {}
-        for engine in router.engines.values():
-            connection = stack.enter_context(engine.connect())
-            transaction = connection.begin()
-            stack.callback(transaction.rollback)
-            opened[engine] = connection
-        router.connections.update(opened)
+        def connect(*_: object) -> StandIn:
+            return shared.stand_in()
+
+        engine.pool = kept.recreate()
+        event.listen(engine, "do_connect", connect)
         try:
             yield
         finally:
-            router.connections.clear()
+            event.remove(engine, "do_connect", connect)
+            engine.pool.dispose()
+            engine.pool = kept
+    finally:
+        raw.rollback()
+        raw.close()

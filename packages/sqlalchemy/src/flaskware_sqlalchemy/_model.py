@@ -8,6 +8,8 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from ._legacy import QueryProperty
+
 BIND_KEY = "bind_key"
 """Where a metadata says which database it describes: ``metadata.info["bind_key"]``."""
 
@@ -53,6 +55,9 @@ class Model:
 
     __metadatas__: t.ClassVar[Metadatas]
 
+    query: t.ClassVar[QueryProperty] = QueryProperty()
+    """Deprecated: write ``db.session.scalars(db.select(Model))``."""
+
     def __init_subclass__(cls, **kwargs: t.Any) -> None:
         if any(base in cls.__bases__ for base in _BASES):
             _prepare_base(cls)
@@ -71,6 +76,16 @@ class Model:
         if state.identity is None:
             return f"<{name} ({'pending' if state.pending else 'transient'})>"
         return f"<{name} {', '.join(map(repr, state.identity))}>"
+
+
+def based_on(base: type) -> type:
+    """The base itself if it is a :class:`Model`, else an abstract one made of it."""
+    if issubclass(base, Model):
+        return base
+    bases = t.cast("tuple[type, ...]", (Model, base))
+    made: t.Any = type("Model", bases, {"__abstract__": True})
+    made.__metadatas__ = Metadatas(made.metadata)
+    return t.cast("type", made)
 
 
 def metadatas_of(base: type) -> Metadatas:

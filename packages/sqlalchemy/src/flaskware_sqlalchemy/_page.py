@@ -45,6 +45,9 @@ class Page(t.Generic[T_co]):
     total: int | None
     has_next: bool
     is_capped: bool = False
+    _fetch: cabc.Callable[[int], Page[T_co]] | None = dc.field(
+        default=None, repr=False, compare=False
+    )
 
     def __iter__(self) -> cabc.Iterator[T_co]:
         return iter(self.items)
@@ -75,6 +78,24 @@ class Page(t.Generic[T_co]):
     def prev_num(self) -> int | None:
         """The number of the page before."""
         return self.page - 1 if self.has_prev else None
+
+    def next(self) -> Page[T_co]:
+        """The page after this one, by the same statement."""
+        return self._other(self.page + 1)
+
+    def prev(self) -> Page[T_co]:
+        """The page before this one, by the same statement.
+
+        :raises ValueError: on the first page.
+        """
+        if not self.has_prev:
+            raise ValueError("There is no page before the first one.")
+        return self._other(self.page - 1)
+
+    def _other(self, number: int) -> Page[T_co]:
+        if self._fetch is None:
+            raise ValueError("This page was made by hand, not by a statement.")
+        return self._fetch(number)
 
     @property
     def first(self) -> int:
@@ -142,6 +163,15 @@ def page_size(value: int | str | None, default: int, largest: int) -> int:
     return min(size, largest)
 
 
+def lenient(value: int | str | None, default: int) -> int:
+    """Read a number of a page, or a size; the default where it is none."""
+    try:
+        number = default if value is None else _number("page", value)
+    except (PageMalformed, PageNotFound):
+        return default
+    return number if number >= 1 else default
+
+
 def fetch_page(
     session: orm.Session,
     statement: sa.Select[t.Any],
@@ -149,9 +179,11 @@ def fetch_page(
     page: int,
     per_page: int,
     count: Count = "exact",
+    may_be_empty: bool = False,
 ) -> Page[t.Any]:
     """Run a statement for one page of its rows.
 
+    :param may_be_empty: Whether a page that there is not has no rows.
     :raises PageNotFound: if the page is beyond the last one.
     """
     offset = (page - 1) * per_page
@@ -160,18 +192,29 @@ def fetch_page(
     # One row more than the page has says whether there is another page.
     found = _rows(session, statement.limit(per_page + 1).offset(offset))
     items, has_next = found[:per_page], len(found) > per_page
-    if not items and page > 1:
+    if not items and page > 1 and not may_be_empty:
         raise PageNotFound(f"There is no page {page}.")
     total, is_capped = None, False
     if count != "none":
-        if has_next:
+        if has_next or (not items and page > 1):
             cap = None if count == "exact" else CAP
             total = _count(session, statement, cap)
             is_capped = cap is not None and total > cap
             total = total if cap is None else min(total, cap)
         else:
             total = offset + len(items)
-    return Page(items, page, per_page, total, has_next, is_capped)
+
+    def other(number: int) -> Page[t.Any]:
+        return fetch_page(
+            session,
+            statement,
+            page=number,
+            per_page=per_page,
+            count=count,
+            may_be_empty=may_be_empty,
+        )
+
+    return Page(items, page, per_page, total, has_next, is_capped, other)
 
 
 def _number(name: str, value: int | str) -> int:

@@ -9,13 +9,18 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
+from ._errors import CursorInvalid
 from ._errors import PageMalformed
 from ._errors import PageNotFound
+from ._keyset import fetch_keyset
+from ._keyset import KeysetPage
 from ._page import Count
 from ._page import fetch_page
+from ._page import lenient
 from ._page import Page
 from ._page import page_number
 from ._page import page_size
+from ._sticky import signer
 
 _O = t.TypeVar("_O")
 _T = t.TypeVar("_T")
@@ -41,12 +46,7 @@ class Queries:
             integer column can hold is not found, whatever the database says of it.
         :param description: What the error page says.
         """
-        found = None
-        if not _is_out_of_range(self.session, entity, ident):
-            found = self.session.get(entity, ident)
-        if found is None:
-            flask.abort(404, description)
-        return found
+        return get_with(self.session, entity, ident, description)
 
     # A select is typed `Select[tuple[T]]` by SQLAlchemy 2.0 and `Select[T]` by 2.1.
     # The first overloads are for 2.0, the others for 2.1; each is right by itself.
@@ -68,10 +68,7 @@ class Queries:
         :param statement: A select of one entity or column.
         :param description: What the error page says.
         """
-        try:
-            return self.session.execute(statement).scalar_one()
-        except (sa_exc.NoResultFound, sa_exc.MultipleResultsFound):
-            flask.abort(404, description)
+        return one_with(self.session, statement, description)
 
     @t.overload
     def first_or_404(
@@ -91,10 +88,7 @@ class Queries:
         :param statement: A select of one entity or column.
         :param description: What the error page says.
         """
-        row = self.session.execute(statement.limit(1)).first()
-        if row is None:
-            flask.abort(404, description)
-        return row[0]
+        return first_with(self.session, statement, description)
 
     @t.overload
     def paginate(
@@ -104,7 +98,8 @@ class Queries:
         page: int | None = None,
         per_page: int | None = None,
         max_per_page: int = 100,
-        count: Count = "exact",
+        error_out: bool = True,
+        count: Count | bool = "exact",
     ) -> Page[_T]: ...
 
     @t.overload
@@ -115,7 +110,8 @@ class Queries:
         page: int | None = None,
         per_page: int | None = None,
         max_per_page: int = 100,
-        count: Count = "exact",
+        error_out: bool = True,
+        count: Count | bool = "exact",
     ) -> Page[sa.Row[tuple[_T1, _T2, *_Ts]]]: ...
 
     @t.overload
@@ -126,7 +122,8 @@ class Queries:
         page: int | None = None,
         per_page: int | None = None,
         max_per_page: int = 100,
-        count: Count = "exact",
+        error_out: bool = True,
+        count: Count | bool = "exact",
     ) -> Page[_T]: ...
 
     @t.overload
@@ -137,7 +134,8 @@ class Queries:
         page: int | None = None,
         per_page: int | None = None,
         max_per_page: int = 100,
-        count: Count = "exact",
+        error_out: bool = True,
+        count: Count | bool = "exact",
     ) -> Page[sa.Row[_T1, _T2, *_Ts]]: ...
 
     def paginate(
@@ -147,7 +145,8 @@ class Queries:
         page: int | None = None,
         per_page: int | None = None,
         max_per_page: int = 100,
-        count: Count = "exact",
+        error_out: bool = True,
+        count: Count | bool = "exact",
     ) -> Page[t.Any]:
         """Run a statement for one page of its rows.
 
@@ -157,26 +156,179 @@ class Queries:
         :param page: From 1. Taken from the query string if left out, else 1.
         :param per_page: Taken from the query string if left out, else 20.
         :param max_per_page: More than this is never read, whatever is asked for.
+        :param error_out: Whether there are errors; without, what is no page number is
+            page 1, and a page that there is not is empty.
         :param count: ``"exact"`` counts all rows, ``"capped"`` no more than 1,000,
             ``"none"`` not at all; whether there is a next page is always known.
+            ``True`` is ``"exact"``, ``False`` is ``"none"``.
         """
-        try:
-            return fetch_page(
-                self.session,
-                statement,
-                page=page_number(_argument("page", page)),
-                per_page=page_size(
-                    _argument("per_page", per_page), min(20, max_per_page), max_per_page
-                ),
-                count=count,
-            )
-        except PageNotFound as error:
-            flask.abort(404, str(error))
-        except PageMalformed as error:
-            flask.abort(400, str(error))
+        return paginate_with(
+            self.session,
+            statement,
+            query_argument("page", page),
+            query_argument("per_page", per_page),
+            max_per_page,
+            error_out,
+            count,
+        )
+
+    @t.overload
+    def keyset(
+        self,
+        statement: sa.Select[tuple[_T]],
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> KeysetPage[_T]: ...
+
+    @t.overload
+    def keyset(
+        self,
+        statement: sa.Select[tuple[_T1, _T2, *_Ts]],
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> KeysetPage[sa.Row[tuple[_T1, _T2, *_Ts]]]: ...
+
+    @t.overload
+    def keyset(
+        self,
+        statement: sa.Select[_T],
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> KeysetPage[_T]: ...
+
+    @t.overload
+    def keyset(
+        self,
+        statement: sa.Select[_T1, _T2, *_Ts],
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> KeysetPage[sa.Row[_T1, _T2, *_Ts]]: ...
+
+    def keyset(
+        self,
+        statement: sa.Select[*tuple[t.Any, ...]],
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> KeysetPage[t.Any]:
+        """Run a statement for the rows that follow a cursor, in one query.
+
+        Rows that are added or removed meanwhile neither repeat nor hide others. A
+        cursor that was not made by this app for this statement is a 400.
+
+        :param statement: A select with an ``ORDER BY`` of columns, ascending or
+            descending, nullable or not. The primary key is added to it where it
+            leaves something open.
+        :param after: The ``next_cursor`` of a page; taken from the query string if
+            both are left out.
+        :param before: The ``prev_cursor`` of a page; so is this.
+        :param limit: How many rows a page has.
+        :raises ValueError: if the statement is grouped, distinct or limited.
+        """
+        return keyset_with(self.session, statement, after, before, limit)
 
 
-def _argument(name: str, value: int | None) -> int | str | None:
+def paginate_with(
+    session: orm.Session,
+    statement: sa.Select[t.Any],
+    page: int | str | None,
+    per_page: int | str | None,
+    largest: int,
+    error_out: bool,
+    count: Count | bool,
+) -> Page[t.Any]:
+    """Run a statement for a page, or abort."""
+    if isinstance(count, bool):
+        count = "exact" if count else "none"
+    default = min(20, largest)
+    try:
+        return fetch_page(
+            session,
+            statement,
+            page=page_number(page) if error_out else lenient(page, 1),
+            per_page=page_size(
+                per_page if error_out else lenient(per_page, default), default, largest
+            ),
+            count=count,
+            may_be_empty=not error_out,
+        )
+    except PageNotFound as error:
+        flask.abort(404, str(error))
+    except PageMalformed as error:
+        flask.abort(400, str(error))
+
+
+def keyset_with(
+    session: orm.Session,
+    statement: sa.Select[t.Any],
+    after: str | None,
+    before: str | None,
+    limit: int,
+) -> KeysetPage[t.Any]:
+    """Run a statement for the rows that follow a cursor, or abort."""
+    if limit < 1:
+        raise ValueError(f"limit is {limit}; it must be at least 1.")
+    if after is None and before is None and flask.has_request_context():
+        after = flask.request.args.get("after")
+        before = flask.request.args.get("before")
+    if after is not None and before is not None:
+        flask.abort(400, "A page is after a cursor or before one, not both.")
+    try:
+        return fetch_keyset(
+            session,
+            statement,
+            limit=limit,
+            signer=signer("flaskware-sqlalchemy.keyset"),
+            after=after,
+            before=before,
+        )
+    except CursorInvalid as error:
+        flask.abort(400, str(error))
+
+
+def get_with(
+    session: orm.Session, entity: type[_O], ident: t.Any, description: str | None
+) -> _O:
+    """Get one object by its primary key, or abort."""
+    found = None
+    if not _is_out_of_range(session, entity, ident):
+        found = session.get(entity, ident)
+    if found is None:
+        flask.abort(404, description)
+    return found
+
+
+def one_with(
+    session: orm.Session, statement: sa.Select[t.Any], description: str | None
+) -> t.Any:
+    """Run a statement that has exactly one row, or abort."""
+    try:
+        return session.execute(statement).scalar_one()
+    except (sa_exc.NoResultFound, sa_exc.MultipleResultsFound):
+        flask.abort(404, description)
+
+
+def first_with(
+    session: orm.Session, statement: sa.Select[t.Any], description: str | None
+) -> t.Any:
+    """Run a statement and return its first row, or abort."""
+    row = session.execute(statement.limit(1)).first()
+    if row is None:
+        flask.abort(404, description)
+    return row[0]
+
+
+def query_argument(name: str, value: int | None) -> int | str | None:
+    """What a call gives, else what the query string does."""
     if value is not None or not flask.has_request_context():
         return value
     return flask.request.args.get(name)

@@ -8,7 +8,6 @@ import typing as t
 import sqlalchemy as sa
 
 from ._model import Metadatas
-from ._session import Bind
 from ._session import Router
 
 ALL: t.Final = "__all__"
@@ -17,26 +16,23 @@ ALL: t.Final = "__all__"
 Keys: t.TypeAlias = str | cabc.Sequence[str | None] | None
 
 
-def tables_and_binds(
-    router: Router, metadatas: Metadatas, keys: Keys
-) -> cabc.Iterator[tuple[sa.MetaData, Bind]]:
+def tables_and_engines(
+    router: Router,
+    metadatas: Metadatas,
+    keys: Keys,
+    schemas: cabc.Mapping[str | None, str | None] | None = None,
+) -> cabc.Iterator[tuple[sa.MetaData, sa.Engine]]:
     """Yield the tables of each database, and where they are.
 
+    :param schemas: What to use instead of the schemas that the tables name.
     :raises UnknownBind: if a database is not configured.
     """
     for key in _selected(router, metadatas, keys):
-        bind = router.bind(key)
-        if isinstance(bind, sa.Connection) and bind.dialect.name in {
-            "mysql",
-            "mariadb",
-        }:
-            raise RuntimeError(
-                "MySQL and MariaDB commit when a table is made or dropped, so it could"
-                " not be undone. Call create_all() or drop_all() outside of the test's"
-                " isolation, in a fixture that runs before it."
-            )
+        engine = router.engine(key)
+        if schemas:
+            engine = engine.execution_options(schema_translate_map=schemas)
         if key in metadatas:
-            yield metadatas[key], bind
+            yield metadatas[key], engine
 
 
 def _selected(

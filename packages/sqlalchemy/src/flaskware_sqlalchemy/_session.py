@@ -5,16 +5,37 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses as dc
 import typing as t
+import warnings
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.sql import visitors
 
 from ._errors import UnknownBind
+from ._legacy import LegacyQuery
 from ._model import BIND_KEY
 from ._model import Metadatas
+from ._replica import is_read
+from ._replica import reads_primary
+from ._replica import Replicas
 
 Bind: t.TypeAlias = sa.Engine | sa.Connection
+Schemas: t.TypeAlias = cabc.Mapping[str | None, str | None]
+
+
+@dc.dataclass(eq=False)
+class Route:
+    """What the sessions of one context know of each other.
+
+    :param wrote: Whether one of them has written: what it wrote may not have reached
+        the replicas yet.
+    :param is_sticky: Whether an earlier request of the same browser has.
+    :param is_known: Whether that was looked up.
+    """
+
+    wrote: bool = False
+    is_sticky: bool = False
+    is_known: bool = False
 
 
 @dc.dataclass(eq=False)
@@ -23,19 +44,28 @@ class Router:
 
     :param engines: The engine of each database.
     :param metadatas: What the models declare for each.
-    :param connections: Set while a test is isolated: they stand in for the engines.
+    :param replicas: The copies of those that have any.
+    :param session_options: For every session that is made.
+    :param is_isolated: Set while a test is isolated: its one connection sees all.
     """
 
     engines: dict[str | None, sa.Engine]
     metadatas: Metadatas
-    connections: dict[sa.Engine, sa.Connection] = dc.field(
-        default_factory=dict[sa.Engine, sa.Connection]
+    replicas: dict[str | None, Replicas] = dc.field(
+        default_factory=dict[str | None, Replicas]
     )
+    session_options: dict[str, t.Any] = dc.field(default_factory=dict[str, t.Any])
+    is_isolated: bool = False
 
     @property
     def has_several(self) -> bool:
         """Whether a statement can mean any database but the default one."""
         return len(self.engines) > 1 or len(self.metadatas) > 1
+
+    @property
+    def has_sqlite(self) -> bool:
+        """Whether a database is SQLite."""
+        return any(one.dialect.name == "sqlite" for one in self.engines.values())
 
     def engine(self, key: str | None) -> sa.Engine:
         """The engine of a database.
@@ -47,20 +77,11 @@ class Router:
         except KeyError:
             raise UnknownBind(key, self.engines) from None
 
-    def bind(self, key: str | None) -> Bind:
-        """What a session should use for a database."""
-        engine = self.engine(key)
-        return self.connections.get(engine, engine) if self.connections else engine
-
-    def substitute(self, bind: Bind) -> Bind:
-        """What to use where a call names an engine itself."""
-        if self.connections and isinstance(bind, sa.Engine):
-            return self.connections.get(bind, bind)
-        return bind
-
-    def session(self) -> RoutedSession:
+    def session(
+        self, route: Route | None = None, schemas: Schemas | None = None
+    ) -> RoutedSession:
         """Make a session; whoever does so ends it."""
-        return RoutedSession(self)
+        return RoutedSession(self, route, schemas, **self.session_options)
 
 
 class RoutedSession(orm.Session):
@@ -70,15 +91,27 @@ class RoutedSession(orm.Session):
     is refused: it would take a connection that nobody gives back.
     """
 
-    def __init__(self, router: Router) -> None:
-        self._router = router
-        if router.connections:
-            # What the code under test commits or rolls back is a savepoint.
-            super().__init__(
-                close_resets_only=False, join_transaction_mode="create_savepoint"
-            )
-        else:
-            super().__init__(close_resets_only=False)
+    def __init__(
+        self,
+        router: Router,
+        route: Route | None = None,
+        schemas: Schemas | None = None,
+        **options: t.Any,
+    ) -> None:
+        options.setdefault("query_cls", LegacyQuery)
+        super().__init__(close_resets_only=False, **options)
+        self.router = router
+        self.route = route or Route()
+        self.in_block = False
+        self.wrote = False
+        """Whether the transaction has written; known at its latest when it is used."""
+        self.has_connection = False
+        """Whether the transaction may have a connection."""
+        self._options: dict[str, t.Any] = {}
+        self._variants: dict[sa.Engine, sa.Engine] = {}
+        self._chosen: dict[str | None, sa.Engine | None] = {}
+        if schemas:
+            self._options["schema_translate_map"] = schemas
 
     def get_bind(
         self,
@@ -89,18 +122,95 @@ class RoutedSession(orm.Session):
         **kwargs: t.Any,  # noqa: ARG002
     ) -> Bind:
         """Choose the database by the model, or by the tables of a statement."""
+        self.has_connection = True
+        if self._flushing or not getattr(clause, "is_select", False):
+            # `_flushing` is what SQLAlchemy's own recipe for routing sessions asks.
+            self._note_write(clause)
         if bind is not None:
-            return self._router.substitute(bind)
+            return bind
+        router = self.router
+        key = None
         if mapper is not None:
             if not isinstance(mapper, orm.Mapper):
                 mapper = sa.inspect(mapper).mapper  # a class or an alias of one
-            return self._router.bind(_key_of(mapper.local_table))
-        if clause is not None and self._router.has_several:
-            return self._router.bind(_key_of(clause))
-        return self._router.bind(None)
+            key = _key_of(mapper.local_table)
+        elif clause is not None and router.has_several:
+            key = _key_of(clause)
+        engine = router.engine(key)
+        if router.replicas and key in router.replicas:
+            engine = self._replica_or(engine, key, clause)
+        return self._variant(engine) if self._options else engine
+
+    def _note_write(self, clause: t.Any) -> None:
+        if clause is None and not self._flushing:
+            return  # a connection was asked for, and nothing is known of its use
+        if getattr(clause, "is_text", False):
+            words = str(clause).split(None, 1)
+            if words and words[0].lower() in {"select", "pragma", "show"}:
+                return
+        self.wrote = self.route.wrote = True
+
+    def _replica_or(
+        self, engine: sa.Engine, key: str | None, clause: t.Any
+    ) -> sa.Engine:
+        if (
+            self._flushing
+            or self.in_block
+            or self.route.wrote
+            or self.route.is_sticky
+            or self.router.is_isolated
+            or reads_primary()
+            or not is_read(clause)
+        ):
+            return engine
+        if key not in self._chosen:
+            self._chosen[key] = self.router.replicas[key].choose()
+        return self._chosen[key] or engine
+
+    def use_options(self, **options: t.Any) -> None:
+        """Set options of the engines for the next transaction; ``None`` removes."""
+        self._variants.clear()
+        self._options.update(options)
+        for name in [name for name, value in self._options.items() if value is None]:
+            del self._options[name]
+
+    def _variant(self, engine: sa.Engine) -> sa.Engine:
+        # One object for each engine: a session has one connection for each of them.
+        if engine not in self._variants:
+            self._variants[engine] = engine.execution_options(**self._options)
+        return self._variants[engine]
+
+    def _forget_transaction(self) -> None:
+        self.wrote = self.has_connection = False
+        self._chosen.clear()
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        super().commit()
+        self._forget_transaction()
+
+    def rollback(self) -> None:
+        """Roll the transaction back."""
+        super().rollback()
+        self._forget_transaction()
+
+    def reset(self) -> None:
+        """Give everything back, and forget all objects."""
+        super().reset()
+        self._forget_transaction()
 
     def close(self) -> None:
         """Give everything back; the session can be used again in this context."""
+        self.reset()
+
+    def remove(self) -> None:
+        """Do what ``scoped_session.remove`` does: kept for apps that move in."""
+        warnings.warn(
+            "db.session.remove() is deprecated: the end of the app context does it, and"
+            " `db.session.close()` does it before.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
         self.reset()
 
     def end(self) -> None:

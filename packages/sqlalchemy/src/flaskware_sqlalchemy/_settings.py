@@ -51,6 +51,18 @@ _Bind: t.TypeAlias = t.Annotated[
 ]
 
 
+_Level: t.TypeAlias = t.Literal[
+    "AUTOCOMMIT",
+    "READ COMMITTED",
+    "READ UNCOMMITTED",
+    "REPEATABLE READ",
+    "SERIALIZABLE",
+]
+_Seconds: t.TypeAlias = t.Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
+DEFAULT: t.Final = "default"
+"""What the default database is called where databases are named."""
+
+
 class SQLAlchemySettings(Settings):
     """Which databases an app has, and how they are connected to."""
 
@@ -63,8 +75,7 @@ class SQLAlchemySettings(Settings):
             "SQLALCHEMY_POOL_RECYCLE": _OPTIONS % "pool_recycle",
             "SQLALCHEMY_MAX_OVERFLOW": _OPTIONS % "max_overflow",
             "SQLALCHEMY_NATIVE_UNICODE": "nothing: text is Unicode always",
-            "SQLALCHEMY_COMMIT_ON_TEARDOWN": "`with db.transaction():` in the view",
-            "SQLALCHEMY_RECORD_QUERIES": "SQLALCHEMY_ECHO = True to see statements",
+            "SQLALCHEMY_COMMIT_ON_TEARDOWN": "SQLALCHEMY_COMMIT_ON_SUCCESS = True",
             "SQLALCHEMY_ENGINES": "SQLALCHEMY_DATABASE_URI for the default database"
             " and SQLALCHEMY_BINDS for the others",
         }
@@ -87,6 +98,73 @@ class SQLAlchemySettings(Settings):
         " they win over the defaults of this extension.",
         examples=[{"pool_size": 10}],
     )
+    replicas: dict[str, list[_Bind]] = pydantic.Field(
+        default_factory=dict[str, list[str | _Options]],
+        description="Databases to read from, by the name of the one they copy; that of"
+        ' the default database is `"default"`. Each is what `binds` takes.',
+        examples=[{"default": ["postgresql+psycopg://app@replica-1/shop"]}],
+    )
+    replica_retry: _Seconds = pydantic.Field(
+        default=30.0,
+        description="How many seconds a replica that did not answer is passed over.",
+        examples=[10.0],
+    )
+    sticky_seconds: t.Annotated[
+        float, pydantic.Field(ge=0, le=3600, allow_inf_nan=False)
+    ] = pydantic.Field(
+        default=0.0,
+        description="How many seconds after a write the requests of the same browser"
+        " read from the primary, by a signed cookie; 0 sets no cookie.",
+        examples=[5.0],
+    )
+    isolation_level: _Level | dict[str, _Level] | None = pydantic.Field(
+        default=None,
+        description="The isolation level of transactions: for every database, or by"
+        " the name of each. The databases' own if left out.",
+        examples=["REPEATABLE READ", {"default": "SERIALIZABLE"}],
+    )
+    statement_timeout: _Seconds | dict[str, _Seconds] | None = pydantic.Field(
+        default=None,
+        description="How many seconds a statement may take: for every database, or by"
+        " the name of each. On MySQL it is for SELECT alone.",
+        examples=[30.0, {"reports": 300.0}],
+    )
+    commit_on_success: bool = pydantic.Field(
+        default=False,
+        description="Commit the sessions of a request whose response has a status"
+        " below 400, before it is sent.",
+        examples=[True],
+    )
+    record_queries: bool = pydantic.Field(
+        default=False,
+        description="Keep what each context asked the databases, with the line that"
+        " did so, in `db.recorded_queries`.",
+        examples=[True],
+    )
+    slow_query: _Seconds | None = pydantic.Field(
+        default=None,
+        description="Log a warning for each statement that took more than so many"
+        " seconds.",
+        examples=[0.5],
+    )
+    n_plus_one: t.Literal["off", "warn", "raise"] = pydantic.Field(
+        default="off",
+        description="What to do where one line loads the same relationship of one"
+        " object after another.",
+        examples=["warn"],
+    )
+    server_timing: bool | None = pydantic.Field(
+        default=None,
+        description="Send the header `Server-Timing` with the time spent in the"
+        " databases; if left out, in debug mode.",
+        examples=[False],
+    )
+    async_drivers: dict[str, str] = pydantic.Field(
+        default_factory=dict,
+        description="The driver of the asynchronous engines, by dialect; if left out,"
+        " one that is installed.",
+        examples=[{"postgresql": "asyncpg"}],
+    )
     echo: bool | t.Literal["debug"] = pydantic.Field(
         default=False,
         description='Log each statement, and with "debug" each row, of every database.',
@@ -104,24 +182,66 @@ class SQLAlchemySettings(Settings):
     def conflicts(self) -> cabc.Iterator[ConfigProblem]:
         """Yield a problem for each URL that no engine can be made of."""
         for name, (url, _) in self.databases().items():
-            try:
-                usable_url(url)
-            except UrlProblem as problem:
-                yield ConfigProblem(
-                    self.key_of(name),
-                    problem.expected,
-                    describe(url, sensitive=True),
-                    problem.write,
-                )
+            yield from self._url_problem(self.key_of(name), url)
+        for name, copies in self.copies().items():
+            for number, (url, _) in enumerate(copies):
+                yield from self._url_problem(self.key_of_replica(name, number), url)
+        for field in ("replicas", "isolation_level", "statement_timeout"):
+            value: object = getattr(self, field)
+            if isinstance(value, dict):
+                yield from self._unknown_names(field, t.cast("_Options", value))
+        if DEFAULT in self.binds:
+            yield ConfigProblem(
+                self.key_of(DEFAULT),
+                'another name: "default" is the database of SQLALCHEMY_DATABASE_URI',
+                "",
+                "SQLALCHEMY_DATABASE_URI",
+            )
 
     def databases(self) -> dict[str | None, tuple[str, dict[str, t.Any]]]:
         """URL and engine options of each database, the default one's name ``None``."""
         found: dict[str | None, tuple[str, dict[str, t.Any]]]
         found = {None: (self.database_uri, dict(self.engine_options))}
         for name, bind in self.binds.items():
-            options = {"url": bind} if isinstance(bind, str) else dict(bind)
-            found[name] = (options.pop("url"), options)
+            found[name] = _url_and_options(bind)
         return found
+
+    def copies(self) -> dict[str | None, list[tuple[str, dict[str, t.Any]]]]:
+        """URL and engine options of the replicas of each database that has any."""
+        return {
+            None if name == DEFAULT else name: [_url_and_options(one) for one in some]
+            for name, some in self.replicas.items()
+        }
+
+    def level_of(self, bind: str | None) -> str | None:
+        """The isolation level of a database; ``None`` where none is configured."""
+        value = self.isolation_level
+        return value.get(bind or DEFAULT) if isinstance(value, dict) else value
+
+    def timeout_of(self, bind: str | None) -> float | None:
+        """How many seconds a statement may take on a database."""
+        value = self.statement_timeout
+        return value.get(bind or DEFAULT) if isinstance(value, dict) else value
+
+    def _url_problem(self, key: str, url: str) -> cabc.Iterator[ConfigProblem]:
+        try:
+            usable_url(url)
+        except UrlProblem as problem:
+            given = describe(url, sensitive=True)
+            yield ConfigProblem(key, problem.expected, given, problem.write)
+
+    def _unknown_names(
+        self, field: str, names: cabc.Iterable[str]
+    ) -> cabc.Iterator[ConfigProblem]:
+        known = [DEFAULT, *self.binds]
+        for name in names:
+            if name not in known:
+                yield ConfigProblem(
+                    f"{self.key(field)}[{name!r}]",
+                    "the name of a database that is configured",
+                    "",
+                    f"one of {', '.join(map(repr, known))}",
+                )
 
     @classmethod
     def key_of(cls, bind: str | None) -> str:
@@ -129,3 +249,13 @@ class SQLAlchemySettings(Settings):
         if bind is None:
             return cls.key("database_uri")
         return f"{cls.key('binds')}[{bind!r}]"
+
+    @classmethod
+    def key_of_replica(cls, bind: str | None, number: int) -> str:
+        """Where the URL of a replica is configured, as the user writes it."""
+        return f"{cls.key('replicas')}[{(bind or DEFAULT)!r}][{number}]"
+
+
+def _url_and_options(bind: str | _Options) -> tuple[str, _Options]:
+    options = {"url": bind} if isinstance(bind, str) else dict(bind)
+    return options.pop("url"), options

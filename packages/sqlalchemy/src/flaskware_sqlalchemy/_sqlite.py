@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import sqlite3
 import typing as t
 from pathlib import Path
@@ -17,10 +16,8 @@ from ._url import is_memory
 BUSY_TIMEOUT = 10.0
 """How many seconds a statement waits for another writer."""
 
-WRITING: contextvars.ContextVar[bool] = contextvars.ContextVar(
-    "flaskware_sqlalchemy_writing", default=False
-)
-"""Whether a transaction that begins now is known to write."""
+WRITING: t.Final = "flaskware_sqlalchemy_writing"
+"""An execution option: the transaction that begins is known to write."""
 
 
 def place(url: sa.URL, instance_path: str) -> sa.URL:
@@ -62,7 +59,8 @@ def _set_pragmas(connection: t.Any, record: object) -> None:  # noqa: ARG001
     cursor.execute("PRAGMA foreign_keys = ON")
     # With the log, readers and a writer do not wait for each other. The mode stays
     # with the file; a database in memory or opened read-only keeps its own.
-    if cursor.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
+    cursor.execute("PRAGMA journal_mode")
+    if cursor.fetchone()[0] == "delete":
         with contextlib.suppress(sqlite3.OperationalError):
             cursor.execute("PRAGMA journal_mode = WAL")
     cursor.close()
@@ -72,12 +70,23 @@ def _begin(connection: sa.Connection) -> None:
     # The driver begins at the first INSERT, UPDATE or DELETE only, so that reads and
     # savepoints before it are in no transaction: begun here, it never has to.
     dbapi: t.Any = connection.connection.dbapi_connection
+    if hasattr(dbapi, "run_async"):
+        _begin_async(connection, dbapi)
+        return
     if dbapi.isolation_level is None or dbapi.in_transaction:
         return  # AUTOCOMMIT was asked for, or a database in memory is shared
-    if WRITING.get():
+    if connection.get_execution_options().get(WRITING):
         # One that reads first and then writes fails at once if another wrote between;
         # taking the write lock at the start, it waits its turn.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         # It takes no lock and cannot fail: no need for what wraps a driver's errors.
         dbapi.execute("BEGIN")
+
+
+def _begin_async(connection: sa.Connection, dbapi: t.Any) -> None:
+    driver = connection.connection.driver_connection
+    if dbapi.isolation_level is None or t.cast("t.Any", driver).in_transaction:
+        return
+    is_writing = connection.get_execution_options().get(WRITING)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")

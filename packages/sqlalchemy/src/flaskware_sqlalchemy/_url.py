@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
+import importlib.util
 import typing as t
 
 import sqlalchemy as sa
@@ -108,3 +110,26 @@ def _with_sync_driver(backend: str) -> str:
     if name in _SYNC_DRIVERS:
         return f"{name}+{_SYNC_DRIVERS[name]}://…"
     return "sqlite, postgresql+psycopg, mysql+pymysql or another that is installed"
+
+
+_ASYNC_DRIVERS = {
+    "postgresql": ("psycopg", "asyncpg"),
+    "mysql": ("asyncmy", "aiomysql"),
+    "mariadb": ("asyncmy", "aiomysql"),
+    "sqlite": ("aiosqlite",),
+}
+
+
+def async_url(url: sa.URL, drivers: cabc.Mapping[str, str]) -> sa.URL:
+    """The URL of the same database for an asynchronous driver.
+
+    :param drivers: The driver to use, by dialect.
+    :raises ImportError: if none is installed.
+    """
+    backend = url.get_backend_name()
+    usual = _ASYNC_DRIVERS.get(backend, ())
+    wanted = (drivers[backend],) if backend in drivers else usual
+    for driver in wanted:
+        if importlib.util.find_spec(driver) is not None:
+            return url.set(drivername=f"{backend}+{driver}")
+    raise ImportError(f"{' or '.join(wanted) or 'an asynchronous driver'} ({backend})")

@@ -7,17 +7,26 @@ import typing as t
 
 import flask
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm import Mapped
 from sqlalchemy.orm import mapped_column
 from sqlalchemy.orm import MappedAsDataclass
 from sqlalchemy.orm import Session
 
+from flaskware_sqlalchemy import AsyncDriverMissing
+from flaskware_sqlalchemy import KeysetPage
+from flaskware_sqlalchemy import Location
 from flaskware_sqlalchemy import Model
 from flaskware_sqlalchemy import NAMING_CONVENTION
+from flaskware_sqlalchemy import NPlusOneError
+from flaskware_sqlalchemy import NPlusOneWarning
 from flaskware_sqlalchemy import Page
+from flaskware_sqlalchemy import RecordedQuery
 from flaskware_sqlalchemy import SQLAlchemy
 from flaskware_sqlalchemy import SQLAlchemySettings
+from flaskware_sqlalchemy import TransactionBegun
 from flaskware_sqlalchemy import UnknownBind
 from flaskware_sqlalchemy.testing import connections_in_use
 
@@ -118,3 +127,73 @@ for row in rows:
 t.assert_type(connections_in_use(db, app), dict[str | None, int])
 t.assert_type(db.settings, SQLAlchemySettings)
 t.assert_type(UnknownBind("x", [None]).key, str | None)
+
+things = db.keyset(sa.select(User).order_by(User.name.desc()), limit=20)
+t.assert_type(things, KeysetPage[User])
+t.assert_type(things.items, cabc.Sequence[User])
+t.assert_type([user.name for user in things], list[str])
+t.assert_type(things.next_cursor, str | None)
+t.assert_type(things.prev_cursor, str | None)
+t.assert_type(things.has_next, bool)
+t.assert_type(things.has_prev, bool)
+t.assert_type(things.per_page, int)
+t.assert_type(db.keyset(sa.select(User.nick), after="x"), KeysetPage[str | None])
+for pair in db.keyset(sa.select(User, User.id), before="x"):
+    t.assert_type(pair.t[0], User)
+    t.assert_type(pair.t[1], int)
+t.assert_type(users.next(), Page[User])
+t.assert_type(users.prev(), Page[User])
+
+with db.transaction(retries=3, isolation_level="SERIALIZABLE", timeout=2.5):
+    pass
+with db.primary(), db.schemas({None: "acme"}):
+    pass
+with db.assert_queries(max=3) as queries:
+    t.assert_type(queries, list[RecordedQuery])
+t.assert_type(db.recorded_queries, cabc.Sequence[RecordedQuery])
+t.assert_type(queries[0].duration, float)
+t.assert_type(queries[0].statement, str)
+t.assert_type(queries[0].location, Location | None)
+t.assert_type(queries[0].bind_key, str | None)
+
+t.assert_type(db.session.scalars(db.select(User.name)).all(), cabc.Sequence[str])
+table = db.Table("tag", db.Column("name", db.String(20)), bind_key="audit")
+t.assert_type(table, sa.Table)
+
+
+@db.async_transaction(retries=3)
+async def rename_async(user: User, name: str) -> int:
+    user.name = name
+    return user.id
+
+
+async def coroutine() -> None:
+    t.assert_type(db.async_session, AsyncSession)
+    t.assert_type(db.get_async_session("reports"), AsyncSession)
+    t.assert_type(db.async_engine, AsyncEngine)
+    t.assert_type(db.async_engines, cabc.Mapping[str | None, AsyncEngine])
+    t.assert_type(db.get_async_engine("audit"), AsyncEngine)
+    async with db.async_session_scope(app) as scoped:
+        t.assert_type(scoped, AsyncSession)
+    async with db.async_transaction(isolation_level="SERIALIZABLE") as session:
+        t.assert_type(session, AsyncSession)
+    async with db.async_test_isolation(app):
+        pass
+    await db.async_create_all()
+    await db.async_drop_all("audit")
+    t.assert_type(await rename_async(User(), "x"), int)
+    t.assert_type(await db.async_get_or_404(User, 7), User)
+    t.assert_type(await db.async_one_or_404(sa.select(User.name)), str)
+    t.assert_type(await db.async_first_or_404(sa.select(User)), User)
+    t.assert_type(await db.async_paginate(sa.select(User)), Page[User])
+    t.assert_type(await db.async_keyset(sa.select(User.id)), KeysetPage[int])
+    for row in await db.async_paginate(sa.select(User, User.id)):
+        t.assert_type(row.t[0], User)
+    for row in await db.async_keyset(sa.select(User, User.id)):
+        t.assert_type(row.t[1], int)
+
+
+t.assert_type(AsyncDriverMissing("x"), AsyncDriverMissing)
+t.assert_type(TransactionBegun("x"), TransactionBegun)
+t.assert_type(NPlusOneError("x"), NPlusOneError)
+t.assert_type(NPlusOneWarning("x"), NPlusOneWarning)

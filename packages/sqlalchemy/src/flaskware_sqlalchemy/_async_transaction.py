@@ -1,0 +1,97 @@
+"""Transactions of coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import collections.abc as cabc
+import contextlib
+import functools
+import types
+import typing as t
+
+from ._transaction import Block
+from ._transaction import delay
+from ._transaction import note_single_pass
+
+if t.TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from ._async_session import RoutedAsyncSession
+
+_P = t.ParamSpec("_P")
+_R = t.TypeVar("_R")
+
+
+class AsyncTransaction(contextlib.AbstractAsyncContextManager["AsyncSession", None]):
+    """A transaction, as an ``async with`` block and as a decorator.
+
+    Made by :meth:`SQLAlchemy.async_transaction`.
+    """
+
+    def __init__(
+        self,
+        session: cabc.Callable[[], RoutedAsyncSession],
+        make: cabc.Callable[[RoutedAsyncSession], Block],
+        retries: int,
+    ) -> None:
+        self._session = session
+        self._make = make
+        self._retries = retries
+        self._entered: list[tuple[RoutedAsyncSession, Block]] = []
+
+    async def __aenter__(self) -> AsyncSession:
+        session, block = await self._begin()
+        self._entered.append((session, block))
+        return session
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        session, block = self._entered.pop()
+        try:
+            await _end(session, block, error)
+        except Exception as failed:
+            note_single_pass(block, failed, self._retries)
+            raise
+        if error is not None:
+            note_single_pass(block, error, self._retries)
+
+    def __call__(
+        self, function: cabc.Callable[_P, cabc.Awaitable[_R]]
+    ) -> cabc.Callable[_P, cabc.Coroutine[t.Any, t.Any, _R]]:
+        @functools.wraps(function)
+        async def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            number = 1
+            while True:
+                session, block = await self._begin()
+                try:
+                    try:
+                        result = await function(*args, **kwargs)
+                    except BaseException as error:
+                        await _end(session, block, error)
+                        raise
+                    await _end(session, block, None)
+                except Exception as error:
+                    if number > self._retries or not block.can_repeat(error):
+                        raise
+                else:
+                    return result
+                await asyncio.sleep(delay(number))
+                number += 1
+
+        return run
+
+    async def _begin(self) -> tuple[RoutedAsyncSession, Block]:
+        session = self._session()
+        block = self._make(session)
+        await session.run_sync(lambda _: block.begin())
+        return session, block
+
+
+async def _end(
+    session: RoutedAsyncSession, block: Block, error: BaseException | None
+) -> None:
+    await session.run_sync(lambda _: block.end(error))

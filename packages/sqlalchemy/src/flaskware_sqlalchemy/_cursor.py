@@ -1,0 +1,110 @@
+"""Cursors: the place of a row in an order, as a signed text."""
+
+from __future__ import annotations
+
+import base64
+import collections.abc as cabc
+import dataclasses as dc
+import datetime as dt
+import decimal
+import enum
+import typing as t
+import uuid
+
+import itsdangerous
+import sqlalchemy as sa
+
+from ._errors import CursorInvalid
+
+LONGEST = 4096
+"""How many characters a cursor may have; it is part of an address."""
+
+
+@dc.dataclass(frozen=True)
+class Place:
+    """Where a page begins.
+
+    :param values: What the row has in the columns of the order.
+    :param is_included: Whether the row itself belongs to the page.
+    """
+
+    values: tuple[t.Any, ...]
+    is_included: bool = False
+
+
+def write(place: Place, statement: str, signer: itsdangerous.URLSafeSerializer) -> str:
+    """Make a cursor.
+
+    :param statement: What tells the statement from others; see :func:`read`.
+    """
+    values = [_pack(value) for value in place.values]
+    return str(signer.dumps([statement, values, int(place.is_included)]))
+
+
+def read(
+    text: str,
+    statement: str,
+    types: cabc.Sequence[sa.types.TypeEngine[t.Any]],
+    signer: itsdangerous.URLSafeSerializer,
+) -> Place:
+    """Read a cursor.
+
+    :param types: Those of the columns of the order.
+    :raises CursorInvalid: if it was not made here with the app's key, or was made for
+        another statement.
+    """
+    if len(text) > LONGEST:
+        raise CursorInvalid("The cursor is too long.")
+    try:
+        made_for, values, is_included = signer.loads(text)
+    except (itsdangerous.BadData, TypeError, ValueError) as error:
+        raise CursorInvalid("The cursor was not made here.") from error
+    if made_for != statement or len(values) != len(types):
+        raise CursorInvalid("The cursor belongs to another list, or to an earlier one.")
+    unpacked = (_unpack(*pair) for pair in zip(values, types, strict=True))
+    return Place(tuple(unpacked), bool(is_included))
+
+
+def _pack(value: t.Any) -> t.Any:
+    for kind, (name, pack, _) in _KINDS.items():
+        if isinstance(value, kind):
+            return [name, pack(value)]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(
+        f"An order by a column of {type(value).__name__} cannot be continued from a"
+        " cursor. Order by a number, a text, a time or the primary key."
+    )
+
+
+def _unpack(value: t.Any, type_: sa.types.TypeEngine[t.Any]) -> t.Any:
+    if not isinstance(value, list):
+        return value
+    name, packed = t.cast("list[t.Any]", value)
+    if name == "enum":
+        return t.cast("t.Any", type_).enum_class[packed]
+    return next(read for other, _, read in _KINDS.values() if other == name)(packed)
+
+
+_Kind: t.TypeAlias = tuple[
+    str, cabc.Callable[[t.Any], t.Any], cabc.Callable[[t.Any], t.Any]
+]
+# A datetime is a date, and some enums are numbers or texts: the narrower kind first.
+_KINDS: t.Final[dict[type, _Kind]] = {
+    enum.Enum: ("enum", lambda value: value.name, str),
+    dt.datetime: ("datetime", dt.datetime.isoformat, dt.datetime.fromisoformat),
+    dt.date: ("date", dt.date.isoformat, dt.date.fromisoformat),
+    dt.time: ("time", dt.time.isoformat, dt.time.fromisoformat),
+    dt.timedelta: (
+        "timedelta",
+        lambda value: [value.days, value.seconds, value.microseconds],
+        lambda packed: dt.timedelta(*packed),
+    ),
+    decimal.Decimal: ("decimal", str, decimal.Decimal),
+    uuid.UUID: ("uuid", str, uuid.UUID),
+    bytes: (
+        "bytes",
+        lambda value: base64.b64encode(value).decode(),
+        base64.b64decode,
+    ),
+}

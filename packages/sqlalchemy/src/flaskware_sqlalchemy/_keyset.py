@@ -1,0 +1,310 @@
+"""Pages of a statement's rows, from a row of it on."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import hashlib
+import typing as t
+
+import itsdangerous
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+from sqlalchemy import orm
+from sqlalchemy.sql import operators
+from sqlalchemy.sql import visitors
+
+from . import _cursor
+from ._cursor import Place
+
+T_co = t.TypeVar("T_co", covariant=True)
+_Condition: t.TypeAlias = sa.ColumnElement[bool]
+# Where NULL is more than every value, and so last in ascending order.
+_NULL_IS_LARGEST = {"oracle", "postgresql"}
+_MYSQL = {"mariadb", "mysql"}
+_WITHOUT_NULLS_FIRST = {*_MYSQL, "mssql"}
+# What stands for an expression in an order: a label, and a reference to one.
+_NAMES = {"label", "label_reference", "textual_label_reference"}
+_COMPARES_TUPLES = {"mariadb", "mysql", "postgresql", "sqlite"}
+
+
+@dc.dataclass(frozen=True)
+class KeysetPage(t.Generic[T_co]):
+    """One page of rows, and the cursors of those beside it.
+
+    :param items: Entities or values of a select of one column, rows of several.
+    :param per_page: How many items a full page has.
+    :param next_cursor: Give it as ``after`` for the page after this one.
+    :param prev_cursor: Give it as ``before`` for the page before this one.
+    """
+
+    items: cabc.Sequence[T_co]
+    per_page: int
+    next_cursor: str | None
+    prev_cursor: str | None
+
+    def __iter__(self) -> cabc.Iterator[T_co]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __bool__(self) -> bool:
+        # Without this, `if page:` would mean `if page.items:` by way of len().
+        return True
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there is a page after this one."""
+        return self.next_cursor is not None
+
+    @property
+    def has_prev(self) -> bool:
+        """Whether there may be a page before this one."""
+        return self.prev_cursor is not None
+
+
+@dc.dataclass(frozen=True)
+class _Key:
+    """One column of an order.
+
+    :param nulls: Where ``NULL`` is, if the statement says so.
+    """
+
+    expression: sa.ColumnElement[t.Any]
+    is_descending: bool
+    nulls: t.Literal["first", "last"] | None
+    is_nullable: bool
+
+    def comparable(self, dialect: str) -> _Key:
+        """The same order by what is compared as it is sorted."""
+        type_ = self.expression.type
+        if dialect in _MYSQL and isinstance(type_, sa.Enum) and type_.native_enum:
+            # It sorts an ENUM by its number and compares it as a text.
+            number = sa.type_coerce(self.expression, sa.Integer) + 0
+            return dc.replace(self, expression=number)
+        return self
+
+    def nulls_first(self, dialect: str) -> bool:
+        """Whether ``NULL`` comes before every value."""
+        if self.nulls is not None:
+            return self.nulls == "first"
+        return self.is_descending == (dialect in _NULL_IS_LARGEST)
+
+    def reversed(self) -> _Key:
+        nulls = {"first": "last", "last": "first", None: None}[self.nulls]
+        return dc.replace(
+            self,
+            is_descending=not self.is_descending,
+            nulls=t.cast("t.Any", nulls),
+        )
+
+    def order(self, dialect: str) -> cabc.Iterator[sa.ColumnElement[t.Any]]:
+        """What the database is to order by."""
+        expression = self.expression
+        clause = expression.desc() if self.is_descending else expression.asc()
+        if self.nulls is None:
+            yield clause
+        elif dialect in _WITHOUT_NULLS_FIRST:
+            is_null = sa.case((expression.is_(None), 1), else_=0)
+            yield is_null.desc() if self.nulls == "first" else is_null.asc()
+            yield clause
+        else:
+            first = self.nulls == "first"
+            yield clause.nulls_first() if first else clause.nulls_last()
+
+    def beyond(self, value: t.Any, dialect: str) -> _Condition:
+        """Whether a row comes after one that has a value here."""
+        expression = self.expression
+        if value is None:
+            nulls_first = self.nulls_first(dialect)
+            return expression.is_not(None) if nulls_first else sa.false()
+        condition: _Condition = expression > value
+        if self.is_descending:
+            condition = expression < value
+        if self.is_nullable and not self.nulls_first(dialect):
+            condition = sa.or_(condition, expression.is_(None))
+        return condition
+
+    def same(self, value: t.Any) -> _Condition:
+        return self.expression.is_(None) if value is None else self.expression == value
+
+
+def fetch_keyset(
+    session: orm.Session,
+    statement: sa.Select[t.Any],
+    *,
+    limit: int,
+    signer: itsdangerous.URLSafeSerializer,
+    after: str | None = None,
+    before: str | None = None,
+) -> KeysetPage[t.Any]:
+    """Run a statement for the rows after a cursor, or before one.
+
+    :raises CursorInvalid: if the cursor is not one of this statement.
+    :raises ValueError: if the statement cannot be continued from a row.
+    """
+    dialect = session.get_bind(clause=statement).dialect.name
+    keys = [key.comparable(dialect) for key in _keys(statement)]
+    name = _name(statement, keys)
+    types = [key.expression.type for key in keys]
+    cursor = after if after is not None else before
+    place = None if cursor is None else _cursor.read(cursor, name, types, signer)
+    is_backward = after is None and before is not None
+    ordered = [key.reversed() for key in keys] if is_backward else keys
+    query = statement.order_by(None).order_by(
+        *(clause for key in ordered for clause in key.order(dialect))
+    )
+    if place is not None:
+        query = query.where(_beyond(ordered, place, dialect))
+    labels = [
+        key.expression.label(f"flaskware_key_{number}")
+        for number, key in enumerate(keys)
+    ]
+    width = len(statement.column_descriptions)
+    rows, found = _run(session, query.add_columns(*labels).limit(limit + 1), width)
+    has_more = len(rows) > limit
+    rows, items = rows[:limit], found[:limit]
+    if is_backward:
+        rows, items = rows[::-1], items[::-1]
+
+    def write(row: sa.Row[t.Any]) -> str:
+        return _cursor.write(Place(tuple(row[width:])), name, signer)
+
+    if rows:
+        following = write(rows[-1]) if is_backward or has_more else None
+        has_before = has_more if is_backward else place is not None
+        preceding = write(rows[0]) if has_before else None
+    else:
+        # All of it went: back to the row that the cursor names, if it is still there.
+        back = None
+        if place is not None:
+            back = _cursor.write(dc.replace(place, is_included=True), name, signer)
+        following = back if is_backward else None
+        preceding = back if not is_backward else None
+    return KeysetPage(items, limit, following, preceding)
+
+
+def _keys(statement: sa.Select[t.Any]) -> list[_Key]:
+    parts: t.Any = statement  # which it has no public names for
+    if parts._limit_clause is not None or parts._offset_clause is not None:
+        raise ValueError(
+            "The statement has a limit or an offset; leave that to limit=."
+        )
+    if parts._group_by_clauses or parts._distinct:
+        raise ValueError(
+            "A grouped or distinct statement has no rows to continue from: select from"
+            " it as a subquery, `select(…).select_from(statement.subquery())`."
+        )
+    is_outer = any(_has_outer_join(part) for part in statement.get_final_froms())
+    keys = [_key(clause, is_outer) for clause in parts._order_by_clauses]
+    known = [key.expression for key in keys]
+    # Rows that are equal in all that is ordered by would be passed over.
+    keys.extend(
+        _Key(column, False, None, is_outer)
+        for column in _primary_key(statement)
+        if not any(_is_same(column, other) for other in known)
+    )
+    if not keys:
+        raise ValueError("The statement has no order and no table with a primary key.")
+    return keys
+
+
+def _has_outer_join(part: sa.FromClause) -> bool:
+    nodes: cabc.Iterable[object] = visitors.iterate(part)
+    return any(
+        isinstance(node, sa.Join) and (node.isouter or node.full) for node in nodes
+    )
+
+
+def _key(clause: t.Any, is_outer: bool) -> _Key:
+    is_descending = False
+    nulls: t.Any = None
+    given = clause
+    while True:
+        modifier = getattr(clause, "modifier", None)
+        if modifier is operators.desc_op:
+            is_descending = True
+        elif modifier is operators.nulls_first_op:
+            nulls = "first"
+        elif modifier is operators.nulls_last_op:
+            nulls = "last"
+        elif modifier is None and getattr(clause, "__visit_name__", None) not in _NAMES:
+            break
+        clause = clause.element
+    if not isinstance(clause, sa.ColumnElement):
+        raise ValueError(
+            f"The order by {str(given)!r} is a name. Order by the column itself, or by"
+            " an expression of columns."
+        )
+    column = t.cast("sa.ColumnElement[t.Any]", clause)
+    is_nullable = is_outer or bool(getattr(column, "nullable", True))
+    return _Key(column, is_descending, nulls, is_nullable)
+
+
+def _primary_key(
+    statement: sa.Select[t.Any],
+) -> cabc.Sequence[sa.ColumnElement[t.Any]]:
+    entity: t.Any = statement.column_descriptions[0].get("entity")
+    if entity is not None:
+        inspected: t.Any = sa.inspect(entity)
+        mapper: orm.Mapper[t.Any] = inspected.mapper
+        names = [mapper.get_property_by_column(one).key for one in mapper.primary_key]
+        return [getattr(entity, name).__clause_element__() for name in names]
+    tables = statement.get_final_froms()
+    return list(tables[0].primary_key) if tables else []
+
+
+def _is_same(one: sa.ColumnElement[t.Any], other: sa.ColumnElement[t.Any]) -> bool:
+    return one is other or one.compare(other)
+
+
+def _name(statement: sa.Select[t.Any], keys: cabc.Sequence[_Key]) -> str:
+    """What tells a statement from others: all of it but the values it compares with."""
+    order = "".join(
+        f"{key.expression}{'<' if key.is_descending else '>'}{key.nulls};"
+        for key in keys
+    )
+    text = f"{statement.order_by(None)}{order}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _beyond(keys: cabc.Sequence[_Key], place: Place, dialect: str) -> _Condition:
+    """The rows after a place, as a condition that an index of the order can serve."""
+    pairs = list(zip(keys, place.values, strict=True))
+    is_uniform = len({key.is_descending for key in keys}) == 1
+    if (
+        is_uniform
+        and dialect in _COMPARES_TUPLES
+        and not any(key.is_nullable or value is None for key, value in pairs)
+    ):
+        row = sa.tuple_(*(key.expression for key in keys))
+        values = sa.tuple_(
+            *(sa.literal(value, key.expression.type) for key, value in pairs)
+        )
+        condition = row < values if keys[0].is_descending else row > values
+    else:
+        condition = sa.false()
+        for key, value in reversed(pairs):
+            condition = sa.or_(
+                key.beyond(value, dialect), sa.and_(key.same(value), condition)
+            )
+    if place.is_included:
+        same = sa.and_(*(key.same(value) for key, value in pairs))
+        condition = sa.or_(condition, same)
+    return condition
+
+
+def _run(
+    session: orm.Session, statement: sa.Select[t.Any], width: int
+) -> tuple[cabc.Sequence[sa.Row[t.Any]], cabc.Sequence[t.Any]]:
+    """The rows with what cursors are made of, and the same without."""
+    try:
+        frozen = session.execute(statement).freeze()
+    except sa_exc.InvalidRequestError:
+        # A collection is loaded by a join, which repeats the rows.
+        frozen = session.execute(statement).unique().freeze()
+    rows = frozen().all()
+    if width == 1:
+        return rows, [row[0] for row in rows]
+    return rows, frozen().columns(*range(width)).all()

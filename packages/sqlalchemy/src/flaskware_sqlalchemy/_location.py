@@ -1,0 +1,78 @@
+"""The line of an app's own code that led to what runs now."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import types
+import typing as t
+from pathlib import Path
+
+import flask
+import jinja2
+import sqlalchemy as sa
+import werkzeug
+
+_LIBRARIES = tuple(
+    f"{Path(str(module.__file__)).parent}{sep}"
+    for module in (sa, flask, jinja2, werkzeug, sys.modules[__package__ or ""])
+    for sep in ("/", "\\")
+)
+
+
+class Location(t.NamedTuple):
+    """Where in an app's code something happened."""
+
+    filename: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.filename}:{self.line} ({self.function})"
+
+
+def user_location() -> Location | None:
+    """The innermost line that is in none of the libraries between app and database."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if not _is_library(frame.f_code.co_filename):
+            return _location(frame)
+        frame = frame.f_back or _frame_of_awaiting_code(frame)
+    return None
+
+
+def _frame_of_awaiting_code(frame: types.FrameType) -> types.FrameType | None:
+    # SQLAlchemy's asyncio runs its synchronous part in a greenlet, whose stack begins
+    # anew; who awaits it is in the greenlet that switched to this one.
+    greenlet: t.Any = sys.modules.get("greenlet")
+    if greenlet is None:
+        return None
+    parent = greenlet.getcurrent().parent
+    outer: types.FrameType | None = getattr(parent, "gr_frame", None)
+    return None if outer is frame else outer
+
+
+def _location(frame: types.FrameType) -> Location:
+    filename, line = frame.f_code.co_filename, frame.f_lineno
+    template: jinja2.Template | None = frame.f_globals.get("__jinja_template__")
+    if template is not None:
+        return Location(
+            template.filename or template.name or filename,
+            template.get_corresponding_lineno(line),
+            "template",
+        )
+    return Location(_relative(filename), line, frame.f_code.co_name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_library(filename: str) -> bool:
+    return filename.startswith(_LIBRARIES) or filename == contextlib.__file__
+
+
+@functools.lru_cache(maxsize=1024)
+def _relative(filename: str) -> str:
+    try:
+        return str(Path(filename).relative_to(Path.cwd()))
+    except ValueError:
+        return filename

@@ -1,0 +1,162 @@
+"""The names of SQLAlchemy, as attributes: ``db.select`` and ``db.Integer``."""
+
+from __future__ import annotations
+
+import typing as t
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy import orm
+
+from ._model import Metadatas
+
+
+class Names:
+    """SQLAlchemy's own names, so that a module of models needs one import.
+
+    Those used most are declared, and so known to type checkers; the others are there
+    when the program runs.
+    """
+
+    _metadatas: Metadatas
+
+    ARRAY = sa.ARRAY
+    BIGINT = sa.BIGINT
+    BINARY = sa.BINARY
+    BLOB = sa.BLOB
+    BOOLEAN = sa.BOOLEAN
+    BigInteger = sa.BigInteger
+    Boolean = sa.Boolean
+    CHAR = sa.CHAR
+    CLOB = sa.CLOB
+    CheckConstraint = sa.CheckConstraint
+    Column = sa.Column
+    ColumnDefault = sa.ColumnDefault
+    Computed = sa.Computed
+    Constraint = sa.Constraint
+    DATE = sa.DATE
+    DATETIME = sa.DATETIME
+    DDL = sa.DDL
+    DECIMAL = sa.DECIMAL
+    DOUBLE = sa.DOUBLE
+    Date = sa.Date
+    DateTime = sa.DateTime
+    Double = sa.Double
+    Enum = sa.Enum
+    FLOAT = sa.FLOAT
+    FetchedValue = sa.FetchedValue
+    Float = sa.Float
+    ForeignKey = sa.ForeignKey
+    ForeignKeyConstraint = sa.ForeignKeyConstraint
+    INTEGER = sa.INTEGER
+    Identity = sa.Identity
+    Index = sa.Index
+    Integer = sa.Integer
+    Interval = sa.Interval
+    JSON = sa.JSON
+    LargeBinary = sa.LargeBinary
+    MetaData = sa.MetaData
+    NUMERIC = sa.NUMERIC
+    Numeric = sa.Numeric
+    PickleType = sa.PickleType
+    PrimaryKeyConstraint = sa.PrimaryKeyConstraint
+    REAL = sa.REAL
+    Row = sa.Row
+    SMALLINT = sa.SMALLINT
+    Select = sa.Select
+    Sequence = sa.Sequence
+    SmallInteger = sa.SmallInteger
+    String = sa.String
+    TEXT = sa.TEXT
+    TIME = sa.TIME
+    TIMESTAMP = sa.TIMESTAMP
+    Text = sa.Text
+    Time = sa.Time
+    TypeDecorator = sa.TypeDecorator
+    UUID = sa.UUID
+    Unicode = sa.Unicode
+    UnicodeText = sa.UnicodeText
+    UniqueConstraint = sa.UniqueConstraint
+    Uuid = sa.Uuid
+    VARBINARY = sa.VARBINARY
+    VARCHAR = sa.VARCHAR
+
+    and_ = staticmethod(sa.and_)
+    asc = staticmethod(sa.asc)
+    between = staticmethod(sa.between)
+    case = staticmethod(sa.case)
+    cast = staticmethod(sa.cast)
+    collate = staticmethod(sa.collate)
+    column = staticmethod(sa.column)
+    delete = staticmethod(sa.delete)
+    desc = staticmethod(sa.desc)
+    distinct = staticmethod(sa.distinct)
+    exists = staticmethod(sa.exists)
+    extract = staticmethod(sa.extract)
+    false = staticmethod(sa.false)
+    func = sa.func
+    insert = staticmethod(sa.insert)
+    inspect = staticmethod(sa.inspect)
+    lateral = staticmethod(sa.lateral)
+    literal = staticmethod(sa.literal)
+    literal_column = staticmethod(sa.literal_column)
+    not_ = staticmethod(sa.not_)
+    null = staticmethod(sa.null)
+    nulls_first = staticmethod(sa.nulls_first)
+    nulls_last = staticmethod(sa.nulls_last)
+    or_ = staticmethod(sa.or_)
+    over = staticmethod(sa.over)
+    select = staticmethod(sa.select)
+    table = staticmethod(sa.table)
+    text = staticmethod(sa.text)
+    true = staticmethod(sa.true)
+    tuple_ = staticmethod(sa.tuple_)
+    type_coerce = staticmethod(sa.type_coerce)
+    union = staticmethod(sa.union)
+    union_all = staticmethod(sa.union_all)
+    update = staticmethod(sa.update)
+    values = staticmethod(sa.values)
+
+    event = event
+    Mapped = orm.Mapped
+    aliased = staticmethod(orm.aliased)
+    backref = staticmethod(orm.backref)
+    column_property = staticmethod(orm.column_property)
+    composite = staticmethod(orm.composite)
+    contains_eager = staticmethod(orm.contains_eager)
+    defer = staticmethod(orm.defer)
+    deferred = staticmethod(orm.deferred)
+    joinedload = staticmethod(orm.joinedload)
+    lazyload = staticmethod(orm.lazyload)
+    load_only = staticmethod(orm.load_only)
+    mapped_column = staticmethod(orm.mapped_column)
+    noload = staticmethod(orm.noload)
+    raiseload = staticmethod(orm.raiseload)
+    relationship = staticmethod(orm.relationship)
+    selectinload = staticmethod(orm.selectinload)
+    subqueryload = staticmethod(orm.subqueryload)
+    synonym = staticmethod(orm.synonym)
+    undefer = staticmethod(orm.undefer)
+    validates = staticmethod(orm.validates)
+    with_polymorphic = staticmethod(orm.with_polymorphic)
+
+    def Table(  # noqa: N802 that of SQLAlchemy
+        self, name: str, *args: t.Any, bind_key: str | None = None, **kwargs: t.Any
+    ) -> sa.Table:
+        """Make a table, in the metadata of a database.
+
+        :param args: Columns and constraints; a metadata before them wins.
+        :param bind_key: The name of the database.
+        """
+        if args and isinstance(args[0], sa.MetaData):
+            return sa.Table(name, *args, **kwargs)
+        return sa.Table(name, self._metadatas[bind_key], *args, **kwargs)
+
+    if not t.TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> t.Any:
+            if not name.startswith("_"):
+                for module in (sa, orm):
+                    if hasattr(module, name):
+                        return getattr(module, name)
+            raise AttributeError(f"SQLAlchemy has no {name!r}", name=name, obj=self)

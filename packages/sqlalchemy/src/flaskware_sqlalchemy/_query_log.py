@@ -1,0 +1,184 @@
+"""What was asked of the databases, how long it took, and which line asked."""
+
+from __future__ import annotations
+
+import collections
+import collections.abc as cabc
+import contextlib
+import dataclasses as dc
+import logging
+import time
+import typing as t
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from ._location import Location
+from ._location import user_location
+
+logger = logging.getLogger("flaskware_sqlalchemy.slow")
+_START = "_flaskware_sqlalchemy_start"
+
+
+@dc.dataclass(frozen=True)
+class RecordedQuery:
+    """One statement that was sent to a database.
+
+    :param statement: The SQL.
+    :param parameters: What was sent with it.
+    :param start_time: When it began, in seconds of :func:`time.perf_counter`.
+    :param end_time: When it ended.
+    :param location: The line of the app that led to it.
+    :param bind_key: The name of the database.
+    """
+
+    statement: str
+    parameters: t.Any
+    start_time: float
+    end_time: float
+    location: Location | None
+    bind_key: str | None
+
+    @property
+    def duration(self) -> float:
+        """How many seconds it took until the first row."""
+        return self.end_time - self.start_time
+
+
+Sink: t.TypeAlias = cabc.Callable[[RecordedQuery], None]
+
+
+class QueryListener:
+    """Hands what engines are asked to a function.
+
+    :param least: Only what takes at least so many seconds.
+    """
+
+    def __init__(self, sink: Sink, *, least: float = 0.0) -> None:
+        self._sink = sink
+        self._least = least
+        self._attached: list[tuple[sa.Engine, str, t.Any]] = []
+
+    def attach(self, engine: sa.Engine, key: str | None) -> None:
+        """Begin to listen to an engine."""
+
+        def after(
+            connection: object,  # noqa: ARG001
+            cursor: object,  # noqa: ARG001
+            statement: str,
+            parameters: t.Any,
+            context: t.Any,
+            many: bool,  # noqa: ARG001
+        ) -> None:
+            start = getattr(context, _START, None)
+            end = time.perf_counter()
+            if start is not None and end - start >= self._least:
+                location = user_location()
+                self._sink(
+                    RecordedQuery(statement, parameters, start, end, location, key)
+                )
+
+        for name, function in (
+            ("before_cursor_execute", _before),
+            ("after_cursor_execute", after),
+        ):
+            if not event.contains(engine, name, function):
+                event.listen(engine, name, function)
+                self._attached.append((engine, name, function))
+
+    def detach(self) -> None:
+        """Listen no longer."""
+        for engine, name, function in self._attached:
+            if function is not _before:  # other listeners go on with it
+                event.remove(engine, name, function)
+
+
+def _before(
+    connection: object,  # noqa: ARG001
+    cursor: object,  # noqa: ARG001
+    statement: str,  # noqa: ARG001
+    parameters: object,  # noqa: ARG001
+    context: t.Any,
+    many: bool,  # noqa: ARG001
+) -> None:
+    if context is not None:
+        setattr(context, _START, time.perf_counter())
+
+
+class QueryWatch:
+    """Every listener of an app's engines, those that are made later included."""
+
+    def __init__(self) -> None:
+        self._listeners: list[QueryListener] = []
+        self._engines: list[tuple[sa.Engine, str | None]] = []
+
+    def add_engine(self, engine: sa.Engine, key: str | None) -> None:
+        """Let what listens now, and later, listen to a further engine."""
+        self._engines.append((engine, key))
+        for listener in self._listeners:
+            listener.attach(engine, key)
+
+    def forget_engine(self, engine: sa.Engine) -> None:
+        """Let go of an engine that is no longer used."""
+        self._engines = [item for item in self._engines if item[0] is not engine]
+
+    def listen(self, listener: QueryListener) -> None:
+        """Let a listener listen to every engine."""
+        self._listeners.append(listener)
+        for engine, key in self._engines:
+            listener.attach(engine, key)
+
+    @contextlib.contextmanager
+    def recording(self) -> cabc.Generator[list[RecordedQuery]]:
+        """Keep what is asked in the block."""
+        found: list[RecordedQuery] = []
+        listener = QueryListener(found.append)
+        self.listen(listener)
+        try:
+            yield found
+        finally:
+            self._listeners.remove(listener)
+            listener.detach()
+
+
+def warn_of_slow(query: RecordedQuery) -> None:
+    """Log a statement, without its values: these may be people's data."""
+    logger.warning(
+        "%.3f s at %s: %s", query.duration, query.location, _one_line(query.statement)
+    )
+
+
+def explain_count(queries: cabc.Sequence[RecordedQuery], expected: str) -> str:
+    """Say which statements there were, the most frequent first, and from where."""
+    counts = collections.Counter(
+        (_one_line(query.statement), query.location) for query in queries
+    )
+    lines = [
+        f"  {count} times {statement}\n      {location or 'outside of the app'}"
+        for (statement, location), count in counts.most_common()
+    ]
+    number = len(queries)
+    return "\n".join(
+        [f"{number} {'query' if number == 1 else 'queries'} where {expected}:", *lines]
+    )
+
+
+def expected_count(least: int, most: int | None) -> str:
+    """Say how many queries there may be."""
+    if least == most:
+        return f"exactly {least} were expected"
+    if most is None:
+        return f"at least {least} were expected"
+    return f"{least} to {most} were expected" if least else f"at most {most} were"
+
+
+def server_timing(queries: cabc.Sequence[RecordedQuery]) -> str:
+    """A value of the header ``Server-Timing``: https://www.w3.org/TR/server-timing/."""
+    milliseconds = sum(query.duration for query in queries) * 1000
+    number = len(queries)
+    noun = "query" if number == 1 else "queries"
+    return f'db;dur={milliseconds:.1f};desc="{number} {noun}"'
+
+
+def _one_line(statement: str) -> str:
+    return " ".join(statement.split())

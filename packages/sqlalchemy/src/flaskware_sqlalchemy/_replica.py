@@ -1,0 +1,119 @@
+"""Which copy of a database is read from."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import contextvars
+import itertools
+import time
+import typing as t
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy import exc as sa_exc
+from sqlalchemy.sql import visitors
+
+CONNECT_TIMEOUT = 3
+"""How many seconds a connection to a replica is waited for, unless the URL says."""
+
+_TIMEOUT_ARGUMENT = {
+    "asyncmy": "connect_timeout",
+    "asyncpg": "timeout",
+    "mysqldb": "connect_timeout",
+    "psycopg": "connect_timeout",
+    "psycopg2": "connect_timeout",
+    "pymysql": "connect_timeout",
+}
+_primary: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "flaskware_sqlalchemy_primary", default=False
+)
+
+
+class Health:
+    """Whether the replicas of a database answered when they were last asked.
+
+    :param retry: How many seconds one that did not is passed over.
+    """
+
+    def __init__(self, count: int, retry: float) -> None:
+        self._retry = retry
+        self._down_until = [0.0] * count
+        self._turn = itertools.count()
+
+    def in_turn(self) -> cabc.Iterator[int]:
+        """The numbers of those to ask, the one whose turn it is first."""
+        count = len(self._down_until)
+        first = next(self._turn)
+        now = time.monotonic()
+        for number in range(first, first + count):
+            if self._down_until[number % count] <= now:
+                yield number % count
+
+    def mark_down(self, number: int) -> None:
+        """Pass over a replica for a while."""
+        self._down_until[number] = time.monotonic() + self._retry
+
+
+class Replicas:
+    """The engines that a database may be read through."""
+
+    def __init__(self, engines: cabc.Sequence[sa.Engine], health: Health) -> None:
+        self.engines = engines
+        self._health = health
+        for number, engine in enumerate(engines):
+            event.listen(engine, "handle_error", _watch(health, number))
+
+    def choose(self) -> sa.Engine | None:
+        """The next one that answers; ``None`` if none does."""
+        for number in self._health.in_turn():
+            engine = self.engines[number]
+            try:
+                # The pool asks the server before it gives out a connection it had.
+                with engine.connect():
+                    return engine
+            except (sa_exc.DBAPIError, OSError):
+                self._health.mark_down(number)
+        return None
+
+
+def replica_options(url: sa.URL, options: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Engine options of a replica: one that hangs must not hold up every reader."""
+    name = _TIMEOUT_ARGUMENT.get(url.get_dialect().driver)
+    given: dict[str, t.Any] = options.get("connect_args", {})
+    if name is None or name in url.query or name in given:
+        return options
+    return {**options, "connect_args": {**given, name: CONNECT_TIMEOUT}}
+
+
+@contextlib.contextmanager
+def primary() -> cabc.Generator[None]:
+    """Let what is read in the block come from the primary."""
+    token = _primary.set(True)
+    try:
+        yield
+    finally:
+        _primary.reset(token)
+
+
+def reads_primary() -> bool:
+    """Whether the code that runs is inside of :func:`primary`."""
+    return _primary.get()
+
+
+def is_read(clause: t.Any) -> bool:
+    """Whether a statement can be sent to a replica: a plain ``SELECT``."""
+    if not getattr(clause, "is_select", False):
+        return False
+    if getattr(clause, "_for_update_arg", None) is not None:
+        return False
+    nodes: cabc.Iterable[t.Any] = visitors.iterate(clause)
+    return not any(getattr(node, "is_dml", False) for node in nodes)
+
+
+def _watch(health: Health, number: int) -> cabc.Callable[[sa.ExceptionContext], None]:
+    def on_error(context: sa.ExceptionContext) -> None:
+        if context.is_disconnect and not context.is_pre_ping:
+            health.mark_down(number)
+
+    return on_error

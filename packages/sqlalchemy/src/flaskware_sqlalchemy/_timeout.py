@@ -1,0 +1,103 @@
+"""How long a statement may take, on a database and in a transaction."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+_LIMIT = "flaskware_sqlalchemy_timeout"
+# After how many instructions of its virtual machine SQLite looks at the clock: often
+# enough to stop within milliseconds, and seldom enough not to show.
+_INSTRUCTIONS = 10_000
+
+
+def prepare(engine: sa.Engine, seconds: float | None) -> None:
+    """Limit every statement of an engine.
+
+    :param seconds: ``None`` for no limit but those of blocks.
+    """
+    name = engine.dialect.name
+    if name == "sqlite":
+        if seconds is not None:
+            _watch_statements(engine, seconds)
+        return
+    if seconds is not None and (limit := _session_limit(name, seconds)):
+
+        def on_connect(dbapi: t.Any, record: object) -> None:  # noqa: ARG001
+            _run(dbapi, limit)
+
+        event.listen(engine, "connect", on_connect)
+    if name in {"mysql", "mariadb"}:
+        usual = t.cast("str", _session_limit(name, seconds or 0))
+
+        def restore(dbapi: t.Any, record: t.Any) -> None:
+            if dbapi is not None and record.info.pop(_LIMIT, None) is not None:
+                _run(dbapi, usual)
+
+        event.listen(engine, "checkin", restore)
+
+
+def limit_transaction(connection: sa.Connection, seconds: float) -> None:
+    """Limit each statement of the transaction that a connection has just begun."""
+    name = connection.dialect.name
+    if name == "postgresql":
+        statement = t.cast("str", _session_limit(name, seconds))
+        connection.exec_driver_sql(statement.replace("SESSION", "LOCAL"))
+    elif name == "sqlite":
+        _watch_statements(connection, seconds)
+    elif limit := _session_limit(name, seconds):
+        # There is no limit of a transaction here: it is taken back when the
+        # connection returns to the pool.
+        connection.info[_LIMIT] = seconds
+        connection.exec_driver_sql(limit)
+
+
+def _run(dbapi: t.Any, statement: str) -> None:
+    cursor = dbapi.cursor()
+    cursor.execute(statement)
+    cursor.close()
+    dbapi.commit()  # PostgreSQL takes a SET back with its transaction
+
+
+def _session_limit(name: str, seconds: float) -> str | None:
+    milliseconds = max(1, round(seconds * 1000)) if seconds else 0
+    if name == "postgresql":
+        return f"SET SESSION statement_timeout = {milliseconds}"
+    if name in {"mysql", "mariadb"}:
+        # The first comment is read by MariaDB alone and the second by MySQL alone:
+        # MariaDB leaves out those of the versions 5.7 to 9, which it never was.
+        return (
+            f"SET SESSION /*M! max_statement_time = {seconds:.6f} */"
+            f"/*!50708 max_execution_time = {milliseconds} */"
+        )
+    return None
+
+
+def _watch_statements(target: sa.Engine | sa.Connection, seconds: float) -> None:
+    """Let SQLite, which has no such limit itself, interrupt what takes longer."""
+
+    def start(connection: sa.Connection, *_: object) -> None:
+        deadline = time.monotonic() + seconds
+        _set_handler(connection, lambda: time.monotonic() > deadline)
+
+    def stop(connection: sa.Connection) -> None:
+        _set_handler(connection, None)
+
+    event.listen(target, "before_cursor_execute", start)
+    event.listen(target, "commit", stop)
+    event.listen(target, "rollback", stop)
+
+
+def _set_handler(connection: sa.Connection, handler: t.Any) -> None:
+    dbapi: t.Any = connection.connection.dbapi_connection
+    if hasattr(dbapi, "run_async"):
+
+        def set_handler(driver: t.Any) -> t.Any:
+            return driver.set_progress_handler(handler, _INSTRUCTIONS)
+
+        dbapi.run_async(set_handler)
+    else:
+        dbapi.set_progress_handler(handler, _INSTRUCTIONS)
