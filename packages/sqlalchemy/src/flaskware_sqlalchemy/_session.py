@@ -144,7 +144,7 @@ class RoutedSession(orm.Session):
     def _note_write(self, clause: t.Any) -> None:
         if clause is None and not self._flushing:
             return  # a connection was asked for, and nothing is known of its use
-        if getattr(clause, "is_text", False):
+        if isinstance(clause, sa.TextClause):
             words = str(clause).split(None, 1)
             if words and words[0].lower() in {"select", "pragma", "show"}:
                 return
