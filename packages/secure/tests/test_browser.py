@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import shutil
+import subprocess
 import threading
 import time
 import typing as t
@@ -19,6 +20,7 @@ from flaskware_core.testing import make_app
 from flaskware_secure import append
 from flaskware_secure import Cors
 from flaskware_secure import Policy
+from flaskware_secure import report_collected
 from flaskware_secure import SecureHeaders
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -70,7 +72,9 @@ def browser(
         "no-first-run", "disable-background-networking", "disable-component-update",
         "disable-sync", f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
         # Reports go out at once, and not once a minute.
-        "short-reporting-delay",
+        "short-reporting-delay", "ignore-certificate-errors",
+        # A name that is not this machine's own, for which HSTS is left out.
+        "host-resolver-rules=MAP www.app.example 127.0.0.1",
     ):  # fmt: skip
         options.add_argument(f"--{switch}")
     service = webdriver.ChromeService(executable_path=driver)
@@ -87,12 +91,15 @@ def serve() -> cabc.Iterator[Serve]:
     """
     servers = []
 
-    def start(app: flask.Flask, host: str = "127.0.0.1") -> str:
-        server = make_server(host, 0, app, threaded=True)
+    def start(
+        app: flask.Flask, host: str = "127.0.0.1", certificate: t.Any = None
+    ) -> str:
+        server = make_server(host, 0, app, threaded=True, ssl_context=certificate)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         servers.append((server, thread))
-        return f"http://{host}:{server.server_port}"
+        scheme = "http" if certificate is None else "https"
+        return f"{scheme}://{host}:{server.server_port}"
 
     yield start
     for server, thread in servers:
@@ -395,9 +402,57 @@ def test_what_a_browser_reports_is_collected_and_its_suggestion_satisfies_it(
     assert again.reports(app) == []
 
 
-def _wait_for(found: cabc.Callable[[], object]) -> None:
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    paths = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    subprocess.run(
+        [
+            openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+            "-subj", "/CN=www.app.example", "-addext",
+            "subjectAltName=DNS:www.app.example", "-out", paths[0], "-keyout", paths[1],
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return paths
+
+
+def test_over_https_every_kind_of_report_comes_by_reporting_endpoints(
+    tmp_path: Path,
+    browser: webdriver.Chrome,
+    serve: Serve,
+    certificate: tuple[str, str],
+) -> None:
+    policy = Policy.strict(
+        csp_report_only={"style-src": ["'none'"]},
+        integrity_report_only=["script"],
+    )
+    secure = SecureHeaders(policy=policy, reports="memory")
+    app = _app(tmp_path, secure)
+    _page(
+        app,
+        "/page",
+        "<link rel=stylesheet href=/static/own.css>"
+        "<script nonce={{ csp_nonce() }} src=/static/own.js></script>"
+        "<script nonce={{ csp_nonce() }}>"
+        "navigator.geolocation.getCurrentPosition(() => 0)</script>",
+    )
+    kinds: set[str] = set()
+    with report_collected.connected_to(
+        lambda _, report: kinds.add(f"{report.kind} {report.disposition}")
+    ):
+        url = serve(app, certificate=certificate)
+        browser.get(f"{url.replace('127.0.0.1', 'www.app.example')}/page")
+        wanted = {"csp report", "integrity report", "permissions enforce"}
+        _wait_for(lambda: wanted <= kinds, kinds)
+
+
+def _wait_for(found: cabc.Callable[[], object], so_far: object = None) -> None:
     for _ in range(200):
         if found():
             return
         time.sleep(0.1)
-    pytest.fail("nothing was reported in 20 seconds")
+    pytest.fail(f"not reported in 20 seconds; only {so_far}")

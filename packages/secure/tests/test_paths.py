@@ -13,6 +13,7 @@ from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
 from flaskware_secure.testing import assert_csp
 from flaskware_secure.testing import csp_of
+from flaskware_secure.testing import nonce_of
 
 PARTNER = "https://partner.example"
 
@@ -140,6 +141,34 @@ def test_an_override_can_start_from_another_policy(
     assert_csp(
         response, script_src=["'self'", "'unsafe-inline'"], frame_ancestors=["'self'"]
     )
+
+
+def test_pages_of_others_are_given_nonces(
+    app: flask.Flask, secure: SecureHeaders
+) -> None:
+    page = (
+        "<!doctype html><script>write('<script>1<' + '/script>')</script>"
+        "<SCRIPT src=/a.js></SCRIPT><style\nmedia=print>a{}</style>"
+        "<script nonce=own>1</script><scripted>text</scripted>"
+    )
+    others = flask.Blueprint("others", __name__)
+    others.add_url_rule("/others", "page", lambda: page)
+    others.add_url_rule("/others.json", "json", lambda: {"a": "<script>"})
+    others.after_request(secure.add_nonces)
+    app.register_blueprint(others)
+    client = app.test_client()
+    response = client.get("/others")
+    nonce = nonce_of(response)
+    assert nonce is not None
+    assert response.text == (
+        f"<!doctype html><script nonce={nonce}>"
+        f"write('<script nonce={nonce}>1<' + '/script>')</script>"
+        f"<SCRIPT nonce={nonce} src=/a.js></SCRIPT>"
+        f"<style nonce={nonce}\nmedia=print>a{{}}</style>"
+        "<script nonce=own>1</script><scripted>text</scripted>"
+    )
+    assert response.content_length == len(response.data)
+    assert nonce_of(client.get("/others.json")) is None
 
 
 def test_several_policies_are_each_a_line_of_its_own() -> None:

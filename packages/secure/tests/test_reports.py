@@ -274,6 +274,7 @@ def test_a_policy_that_names_its_own_endpoint_keeps_it() -> None:
     assert_csp(response, report_to=["mine"], report_uri=None)
 
 
+@pytest.mark.slow
 def test_a_flood_of_ten_thousand_reports_answers_204_within_bounds(
     secure: SecureHeaders,
 ) -> None:

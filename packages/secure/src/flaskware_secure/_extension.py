@@ -8,6 +8,7 @@ import weakref
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 from markupsafe import Markup
+from werkzeug.wrappers import Response
 
 from flaskware_core import attach
 from flaskware_core import CoreSettings
@@ -22,6 +23,7 @@ from ._collector import Collector
 from ._collector import ENDPOINT
 from ._collector import register as register_collector
 from ._cookies import fix_cookies
+from ._nonce import nonced_markup
 from ._override import mark
 from ._override import Note
 from ._override import noting
@@ -45,6 +47,7 @@ from ._transport import Redirection
 
 Target: t.TypeAlias = "cabc.Callable[..., t.Any] | Blueprint"
 V = t.TypeVar("V", bound=Target)
+R = t.TypeVar("R", bound=Response)
 F = t.TypeVar("F", bound="cabc.Callable[..., t.Any]")
 
 
@@ -98,6 +101,21 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             a nonce, or after the headers were made.
         """
         return _hooks.nonce_function(lambda request: self.state.resolver.of(request))()
+
+    def add_nonces(self, response: R) -> R:
+        """Give each script and style of a page the nonce of the request.
+
+        For pages of others, such as an API browser, whose templates know no nonce:
+        ``their_blueprint.after_request(secure.add_nonces)``. An injected script would
+        get it too, so the page must show nothing that a user wrote.
+
+        :raises NonceError: see :meth:`csp_nonce`.
+        """
+        if response.mimetype == "text/html" and not response.is_streamed:
+            markup = response.get_data(as_text=True)
+            if markup:
+                response.set_data(nonced_markup(markup, self.csp_nonce()))
+        return response
 
     def static_script(
         self, filename: str, *, endpoint: str = "static", **attributes: str | bool

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import typing as t
 
 # CSP3, section 7.1: at least 128 bits.
 _BYTES = 16
+_ELEMENT = re.compile(r"<(script|style)(?=[\s/>])(?![^>]*\snonce\s*=)", re.IGNORECASE)
 _NONCE = "_flaskware_secure_nonce"
 _SENT = "_flaskware_secure_sent"
 
@@ -47,6 +49,12 @@ def new_nonce(request: t.Any, *, taken: bool) -> str:
     nonce = secrets.token_urlsafe(_BYTES)
     request.__dict__[_NONCE] = nonce
     return nonce
+
+
+def nonced_markup(markup: str, nonce: str) -> str:
+    """Markup with a nonce on each script and style that has none."""
+    # Without quotes, so that a script that writes such an element stays right.
+    return _ELEMENT.sub(rf"<\1 nonce={nonce}", markup)
 
 
 def private_cache_control(value: str) -> str | None:
