@@ -148,13 +148,17 @@ def tests_pre(session: nox.Session, name: str) -> None:
 
 def _test_resolved(session: nox.Session, name: str, *options: str) -> None:
     """Run a package's tests on versions that are not the locked ones."""
+    _install_resolved(session, name, *options)
+    _pytest(session, name, *REST)
+
+
+def _install_resolved(session: nox.Session, name: str, *options: str) -> None:
     project = PACKAGES[name].folder / "pyproject.toml"
     session.install(
         "--quiet", *options, "--all-extras", "-r", project,
         "--group", f"{project}:tests", "--group", f"{ROOT / 'pyproject.toml'}:tests",
     )  # fmt: skip
     _install_wheels(session, _siblings(name))
-    _pytest(session, name, *REST)
 
 
 @nox.session
@@ -173,28 +177,38 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session, name: str) -> None:
     """Check types with mypy and pyright, both strict, user code included."""
     _install(session, name, siblings=_siblings(name))
+    _check_types(session, name)
+    if name in PACKAGES:
+        _measure_types(session, PACKAGES[name].module)
+
+
+@nox.session
+@_each(list(PACKAGES))
+def typing_min(session: nox.Session, name: str) -> None:
+    """Check the types of user code on the lowest versions of what it uses."""
+    _install_resolved(session, name, "--resolution=lowest-direct")
+    _check_types(session, name, only=Path("tests/typing"))
+
+
+def _check_types(session: nox.Session, name: str, only: Path | None = None) -> None:
     session.run_install(
-        "uv",
-        "pip",
-        "install",
-        "--quiet",
-        "--require-hashes",
-        "-r",
+        "uv", "pip", "install", "--quiet", "--require-hashes", "-r",
         REQUIREMENTS / "typing.txt",
-    )
+    )  # fmt: skip
     folder = _folder(name)
-    places = [folder / "src", folder / "tests" / "typing", folder / "noticeboard"]
-    paths = [place for place in places if place.exists()]
+    inner = (only,) if only else ("src", "tests/typing", "noticeboard")
+    paths = [folder / place for place in inner if (folder / place).exists()]
     search = os.pathsep.join([str(folder / "src"), str(folder)])
+    # Where the sources are not what is checked, they are as any installed package.
+    environment = {"MYPYPATH": search} if not only else {}
     session.run(
         "mypy", "--config-file", CONFIG / "mypy.ini",
-        "--cache-dir", CACHE / "mypy" / name, *paths, env={"MYPYPATH": search},
+        "--cache-dir", CACHE / "mypy" / f"{name}{'-min' if only else ''}", *paths,
+        env=environment,
     )  # fmt: skip
     project = Path(session.create_tmp()) / "pyrightconfig.json"
     project.write_text(_pyright_config(project.parent, paths, folder))
     session.run("pyright", "--pythonpath", Path(session.bin) / "python", "-p", project)
-    if name in PACKAGES:
-        _measure_types(session, PACKAGES[name].module)
 
 
 def _measure_types(session: nox.Session, module: str) -> None:
