@@ -172,3 +172,30 @@ def test_an_app_without_extensions_runs_nothing_of_ours():
     assert app.extensions == {}
     assert app.before_request_funcs == {}
     assert app.after_request_funcs == {}
+
+
+def test_what_is_no_app_is_refused(mail_class):
+    with pytest.raises(TypeError, match=r"Mail takes an app, such as .* type 'str'"):
+        mail_class("app")
+
+
+@pytest.mark.parametrize("key", ["12345678901234567890", "true", '["a"]'])
+def test_a_secret_key_that_is_no_text_is_refused_and_not_shown(
+    mail_class, monkeypatch, key
+):
+    monkeypatch.setenv("FLASK_SECRET_KEY", key)
+    app = flask.Flask(__name__)
+    app.config.from_prefixed_env()
+    app.config["MAIL_URL"] = URL
+    with pytest.raises(ConfigError) as caught:
+        mail_class(app)
+    assert caught.value.problems[0].key == "SECRET_KEY"
+    assert "text or bytes" in str(caught.value)
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [None, "text", b"bytes"])
+def test_a_secret_key_of_text_or_bytes_or_none_is_taken(mail_class, key):
+    app = flask.Flask(__name__)
+    app.config.update(MAIL_URL=URL, SECRET_KEY=key)
+    assert mail_class(app).settings_of(app).url == URL

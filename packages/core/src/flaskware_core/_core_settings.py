@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
 from urllib.parse import urlsplit
 
 import pydantic
 
+from ._errors import ConfigError
+from ._errors import ConfigProblem
 from ._origin import parse_origin
 from ._settings import Settings
 
@@ -34,3 +37,20 @@ class CoreSettings(Settings):
         description="Ids of findings that `flask doctor` should not report.",
         examples=[["core.body-limit"]],
     )
+
+
+def check_secret_key(config: cabc.Mapping[str, object]) -> None:
+    """Refuse a ``SECRET_KEY`` that nothing can be signed with.
+
+    :raises ConfigError: where it is neither text nor bytes. A key of digits that came
+        from the environment is a number, for Flask reads JSON there.
+    """
+    key = config.get("SECRET_KEY")
+    if key is not None and not isinstance(key, str | bytes):
+        problem = ConfigProblem(
+            "SECRET_KEY",
+            "text or bytes",
+            f"a value of type {type(key).__name__} (not shown)",
+            "the output of: python -c 'import secrets; print(secrets.token_hex())'",
+        )
+        raise ConfigError("the app", [problem])

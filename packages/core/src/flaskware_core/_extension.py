@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flask.sansio.app import App
 
+from ._core_settings import check_secret_key
 from ._core_settings import CoreSettings
 from ._doctor import Finding
 from ._errors import AlreadyInitialised
@@ -73,9 +74,12 @@ class Extension(t.Generic[S, T]):
 
         :raises ConfigError: listing everything that is wrong in the configuration.
         :raises AlreadyInitialised: if the app has this extension already.
+        :raises TypeError: if it is given something else than an app.
         """
         place = _caller()
+        self._refuse_stranger(app)
         self._refuse_second(app, place)
+        check_secret_key(app.config)
         CoreSettings.from_config(app.config)
         settings = t.cast(
             "S", self.settings_class.from_config(app.config, self._overrides)
@@ -178,6 +182,13 @@ class Extension(t.Generic[S, T]):
             f" {type(self).__name__} object ({installed.place}). Import that one, or"
             " call `init_app(app)` on this one only."
         )
+
+    def _refuse_stranger(self, app: object) -> None:
+        if not isinstance(app, App):
+            raise TypeError(
+                f"{type(self).__name__} takes an app, such as flask.Flask(__name__),"
+                f" not an object of type {type(app).__name__!r}."
+            )
 
     def _refuse_second(self, app: App, place: str) -> None:
         first = installed_on(app).get(self.name)
