@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from flaskware_tools import tutorial
 from flaskware_tools.tutorial import follow
 from flaskware_tools.tutorial import TutorialError
 
@@ -61,3 +64,13 @@ def test_a_failure_that_the_page_shows_is_as_it_should_be(read):
 
 def test_what_is_not_run_is_not_run(read):
     read("<!-- not run: it fails -->\n```console\n$ exit 3\n```\n")
+
+
+def test_a_command_that_does_not_end_is_stopped_with_all_that_it_started(
+    read, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tutorial, "TIMEOUT", 1)
+    with pytest.raises(TutorialError, match="does not end"):
+        read("```console\n$ (sleep 3; touch ../late) & sleep 60\n```\n")
+    time.sleep(3)
+    assert not (tmp_path / "late").exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,9 @@ _BLOCK = re.compile(
     r"(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+
+# How long a command may take, in seconds.
+TIMEOUT = 120
 
 
 class TutorialError(Exception):
@@ -50,18 +54,25 @@ def _run(text: str, folder: Path, page: str) -> None:
     scripts = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
-        done = subprocess.run(
-            ["sh", "-c", command], cwd=folder, text=True, check=False, timeout=120,
+        process = subprocess.Popen(
+            ["sh", "-c", command], cwd=folder, text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env={**os.environ, "PATH": scripts, "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
-        if missing := _missing(expected, done.stdout):
+        try:
+            printed, _ = process.communicate(timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            # What the shell started, too: a server would go on.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise TutorialError(f"{page}: `{command}` does not end") from None
+        if missing := _missing(expected, printed):
             raise TutorialError(
-                f"{page}: `{command}` does not print {missing!r}, but:\n{done.stdout}"
+                f"{page}: `{command}` does not print {missing!r}, but:\n{printed}"
             )
-        if done.returncode and "error" not in expected.lower():
+        if process.returncode and "error" not in expected.lower():
             raise TutorialError(
-                f"{page}: `{command}` exits with {done.returncode}:\n{done.stdout}"
+                f"{page}: `{command}` exits with {process.returncode}:\n{printed}"
             )
 
 
