@@ -39,8 +39,9 @@ def test_the_usual_key_of_flask_session_has_a_usable_answer() -> None:
     assert problem(SESSION_TYPE="redis") == (
         "  SESSION_TYPE\n"
         "    expected  nothing: the key has no effect here\n"
-        '    write     SESSION_STORE = "redis://localhost:6379/0",'
-        ' "sqlite:///sessions.db" or "memory://"'
+        '    write     SESSION_STORE = "redis://localhost:6379/0", and'
+        ' SESSION_MOVE_FROM = ["flask-session+redis://localhost:6379/0"] to take over'
+        " what is stored"
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from pathlib import Path
 
 import flask
 
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
+from flaskware_core import describe
 
 from ._asking import Asking
 from ._cipher import Cipher
@@ -16,6 +18,12 @@ from ._cipher import key_from
 from ._cipher import SealedStore
 from ._manager import Rules
 from ._manager import SessionManager
+from ._moving import Finder
+from ._moving import first_of
+from ._moving import flask_finder
+from ._moving import flask_session_finder
+from ._old_stores import OldStore
+from ._old_stores import open_old_store
 from ._presets import PRESETS
 from ._record import Clock
 from ._record import Lifetime
@@ -47,9 +55,56 @@ def build_manager(
             anonymous_on_outage=settings.on_outage == "anonymous",
             on_conflict=settings.on_conflict,
             max_per_user=settings.max_per_user,
+            permanent=settings.permanent,
         ),
         Keys([pepper.get_secret_value().encode() for pepper in settings.peppers]),
     )
+
+
+def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
+    """Make what finds the sessions that are to be taken over.
+
+    :raises ConfigError: if a source cannot be opened.
+    """
+    finders = [
+        flask_finder(app)
+        if source == "flask"
+        else flask_session_finder(
+            app,
+            _old_store(app, settings, source),
+            prefix=settings.key_prefix,
+            is_signed=settings.use_signer,
+        )
+        for source in settings.move_from
+    ]
+    return first_of(finders)
+
+
+def old_stores(app: flask.Flask, settings: SessionSettings) -> list[OldStore]:
+    """Flask-Session's stores that sessions are taken over from."""
+    sources = [source for source in settings.move_from if source != "flask"]
+    return [_old_store(app, settings, source) for source in sources]
+
+
+def _old_store(app: flask.Flask, settings: SessionSettings, source: str) -> OldStore:
+    try:
+        importlib.import_module("msgspec")
+        return open_old_store(
+            source,
+            folder=Path(app.instance_path),
+            prefix=settings.key_prefix,
+            table=settings.sqlalchemy_table,
+            timeout=settings.store_timeout,
+        )
+    except ImportError as error:
+        expected = f"{error.name} to be installed"
+        write = "pip install 'flaskware-session[moving]', and the driver of the store"
+    except Exception:  # noqa: BLE001 # of any driver; it may quote the URL
+        expected = "the URL of a store of Flask-Session after flask-session+"
+        write = 'SESSION_MOVE_FROM = ["flask-session+redis://localhost:6379/0"]'
+    given = describe(source, sensitive=True)
+    problem = ConfigProblem("SESSION_MOVE_FROM", expected, given, write)
+    raise ConfigError("flaskware-session", [problem]) from None
 
 
 def _store(app: flask.Flask, settings: SessionSettings) -> Store:

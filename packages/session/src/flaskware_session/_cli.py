@@ -96,6 +96,33 @@ def create_table(*, as_json: bool) -> None:
         click.echo("The table is there." if needed else "This store needs no table.")
 
 
+@session_commands.command("convert")
+@click.option(
+    "--trust-the-store",
+    is_flag=True,
+    help="Consent: nobody else could write to it, so that no pickle in it is foreign.",
+)
+@_as_json
+def convert(*, trust_the_store: bool, as_json: bool) -> None:
+    """Turn pickled sessions of Flask-Session into JSON, where they are stored.
+
+    A pickle runs any code that somebody put into it when it is read. This reads every
+    one in the stores that SESSION_MOVE_FROM names.
+    """
+    if not trust_the_store:
+        raise click.UsageError(
+            "Reading a pickle runs any code that somebody put into it. If nobody else"
+            " could write to the old store, say so with --trust-the-store."
+        )
+    done = _sessions().unpickle_old()
+    if as_json:
+        click.echo(json.dumps({"converted": done.converted, "failed": done.failed}))
+        return
+    click.echo(f"{done.converted} converted.")
+    for reason in done.failed:
+        click.echo(f"Left as it was: {reason}", err=True)
+
+
 @session_commands.command("prune")
 @_as_json
 def prune(*, as_json: bool) -> None:

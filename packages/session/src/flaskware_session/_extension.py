@@ -19,7 +19,9 @@ from flaskware_core import Extension
 from flaskware_core import Finding
 
 from . import _signals as signals
+from ._building import build_finder
 from ._building import build_manager
+from ._building import old_stores
 from ._checks import check_sessions
 from ._cipher import plain_store
 from ._cli import session_commands
@@ -30,6 +32,8 @@ from ._errors import StoreUnavailable
 from ._interface import ServerSessionInterface
 from ._manager import SessionManager
 from ._memory import MemoryStore
+from ._moving import Unpickler
+from ._old_stores import outages
 from ._record import Clock
 from ._record import SessionInfo
 from ._record import StoreStats
@@ -232,6 +236,22 @@ class Sessions(Extension[SessionSettings, SessionState]):
         make()
         return True
 
+    def unpickle_old(self) -> Unpickler:
+        """Turn pickled sessions in Flask-Session's stores into JSON, where they are.
+
+        Only then are they taken over. Unpickling runs any code that somebody may have
+        put there: for a store that nobody else could write to.
+
+        :return: How many were converted, and why others were not.
+        :raises StoreUnavailable: if an old store does not answer.
+        """
+        app = t.cast("t.Any", flask.current_app)._get_current_object()
+        unpickler = Unpickler()
+        for store in old_stores(app, self.settings):
+            with outages():
+                store.convert(unpickler)
+        return unpickler
+
     def prune(self, *, limit: int = 1000) -> int:
         """Remove expired sessions; returns how many, at most ``limit``."""
         manager = self.state.manager
@@ -257,7 +277,10 @@ class Sessions(Extension[SessionSettings, SessionState]):
         app = t.cast("flask.Flask", app)
         _refuse_other_interface(app)
         app.session_interface = ServerSessionInterface(
-            state.manager, state.cookie, save_on_error=settings.save_on_error
+            state.manager,
+            state.cookie,
+            save_on_error=settings.save_on_error,
+            find_old=build_finder(app, settings),
         )
         app.cli.add_command(session_commands)
 

@@ -48,12 +48,14 @@ class Rules:
     :param anonymous_on_outage: Go on with an empty session where the store does not
         answer, instead of raising.
     :param max_per_user: How many sessions a user may have; ``None`` for any number.
+    :param permanent: Whether a new session is.
     """
 
     max_bytes: int = 65536
     anonymous_on_outage: bool = False
     on_conflict: ConflictPolicy = "last-wins"
     max_per_user: int | None = None
+    permanent: bool = False
 
 
 class SessionManager:

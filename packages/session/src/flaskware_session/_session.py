@@ -182,4 +182,6 @@ class ServerSession(SessionMixin):
             self._data = self._manager.load(self)
             if self._permanent is not None:
                 self.permanent = self._permanent
+            elif self._record is None and self._manager.rules.permanent:
+                self._data[PERMANENT] = True
         return self._data

@@ -19,8 +19,14 @@ from ._store_url import check_url
 _ZERO = dt.timedelta(0)
 _Positive: t.TypeAlias = t.Annotated[dt.timedelta, pydantic.Field(gt=dt.timedelta(0))]
 _NOTHING = "nothing: remove the key"
-_URL = 'SESSION_STORE = "redis://localhost:6379/0"'
 _NO_STORE = "an object with the methods of `flaskware_session.Store` as SESSION_STORE"
+
+
+def _both(url: str) -> str:
+    return (
+        f'SESSION_STORE = "{url}", and SESSION_MOVE_FROM = ["flask-session+{url}"] to'
+        " take over what is stored"
+    )
 
 
 class SessionSettings(Settings):
@@ -29,34 +35,30 @@ class SessionSettings(Settings):
     prefix = "SESSION_"
     distribution = "flaskware-session"
 
-    # What Flask-Session reads; each means something else here or has no use.
+    # What Flask-Session reads and what would mean something else here, or has no use.
     replaced = types.MappingProxyType(
         {
-            "SESSION_TYPE": f'{_URL}, "sqlite:///sessions.db" or "memory://"',
-            "SESSION_PERMANENT": "session.permanent = True where a user signs in",
-            "SESSION_USE_SIGNER": f"{_NOTHING}; an id that is not known is refused",
-            "SESSION_KEY_PREFIX": 'SESSION_NAMESPACE = "myapp"',
+            "SESSION_TYPE": _both("redis://localhost:6379/0"),
             "SESSION_ID_LENGTH": f"{_NOTHING}; an id has 256 random bits",
             "SESSION_SID_LENGTH": f"{_NOTHING}; an id has 256 random bits",
             "SESSION_SERIALIZATION_FORMAT": f"{_NOTHING}; sessions are stored as JSON",
             "SESSION_CLEANUP_N_REQUESTS": f"{_NOTHING}; expired sessions go by"
             " themselves, or at once by `flask session prune`",
-            "SESSION_REDIS": _URL,
-            "SESSION_CACHELIB": 'SESSION_STORE = "file:///sessions"',
-            "SESSION_FILE_DIR": 'SESSION_STORE = "file:///sessions"',
+            "SESSION_REDIS": _both("redis://localhost:6379/0"),
+            "SESSION_CACHELIB": _both("file:///sessions"),
+            "SESSION_FILE_DIR": _both("file:///sessions"),
             "SESSION_FILE_THRESHOLD": _NOTHING,
             "SESSION_FILE_MODE": f"{_NOTHING}; only the owner can read the file",
-            "SESSION_MEMCACHED": 'SESSION_STORE = "memcached://localhost:11211"',
+            "SESSION_MEMCACHED": _both("memcached://localhost:11211"),
             "SESSION_MONGODB": _NO_STORE,
             "SESSION_MONGODB_DB": _NO_STORE,
             "SESSION_MONGODB_COLLECT": _NO_STORE,
             "SESSION_DYNAMODB": _NO_STORE,
             "SESSION_DYNAMODB_TABLE": _NO_STORE,
-            "SESSION_SQLALCHEMY": 'SESSION_STORE = "postgresql+psycopg://…"',
-            "SESSION_SQLALCHEMY_TABLE": _NOTHING,
+            "SESSION_SQLALCHEMY": _both("postgresql+psycopg://localhost/app"),
             "SESSION_SQLALCHEMY_SEQUENCE": _NOTHING,
             "SESSION_SQLALCHEMY_SCHEMA": _NOTHING,
-            "SESSION_SQLALCHEMY_BIND_KEY": _NOTHING,
+            "SESSION_SQLALCHEMY_BIND_KEY": _both("postgresql+psycopg://localhost/app"),
         }
     )
 
@@ -194,6 +196,49 @@ class SessionSettings(Settings):
         " (5xx).",
         examples=[True],
     )
+
+    permanent: bool = pydantic.Field(
+        default=False,
+        description="Whether a new session is permanent, as Flask-Session's are:"
+        " whether the browser keeps its cookie when it is closed.",
+        examples=[True],
+    )
+    move_from: tuple[t.Annotated[str, Sensitive()], ...] = pydantic.Field(
+        default=(),
+        description="Whose sessions are taken over when a browser first sends one:"
+        " `flask` for Flask's signed cookies, `flask-session+redis://…`,"
+        " `flask-session+postgresql://…` or another database, `flask-session+memcached"
+        "://…`, `flask-session+file:///…`.",
+        examples=[("flask",)],
+    )
+    key_prefix: str = pydantic.Field(
+        default="session:",
+        description="What the names of Flask-Session's records start with; only for"
+        " taking them over.",
+        examples=["session:"],
+    )
+    use_signer: bool = pydantic.Field(
+        default=False,
+        description="Whether Flask-Session's cookies were signed; only for taking"
+        " them over.",
+        examples=[True],
+    )
+    sqlalchemy_table: str = pydantic.Field(
+        default="sessions",
+        description="The name of Flask-Session's table; only for taking them over.",
+        examples=["sessions"],
+    )
+
+    @pydantic.field_validator("move_from")
+    @classmethod
+    def _known_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for source in value:
+            scheme, _, _ = source.partition("://")
+            if source != "flask" and not (
+                scheme.startswith("flask-session+") and "://" in source
+            ):
+                raise ValueError("'flask', or flask-session+ and the URL of its store")
+        return value
 
     @pydantic.field_validator("encryption_keys")
     @classmethod

@@ -71,6 +71,8 @@ assert_type(sessions.revoke_user("7"), int)
 assert_type(sessions.revoke_user(7, keep_current=False), int)
 assert_type(sessions.prune(limit=100), int)
 assert_type(sessions.create_table(), bool)
+assert_type(sessions.unpickle_old().converted, int)
+assert_type(sessions.unpickle_old().failed, list[str])
 assert_type(sessions.stats(), StoreStats)
 
 
