@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
 import pytest
 
 from flaskware_core import examine
@@ -24,6 +29,25 @@ def found(*, deploy: bool = True, **config: object) -> set[str]:
         ({"SESSION_STORE": "redis://127.0.0.2/0"}, set()),
         ({"SESSION_STORE": "rediss://cache.example/0"}, set()),
         ({"SESSION_STORE": "redis://cache.example/0"}, {"session.store-clear"}),
+        (
+            {"SESSION_STORE": "redis+sentinel://a.example,b.example/m"},
+            {"session.store-clear"},
+        ),
+        (
+            {"SESSION_STORE": "postgresql+psycopg://db.example/x"},
+            {"session.store-clear"},
+        ),
+        ({"SESSION_STORE": "postgresql+psycopg://db.example/x?sslmode=require"}, set()),
+        ({"SESSION_STORE": "postgresql+psycopg:///x"}, set()),
+        (
+            {"SESSION_STORE": "memcached://cache.example"},
+            {"session.store-clear", "session.store-forgets"},
+        ),
+        ({"SESSION_PRESET": "owasp"}, set()),
+        (
+            {"SESSION_PRESET": "owasp", "SESSION_IDLE_TIMEOUT": 3600},
+            {"session.lifetime-preset"},
+        ),
         ({"SESSION_COOKIE_POLICY": "plain"}, {"session.cookie-plain"}),
         ({"SESSION_COOKIE_HTTPONLY": False}, {"session.cookie-httponly"}),
         ({"SESSION_COOKIE_DOMAIN": "x.example"}, {"session.cookie-prefix"}),
@@ -38,3 +62,25 @@ def test_what_is_risky_when_deployed_is_found(
 
 def test_while_developing_the_memory_store_is_fine() -> None:
     assert found(deploy=False, SESSION_STORE="memory://") == set()
+
+
+@pytest.mark.parametrize(
+    ("policy", "ids"),
+    [("noeviction", set()), ("volatile-lru", {"session.redis-evicts"})],
+)
+def test_a_redis_that_drops_sessions_is_found(
+    tmp_path: Path, policy: str, ids: set[str]
+) -> None:
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("redis-server is not installed")
+    path = tmp_path / "r.sock"
+    options = ["--port", "0", "--unixsocket", str(path), "--save", ""]
+    command = [binary, *options, "--maxmemory-policy", policy]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while not path.exists():
+            time.sleep(0.01)
+        try:
+            assert found(SESSION_STORE=f"unix://{path}") == ids
+        finally:
+            process.kill()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import datetime as dt
 import os
 import pickle
@@ -158,24 +159,26 @@ def test_without_the_setting_nothing_is_taken_over(
 @pytest.fixture(params=["redis", "sqlalchemy", "memcached"])
 def peer(
     request: pytest.FixtureRequest, tmp_path: Path
-) -> tuple[dict[str, t.Any], str, str]:
+) -> cabc.Iterator[tuple[dict[str, t.Any], str, str]]:
     """Flask-Session's config, our source for it, and its prefix."""
+    stack = contextlib.ExitStack()
     prefix = f"peer-{os.urandom(4).hex()}:"
     if request.param == "redis":
         url = str(request.getfixturevalue("redis_url"))
         client = redis.Redis.from_url(url)
-        request.addfinalizer(client.close)
+        stack.callback(client.close)
         config = {"SESSION_TYPE": "redis", "SESSION_REDIS": client}
     elif request.param == "memcached":
         url = str(request.getfixturevalue("memcached_url"))
         place = url.removeprefix("memcached://").partition(":")
         cache = pymemcache.Client((place[0], int(place[2])))
-        request.addfinalizer(cache.close)
+        stack.callback(cache.close)
         config = {"SESSION_TYPE": "memcached", "SESSION_MEMCACHED": cache}
     else:
         url = f"sqlite:///{tmp_path}/old.db"
         config = {"SESSION_TYPE": "sqlalchemy", "SQLALCHEMY_DATABASE_URI": url}
-    return config, f"flask-session+{url}", prefix
+    with stack:
+        yield config, f"flask-session+{url}", prefix
 
 
 @pytest.mark.parametrize("form", ["msgpack", "json"])

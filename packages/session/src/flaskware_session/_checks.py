@@ -10,10 +10,26 @@ from flaskware_core import Finding
 from flaskware_core import Level
 
 from ._cookie import SessionCookie
+from ._errors import StoreUnavailable
+from ._memcached import MemcachedStore
 from ._memory import MemoryStore
+from ._presets import Preset
+from ._presets import PRESETS
 from ._record import Lifetime
+from ._redis import RedisStore
 from ._settings import SessionSettings
+from ._store import Store
 
+# What makes a connection to each kind of server an encrypted one.
+_TLS = {
+    "redis": "rediss://",
+    "valkey": "valkeys://",
+    "postgresql": "?sslmode=verify-full",
+    "mysql": "?ssl_ca=…",
+    "mariadb": "?ssl_ca=…",
+    "memcached": "a tunnel to this host",
+}
+_TLS_WORDS = ("sslmode=require", "sslmode=verify", "ssl_ca", "ssl=")
 _DAY = 24 * 3600 * 1000
 _LONG_IDLE = 31 * _DAY
 _LONG_ABSOLUTE = 180 * _DAY
@@ -21,6 +37,7 @@ _LONG_ABSOLUTE = 180 * _DAY
 
 def check_sessions(
     settings: SessionSettings,
+    store: Store,
     cookie: SessionCookie,
     lifetime: Lifetime,
     *,
@@ -36,14 +53,13 @@ def check_sessions(
             "SESSION_COOKIE_HTTPONLY = True",
         )
     if deploy:
-        yield from _store(settings)
+        yield from _store(settings, store)
         yield from _cookie(cookie)
-        yield from _lifetime(lifetime)
+        yield from _lifetime(settings, lifetime)
 
 
-def _store(settings: SessionSettings) -> cabc.Iterator[Finding]:
-    store = settings.store
-    if isinstance(store, MemoryStore) or store == "memory://":
+def _store(settings: SessionSettings, store: Store) -> cabc.Iterator[Finding]:
+    if isinstance(store, MemoryStore):
         yield Finding(
             "session.memory-store",
             Level.ERROR,
@@ -51,16 +67,55 @@ def _store(settings: SessionSettings) -> cabc.Iterator[Finding]:
             " are signed in on one of them, and a restart signs everybody out.",
             'SESSION_STORE = "redis://…", or leave it out for SQLite',
         )
-    if isinstance(store, str) and store.startswith("redis://"):
-        host = urlsplit(store).hostname or "localhost"
-        if not _is_local(host):
-            yield Finding(
-                "session.store-clear",
-                Level.WARNING,
-                f"Sessions travel to Redis on {host} unencrypted.",
-                "rediss:// in SESSION_STORE; or silence this where the network is"
-                " trusted",
-            )
+    if isinstance(settings.store, str):
+        yield from _clear_transport(settings.store)
+    if isinstance(store, MemcachedStore):
+        yield Finding(
+            "session.store-forgets",
+            Level.WARNING,
+            "memcached removes sessions when its memory is full, and everybody's when"
+            " it restarts.",
+            "another SESSION_STORE; or silence this where that may happen",
+        )
+    if isinstance(store, RedisStore):
+        yield from _eviction(store)
+
+
+def _clear_transport(url: str) -> cabc.Iterator[Finding]:
+    scheme = url.partition("://")[0]
+    parts = urlsplit(url)
+    hosts = [
+        (urlsplit(f"//{place}").hostname or "localhost")
+        for place in parts.netloc.rpartition("@")[2].split(",")
+    ]
+    remote = [host for host in hosts if not _is_local(host)]
+    if not remote:
+        return
+    remedy = _TLS.get(scheme.partition("+")[0])
+    if remedy is None or any(word in parts.query for word in _TLS_WORDS):
+        return
+    yield Finding(
+        "session.store-clear",
+        Level.WARNING,
+        f"Sessions travel to {remote[0]} unencrypted.",
+        f"{remedy} in SESSION_STORE; or silence this where the network is trusted",
+    )
+
+
+def _eviction(store: RedisStore) -> cabc.Iterator[Finding]:
+    try:
+        policy = store.eviction_policy()
+    except StoreUnavailable:
+        return  # told by the check of connections
+    # Every session expires, so that the volatile policies drop them as well.
+    if policy not in {None, "noeviction"}:
+        yield Finding(
+            "session.redis-evicts",
+            Level.WARNING,
+            f"Redis has the maxmemory-policy {policy}: when its memory is full it"
+            " removes sessions that are in use.",
+            "maxmemory-policy noeviction, or a Redis of its own for sessions",
+        )
 
 
 def _cookie(cookie: SessionCookie) -> cabc.Iterator[Finding]:
@@ -82,7 +137,10 @@ def _cookie(cookie: SessionCookie) -> cabc.Iterator[Finding]:
         )
 
 
-def _lifetime(lifetime: Lifetime) -> cabc.Iterator[Finding]:
+def _lifetime(settings: SessionSettings, lifetime: Lifetime) -> cabc.Iterator[Finding]:
+    if settings.preset is not None:
+        yield from _against_preset(settings.preset, lifetime)
+        return
     if lifetime.idle > _LONG_IDLE or lifetime.absolute > _LONG_ABSOLUTE:
         yield Finding(
             "session.lifetime-long",
@@ -91,6 +149,26 @@ def _lifetime(lifetime: Lifetime) -> cabc.Iterator[Finding]:
             f" {lifetime.absolute // _DAY} days at the latest: so long a lost device"
             " stays signed in.",
             "SESSION_IDLE_TIMEOUT and SESSION_ABSOLUTE_TIMEOUT, in seconds",
+        )
+
+
+def _against_preset(preset: Preset, lifetime: Lifetime) -> cabc.Iterator[Finding]:
+    wanted = PRESETS[preset]
+    longer = [
+        key
+        for key, found, most in (
+            ("SESSION_IDLE_TIMEOUT", lifetime.idle, wanted.idle),
+            ("SESSION_ABSOLUTE_TIMEOUT", lifetime.absolute, wanted.absolute),
+        )
+        if found > most.total_seconds() * 1000
+    ]
+    if longer:
+        yield Finding(
+            "session.lifetime-preset",
+            Level.WARNING,
+            f"{' and '.join(longer)} is longer than SESSION_PRESET = {preset!r} allows"
+            f" ({wanted.source}).",
+            "Remove the key; the preset sets it.",
         )
 
 

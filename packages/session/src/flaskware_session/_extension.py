@@ -288,11 +288,9 @@ class Sessions(Extension[SessionSettings, SessionState]):
         state.manager.store.close()
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
-        state = self.state_of(app)
-        lifetime = state.manager.lifetime
-        return check_sessions(
-            self.settings_of(app), state.cookie, lifetime, deploy=deploy
-        )
+        state, settings = self.state_of(app), self.settings_of(app)
+        store, lifetime = plain_store(state.manager.store), state.manager.lifetime
+        return check_sessions(settings, store, state.cookie, lifetime, deploy=deploy)
 
     def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:
         try:

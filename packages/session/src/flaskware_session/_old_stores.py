@@ -175,7 +175,7 @@ class OldFiles:
                     path.write_bytes(content[:4] + new)
 
     def _paths(self, name: str) -> list[Path]:
-        # How newer and older versions of cachelib name a file; nothing is guarded by it.
+        # How newer and older versions of cachelib name a file: it guards nothing.
         digests = (
             hashlib.sha256(name.encode()),
             hashlib.md5(name.encode(), usedforsecurity=False),
