@@ -55,11 +55,20 @@ def _each(names: list[str]) -> object:
     return nox.parametrize("name", [nox.param(name, id=name) for name in chosen])
 
 
+def _refuse_unknown(session: nox.Session) -> None:
+    """Stop where a name that leads the arguments is that of no project."""
+    if REST and not REST[0].startswith("-"):
+        session.error(f"no project is named {REST[0]}; there are {', '.join(PROJECTS)}")
+
+
 def _install(session: nox.Session, name: str, *, siblings: list[str]) -> None:
     """Install what is locked for a project, then wheels made of the named packages.
 
     Wheels, so that what is tested is what would be published.
     """
+    # What `new` is given is the name of a package that is not there yet.
+    if name != "tools":
+        _refuse_unknown(session)
     session.run_install(
         "uv",
         "pip",
