@@ -29,6 +29,7 @@ from ._problem import MIMETYPE
 from ._problem import problem
 from ._problem import wants_json
 from ._rows import rearrange
+from ._state import current_state
 from ._state import FormsState
 from ._summary import summary
 from ._theme import Look
@@ -475,7 +476,9 @@ def _is_fragment(request: flask.Request) -> bool:
 
 
 def _varied(response: flask.Response) -> flask.Response:
-    response.vary.update(("Accept", "HX-Request", VALIDATE_HEADER))
+    names = ("Accept", "HX-Request", VALIDATE_HEADER)
+    varies = current_state().looks.varies
+    response.vary.update((*names, "Accept-Language") if varies else names)
     return response
 
 

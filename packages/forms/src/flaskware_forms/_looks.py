@@ -53,7 +53,12 @@ class Looks:
         if self._fixed is not None:
             return self._fixed
         known = self._settings.languages
-        return language(flask.request.accept_languages.best_match(known, known[0]))
+        # In the order of the client's wishes; "de-AT" is content with "de".
+        for tag, _ in flask.request.accept_languages:
+            for wish in (tag, tag.partition("-")[0]):
+                if wish in known:
+                    return language(wish)
+        return language(known[0])
 
     def of(self, spec: FormSpec[t.Any], *, live: bool) -> tuple[Look, Fields]:
         """The look and the fields of a form, by their names in a body."""
