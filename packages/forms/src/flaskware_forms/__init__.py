@@ -15,6 +15,8 @@ from ._spec import FormSpec as FormSpec
 from ._ui import Ui as Ui
 from ._upload import Image as Image
 from ._upload import Upload as Upload
+from ._wtforms import from_wtforms as from_wtforms
+from ._wtforms import to_wtforms as to_wtforms
 
 __all__ = [
     "BadBody",
@@ -30,4 +32,6 @@ __all__ = [
     "Ui",
     "Upload",
     "UnsupportedBody",
+    "from_wtforms",
+    "to_wtforms",
 ]

@@ -36,6 +36,7 @@ from ._theme import Look
 from ._theme import VALIDATE_HEADER
 from ._values import initial_values
 from ._values import text_of
+from ._wtforms import filled
 
 if t.TYPE_CHECKING:
     from ._looks import Fields
@@ -383,6 +384,13 @@ class Bound(t.Generic[M]):
                 ]
             )
         )
+
+    def as_wtforms(self) -> t.Any:
+        """A form of WTForms that shows the same, for macros that take one.
+
+        :raises TypeError: for a union, or a model inside of itself.
+        """
+        return filled(self.spec, self._values, self._errors_by_path)
 
     def csrf(self) -> Markup:
         """The token, as a hidden input; empty where CSRF protection is off.

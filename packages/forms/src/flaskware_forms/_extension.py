@@ -19,6 +19,7 @@ from ._csrf import V
 from ._looks import Looks
 from ._settings import FormsSettings
 from ._state import FormsState
+from ._wtforms import register
 
 
 class Forms(Extension[FormsSettings, FormsState]):
@@ -66,6 +67,7 @@ class Forms(Extension[FormsSettings, FormsState]):
                 template_folder="templates",
             )
         )
+        register(t.cast("flask.Flask", app))
         app.cli.add_command(forms_commands)
         state.csrf.init_app(t.cast("flask.Flask", app))
 

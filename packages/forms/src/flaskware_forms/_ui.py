@@ -35,9 +35,13 @@ class Ui:
     widget: Widget | None = None
     placeholder: str | None = None
     rows: int | None = None
-    labels: cabc.Mapping[str, str] = dc.field(default_factory=dict[str, str])
+    labels: cabc.Mapping[str, str] = dc.field(
+        default_factory=dict[str, str], hash=False
+    )
     choices: cabc.Callable[[], cabc.Iterable[t.Any]] | None = None
-    messages: cabc.Mapping[str, str] = dc.field(default_factory=dict[str, str])
+    messages: cabc.Mapping[str, str] = dc.field(
+        default_factory=dict[str, str], hash=False
+    )
 
 
 def humanise(name: str) -> str:

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import typing as t
+
+import annotated_types as at
+import flask_wtf
+import pydantic
+import pytest
+import wtforms
+from forms_models import PAY
+from forms_page import Page
+from werkzeug.datastructures import MultiDict
+from wtforms import validators as wv
+
+from flaskware_core.testing import make_app
+from flaskware_forms import Forms
+from flaskware_forms import FormSpec
+from flaskware_forms import from_wtforms
+from flaskware_forms import to_wtforms
+from flaskware_forms import Ui
+from flaskware_forms import Upload
+from flaskware_forms.testing import csrf_token
+from flaskware_forms.testing import submit
+
+
+class Home(pydantic.BaseModel):
+    city: t.Annotated[str, at.MinLen(2)]
+
+
+class Person(pydantic.BaseModel):
+    name: t.Annotated[str, at.Len(2, 40), Ui(label="Full name", hint="On paper")]
+    email: pydantic.EmailStr
+    age: t.Annotated[int, at.Ge(18)]
+    price: decimal.Decimal | None = None
+    born: dt.date | None = None
+    news: bool = False
+    level: t.Literal["low", "high"]
+    picks: list[t.Literal["a", "b"]] = []
+    tags: list[str] = []
+    home: Home
+    homes: list[Home] = []
+    picture: Upload | None = None
+
+
+SPEC = FormSpec(Person, name="person")
+MACRO = (
+    "{% for field in form %}{{ field.label }}{{ field }}"
+    "{% for e in field.errors %}<em>{{ e }}</em>{% endfor %}{% endfor %}"
+)
+
+
+def test_a_typed_form_is_a_class_of_wtforms():
+    form_class = to_wtforms(SPEC)
+    form = form_class(MultiDict({"name": "x", "age": "7", "email": "a@example.com"}))
+    assert not form.validate()
+    assert set(form.errors) == {"name", "age", "level", "home"}
+    assert form.name.label.text == "Full name"
+    assert form.name.description == "On paper"
+    assert [c[0] for c in form.picks.iter_choices()] == ["a", "b"]
+
+
+def test_what_wtforms_cannot_have_is_refused():
+    with pytest.raises(TypeError, match="WTForms has neither"):
+        to_wtforms(PAY)
+
+
+def test_a_macro_for_wtforms_shows_what_was_typed_and_what_is_wrong(make_site):
+    from flask import render_template_string
+
+    app = make_app(Forms())
+
+    @app.post("/")
+    @SPEC.handles
+    def view(form):
+        assert form.submit() is None
+        return render_template_string(MACRO, form=form.as_wtforms())
+
+    body = {
+        "name": "x", "age": "seven", "born": "soon", "news": "true", "level": "low",
+        "picks": "b", "tags": ["q"], "home-city": "Y", "homes-0-city": "Z",
+    }  # fmt: skip
+    text = submit(app.test_client(), "/", data=body).text
+    page = Page(text)
+    assert page.control("age")["value"] == "seven"
+    assert page.control("born")["value"] == "soon"
+    assert "checked" in page.control("news")
+    assert page.control("home-city")["value"] == "Y"
+    assert page.control("homes-0-city")["value"] == "Z"
+    assert page.control("tags-0")["value"] == "q"
+    assert "<em>Write at least 2 characters.</em>" in text
+    assert "<em>Write a whole number.</em>" in text
+
+
+class HomeForm(wtforms.Form):
+    city = wtforms.StringField("City", [wv.InputRequired()])
+
+
+class OldForm(flask_wtf.FlaskForm):
+    name = wtforms.StringField("Full name", [wv.Length(2, 40)], description="On paper")
+    email = wtforms.StringField(validators=[wv.DataRequired(), wv.Email()])
+    age = wtforms.IntegerField(validators=[wv.InputRequired(), wv.NumberRange(18, 99)])
+    code = wtforms.StringField(validators=[wv.Regexp(r"[a-z](?=\d)")], default="a1")
+    level = wtforms.RadioField(choices=["low", "high"], validators=[wv.InputRequired()])
+    number = wtforms.SelectField(
+        choices=["1", "2"], coerce=int, validators=[wv.Optional()]
+    )
+    picks = wtforms.SelectMultipleField(choices=["a", "b"])
+    bio = wtforms.TextAreaField()
+    secret = wtforms.PasswordField(validators=[wv.InputRequired()])
+    news = wtforms.BooleanField(default=True)
+    born = wtforms.DateField(validators=[wv.Optional()])
+    tags = wtforms.FieldList(wtforms.StringField(validators=[wv.Length(max=9)]))
+    home = wtforms.FormField(HomeForm)
+    homes = wtforms.FieldList(wtforms.FormField(HomeForm))
+    picture = wtforms.FileField()
+    send = wtforms.SubmitField()
+
+
+@pytest.fixture
+def moved():
+    with make_app(Forms()).test_request_context():
+        return from_wtforms(OldForm)
+
+
+def test_a_form_of_wtforms_becomes_a_model(moved):
+    data = {
+        "name": "Ann", "email": "ann@example.com", "age": 33, "code": "b2",
+        "level": "low", "secret": "x", "home": {"city": "Rome"},
+    }  # fmt: skip
+    made = moved(**data)
+    assert made.number is None
+    assert made.picks == []
+    assert made.homes == []
+    assert made.news is True
+    assert made.born is None
+    wrong = {**data, "name": "x", "age": 7, "code": "bb", "level": "no", "number": 3}
+    with pytest.raises(pydantic.ValidationError) as caught:
+        moved(**wrong, tags=["x" * 10], homes=[{}])
+    assert [e["loc"] for e in caught.value.errors()] == [
+        ("name",),
+        ("age",),
+        ("code",),
+        ("level",),
+        ("number",),
+        ("tags", 0),
+        ("homes", 0, "city"),
+    ]
+
+
+def test_the_form_of_that_model_looks_as_before(moved):
+    with make_app(Forms()).test_request_context():
+        page = Page(FormSpec(moved, name="moved").bind().render())
+    assert page.control("name")["maxlength"] == "40"
+    assert page.control("level")["type"] == "radio"
+    assert page.control("secret")["type"] == "password"
+    assert "On paper" in page.text
+    assert page.control("picture")["type"] == "file"
+
+
+def test_a_validator_that_no_declaration_stands_for_is_told():
+    def is_odd(form, field):
+        return None
+
+    class Form(wtforms.Form):
+        a = wtforms.StringField(validators=[is_odd])
+        b = wtforms.StringField(validators=[wv.EqualTo("a")])
+        c = wtforms.SelectField(choices=[])
+
+        def validate_b(self, field):
+            return None
+
+    with pytest.raises(TypeError) as caught:
+        from_wtforms(Form)
+    told = str(caught.value).splitlines()[1:]
+    assert [line.split()[:2] for line in told] == [
+        ["a:", "is_odd"],
+        ["b:", "EqualTo"],
+        ["b:", "validate_b"],
+        ["c:", "its"],
+    ]
+
+    class Fewer(Form):
+        c = None
+
+    assert set(from_wtforms(Fewer, leave_out=["a", "b"]).model_fields) == {"a", "b"}
+
+
+@pytest.mark.parametrize("theme", ["plain", "bootstrap5"])
+def test_a_hand_written_form_works_in_the_same_app_and_theme(theme):
+    from flask import render_template_string
+
+    app = make_app(Forms(), FORMS_THEME=theme)
+    template = "{{ form.hidden_tag() }}{% for f in form %}{{ wtf_row(f) }}{% endfor %}"
+
+    @app.route("/", methods=["GET", "POST"])
+    def view():
+        form = OldForm()
+        if form.validate_on_submit():
+            return form.name.data
+        return render_template_string(template, form=form)
+
+    client = app.test_client()
+    token = csrf_token(client, "/")
+    body = {"name": "x", "csrf_token": token}
+    page = Page(client.post("/", data=body).text)
+    name = page.control("name")
+    assert name["aria-invalid"] == "true"
+    assert name["aria-describedby"] == "name--hint name--error"
+    assert {"name--hint", "name--error"} <= set(page.ids())
+    if theme == "bootstrap5":
+        assert name["class"] == "form-control is-invalid"
+    right = {
+        "name": "Ann", "email": "ann@example.com", "age": "33", "code": "b2",
+        "level": "low", "number": "1", "secret": "x", "home-city": "Rome",
+    }  # fmt: skip
+    assert submit(client, "/", data=right).text == "Ann"
