@@ -12,6 +12,8 @@ from ._problem import CrossSiteRefused as CrossSiteRefused
 from ._problem import UnsupportedBody as UnsupportedBody
 from ._settings import FormsSettings as FormsSettings
 from ._spec import FormSpec as FormSpec
+from ._steps import BoundSteps as BoundSteps
+from ._steps import Steps as Steps
 from ._ui import Ui as Ui
 from ._upload import Image as Image
 from ._upload import Upload as Upload
@@ -23,12 +25,14 @@ __all__ = [
     "BodyTooLarge",
     "Bound",
     "BoundField",
+    "BoundSteps",
     "CrossSiteRefused",
     "FormError",
     "Forms",
     "FormsSettings",
     "FormSpec",
     "Image",
+    "Steps",
     "Ui",
     "Upload",
     "UnsupportedBody",

@@ -178,9 +178,7 @@ class Bound(t.Generic[M]):
         return sent, ()
 
     def _validate(self, sent: t.Any) -> M:
-        return self.spec.model.model_validate(
-            sent, strict=self._strict, context=self._context
-        )
+        return t.cast("M", self.spec._validate(sent, self._strict, self._context))
 
     @property
     def _strict(self) -> bool | None:

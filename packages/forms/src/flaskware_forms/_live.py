@@ -72,10 +72,8 @@ def valid_fields(
 
     :param wrong: The names, in the body, of the fields that are known to be wrong.
     """
-    schema, definitions = _fields_schema(
-        t.cast("t.Any", model).__pydantic_core_schema__
-    )
-    if schema is None or not isinstance(sent, dict):
+    schema, definitions = fields_schema(model)
+    if not isinstance(sent, dict):
         return {}
     fields: dict[str, t.Any] = {
         name: field
@@ -100,17 +98,18 @@ def _key(name: str, field: t.Any) -> t.Any:
     return field.get("validation_alias", name)
 
 
-def _fields_schema(schema: t.Any) -> tuple[t.Any, list[t.Any]]:
+def fields_schema(model: type[pydantic.BaseModel]) -> tuple[t.Any, list[t.Any]]:
     """The part of a model's schema that is its fields, out of what is around it."""
+    schema: t.Any = t.cast("t.Any", model).__pydantic_core_schema__
     definitions: list[t.Any] = []
-    while schema is not None and schema["type"] != "model-fields":
+    while schema["type"] != "model-fields":
         if schema["type"] == "definitions":
             definitions = schema["definitions"]
         if schema["type"] == "definition-ref":
             ref = schema["schema_ref"]
-            schema = next((d for d in definitions if d.get("ref") == ref), None)
+            schema = next(d for d in definitions if d.get("ref") == ref)
         else:
-            schema = schema.get("schema")
+            schema = schema["schema"]
     return schema, definitions
 
 

@@ -50,6 +50,13 @@ class FormsSettings(Settings):
         " does not say.",
         examples=[10 << 20],
     )
+    max_step_state: int = pydantic.Field(
+        default=3000,
+        ge=100,
+        description="How many characters a form of several pages may keep in the"
+        " session; a cookie holds about 4000 of all.",
+        examples=[3000],
+    )
     theme: ThemeName = pydantic.Field(
         default="plain",
         description="How forms are marked up: `plain`, for the bundled style sheet or"

@@ -39,10 +39,11 @@ M = t.TypeVar("M", bound=pydantic.BaseModel)
 P = t.ParamSpec("P")
 Said: t.TypeAlias = "str | cabc.Awaitable[str | None] | None"
 FieldCheck = t.TypeVar("FieldCheck", bound=cabc.Callable[[t.Any], Said])
+Validate: t.TypeAlias = cabc.Callable[[t.Any, "bool | None", t.Any], t.Any]
 S_co = t.TypeVar("S_co", bound=Said, covariant=True)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-_ASKS = "HTTP_" + VALIDATE_HEADER.upper().replace("-", "_")
+ASKS = "HTTP_" + VALIDATE_HEADER.upper().replace("-", "_")
 # What a list of files without a length of its own is reckoned with.
 _USUAL_FILES = 10
 
@@ -80,6 +81,7 @@ class FormSpec(t.Generic[M]):
         self._has_rows = _has_rows(self._schema)
         self._asks_choices = has_asked_choices(self._schema)
         self._checks: list[Check] = []
+        self._validate: Validate = self._validate_model
         self._target: Target | None = None
         self._constraints: dict[str, tuple[Path, str]] = {}
 
@@ -186,7 +188,7 @@ class FormSpec(t.Generic[M]):
             @functools.wraps(view)
             async def handle_async(*args: t.Any, **kwargs: t.Any) -> t.Any:
                 form = self.bind()
-                if form.submitted and _ASKS in flask.request.environ:
+                if form.submitted and ASKS in flask.request.environ:
                     return await async_answer(form)
                 return form._guard(await view(form, *args, **kwargs))
 
@@ -196,7 +198,7 @@ class FormSpec(t.Generic[M]):
             @functools.wraps(view)
             def handle_sync(*args: t.Any, **kwargs: t.Any) -> t.Any:
                 form = self.bind()
-                if form.submitted and _ASKS in flask.request.environ:
+                if form.submitted and ASKS in flask.request.environ:
                     return answer(form)
                 return form._guard(view(form, *args, **kwargs))
 
@@ -218,6 +220,9 @@ class FormSpec(t.Generic[M]):
         return settings.max_body_size + sum(
             count * (size or settings.max_upload_size) for count, size in self._uploads
         )
+
+    def _validate_model(self, sent: t.Any, strict: bool | None, context: t.Any) -> M:
+        return self.model.model_validate(sent, strict=strict, context=context)
 
     def _key_path(self, attributes: Path) -> Path:
         """The path of a field by the names that a body uses."""
