@@ -36,6 +36,7 @@ if t.TYPE_CHECKING:
     from ._target import Target
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
+N = t.TypeVar("N", bound=pydantic.BaseModel)
 P = t.ParamSpec("P")
 Said: t.TypeAlias = "str | cabc.Awaitable[str | None] | None"
 FieldCheck = t.TypeVar("FieldCheck", bound=cabc.Callable[[t.Any], Said])
@@ -85,15 +86,14 @@ class FormSpec(t.Generic[M]):
         self._target: Target | None = None
         self._constraints: dict[str, tuple[Path, str]] = {}
 
-    @classmethod
+    @staticmethod
     def for_model(
-        cls,
         entity: type[t.Any],
-        model: type[M],
+        model: type[N],
         *,
         name: str,
         view_writes: cabc.Collection[str] = (),
-    ) -> FormSpec[M]:
+    ) -> FormSpec[N]:
         """A form that edits objects of a class that SQLAlchemy maps.
 
         :param entity: The mapped class; each field of the model is an attribute of it.

@@ -34,7 +34,9 @@ from ._node import Series
 from ._node import Variants
 from ._problem import wants_json
 from ._spec import ASKS
+from ._spec import FieldCheck
 from ._spec import FormSpec
+from ._spec import S_co
 from ._state import current_state
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
@@ -85,6 +87,14 @@ class Steps(t.Generic[M]):
         last = list(pages)[-1]
         for page, spec in self.pages.items():
             _refuse_what_cannot_be_kept(spec._schema, name, last=page == last)
+
+    @t.overload
+    def check(
+        self, field: None = None, /
+    ) -> cabc.Callable[[cabc.Callable[[M], S_co]], cabc.Callable[[M], S_co]]: ...
+
+    @t.overload
+    def check(self, field: str, /) -> cabc.Callable[[FieldCheck], FieldCheck]: ...
 
     def check(self, field: str | None = None, /) -> t.Any:
         """Same as :meth:`FormSpec.check`; a field's is run on its page."""

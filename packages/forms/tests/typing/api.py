@@ -17,12 +17,16 @@ from flaskware_forms import BadBody
 from flaskware_forms import BodyTooLarge
 from flaskware_forms import Bound
 from flaskware_forms import BoundField
+from flaskware_forms import BoundSteps
 from flaskware_forms import CrossSiteRefused
 from flaskware_forms import FormError
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
 from flaskware_forms import FormsSettings
+from flaskware_forms import from_wtforms
 from flaskware_forms import Image
+from flaskware_forms import Steps
+from flaskware_forms import to_wtforms
 from flaskware_forms import Ui
 from flaskware_forms import UnsupportedBody
 from flaskware_forms import Upload
@@ -67,6 +71,19 @@ def another_model(data: SignIn) -> str | None:  # pyright: ignore[reportArgument
     return data.email
 
 
+@sign_up.check("name")
+async def name_is_free(value: str) -> str | None:
+    return None
+
+
+@sign_up.check()
+async def all_is_well(data: SignUp) -> str | None:
+    return data.name
+
+
+assert_type(name_is_not_email(SignUp(email="a", name="b")), str | None)
+
+
 @app.route("/<int:user_id>", methods=["GET", "POST"])
 @sign_up.handles
 def register(form: Bound[SignUp], user_id: int) -> ResponseReturnValue:
@@ -91,6 +108,9 @@ register()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 @sign_up.handles
 async def register_later(form: Bound[SignUp], *, user_id: int) -> ResponseReturnValue:
+    if data := await form.async_submit():
+        assert_type(data, SignUp)
+    assert_type(await form.async_save(object(), object()), bool)
     return form.respond("page.html", user_id=user_id)
 
 
@@ -108,8 +128,12 @@ def show(form: Bound[SignUp]) -> None:
     assert_type(form.errors, tuple[FormError, ...])
     assert_type(form.errors[0].path, tuple[str | int, ...])
     assert_type(form.errors[0].pointer, str)
-    assert_type(form.render(action="/", submit="Go"), Markup)
-    assert_type(form.rows(), Markup)
+    assert_type(form.render(action="/", submit="Go", live=True), Markup)
+    assert_type(form.rows(live=True), Markup)
+    assert_type(form.apply(object()), frozenset[str])
+    assert_type(form.save(object(), object()), bool)
+    form.as_wtforms()
+    assert_type(form["email"].hint(), Markup)
     assert_type(form.csrf(), Markup)
     assert_type(form.errors_summary(), Markup)
     assert_type(form["email"], BoundField)
@@ -122,6 +146,66 @@ def show(form: Bound[SignUp]) -> None:
 
 
 assert_type(sign_up.bind(obj={"email": "a"}), Bound[SignUp])
+
+
+class Card(pydantic.BaseModel):
+    kind: t.Literal["card"]
+
+
+class Iban(pydantic.BaseModel):
+    kind: t.Literal["iban"]
+
+
+class Pay(pydantic.BaseModel):
+    by: t.Annotated[Card | Iban, pydantic.Field(discriminator="kind")]
+
+
+pay = FormSpec.for_model(object, Pay, name="pay", view_writes=["by"])
+assert_type(pay, FormSpec[Pay])
+pay.constraint("uq_pay", "by", "Paid already.")
+assert_type(pay.json_schema(), dict[str, t.Any])
+assert_type(pay.openapi_body(), dict[str, t.Any])
+
+
+@pay.handles
+def paid(form: Bound[Pay]) -> ResponseReturnValue:
+    if data := form.submit():
+        assert_type(data.by, Card | Iban)
+    return form.respond("page.html")
+
+
+steps = Steps(SignUp, name="steps", pages={"a": ["email"], "b": ["name", "picture"]})
+assert_type(steps, Steps[SignUp])
+
+
+@steps.check("email")
+def email_of_a_page(value: str) -> str | None:
+    return value
+
+
+@steps.handles
+def page_of(flow: BoundSteps[SignUp], step: str) -> ResponseReturnValue:
+    assert_type(flow.number, int)
+    assert_type(flow.is_last, bool)
+    assert_type(flow.names, tuple[str, ...])
+    assert_type(flow.step, str)
+    assert_type(flow.render(action="/", live=True), Markup)
+    if data := flow.submit():
+        assert_type(data, SignUp)
+        return flow.done("/", data)
+    return flow.respond("page.html", more=1)
+
+
+@steps.handles
+async def page_later(flow: BoundSteps[SignUp], step: str) -> ResponseReturnValue:
+    assert_type(await flow.async_submit(), SignUp | None)
+    flow.clear()
+    return flow.respond("page.html")
+
+
+assert_type(page_of("a"), ResponseReturnValue)
+assert_type(from_wtforms(object), type[pydantic.BaseModel])
+to_wtforms(sign_up)
 
 
 def keep(upload: Upload) -> None:
