@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import shutil
+import subprocess
+from pathlib import Path
 
 import flask
 import pytest
@@ -39,3 +42,23 @@ def live_app() -> cabc.Callable[..., flask.Flask]:
         return app
 
     return make
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    """The files of a certificate for this machine, and of its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    paths = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    names = "subjectAltName=DNS:www.app.example,IP:127.0.0.1"
+    subprocess.run(
+        [
+            openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+            "-subj", "/CN=www.app.example", "-addext", names,
+            "-out", paths[0], "-keyout", paths[1],
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return paths

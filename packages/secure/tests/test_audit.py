@@ -13,6 +13,8 @@ from flaskware_core.testing import make_app
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
 from flaskware_secure._grading import grade_headers
+from flaskware_secure._remote import audit_url
+from flaskware_secure._remote import AuditError
 from flaskware_secure._snapshot import snapshot_of
 from flaskware_secure.testing import assert_snapshot
 from flaskware_secure.testing import SnapshotDiffers
@@ -200,6 +202,28 @@ def test_an_address_is_audited_from_outside(
     # It is http, so neither HSTS nor a redirect is there.
     assert {"hsts-missing", "redirect-missing"} <= codes
     assert "csp-missing" not in codes
+
+
+def test_an_address_over_https_is_audited_with_its_scripts(
+    app: flask.Flask,
+    certificate: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = "<script src=https://cdn.example/a.js></script>"
+    app.add_url_rule("/foreign", "foreign", lambda: page)
+    monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
+    server = make_server("127.0.0.1", 0, app, ssl_context=certificate)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    audit = audit_url(f"https://127.0.0.1:{server.server_port}/foreign")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    codes = {finding.code for finding in audit.grade.findings}
+    assert {"sri-missing", "corp", "csp-no-unsafe"} <= codes
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(AuditError, match="did not answer"):
+        audit_url(f"https://127.0.0.1:{server.server_port}/foreign")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import shutil
-import subprocess
 import threading
 import time
 import typing as t
@@ -400,24 +399,6 @@ def test_what_a_browser_reports_is_collected_and_its_suggestion_satisfies_it(
     browser.get(f"{serve(app, 'localhost')}/page")
     time.sleep(2)
     assert again.reports(app) == []
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[str, str]:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    paths = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    subprocess.run(
-        [
-            openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-            "-subj", "/CN=www.app.example", "-addext",
-            "subjectAltName=DNS:www.app.example", "-out", paths[0], "-keyout", paths[1],
-        ],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    return paths
 
 
 def test_over_https_every_kind_of_report_comes_by_reporting_endpoints(

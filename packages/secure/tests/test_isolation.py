@@ -95,15 +95,18 @@ def test_what_others_may_load_is_loaded(
         ("shared", Changes(corp="cross-origin")),
         ("marked", Changes(cross_site=True)),
         ("read", Changes(cors=Cors(origins=("https://evil.example",)))),
+        ("public", Changes(cors=Cors(origins=("*",)))),
     ):
         view = secure.override(**changes)(lambda: "taken")
         app.add_url_rule(f"/{name}", name, view, methods=["GET", "POST"])
     client = app.test_client()
     headers = {**_LOADED, "Origin": "https://evil.example"}
-    for name in ("shared", "marked", "read"):
+    for name in ("shared", "marked", "read", "public"):
         assert client.get(f"/{name}", headers=headers).text == "taken"
     assert client.post("/read", headers=headers).text == "taken"
-    assert client.post("/shared", headers=headers).status_code == 403
+    assert client.post("/marked", headers=headers).text == "taken"
+    for name in ("shared", "public"):
+        assert client.post(f"/{name}", headers=headers).status_code == 403
 
 
 def test_caches_are_told_what_decides(app: flask.Flask) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import gc
 import io
 import json
 import logging
@@ -417,6 +418,36 @@ def test_a_store_that_does_not_answer_is_a_503_and_a_named_error(
     assert "hidden" not in caplog.text
     with pytest.raises(ReportStoreError):
         secure.reports(app)
+
+
+def test_a_store_that_is_down_does_not_keep_a_page_from_being_served(
+    secure: SecureHeaders, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = "postgresql+psycopg://x@127.0.0.1:1/x"
+    app = make_app(secure, SECURE_REPORTS=nowhere, SECURE_REPORT_ONLY=True)
+    app.add_url_rule("/", "index", lambda: "served")
+    assert app.test_client().get("/").text == "served"
+    assert "cannot be reached" in caplog.text
+
+
+def test_any_object_that_does_what_a_store_does_is_one(secure: SecureHeaders) -> None:
+    store = MemoryReports()
+    app = make_app(secure, SECURE_REPORTS=store)
+    _send(app, CSP, "csp-report")
+    assert store.groups() == secure.reports(app)
+    assert len(store.groups()) == 1
+
+
+def test_an_app_that_is_gone_leaves_no_connection(tmp_path: t.Any) -> None:
+    secure = SecureHeaders(reports=f"sqlite:///{tmp_path}/r.db")
+    app = make_app(secure)
+    _send(app, CSP, "csp-report")
+    engine = secure.state_of(app).store.engine  # type: ignore[union-attr]
+    pool = engine.pool
+    assert pool.checkedin() == 1
+    del app
+    gc.collect()
+    assert engine.pool is not pool
 
 
 def test_a_relative_sqlite_file_is_in_the_instance_folder(

@@ -28,7 +28,8 @@ def is_forged(
     with a link.
     """
     headers = request.headers
-    if request.method in _SAFE:
+    safe = request.method in _SAFE
+    if safe:
         if headers.get("Sec-Fetch-Site") != "cross-site":
             return False
         if (
@@ -45,4 +46,7 @@ def is_forged(
         return False
     origin = headers.get("Origin")
     cors = compiled.policy.cors
-    return not (cors is not None and origin is not None and cors.allows(origin))
+    if cors is None or origin is None or not cors.allows(origin):
+        return True
+    # What everybody may read is not for everybody to change with a user's cookies.
+    return not safe and "*" in cors.origins
