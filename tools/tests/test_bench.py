@@ -92,6 +92,12 @@ def test_a_revision_is_measured_with_its_own_sources(family, monkeypatch):
     }
 
 
+def test_a_benchmark_leaves_nothing_behind(family):
+    found = bench.run_here("demo", family, rounds=2, seconds=0.001)
+    assert found["demo: How long it takes"]["bare Flask"]["ratio"] == 1
+    assert bench.tempfile.tempdir is None
+
+
 def test_a_revision_that_does_not_exist_is_told(family, tmp_path):
     with pytest.raises(bench.BenchError, match="nowhere"):
         bench.unpack("nowhere", tmp_path)
