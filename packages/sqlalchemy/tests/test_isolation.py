@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
@@ -116,3 +120,159 @@ def test_tables_cannot_be_made_in_isolation_where_that_commits(make_site, mariad
     before = pytest.raises(RuntimeError, match="in a fixture that runs before")
     with site.app.app_context(), site.db.test_isolation(), before:
         site.db.drop_all()
+
+
+def insert(site, connection, name):
+    connection.execute(sa.insert(site.User).values(name=name))
+
+
+def test_connections_of_an_engine_are_undone_too(any_site):
+    """What an extension does by itself, and what no session knows of."""
+    engine = any_site.db.state_of(any_site.app).router.engines[None]
+    with any_site.db.test_isolation(any_site.app):
+        with engine.begin() as connection:
+            insert(any_site, connection, "begun")
+        with engine.connect() as connection:
+            insert(any_site, connection, "committed")
+            connection.commit()
+            insert(any_site, connection, "rolled back")
+            connection.rollback()
+            with connection.begin_nested():
+                insert(any_site, connection, "nested")
+            connection.commit()
+        raw = engine.raw_connection()
+        raw.cursor().execute("insert into post (id, user_id) values (7, 1)")
+        raw.commit()
+        raw.close()
+        assert any_site.names() == ["begun", "committed", "nested"]
+    assert any_site.names() == []
+    assert any_site.in_use() == {None: 0, "audit": 0}
+
+
+def test_autocommit_and_a_disposed_engine_are_undone_too(any_site):
+    engine = any_site.db.state_of(any_site.app).router.engines[None]
+    with any_site.db.test_isolation(any_site.app):
+        auto = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with auto.connect() as connection:
+            insert(any_site, connection, "auto")
+        engine.dispose()
+        assert any_site.names() == ["auto"]
+        with any_site.app.app_context():
+            with any_site.db.transaction(isolation_level="SERIALIZABLE") as session:
+                session.add(any_site.User(name="serial"))
+            assert any_site.names() == ["auto", "serial"]
+    assert any_site.names() == []
+
+
+def test_threads_see_and_undo_what_the_test_does(any_site):
+    def work(number):
+        with any_site.db.session_scope(any_site.app) as session:
+            session.add(any_site.User(name=f"thread {number}"))
+            session.flush()
+            if number % 2:
+                session.commit()
+
+    with any_site.db.test_isolation(any_site.app), any_site.app.app_context():
+        any_site.db.session.scalars(sa.select(any_site.User)).all()  # is open meanwhile
+        for number in range(4):
+            thread = threading.Thread(target=work, args=(number,))
+            thread.start()
+            thread.join()
+        assert any_site.names() == ["thread 1", "thread 3"]
+        threads = [threading.Thread(target=work, args=(n,)) for n in (5, 7, 9)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(any_site.names()) == 5
+    assert any_site.names() == []
+
+
+def test_savepoints_of_two_connections_do_not_meet(any_site):
+    with any_site.db.test_isolation(any_site.app), any_site.app.app_context():
+        one, two = any_site.db.session, any_site.db.get_session("two")
+        with one.begin_nested():
+            one.add(any_site.User(name="one"))
+            one.flush()
+            with two.begin_nested():
+                two.add(any_site.User(name="two"))
+            two.commit()
+        one.commit()
+        assert any_site.names() == ["one", "two"]
+    assert any_site.names() == []
+
+
+def test_a_rollback_below_what_was_written_later_is_refused(any_site):
+    """It would undo the other's work, which the real databases would keep."""
+    with any_site.db.test_isolation(any_site.app):
+        engine = any_site.db.state_of(any_site.app).router.engines[None]
+        connection = engine.connect()
+        insert(any_site, connection, "one")
+        with engine.begin() as other:
+            insert(any_site, other, "two")
+        with pytest.raises(RuntimeError, match="Commit or roll back the first before"):
+            connection.rollback()
+        connection.close()
+    assert any_site.names() == []
+
+
+def test_a_reader_that_ends_late_disturbs_nobody(any_site):
+    with any_site.db.test_isolation(any_site.app):
+        with any_site.db.session_scope(any_site.app) as reader:
+            reader.scalars(sa.select(any_site.User)).all()
+            with any_site.db.session_scope(any_site.app) as writer:
+                writer.add(any_site.User(name="kept"))
+                writer.commit()
+            reader.rollback()
+        assert any_site.names() == ["kept"]
+    assert any_site.names() == []
+
+
+def test_a_pool_keeps_its_connections_over_an_isolation(pg_site):
+    pid = sa.text("select pg_backend_pid()")
+    with pg_site.db.session_scope(pg_site.app) as session:
+        before = session.scalar(pid)
+    with pg_site.db.test_isolation(pg_site.app):
+        pg_site.names()
+    with pg_site.db.session_scope(pg_site.app) as session:
+        assert session.scalar(pid) == before
+
+
+PYTEST = """
+import pytest
+
+from flaskware_core.testing import make_app
+from flaskware_sqlalchemy import SQLAlchemy
+
+db = SQLAlchemy()
+
+class User(db.Model):
+    id = db.Column(db.Integer, primary_key=True)
+
+made = make_app(db, instance_path={path!r}, SQLALCHEMY_DATABASE_URI="sqlite:///a.db")
+with made.app_context():
+    db.create_all()
+
+@pytest.fixture
+def app():
+    return made
+
+@pytest.mark.parametrize("number", range(3))
+def test_it_starts_empty(app, number):
+    with app.app_context():
+        assert db.session.scalars(db.select(User)).all() == []
+        db.session.add(User())
+        db.session.commit()
+        with db.engine.begin() as connection:
+            connection.execute(db.insert(User))
+"""
+
+
+def test_the_fixture_isolates_each_test(tmp_path):
+    (tmp_path / "test_it.py").write_text(PYTEST.format(path=str(tmp_path)))
+    (tmp_path / "pytest.ini").write_text("[pytest]\nflaskware_isolation = true\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert "3 passed" in done.stdout, done.stdout

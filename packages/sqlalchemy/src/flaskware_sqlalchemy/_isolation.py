@@ -34,6 +34,8 @@ class _Work:
     savepoint: str
     owner: StandIn
     must_undo: bool = False
+    has_others: bool = False
+    """Whether what another one wrote and committed is inside of its savepoint."""
     is_over: bool = False
 
 
@@ -43,6 +45,7 @@ class SharedConnection:
     def __init__(self, real: t.Any, dialect: str) -> None:
         self.real = real
         self._dialect = dialect
+        self.is_sqlite = dialect == "sqlite"
         # Threads take turns at statements, not at transactions: one that waits for
         # another to end may have one open itself.
         self.lock = threading.RLock()
@@ -98,8 +101,8 @@ class SharedConnection:
                 return
             later = self._stack[self._stack.index(work) + 1 :]
             if not work.must_undo:
-                work.is_over = True
-            elif any(other.must_undo for other in later):
+                work.is_over = True  # it only read, and keeps nothing from the others
+            elif work.has_others or any(other.must_undo for other in later):
                 work.is_over = True
                 raise RuntimeError(
                     "In a test's isolation all connections are one, so a transaction"
@@ -112,7 +115,7 @@ class SharedConnection:
                 for other in later:
                     other.owner.work = None  # it begins again at its next statement
                 del self._stack[self._stack.index(work) + 1 :]
-                work.is_over = True
+                work.is_over, work.must_undo = True, False
             self._release()
 
     def _begin(self, owner: StandIn) -> _Work:
@@ -124,7 +127,10 @@ class SharedConnection:
 
     def _release(self) -> None:
         while self._stack and self._stack[-1].is_over:
-            self._run(f"RELEASE SAVEPOINT {self._stack.pop().savepoint}")
+            work = self._stack.pop()
+            self._run(f"RELEASE SAVEPOINT {work.savepoint}")
+            if self._stack and (work.must_undo or work.has_others):
+                self._stack[-1].has_others = True
 
     def _run(self, statement: str) -> None:
         cursor = self.real.cursor()
@@ -137,12 +143,13 @@ class SharedConnection:
 class StandIn:
     """A DBAPI connection (PEP 249) whose transactions are savepoints of another's."""
 
-    _OWN = frozenset({"shared", "number", "work"})
+    _OWN = frozenset({"shared", "number", "work", "is_autocommit"})
 
     def __init__(self, shared: SharedConnection, number: int) -> None:
         self.shared = shared
         self.number = number
         self.work: _Work | None = None
+        self.is_autocommit = False
 
     def cursor(self, *args: t.Any, **kwargs: t.Any) -> StandInCursor:
         return StandInCursor(self, self.shared.real.cursor(*args, **kwargs))
@@ -162,23 +169,30 @@ class StandIn:
     def terminate(self) -> None:
         self.close()
 
+    def ping(self, *_: object) -> None:
+        """Do nothing: the real connection is known to be there, and may be busy."""
+
     def set_isolation_level(self, level: object) -> None:
-        """Do nothing: the level is that of the real connection's transaction."""
+        # A level is that of the real connection's transaction.
+        self.is_autocommit = str(level).lower() == "autocommit"
 
     def __getattr__(self, name: str) -> t.Any:
         value = getattr(self.shared.real, name)
         if name == "autocommit" and callable(value):
-            return _ignore  # PyMySQL's is a method
+            return self._set_autocommit  # PyMySQL's is a method
         return value
+
+    def _set_autocommit(self, wanted: object) -> None:
+        self.is_autocommit = bool(wanted)
 
     def __setattr__(self, name: str, value: object) -> None:
         # Others are levels and modes, which the real connection keeps.
         if name in self._OWN:
             super().__setattr__(name, value)
-
-
-def _ignore(value: object) -> None:
-    """Do nothing."""
+        elif name == "autocommit":
+            self.is_autocommit = bool(value)
+        elif name == "isolation_level" and self.shared.is_sqlite:
+            self.is_autocommit = value is None
 
 
 class StandInCursor:
@@ -204,6 +218,8 @@ class StandInCursor:
             except Exception:
                 owner.shared.failed(owner)
                 raise
+            if owner.is_autocommit:
+                owner.commit()
         return self
 
     def __iter__(self) -> cabc.Iterator[t.Any]:

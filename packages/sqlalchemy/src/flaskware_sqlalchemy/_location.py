@@ -67,6 +67,8 @@ def _location(frame: types.FrameType) -> Location:
 
 @functools.lru_cache(maxsize=1024)
 def _is_library(filename: str) -> bool:
+    if filename.startswith("<sqlalchemy"):
+        return True  # what it generates when it is imported
     return filename.startswith(_LIBRARIES) or filename == contextlib.__file__
 
 

@@ -70,6 +70,8 @@ class QueryListener:
             context: t.Any,
             many: bool,  # noqa: ARG001
         ) -> None:
+            if statement.startswith("BEGIN"):
+                return  # SQLite's; others begin without a statement
             start = getattr(context, _START, None)
             end = time.perf_counter()
             if start is not None and end - start >= self._least:
