@@ -58,7 +58,9 @@ def test_nothing_is_connected_at_init_app(tmp_path):
 
 def test_outside_a_context_the_error_says_what_to_write(site):
     with pytest.raises(NotInitialised, match=r"with db\.session_scope\(app\)"):
-        site.db.session  # noqa: B018
+        site.db.session.execute(sa.select(1))
+    with pytest.raises(NotInitialised, match=r"with db\.session_scope\(app\)"):
+        site.db.get_session("log")
     with pytest.raises(NotInitialised, match=r"with app\.app_context\(\)"):
         site.db.engines  # noqa: B018
 

@@ -35,8 +35,10 @@ def test_queries_are_recorded_with_the_line_that_asks(make_site):
         site.db.session.execute(sa.select(site.User).where(site.User.id == 7))  # here
         site.db.session.execute(sa.select(site.Entry))
         first, second = site.db.recorded_queries
-    assert first.statement.startswith("SELECT") and first.parameters == (7,)
-    assert first.duration > 0 and first.end_time > first.start_time
+    assert first.statement.startswith("SELECT")
+    assert first.parameters == (7,)
+    assert first.duration > 0
+    assert first.end_time > first.start_time
     assert (first.bind_key, second.bind_key) == (None, "audit")
     here = test_queries_are_recorded_with_the_line_that_asks
     assert first.location.filename.endswith("test_insight.py")
@@ -205,10 +207,10 @@ def test_what_is_loaded_with_its_objects_or_once_is_fine(watched):
 
 def test_slow_queries_are_logged_without_their_values(make_site, caplog):
     site = make_site(SQLALCHEMY_SLOW_QUERY=0.000001)
-    with caplog.at_level(logging.WARNING, "flaskware_sqlalchemy.slow"):
-        with site.app.app_context():
-            select = sa.select(site.User.id).where(site.User.name == "s3cret")
-            site.db.session.execute(select)
+    caplog.set_level(logging.WARNING, "flaskware_sqlalchemy.slow")
+    with site.app.app_context():
+        select = sa.select(site.User.id).where(site.User.name == "s3cret")
+        site.db.session.execute(select)
     (record,) = [item for item in caplog.records if "name = ?" in item.getMessage()]
     assert re.match(r"0\.0\d\d s at .*test_insight.py:\d+ ", record.getMessage())
     assert "s3cret" not in caplog.text

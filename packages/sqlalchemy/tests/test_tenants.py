@@ -23,7 +23,7 @@ class Note(Base):
 
 
 class Plan(Base):
-    __table_args__ = {"schema": "shared"}
+    __table_args__ = ({"schema": "shared"},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
 

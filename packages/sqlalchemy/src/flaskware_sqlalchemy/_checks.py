@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import os
 
 import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
 
 from flaskware_core import Finding
 from flaskware_core import Level
 
 from ._model import Metadatas
 from ._settings import SQLAlchemySettings
+
+_LIMIT = {
+    "mariadb": "SELECT @@max_connections",
+    "mysql": "SELECT @@max_connections",
+    "postgresql": "SHOW max_connections",
+}
 
 
 def check(
@@ -25,6 +33,7 @@ def check(
     if deploy:
         yield from _sqlite(engines)
         yield from _pre_ping(settings, engines)
+        yield from _pools(settings, engines)
         yield from _echo(settings)
 
 
@@ -41,6 +50,14 @@ def _models(
                 f" them fails ({tables}).",
                 f'SQLALCHEMY_BINDS = {{"{key}": "<URL>"}}, or correct `__bind_key__`.',
             )
+    if not any(metadata.tables for metadata in metadatas.values()):
+        yield Finding(
+            "sqlalchemy.no-models",
+            Level.WARNING,
+            "No model is known: the modules that declare them were not imported.",
+            "Import them in the app factory, before `init_app` or after it.",
+        )
+        return
     for key in engines:
         if key not in metadatas or not metadatas[key].tables:
             name = SQLAlchemySettings.key_of(key)
@@ -80,6 +97,39 @@ def _pre_ping(
                 " request after the server dropped a connection fails.",
                 "Remove pool_pre_ping from the options of this database.",
             )
+
+
+def _pools(
+    settings: SQLAlchemySettings, engines: cabc.Mapping[str | None, sa.Engine]
+) -> cabc.Iterator[Finding]:
+    workers = os.environ.get("WEB_CONCURRENCY", "")
+    if not workers.isdecimal():
+        return  # how many there are is not known here
+    for key, (_, options) in settings.databases().items():
+        limit = _connection_limit(engines[key])
+        size = options.get("pool_size", 5) + options.get("max_overflow", 10)
+        if limit is not None and int(workers) * size > limit:
+            yield Finding(
+                "sqlalchemy.pool-size",
+                Level.WARNING,
+                f"WEB_CONCURRENCY = {workers} processes of {size} connections each are"
+                f" more than the {limit} that the server of"
+                f" {SQLAlchemySettings.key_of(key)} accepts.",
+                f"pool_size and max_overflow of {limit // int(workers)} together, or a"
+                " connection pooler before the server.",
+            )
+
+
+def _connection_limit(engine: sa.Engine) -> int | None:
+    """How many connections the server accepts; ``None`` if it does not say."""
+    statement = _LIMIT.get(engine.dialect.name)
+    if statement is None:
+        return None
+    try:
+        with engine.connect() as connection:
+            return int(connection.exec_driver_sql(statement).scalar_one())
+    except (sa_exc.DBAPIError, OSError):
+        return None  # whether it answers is asked elsewhere
 
 
 def _echo(settings: SQLAlchemySettings) -> cabc.Iterator[Finding]:

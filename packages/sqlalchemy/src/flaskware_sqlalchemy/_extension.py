@@ -45,6 +45,7 @@ from ._replica import primary
 from ._schema import ALL
 from ._schema import Keys
 from ._schema import tables_and_engines
+from ._session import ContextSession
 from ._session import RoutedSession
 from ._session import Router
 from ._settings import SQLAlchemySettings
@@ -199,11 +200,13 @@ class SQLAlchemy(
         """The session of the current app context, made on first use.
 
         It is rolled back and closed when the context ends; what should stay is
-        committed before.
-
-        :raises NotInitialised: outside an app context.
+        committed before. Outside an app context, any use of it raises
+        :class:`~flaskware_core.NotInitialised`; it can be handed on before there is a
+        context, as to Flask-Admin.
         """
-        return self.get_session()
+        if flask.has_app_context():
+            return self.get_session()
+        return t.cast("orm.Session", ContextSession(self.get_session))
 
     def get_session(self, name: str = "default") -> orm.Session:
         """A further session of the current app context, beside :attr:`session`.

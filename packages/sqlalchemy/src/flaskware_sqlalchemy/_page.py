@@ -122,7 +122,9 @@ class Page(t.Generic[T_co]):
         :param right_current: How many after this page.
         :param right_edge: How many up to the last page.
         """
-        end = max(self.pages or 0, self.page + self.has_next)
+        end = self.pages
+        if end is None or self.is_capped:
+            end = max(end or 0, self.page + self.has_next)
         if end == 1 and not self.items:
             return
         shown = {

@@ -218,6 +218,21 @@ class RoutedSession(orm.Session):
         super().close()
 
 
+class ContextSession(orm.scoped_session[orm.Session]):
+    """What stands for the session of whichever context it is used in.
+
+    Extensions that are given a session before there is a context know this class.
+    """
+
+    def __init__(self, current: cabc.Callable[[], orm.Session]) -> None:
+        super().__init__(t.cast("t.Any", None), scopefunc=object)
+        self.registry = t.cast("t.Any", current)
+
+    def remove(self) -> None:
+        """Give back what the session of the current context holds."""
+        self.registry().close()
+
+
 def _key_of(clause: object) -> str | None:
     metadata = _metadata_of(clause)
     key: str | None = None if metadata is None else metadata.info.get(BIND_KEY)
