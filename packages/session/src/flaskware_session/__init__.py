@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._errors import NotFresh as NotFresh
 from ._errors import SessionConflict as SessionConflict
+from ._errors import SessionMismatch as SessionMismatch
 from ._errors import SessionTooLarge as SessionTooLarge
 from ._errors import StoreUnavailable as StoreUnavailable
 from ._errors import UnstorableValue as UnstorableValue
@@ -49,6 +50,7 @@ __all__ = [
     "session_unreadable",
     "SessionConflict",
     "SessionInfo",
+    "SessionMismatch",
     "Sessions",
     "SessionSettings",
     "SessionState",

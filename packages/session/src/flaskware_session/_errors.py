@@ -53,6 +53,21 @@ class SessionTooLarge(ValueError):
     """The session outgrew ``SESSION_MAX_BYTES``; nothing of the change was stored."""
 
 
+class SessionMismatch(ValueError):
+    """The session holds a value that its schema forbids; nothing was stored.
+
+    :param key: The key that holds it.
+    """
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"session[{key!r}] does not fit its schema: {problem}")
+        self.key = key
+        self._arguments = (key, problem)
+
+    def __reduce__(self) -> tuple[type[SessionMismatch], tuple[str, str]]:
+        return type(self), self._arguments
+
+
 class UnstorableValue(TypeError):
     """The session holds a value that cannot be stored and read back the same."""
 

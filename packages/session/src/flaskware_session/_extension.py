@@ -41,6 +41,8 @@ from ._session import ServerSession
 from ._settings import SessionSettings
 from ._store import Store
 from ._token import handle_of
+from ._typed import D
+from ._typed import view_of
 
 _LONGEST_AGENT = 256
 _LONGEST_USER_ID = 512
@@ -90,6 +92,21 @@ class Sessions(Extension[SessionSettings, SessionState]):
         session = self._session()
         session._loaded()
         return session._user_id
+
+    def typed(self, schema: type[D]) -> D:
+        """This request's session, typed. Reads the session.
+
+        For a TypedDict it is ``flask.session`` itself; for a Pydantic model, whose
+        fields need defaults, an instance whose changes are stored with the session.
+        Keys that the schema does not name are left alone, as extensions have theirs.
+
+        A stored value that does not fit, as after a change of the app, is dropped.
+
+        :raises TypeError: if the schema is neither.
+        """
+        session = self._session()
+        session._loaded()
+        return view_of(session, schema)
 
     def login(self, user_id: str | int) -> None:
         """Sign a user in, under a new id; an anonymous session's content is kept.

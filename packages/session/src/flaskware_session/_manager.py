@@ -152,6 +152,7 @@ class SessionManager:
             # Before the trip: a store that fails must not leave the user signed in.
             user_id = session._user_id
             session._data = {}
+            session._views.clear()
             session._record = session._token = session._user_id = None
             _settle(session)
         if key is None:
@@ -176,6 +177,7 @@ class SessionManager:
         """
         if session._data is None or session._outage is not None:
             return
+        session._flush_views()
         try:
             if session._record is None:
                 self._save_new(session, encode(session._data))
@@ -335,6 +337,7 @@ class SessionManager:
             # The session is now what is stored, so that the app can try again.
             session._record = current
             session._data = decode(current.data) or {}
+            session._views.clear()
             _settle(session)
             raise
 

@@ -13,6 +13,7 @@ from ._record import Record
 
 if t.TYPE_CHECKING:
     from ._manager import SessionManager
+    from ._typed import View
 
 CookieChange: t.TypeAlias = t.Literal["set", "delete"] | None
 
@@ -59,6 +60,8 @@ class ServerSession(SessionMixin):
         # The headers of the response are made; no cookie can be added.
         self._is_sent = False
         self._spent = Spent()
+        # What looks at the content by a type; see `Sessions.typed`.
+        self._views: dict[type, tuple[View, object]] = {}
         self._outage: StoreUnavailable | None = None
         self._cookie: CookieChange = None
         # Set before anything was read, as in a before-request hook of every request.
@@ -103,6 +106,7 @@ class ServerSession(SessionMixin):
         """Empty the session; nothing of it is left, and no one is signed in."""
         self._loaded().clear()
         self._counted.clear()
+        self._views.clear()
         self._user_id = None
         self._suspect = self._renewed = self._fresh = self._cleared = True
 
@@ -150,6 +154,7 @@ class ServerSession(SessionMixin):
         """Whether the session differs from what is stored."""
         if self._data is None:
             return False
+        self._flush_views()
         return self._forced or self._renewed or self._manager.is_changed(self)
 
     @modified.setter
@@ -175,6 +180,10 @@ class ServerSession(SessionMixin):
             self._permanent = bool(value)
         elif value != self.permanent:
             self[PERMANENT] = bool(value)
+
+    def _flush_views(self) -> None:
+        for view, _ in self._views.values():
+            view.flush(self)
 
     def _loaded(self) -> dict[str, t.Any]:
         if self._data is None:

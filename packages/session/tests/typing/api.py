@@ -8,6 +8,7 @@ from typing import assert_type
 
 import blinker
 import flask
+import pydantic
 import sqlalchemy as sa
 
 from flaskware_session import Clock
@@ -27,6 +28,7 @@ from flaskware_session import session_revoked
 from flaskware_session import session_unreadable
 from flaskware_session import SessionConflict
 from flaskware_session import SessionInfo
+from flaskware_session import SessionMismatch
 from flaskware_session import Sessions
 from flaskware_session import SessionSettings
 from flaskware_session import SessionState
@@ -51,6 +53,21 @@ assert_type(sessions.settings, SessionSettings)
 assert_type(sessions.state, SessionState)
 assert_type(sessions.store, Store)
 assert_type(sessions.user_id, str | None)
+
+
+class Visit(t.TypedDict, total=False):
+    count: int
+
+
+class Basket(pydantic.BaseModel):
+    items: list[str] = []
+
+
+visit = sessions.typed(Visit)
+assert_type(visit, Visit)
+assert_type(visit.get("count", 0), int)
+assert_type(sessions.typed(Basket).items, list[str])
+assert_type(SessionMismatch("a", "problem").key, str)
 sessions.login("7")
 sessions.login(7)
 sessions.logout()
