@@ -17,6 +17,10 @@ import flask
 BASELINE = "bare Flask"
 
 _REDIS = os.environ.get("FLASKWARE_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+_POSTGRESQL = os.environ.get(
+    "FLASKWARE_TEST_POSTGRESQL_URL",
+    "postgresql+psycopg://postgres@127.0.0.1:5432/postgres",
+)
 _PATHS = {"untouched": "/untouched", "read": "/read", "write": "/write"}
 
 
@@ -44,6 +48,7 @@ def _kinds(folder: Path) -> dict[str, cabc.Callable[[flask.Flask], object]]:
         "flaskware-session, memory": lambda app: _flaskware(app, "memory://"),
         "flaskware-session, SQLite": lambda app: _flaskware(app, "sqlite:///s.db"),
         "flaskware-session, Redis": lambda app: _flaskware(app, _redis()),
+        "flaskware-session, PostgreSQL": lambda app: _flaskware(app, _postgresql()),
         "Flask-Session, SQLite": _flask_session_sqlite,
         "Flask-Session, Redis": _flask_session_redis,
     }
@@ -77,6 +82,37 @@ def _flaskware(app: flask.Flask, store: str) -> None:
     from flaskware_session import Sessions
 
     Sessions(app, store=store, namespace=f"flaskware-bench-{os.getpid()}")
+
+
+def _postgresql() -> str:
+    import sqlalchemy as sa
+
+    from flaskware_session import SQLAlchemyStore
+    from flaskware_session import StoreUnavailable
+
+    name = f"flaskware_bench_{os.getpid()}"
+    server = sa.make_url(_POSTGRESQL)
+    engine = sa.create_engine(
+        server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+    )
+
+    def execute(statement: str) -> None:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+
+    try:
+        execute(f'CREATE DATABASE "{name}"')
+    except sa.exc.OperationalError as error:
+        raise OSError(str(error)) from None
+    atexit.register(execute, f'DROP DATABASE "{name}" WITH (FORCE)')
+    url = server.set(database=name).render_as_string(hide_password=False)
+    store = SQLAlchemyStore(url)
+    try:
+        store.create_table()
+    except StoreUnavailable as error:
+        raise OSError(error.reason) from None
+    store.close()
+    return url
 
 
 def _redis() -> str:

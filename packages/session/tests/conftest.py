@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import secrets
+import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import flask
@@ -31,6 +34,23 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         store.create_table()
         store.close()
     return url
+
+
+@pytest.fixture
+def own_redis(request: pytest.FixtureRequest, tmp_path: Path) -> cabc.Iterator[str]:
+    """The URL of a Redis that nobody else uses; a parameter is its maxmemory-policy."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("redis-server is not installed")
+    path = tmp_path / "r.sock"
+    policy = getattr(request, "param", "noeviction")
+    command = [binary, "--port", "0", "--unixsocket", str(path), "--save", ""]
+    command += ["--maxmemory-policy", policy]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while not path.exists():
+            time.sleep(0.01)
+        yield f"unix://{path}"
+        process.kill()
 
 
 @pytest.fixture

@@ -1,10 +1,5 @@
 from __future__ import annotations
 
-import shutil
-import subprocess
-import time
-from pathlib import Path
-
 import pytest
 
 from flaskware_core import examine
@@ -65,22 +60,9 @@ def test_while_developing_the_memory_store_is_fine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "ids"),
+    ("own_redis", "ids"),
     [("noeviction", set()), ("volatile-lru", {"session.redis-evicts"})],
+    indirect=["own_redis"],
 )
-def test_a_redis_that_drops_sessions_is_found(
-    tmp_path: Path, policy: str, ids: set[str]
-) -> None:
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("redis-server is not installed")
-    path = tmp_path / "r.sock"
-    options = ["--port", "0", "--unixsocket", str(path), "--save", ""]
-    command = [binary, *options, "--maxmemory-policy", policy]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        while not path.exists():
-            time.sleep(0.01)
-        try:
-            assert found(SESSION_STORE=f"unix://{path}") == ids
-        finally:
-            process.kill()
+def test_a_redis_that_drops_sessions_is_found(own_redis: str, ids: set[str]) -> None:
+    assert found(SESSION_STORE=own_redis) == ids

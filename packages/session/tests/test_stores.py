@@ -24,15 +24,13 @@ from flaskware_session import SQLiteStore
 from flaskware_session import Store
 from flaskware_session import StoreUnavailable
 from flaskware_session.testing import CountingStore
+from flaskware_session.testing import store_suite
 from flaskware_session.testing import StoreSuite
 
 LIFETIME = Lifetime(idle=60_000, absolute=300_000, touch_interval=10_000)
 
 
-class TestMemoryStore(StoreSuite):
-    @pytest.fixture
-    def store(self) -> MemoryStore:
-        return MemoryStore()
+TestMemoryStore = store_suite(MemoryStore)
 
 
 class TestSQLiteStore(StoreSuite):

@@ -143,3 +143,31 @@ def test_redis_gets_one_command_a_trip(
             if str(line["db"]) == number and line["client_type"] != "lua":
                 seen.append(line["command"].split()[0])
     assert seen == ["EVALSHA"] * scripts
+
+
+def test_redis_counts_no_other_commands_than_these(
+    build: Build, own_redis: str
+) -> None:
+    import redis
+
+    client = build(Sessions(store=own_redis)).test_client()
+    with redis.Redis.from_url(own_redis) as admin:
+
+        def calls() -> int:
+            stats = admin.info("commandstats")
+            # What a script does inside is counted as commands as well.
+            sent = {"cmdstat_evalsha", "cmdstat_eval", "cmdstat_get", "cmdstat_set"}
+            return sum(one["calls"] for name, one in stats.items() if name in sent)
+
+        client.get("/set/a/0")  # the server knows the scripts now
+        client.get("/set/a/1")
+        seen = {}
+        for path in ("/untouched", "/nowhere", "/static/x.css", "/read", "/set/a/2"):
+            before = calls()
+            client.get(path)
+            seen[path] = calls() - before
+        before = calls()
+        client.application.test_client().get("/set/a/1")
+        new = calls() - before
+    assert list(seen.values()) == [0, 0, 0, 1, 2]
+    assert new == 1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import concurrent.futures
 import dataclasses as dc
 import secrets
@@ -15,7 +16,7 @@ from ._record import Written
 from ._store import Store
 from ._token import key_of
 
-__all__ = ["CountingStore", "FakeClock", "StoreSuite"]
+__all__ = ["CountingStore", "FakeClock", "store_suite", "StoreSuite"]
 
 
 class FakeClock:
@@ -358,3 +359,25 @@ class StoreSuite:
         store.create(record, now)
         store.close()
         assert store.read(record.key, now, _LIFETIME) == record
+
+
+def store_suite(make: cabc.Callable[[], Store]) -> type[StoreSuite]:
+    """The tests that each store must pass, as a class for pytest.
+
+    Assign it to a name that starts with ``Test``::
+
+        TestMyStore = store_suite(MyStore)
+
+    :param make: Makes an empty store; it is closed after each test. Where that takes
+        other fixtures, subclass :class:`StoreSuite` instead.
+    """
+    import pytest
+
+    class Suite(StoreSuite):
+        @pytest.fixture
+        def store(self) -> cabc.Iterator[Store]:
+            store = make()
+            yield store
+            store.close()
+
+    return Suite

@@ -42,6 +42,7 @@ from flaskware_session import UnstorableValue
 from flaskware_session import Written
 from flaskware_session.testing import CountingStore
 from flaskware_session.testing import FakeClock
+from flaskware_session.testing import store_suite
 from flaskware_session.testing import StoreSuite
 
 app = flask.Flask(__name__)
@@ -169,5 +170,5 @@ for signal in (
 ):
     assert_type(signal, blinker.NamedSignal)
 too_large: ValueError = SessionTooLarge("message")
-suite: type[StoreSuite] = StoreSuite
+assert_type(store_suite(MemoryStore), type[StoreSuite])
 settings: SessionSettings = SessionSettings(on_outage="anonymous")
