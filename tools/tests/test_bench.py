@@ -135,6 +135,14 @@ def test_a_package_without_benchmarks_is_refused(family, monkeypatch, capsys):
     assert "no benchmarks of mail" in capsys.readouterr().err
 
 
+def test_what_takes_less_than_the_baseline_goes_to_the_left():
+    drawn = ET.fromstring(chart.draw({"A": {"base": 1.0, "half": 0.5, "twice": 2.0}}))
+    base, half, twice = drawn.iter("{http://www.w3.org/2000/svg}rect")
+    assert base.get("x") == twice.get("x")
+    assert float(half.get("x")) < float(base.get("x"))
+    assert half.get("width") == twice.get("width")
+
+
 def test_a_bar_is_as_long_as_the_logarithm_of_its_ratio():
     drawn = ET.fromstring(
         chart.draw({"A & B": {"bare Flask": 1.0, "flaskware": 2.0, "<peer>": 4.0}})
@@ -143,5 +151,6 @@ def test_a_bar_is_as_long_as_the_logarithm_of_its_ratio():
     _, own, peer = drawn.iter(f"{name}rect")
     assert float(peer.get("width")) == pytest.approx(2 * float(own.get("width")))
     assert (own.get("class"), peer.get("class")) == ("own", "other")
+    assert own.get("x") == peer.get("x")
     texts = [item.text for item in drawn.iter(f"{name}text")]
     assert {"A & B", "<peer>", "4.00 \N{MULTIPLICATION SIGN}"} <= set(texts)

@@ -22,14 +22,16 @@ def draw(groups: cabc.Mapping[str, cabc.Mapping[str, float]]) -> str:
     :param groups: By title: the ratio of each case. A case whose name starts with
         "flaskware" stands out.
     """
-    largest = max(
-        [2.0, *(value for part in groups.values() for value in part.values())]
-    )
-    ticks = [2**power for power in range(math.ceil(math.log2(largest)) + 1)]
+    values = [1.0, 2.0, *(ratio for part in groups.values() for ratio in part.values())]
+    low = math.floor(math.log2(min(values)))
+    high = math.ceil(math.log2(max(values)))
 
     def place(ratio: float) -> float:
-        share = math.log2(max(ratio, 1)) / math.log2(ticks[-1])
+        share = (math.log2(ratio) - low) / (high - low)
         return _LABELS + share * (_WIDTH - _LABELS - 60)
+
+    def word(power: int) -> str:
+        return f"{2**power}" if power >= 0 else f"1/{2**-power}"
 
     body: list[str] = []
     y = 0
@@ -40,21 +42,21 @@ def draw(groups: cabc.Mapping[str, cabc.Mapping[str, float]]) -> str:
         )
         for name, ratio in ratios.items():
             kind = "own" if name.startswith("flaskware") else "other"
-            end = max(place(ratio), _LABELS + 1)
+            start, end = sorted([place(1), place(ratio)])
             body.append(
                 f'<text x="{_LABELS - 8}" y="{y + 9}" text-anchor="end">'
                 f"{html.escape(name)}</text>"
-                f'<rect class="{kind}" x="{_LABELS}" y="{y - 2}" rx="2"'
-                f' width="{end - _LABELS:.1f}" height="{_ROW - 6}"/>'
+                f'<rect class="{kind}" x="{start:.1f}" y="{y - 2}" rx="2"'
+                f' width="{max(end - start, 1):.1f}" height="{_ROW - 6}"/>'
                 f'<text x="{end + 6:.1f}" y="{y + 9}">{ratio:.2f} &#215;</text>'
             )
             y += _ROW
     height = y + 30
     grid = [
-        f'<line class="line" x1="{place(tick):.1f}" x2="{place(tick):.1f}" y1="14"'
-        f' y2="{y}"/><text x="{place(tick):.1f}" y="{y + 16}" text-anchor="middle">'
-        f"{tick} &#215;</text>"
-        for tick in ticks
+        f'<line class="line" x1="{x:.1f}" x2="{x:.1f}" y1="14" y2="{y}"/>'
+        f'<text x="{x:.1f}" y="{y + 16}" text-anchor="middle">{word(power)} &#215;</text>'
+        for power in range(low, high + 1)
+        if (x := place(2.0**power))
     ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}"'
