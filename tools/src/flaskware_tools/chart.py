@@ -54,7 +54,8 @@ def draw(groups: cabc.Mapping[str, cabc.Mapping[str, float]]) -> str:
     height = y + 30
     grid = [
         f'<line class="line" x1="{x:.1f}" x2="{x:.1f}" y1="14" y2="{y}"/>'
-        f'<text x="{x:.1f}" y="{y + 16}" text-anchor="middle">{word(power)} &#215;</text>'
+        f'<text x="{x:.1f}" y="{y + 16}" text-anchor="middle">'
+        f"{word(power)} &#215;</text>"
         for power in range(low, high + 1)
         if (x := place(2.0**power))
     ]
