@@ -142,3 +142,10 @@ def test_a_changed_file_is_loaded_again(project: Project) -> None:
     path = project.folder / "aa.py"
     path.write_text(path.read_text().replace("revision aa", "a longer message"))
     assert project.alembic.heads()[0].message == "a longer message"
+
+
+def test_an_id_that_alembic_cannot_keep_is_refused(project: Project) -> None:
+    path = project.write("a-b", None)
+    error = refusal(project)
+    assert f"{path}:" in str(error)
+    assert "'-' not allowed" in str(error)

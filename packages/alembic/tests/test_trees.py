@@ -25,7 +25,8 @@ def add_tree(any_project: Project) -> cabc.Callable[..., Path]:
         metadata = sa.MetaData()
         sa.Table(name, metadata, sa.Column("id", sa.Integer, primary_key=True))
         path = any_project.folder.parent / "trees" / name
-        written = any_project.write_table(f"{name}1", None, name)
+        id = f"{name}1".replace("-", "_")
+        written = any_project.write_table(id, None, name)
         path.mkdir(parents=True)
         written.rename(path / written.name)
         any_project.alembic.register(name, path=path, metadata=metadata, **fields)
@@ -64,7 +65,7 @@ def test_a_tree_that_depends_on_the_app_comes_after_it(
     any_project.write_table("own1", None, "own")
     add_tree("a-report", depends_on=["app"])
     add_tree("b-report", depends_on=["a-report"])
-    assert names(any_project.alembic.upgrade()) == ["own1", "a-report1", "b-report1"]
+    assert names(any_project.alembic.upgrade()) == ["own1", "a_report1", "b_report1"]
     assert "alembic_version_a_report" in any_project.tables()
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from ._backfill import Backfill as Backfill
+from ._backfill import backfill as backfill
+from ._backfill import BackfillInfo as BackfillInfo
+from ._backfill import BackfillState as BackfillState
+from ._backfill import Batch as Batch
 from ._errors import DatabaseAhead as DatabaseAhead
+from ._errors import DatabaseDiverged as DatabaseDiverged
 from ._errors import DatabaseUnreachable as DatabaseUnreachable
+from ._errors import HalfApplied as HalfApplied
 from ._errors import LockTimeout as LockTimeout
 from ._errors import MigrationError as MigrationError
 from ._errors import ModelsChanged as ModelsChanged
@@ -11,8 +18,12 @@ from ._errors import PendingRevisions as PendingRevisions
 from ._errors import RevisionFailed as RevisionFailed
 from ._errors import RevisionFileError as RevisionFileError
 from ._errors import SeveralHeads as SeveralHeads
+from ._errors import TableLocked as TableLocked
 from ._errors import UnknownRevision as UnknownRevision
+from ._errors import UnsafeRevisions as UnsafeRevisions
 from ._extension import Alembic as Alembic
+from ._finding import Finding as Finding
+from ._journal import JournalEntry as JournalEntry
 from ._plan import Plan as Plan
 from ._plan import PlanStep as PlanStep
 from ._revision import RevisionInfo as RevisionInfo
@@ -26,10 +37,19 @@ from ._status import Status as Status
 __all__ = [
     "Alembic",
     "AlembicSettings",
+    "backfill",
+    "Backfill",
+    "BackfillInfo",
+    "BackfillState",
+    "Batch",
     "BindStatus",
     "DatabaseAhead",
+    "DatabaseDiverged",
     "DatabaseUnreachable",
     "EngineSource",
+    "Finding",
+    "HalfApplied",
+    "JournalEntry",
     "LockTimeout",
     "MigrationError",
     "ModelsChanged",
@@ -43,5 +63,7 @@ __all__ = [
     "SeveralHeads",
     "State",
     "Status",
+    "TableLocked",
     "UnknownRevision",
+    "UnsafeRevisions",
 ]

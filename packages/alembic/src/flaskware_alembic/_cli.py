@@ -1,12 +1,24 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import sys
+import textwrap
 import typing as t
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from flaskware_core import Level
+
+from ._backfill import BackfillInfo
+from ._backfill import BackfillState
+from ._errors import UnsafeRevisions
+from ._finding import Format
+from ._finding import FORMATS
+from ._finding import show
+from ._journal import Assumed
+from ._lint import RULES
 from ._plan import Plan
 from ._plan import PlanStep
 from ._revision import RevisionInfo
@@ -41,6 +53,14 @@ _tree_option = click.option(
     "trees",
     multiple=True,
     help="Only these revisions (`app` is the app's own); may be repeated.",
+)
+_resume = click.option(
+    "--resume", is_flag=True, help="Go on with a revision that was cut off half way."
+)
+_assume = click.option(
+    "--assume",
+    type=click.Choice(["done", "undone"]),
+    help="What to think of a statement that was cut off, where the schema is silent.",
 )
 _message = click.option("-m", "--message", help="What the revision does.")
 _direction = click.option("--down", is_flag=True, help="The way down, not up.")
@@ -105,50 +125,74 @@ def migrate(
 @db.command("upgrade")
 @click.argument("target", default="heads")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the SQL, run nothing.")
+@click.option(
+    "--contract", is_flag=True, help="Also what completes an earlier revision."
+)
+@_resume
+@_assume
 @_bind
 def upgrade(
-    *, target: str, as_sql: bool, names: tuple[str, ...], trees: tuple[str, ...]
+    *,
+    target: str,
+    as_sql: bool,
+    contract: bool,
+    resume: bool,
+    assume: Assumed | None,
+    names: tuple[str, ...],
+    trees: tuple[str, ...],
 ) -> None:
     """Apply what is pending, one process at a time."""
+    alembic, binds, chosen = _alembic(), _binds(names), _trees(trees)
     if as_sql:
-        click.echo(
-            _alembic().sql(target, binds=_binds(names), trees=_trees(trees)), nl=False
-        )
+        click.echo(alembic.sql(target, binds=binds, trees=chosen), nl=False)
         return
-    done = _alembic().upgrade(
+    if _is_watched():
+        _print_findings(alembic.plan(target, binds=binds, trees=chosen))
+    done = alembic.upgrade(
         target,
-        binds=_binds(names),
-        trees=_trees(trees),
+        binds=binds,
+        trees=chosen,
         on_step=_print_step,
         on_wait=_print_wait,
+        on_progress=_print_progress,
+        contract=contract,
+        resume=resume,
+        assume=assume,
     )
-    if not done:
-        click.echo("Nothing to do: the databases are there already.")
+    _print_done(done)
 
 
 @db.command("downgrade", context_settings=_MINUS_ONE)
 @click.argument("target", default="-1")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the SQL, run nothing.")
+@_resume
+@_assume
 @_bind
 def downgrade(
-    *, target: str, as_sql: bool, names: tuple[str, ...], trees: tuple[str, ...]
+    *,
+    target: str,
+    as_sql: bool,
+    resume: bool,
+    assume: Assumed | None,
+    names: tuple[str, ...],
+    trees: tuple[str, ...],
 ) -> None:
     """Take back revisions: by default the last one."""
+    alembic, binds, chosen = _alembic(), _binds(names), _trees(trees)
     if as_sql:
-        sql = _alembic().sql(
-            target, direction="downgrade", binds=_binds(names), trees=_trees(trees)
-        )
+        sql = alembic.sql(target, direction="downgrade", binds=binds, trees=chosen)
         click.echo(sql, nl=False)
         return
-    done = _alembic().downgrade(
+    done = alembic.downgrade(
         target,
-        binds=_binds(names),
-        trees=_trees(trees),
+        binds=binds,
+        trees=chosen,
         on_step=_print_step,
         on_wait=_print_wait,
+        resume=resume,
+        assume=assume,
     )
-    if not done:
-        click.echo("Nothing to do: the databases are there already.")
+    _print_done(done)
 
 
 @db.command("plan", context_settings=_MINUS_ONE)
@@ -279,6 +323,74 @@ def check(*, no_models: bool, names: tuple[str, ...], trees: tuple[str, ...]) ->
     )
 
 
+@db.command("lint")
+@click.argument("revisions", nargs=-1)
+@click.option("--base", help="A commit of git: leave out the revisions that it has.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="text")
+@click.option("--fix", "fixes", is_flag=True, help="Write the safe form where it can.")
+@click.option(
+    "--fail-on",
+    type=click.Choice([level.value for level in Level]),
+    default=Level.WARNING.value,
+    help="The least level that the command fails for.",
+)
+@click.option(
+    "--list", "as_list", is_flag=True, help="Show the rules, look at nothing."
+)
+@_bind
+def lint(
+    *,
+    revisions: tuple[str, ...],
+    base: str | None,
+    format_: Format,
+    fixes: bool,
+    fail_on: str,
+    as_list: bool,
+    names: tuple[str, ...],
+    trees: tuple[str, ...],
+) -> None:
+    """Look for what is not safe on a database in use; exits with 15 if there is any.
+
+    A line of a revision with `# lint: allow RULE: the reason` waives it there.
+    """
+    if as_list:
+        for rule in RULES.values():
+            click.echo(f"{rule.id} ({rule.level.value}; {', '.join(rule.dialects)})")
+        return
+    alembic, binds, chosen = _alembic(), _binds(names), _trees(trees)
+    if fixes:
+        for finding in alembic.fix(*revisions, base=base, binds=binds, trees=chosen):
+            click.echo(f"Mended {finding.rule} in {finding.place}", err=True)
+    findings = alembic.lint(*revisions, base=base, binds=binds, trees=chosen)
+    click.echo(show(findings, format_))
+    bad = [f for f in findings if f.waiver is None and f.level >= Level(fail_on)]
+    if bad:
+        raise UnsafeRevisions(
+            f"{len(bad)} findings of level {fail_on} or above.", findings=tuple(bad)
+        )
+
+
+@db.group("backfill", invoke_without_command=True)
+@click.pass_context
+def backfill(context: click.Context) -> None:
+    """Finish the backfills of applied revisions."""
+    if context.invoked_subcommand is None:
+        found = _alembic().backfill(on_progress=_print_progress, on_wait=_print_wait)
+        if not found:
+            click.echo("No applied revision has a backfill.")
+
+
+@backfill.command("status")
+@_bind
+def backfill_status(*, names: tuple[str, ...], trees: tuple[str, ...]) -> None:
+    """Show how far the backfills of applied revisions came."""
+    found = _alembic().backfills(binds=_binds(names), trees=_trees(trees))
+    for info in found:
+        click.echo(str(info))
+    if not found:
+        click.echo("No applied revision has a backfill.")
+
+
 def _alembic() -> Alembic:
     return t.cast("Alembic", current_app.extensions["alembic"])
 
@@ -298,8 +410,45 @@ def _print_made(made: list[RevisionInfo]) -> None:
         click.echo(f"Wrote {info.path}")
 
 
+def _is_watched() -> bool:
+    """Whether somebody looks on; a deploy's log gets one line a revision."""
+    return sys.stderr.isatty()
+
+
 def _print_step(step: PlanStep) -> None:
     click.echo(str(step))
+
+
+def _print_progress(info: BackfillInfo) -> None:
+    if _is_watched():
+        click.echo(f"\r{_bar(info)} {info}\x1b[K", nl=False, err=True)
+        if info.state is BackfillState.DONE:
+            click.echo(err=True)
+    elif info.state is BackfillState.DONE:
+        click.echo(str(info))
+
+
+def _bar(info: BackfillInfo, width: int = 20) -> str:
+    share = min(1.0, info.rows / info.total) if info.total else 0.0
+    if info.state is BackfillState.DONE:
+        share = 1.0
+    return f"[{'#' * round(share * width):<{width}}]"
+
+
+def _print_findings(plan: Plan) -> None:
+    findings = [f for step in plan for f in step.findings if f.waiver is None]
+    worrying = [f for f in findings if f.level is not Level.INFO]
+    for finding in worrying:
+        click.echo(str(finding), err=True)
+
+
+def _print_done(done: Plan) -> None:
+    for info in done.left:
+        click.echo(
+            f"Left for when no process runs older code: {info} (--contract applies it)"
+        )
+    if not done and not done.left:
+        click.echo("Nothing to do: the databases are there already.")
 
 
 def _print_wait(sentence: str) -> None:
@@ -311,6 +460,13 @@ def _print_plan(plan: Plan) -> None:
         click.echo("Nothing to do: the databases are there already.")
     for step in plan:
         click.echo(str(step))
+        sql = step.sql
+        if sql is None:
+            sql = "-- It can be told only by doing it."
+        click.echo(textwrap.indent(sql, "    "))
+        for finding in step.findings:
+            if finding.waiver is None:
+                click.echo(textwrap.indent(str(finding), "  "))
 
 
 def _print_infos(infos: list[RevisionInfo], otherwise: str) -> None:

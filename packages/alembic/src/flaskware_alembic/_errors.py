@@ -7,6 +7,8 @@ import click
 if t.TYPE_CHECKING:
     from pathlib import Path
 
+    from ._finding import Finding
+    from ._journal import JournalEntry
     from ._revision import RevisionInfo
     from ._status import Status
 
@@ -36,6 +38,12 @@ class DatabaseAhead(MigrationError):
         self.revisions = revisions
         self.bind = bind
         super().__init__(message)
+
+
+class DatabaseDiverged(DatabaseAhead):
+    """The database holds what the code does not have, and lacks what it has."""
+
+    exit_code = 14
 
 
 class UnknownRevision(MigrationError):
@@ -117,4 +125,36 @@ class RevisionFailed(MigrationError):
 
     def __init__(self, message: str, *, revision: RevisionInfo) -> None:
         self.revision = revision
+        super().__init__(message)
+
+
+class TableLocked(RevisionFailed):
+    """A revision waited for a lock too long, as often as it may be tried."""
+
+    exit_code = 12
+
+
+class HalfApplied(MigrationError):
+    """A revision was cut off where the database could not roll it back.
+
+    :param entries: The statements that were sent.
+    """
+
+    exit_code = 13
+
+    def __init__(self, message: str, *, entries: tuple[JournalEntry, ...]) -> None:
+        self.entries = entries
+        super().__init__(message)
+
+
+class UnsafeRevisions(MigrationError):
+    """The rules found what is not safe on a database in use.
+
+    :param findings: What they found, without what was waived.
+    """
+
+    exit_code = 15
+
+    def __init__(self, message: str, *, findings: tuple[Finding, ...]) -> None:
+        self.findings = findings
         super().__init__(message)

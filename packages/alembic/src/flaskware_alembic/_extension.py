@@ -15,34 +15,24 @@ from flaskware_core import ConfigProblem
 from flaskware_core import Extension
 from flaskware_core import Finding
 
+from ._authoring import Authoring
 from ._errors import MigrationError
-from ._errors import UnknownRevision
-from ._lock import OnWait
-from ._migrations import Binds
 from ._migrations import find_directory
 from ._migrations import Migrations
-from ._migrations import Names
-from ._migrations import refuse_behind
 from ._migrations import Selection
-from ._migrator import OnStep
-from ._plan import Direction
-from ._plan import Plan
+from ._moving import Moving
 from ._registry import discover
 from ._registry import TreeSpec
-from ._revision import RevisionInfo
 from ._settings import AlembicSettings
 from ._source import databases_of
 from ._source import Engines
 from ._source import EngineSource
+from ._source import has_async
 from ._source import Metadata
 from ._source import NamedEngineSource
-from ._status import Status
-from ._status import status_of
-from ._writing import write_changes
-from ._writing import write_empty
 
 
-class Alembic(Extension[AlembicSettings, Migrations]):
+class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
     """Migrations of every database of an app; no env.py, no alembic.ini.
 
     Every method needs an app context, works on all databases unless ``binds`` names
@@ -114,207 +104,6 @@ class Alembic(Extension[AlembicSettings, Migrations]):
                 f" {self._registered[name].path}. Choose another name."
             )
 
-    def revision(
-        self,
-        message: str,
-        *,
-        autogenerate: bool = True,
-        binds: Binds = None,
-        trees: Names = None,
-        head: str = "head",
-        rev_id: str | None = None,
-    ) -> list[RevisionInfo]:
-        """Write a new revision for each database whose models changed.
-
-        :param autogenerate: Fill it with what changed. Without, one empty file is
-            written, for the default database unless ``binds`` says otherwise.
-        :param head: The revision that an empty one follows.
-        :param rev_id: Its id, instead of a random one.
-        :returns: The new revisions; none where no change was detected.
-        :raises PendingRevisions: if the database is behind, so that it cannot be
-            compared.
-        """
-        chosen = self._selection()
-        if not autogenerate:
-            binds = (None,) if binds is None and trees is None else binds
-            return write_empty(
-                chosen.own(binds, trees), message, head=head, rev_id=rev_id
-            )
-        migrators = chosen.own(binds, trees)
-        refuse_behind(migrators)
-        return write_changes(migrators, message, rev_id=rev_id)
-
-    def merge(
-        self,
-        message: str = "merge heads",
-        *,
-        revisions: cabc.Collection[str] = (),
-        binds: Binds = None,
-        trees: Names = None,
-    ) -> list[RevisionInfo]:
-        """Write a revision that joins several heads, where there are several.
-
-        :param revisions: Which to join; all heads if none are named.
-        """
-        merged: list[RevisionInfo] = []
-        for m in self._selection().own(binds, trees):
-            heads = tuple(revisions) or m.tree.heads
-            if len(heads) > 1 and all(m.tree.resolves(head) for head in heads):
-                merged.append(m.tree.write(message, head=heads, manual=False))
-        if revisions and not merged:
-            raise UnknownRevision(
-                f"No database has all of {', '.join(revisions)} as two or more"
-                " revisions. `flask db heads` lists what can be joined."
-            )
-        return merged
-
-    def upgrade(
-        self,
-        target: str = "heads",
-        *,
-        binds: Binds = None,
-        trees: Names = None,
-        on_step: OnStep | None = None,
-        on_wait: OnWait | None = None,
-    ) -> Plan:
-        """Apply what is pending, one process at a time.
-
-        :param target: A revision, the start of its id, ``"heads"``, or ``"+1"``.
-        :param on_step: Called after each revision.
-        :param on_wait: Called once with a sentence where another process is first.
-        :returns: What was done; empty if another process did it before.
-        :raises DatabaseAhead: if a database holds a revision the code does not have.
-        :raises LockTimeout: if another process migrates for too long.
-        :raises RevisionFailed: naming the file and line that raised.
-        """
-        return self._move(
-            target, "upgrade", binds, trees, on_step=on_step, on_wait=on_wait
-        )
-
-    def downgrade(
-        self,
-        target: str,
-        *,
-        binds: Binds = None,
-        trees: Names = None,
-        on_step: OnStep | None = None,
-        on_wait: OnWait | None = None,
-    ) -> Plan:
-        """Take back what was applied after a revision.
-
-        :param target: A revision, ``"base"``, or ``"-1"``. Where there are several
-            databases, the last two need ``binds``.
-        :returns: What was done.
-        """
-        return self._move(
-            target, "downgrade", binds, trees, on_step=on_step, on_wait=on_wait
-        )
-
-    def stamp(
-        self,
-        target: str = "heads",
-        *,
-        binds: Binds = None,
-        trees: Names = None,
-        purge: bool = False,
-    ) -> Plan:
-        """Say that a database is at a revision, and run nothing.
-
-        :param purge: Forget what the version table holds, also what is unknown.
-        """
-        return self._move(target, "stamp", binds, trees, purge=purge)
-
-    def plan(
-        self,
-        target: str = "heads",
-        *,
-        direction: t.Literal["upgrade", "downgrade"] = "upgrade",
-        binds: Binds = None,
-        trees: Names = None,
-    ) -> Plan:
-        """What an upgrade or downgrade would do at this moment."""
-        chosen = self._selection().at(target, binds, trees)
-        if direction == "downgrade":
-            chosen.reverse()
-        plans = (m.plan(target, direction) for m in chosen)
-        return sum(plans, Plan())
-
-    def sql(
-        self,
-        target: str = "heads",
-        *,
-        direction: t.Literal["upgrade", "downgrade"] = "upgrade",
-        start: str | None = None,
-        binds: Binds = None,
-        trees: Names = None,
-    ) -> str:
-        """The SQL of an upgrade or downgrade, for who runs it by hand.
-
-        :param start: Where the database stands; it is asked if this is ``None``.
-        """
-        chosen = self._selection().at(target, binds, trees)
-        return "".join(m.sql(target, direction, start) for m in chosen)
-
-    def current(
-        self, *, binds: Binds = None, trees: Names = None
-    ) -> list[RevisionInfo]:
-        """The revisions that the databases are at.
-
-        :raises DatabaseAhead: if one of them is not in the code.
-        """
-        found: list[RevisionInfo] = []
-        for m in self._selection().chosen(binds, trees):
-            ids = m.current()
-            m.refuse_unknown(ids)
-            found.extend(m.tree.info(id) for id in ids)
-        return found
-
-    def history(
-        self, *, binds: Binds = None, trees: Names = None
-    ) -> list[RevisionInfo]:
-        """Every revision of the code, the newest first; asks no database."""
-        return [
-            info
-            for m in self._selection().chosen(binds, trees)
-            for info in m.tree.infos()
-        ]
-
-    def heads(self, *, binds: Binds = None, trees: Names = None) -> list[RevisionInfo]:
-        """The revisions that no other one follows; asks no database."""
-        return [
-            m.tree.info(id)
-            for m in self._selection().chosen(binds, trees)
-            for id in m.tree.heads
-        ]
-
-    def status(
-        self, *, models: bool = True, binds: Binds = None, trees: Names = None
-    ) -> Status:
-        """How the databases stand to the code.
-
-        :param models: Also compare the models, which reads the whole schema.
-        """
-        return Status(
-            tuple(
-                status_of(m, models=models)
-                for m in self._selection().chosen(binds, trees)
-            )
-        )
-
-    def check(
-        self, *, models: bool = True, binds: Binds = None, trees: Names = None
-    ) -> Status:
-        """Make sure that the databases are what the code expects.
-
-        :param models: Also compare the models, which reads the whole schema.
-        :raises DatabaseAhead: if one holds a revision the code does not have.
-        :raises PendingRevisions: if one is behind.
-        :raises ModelsChanged: if the models say something that no revision does.
-        """
-        status = self.status(models=models, binds=binds, trees=trees)
-        status.refuse()
-        return status
-
     def directory(self, *, create: bool = False) -> Path:
         """The folder of the revisions.
 
@@ -373,19 +162,6 @@ class Alembic(Extension[AlembicSettings, Migrations]):
                     "Alembic(engine=…)", "a database that answers", error.message
                 )
 
-    def _move(
-        self,
-        target: str,
-        direction: Direction,
-        binds: Binds,
-        trees: Names,
-        **options: t.Any,
-    ) -> Plan:
-        chosen = self._selection().at(target, binds, trees)
-        if direction == "downgrade":
-            chosen.reverse()
-        return sum((m.move(target, direction, **options) for m in chosen), Plan())
-
     def _selection(self) -> Selection:
         state, settings = self.state, self.settings
         source = self._source
@@ -403,3 +179,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
             state.discovered = discover(app) if settings.discover else []
         by_name = {spec.name: spec for spec in state.discovered} | self._registered
         return Selection.of(state, settings, databases, list(by_name.values()))
+
+    def _has_async_engine(self) -> bool:
+        source = self._source or flask.current_app.extensions.get("sqlalchemy")
+        return has_async(source, self._engine)

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses as dc
 import io
 import threading
-import time
 import typing as t
 from pathlib import Path
 
@@ -17,25 +16,26 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 
+from ._backfill import Backfill
+from ._backfill import BackfillInfo
+from ._backfill import BackfillLog
+from ._backfill import BackfillState
+from ._backfill import OnProgress
 from ._errors import DatabaseAhead
 from ._errors import MigrationError
-from ._errors import RevisionFailed
 from ._errors import RevisionFileError
+from ._journal import Journal
 from ._lock import deploy_lock
 from ._lock import OnWait
 from ._plan import Direction
 from ._plan import Plan
 from ._plan import PlanStep
-from ._revision import line_in
 from ._revision import RevisionInfo
+from ._run import Run
 from ._settings import AlembicSettings
 from ._source import Database
-from ._source import reason_of
-from ._sqlite import ReferenceCheck
-from ._sqlite import whole_revisions
 from ._tree import Tree
 
-OnStep: t.TypeAlias = cabc.Callable[[PlanStep], None]
 _Heads: t.TypeAlias = tuple[str, ...]
 _Moves: t.TypeAlias = list[t.Any]
 
@@ -78,31 +78,113 @@ class Migrator:
 
     def plan(self, target: str, direction: Direction) -> Plan:
         """What moving to a target would do at this moment."""
-        return self._as_plan(self._moves(target, direction, self.current()), direction)
+        return self._as_plan(self.moves(target, direction, self.current()), direction)
 
     def move(
         self,
         target: str,
         direction: Direction,
         *,
-        on_step: OnStep | None = None,
         on_wait: OnWait | None = None,
         purge: bool = False,
+        resume: bool = False,
+        **options: t.Any,
     ) -> Plan:
         """Move the database to a target under the deploy lock.
 
         :param purge: For a stamp, forget first what the version table holds.
+        :param resume: Go on with a revision that was cut off half way.
+        :param options: Of :class:`Run`.
         :raises LockTimeout: if another process migrates the database for too long.
         :raises RevisionFailed: naming the file and line of the revision that raised.
         """
         # Most starts of a worker find nothing to do, and need not queue for that.
-        if not purge and not self._moves(target, direction, self.current()):
+        if not (purge or resume or self._has_to_move(target, direction)):
             return Plan()
-        schema = self.settings.version_table_schema
-        table = ".".join(filter(None, (schema, self.version_table)))
+        with self.locked(on_wait):
+            run = Run(self, target, direction, resume=resume, **options)
+            return run.go(purge=purge)
+
+    def fill(
+        self, *, on_wait: OnWait | None = None, on_progress: OnProgress | None = None
+    ) -> list[BackfillInfo]:
+        """Finish the backfills of applied revisions, and say how far each came."""
+        if self.unfinished():
+            with self.locked(on_wait):
+                Run(self, "heads", "upgrade", on_progress=on_progress).fill()
+        return self.backfills()
+
+    def locked(
+        self, on_wait: OnWait | None = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Hold the right to migrate the database.
+
+        :raises LockTimeout: if another process migrates the database for too long.
+        """
+        table = ".".join(filter(None, (self.schema, self.version_table)))
         timeout = self.settings.lock_timeout
-        with deploy_lock(self.database, table=table, timeout=timeout, on_wait=on_wait):
-            return self._run(target, direction, on_step=on_step, purge=purge)
+        return deploy_lock(self.database, table=table, timeout=timeout, on_wait=on_wait)
+
+    @property
+    def schema(self) -> str | None:
+        """The schema of the version table, and of what is kept beside it."""
+        return self.settings.version_table_schema
+
+    @property
+    def is_journaled(self) -> bool:
+        """Whether the database cannot roll a changed schema back."""
+        return self.database.engine.dialect.name in {"mysql", "mariadb"}
+
+    @property
+    def journal(self) -> Journal:
+        """What was done of a revision that is not applied."""
+        return Journal(f"{self.version_table}_journal", self.schema)
+
+    @property
+    def log_name(self) -> str:
+        """The table that says how far backfills came."""
+        return f"{self.version_table}_backfill"
+
+    @property
+    def log(self) -> BackfillLog:
+        """How far backfills came."""
+        return BackfillLog(self.database, self.log_name, self.schema)
+
+    def has_backfills(self) -> bool:
+        """Whether a revision of the code has one."""
+        return bool(self.tree.backfills)
+
+    def backfills(self) -> list[BackfillInfo]:
+        """How far the backfills of applied revisions came."""
+        if not self.has_backfills():
+            return []
+        with self.database.connect() as connection:
+            applied = self._applied(self._current(connection))
+            connection.rollback()
+            return self.log.infos(
+                connection, [item for item in self.tree.backfills if item[0] in applied]
+            )
+
+    def unfinished(self) -> list[tuple[str, Backfill]]:
+        """The backfills of applied revisions that are not done."""
+        names = {
+            (info.revision, info.name)
+            for info in self.backfills()
+            if info.state in {BackfillState.PENDING, BackfillState.RUNNING}
+        }
+        found = ((id, fill) for id, fill in self.tree.backfills)
+        return [(id, fill) for id, fill in found if (id, fill.name) in names]
+
+    def _has_to_move(self, target: str, direction: Direction) -> bool:
+        if self.moves(target, direction, self.current()):
+            return True
+        return direction == "upgrade" and bool(self.unfinished())
+
+    def _applied(self, heads: _Heads) -> set[str]:
+        """The ids of every revision that is in the database, the oldest too."""
+        known = [id for id in heads if id in self.tree]
+        scripts = self.tree.scripts.iterate_revisions(tuple(known), "base")
+        return {script.revision for script in scripts} if known else set()
 
     def sql(self, target: str, direction: Direction, start: str | None) -> str:
         """The SQL of a move, instead of the move.
@@ -116,14 +198,14 @@ class Migrator:
         output = io.StringIO()
 
         def moves(heads: _Heads, _: MigrationContext) -> _Moves:
-            return self._moves(target, direction, heads)
+            return self.moves(target, direction, heads)
 
-        with self._environment(moves, as_sql=True, starting_rev=heads) as environment:
+        with self.environment(moves, as_sql=True, starting_rev=heads) as environment:
             environment.configure(
                 dialect_name=self.database.engine.dialect.name,
                 output_buffer=output,
                 literal_binds=True,
-                **self._options(),
+                **self.options(),
             )
             try:
                 with environment.begin_transaction():
@@ -171,7 +253,7 @@ class Migrator:
 
     def pending(self, heads: _Heads) -> tuple[RevisionInfo, ...]:
         """Revisions that are not applied, the next one first."""
-        steps = self._as_plan(self._moves("heads", "upgrade", heads), "upgrade")
+        steps = self._as_plan(self.moves("heads", "upgrade", heads), "upgrade")
         return tuple(step.revision for step in steps)
 
     def unknown(self, heads: _Heads) -> _Heads:
@@ -196,7 +278,8 @@ class Migrator:
         context = MigrationContext.configure(connection, opts=self._version_options())
         return tuple(sorted(context.get_current_heads()))
 
-    def _moves(self, target: str, direction: Direction, heads: _Heads) -> _Moves:
+    def moves(self, target: str, direction: Direction, heads: _Heads) -> _Moves:
+        """The steps from where a database stands to a target, as Alembic has them."""
         self.refuse_unknown(heads)
         scripts = self.tree.scripts
         with self.tree.named_errors(target):
@@ -221,61 +304,22 @@ class Migrator:
             ) from error
 
     def _as_plan(self, moves: _Moves, direction: Direction) -> Plan:
-        return Plan(tuple(self._as_step(move, direction) for move in moves))
+        return Plan(tuple(self.as_step(move, direction) for move in moves))
 
-    def _as_step(
+    def as_step(
         self, move: t.Any, direction: Direction, seconds: float | None = None
     ) -> PlanStep:
+        """One of Alembic's steps as a user sees it."""
         # A stamp down to base has no revision it goes to, only one it leaves.
         ids = move.to_revisions or move.from_revisions
         id = move.revision.revision if direction != "stamp" else ids[0]
         return PlanStep(self.tree.info(id), direction, seconds)
 
-    def _run(
-        self,
-        target: str,
-        direction: Direction,
-        *,
-        on_step: OnStep | None,
-        purge: bool,
-    ) -> Plan:
-        # The head is looked at again: who held the lock may have moved it.
-        run = _Run(self, target, direction, on_step)
-        with (
-            self.database.connect() as connection,
-            self._prepared(connection),
-            self._environment(run.moves, purge=purge) as environment,
-        ):
-            checks = run.checks(connection)
-            environment.configure(
-                connection=connection,
-                target_metadata=self.database.metadata,
-                on_version_apply=checks,
-                transactional_ddl=True if self.database.is_sqlite else None,
-                **self._options(),
-            )
-            try:
-                with environment.begin_transaction():
-                    environment.run_migrations(**self.tree.arguments())
-                connection.commit()
-            except Exception as error:
-                raise run.explain(error) from error
-        return Plan(tuple(run.done))
-
-    def _is_transactional(self) -> bool:
-        return self.database.engine.dialect.name in {"sqlite", "postgresql", "mssql"}
-
-    def _prepared(
-        self, connection: sa.Connection
-    ) -> contextlib.AbstractContextManager[None]:
-        if self.database.is_sqlite:
-            return whole_revisions(connection)
-        return contextlib.nullcontext()
-
     @contextlib.contextmanager
-    def _environment(
-        self, moves: cabc.Callable[..., _Moves], **options: t.Any
+    def environment(
+        self, moves: cabc.Callable[..., cabc.Iterable[t.Any]], **options: t.Any
     ) -> cabc.Generator[EnvironmentContext]:
+        """What an env.py would be run in."""
         with (
             _one_at_a_time,
             EnvironmentContext(
@@ -284,7 +328,8 @@ class Migrator:
         ):
             yield environment
 
-    def _options(self) -> dict[str, t.Any]:
+    def options(self) -> dict[str, t.Any]:
+        """What Alembic is configured with to run revisions."""
         return {
             "transaction_per_migration": True,
             "render_as_batch": self.database.is_sqlite,
@@ -296,73 +341,3 @@ class Migrator:
             "version_table": self.version_table,
             "version_table_schema": self.settings.version_table_schema,
         }
-
-
-class _Run:
-    """What is known of a move while it goes on."""
-
-    def __init__(
-        self,
-        migrator: Migrator,
-        target: str,
-        direction: Direction,
-        on_step: OnStep | None,
-    ) -> None:
-        self._migrator = migrator
-        self._target = target
-        self._direction: Direction = direction
-        self._on_step = on_step
-        self._moves: _Moves = []
-        self._started = time.perf_counter()
-        self.done: list[PlanStep] = []
-
-    def moves(self, heads: _Heads, _: MigrationContext) -> _Moves:
-        self._moves = self._migrator._moves(self._target, self._direction, heads)
-        return self._moves
-
-    def checks(self, connection: sa.Connection) -> cabc.Callable[..., None]:
-        """The hook that runs after each revision, in its transaction."""
-        check = (
-            ReferenceCheck(connection) if self._migrator.database.is_sqlite else None
-        )
-
-        def applied(**_: object) -> None:
-            step = self._migrator._as_step(
-                self._moves[len(self.done)],
-                self._direction,
-                time.perf_counter() - self._started,
-            )
-            if check is not None:
-                check(step.revision.id)
-            self.done.append(step)
-            self._started = time.perf_counter()
-            if self._on_step is not None:
-                self._on_step(step)
-
-        return applied
-
-    def explain(self, error: Exception) -> MigrationError:
-        if isinstance(error, MigrationError):
-            return error
-        name = self._migrator.database.name
-        if len(self.done) >= len(self._moves):
-            return MigrationError(
-                f"The database {name!r} refused what keeps its version:"
-                f" {reason_of(error)}. Check that the user may create and change the"
-                f" table {self._migrator.version_table!r}."
-            )
-        step = self._migrator._as_step(self._moves[len(self.done)], self._direction)
-        line = line_in(error, step.revision.path)
-        place = f"{step.revision.path}" + (f":{line}" if line is not None else "")
-        kept = (
-            "Its transaction was rolled back."
-            if self._migrator._is_transactional()
-            else "What it did before that stays, since the database commits each"
-            " change of the schema at once."
-        )
-        return RevisionFailed(
-            f"The {self._direction} of revision {step.revision.id} in the database"
-            f" {name!r} failed at {place}:"
-            f" {type(error).__name__}: {reason_of(error)}. {kept}",
-            revision=step.revision,
-        )

@@ -4,6 +4,7 @@ import collections.abc as cabc
 import dataclasses as dc
 import typing as t
 
+from ._finding import Finding
 from ._revision import RevisionInfo
 
 Direction: t.TypeAlias = t.Literal["upgrade", "downgrade", "stamp"]
@@ -14,11 +15,16 @@ class PlanStep:
     """One revision that is applied or taken back.
 
     :param seconds: How long it took; ``None`` for one that is only planned.
+    :param sql: What a planned one would send; ``None`` where that cannot be told
+        without doing it.
+    :param findings: What the rules find in a planned one.
     """
 
     revision: RevisionInfo
     direction: Direction
     seconds: float | None = None
+    sql: str | None = None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def bind(self) -> str | None:
@@ -33,9 +39,14 @@ class PlanStep:
 
 @dc.dataclass(frozen=True)
 class Plan:
-    """Steps in the order they are done; false where there is nothing to do."""
+    """Steps in the order they are done; false where there is nothing to do.
+
+    :param left: Revisions that complete an earlier one and are left for a later
+        deploy, with what follows them.
+    """
 
     steps: tuple[PlanStep, ...] = ()
+    left: tuple[RevisionInfo, ...] = ()
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -44,4 +55,4 @@ class Plan:
         return iter(self.steps)
 
     def __add__(self, other: Plan) -> Plan:
-        return Plan(self.steps + other.steps)
+        return Plan(self.steps + other.steps, self.left + other.left)

@@ -13,6 +13,7 @@ import typing as t
 from pathlib import Path
 
 from alembic.script import Script
+from alembic.script.revision import RevisionError
 
 from ._errors import RevisionFileError
 
@@ -161,7 +162,13 @@ def _script_of(module: types.ModuleType, path: Path) -> Script:
             paths=(path,),
             line=line,
         )
-    return Script(module, revision, path)
+    try:
+        return Script(module, revision, path)
+    except RevisionError as error:
+        line = _line_of(path, "revision")
+        raise RevisionFileError(
+            f"{_place(path, line)}: {error}.", paths=(path,), line=line
+        ) from error
 
 
 def _refuse_engine_names(module: types.ModuleType, path: Path) -> None:

@@ -33,6 +33,29 @@ class AlembicSettings(Settings):
         " the same database.",
         examples=[60],
     )
+    table_lock_timeout: float | None = pydantic.Field(
+        default=None,
+        gt=0,
+        description="How long a statement of a revision waits for a lock, in seconds;"
+        " `None` leaves the connection as it is. A revision that sets `lock_timeout`"
+        " has its own. Whole seconds on MySQL and MariaDB.",
+        examples=[5],
+    )
+    statement_timeout: float | None = pydantic.Field(
+        default=None,
+        gt=0,
+        description="How long a statement of a revision may take, in seconds; `None`"
+        " leaves the connection as it is. A revision that sets `statement_timeout` has"
+        " its own. PostgreSQL and MariaDB only.",
+        examples=[600],
+    )
+    lock_retries: int = pydantic.Field(
+        default=5,
+        ge=0,
+        description="How often a revision that waited for a lock too long is tried"
+        " again, with a pause that doubles from half a second.",
+        examples=[10],
+    )
     compare_type: bool = pydantic.Field(
         default=True,
         description="Whether a changed column type counts as a change of the models.",

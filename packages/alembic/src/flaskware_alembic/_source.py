@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import contextvars
 import dataclasses as dc
 import typing as t
 
@@ -12,6 +13,15 @@ from sqlalchemy import exc as sa_exc
 
 from ._errors import DatabaseUnreachable
 from ._errors import MigrationError
+
+
+class AsyncEngineLike(t.Protocol):
+    """SQLAlchemy's ``AsyncEngine``, which can be imported only with greenlet."""
+
+    @property
+    def sync_engine(self) -> sa.Engine:
+        """What it is a front of."""
+        ...
 
 
 class EngineSource(t.Protocol):
@@ -44,7 +54,11 @@ class NamedEngineSource(t.Protocol):
 
 
 Metadata: t.TypeAlias = sa.MetaData | cabc.Mapping[str | None, sa.MetaData]
-Engines: t.TypeAlias = sa.Engine | cabc.Mapping[str | None, sa.Engine]
+AnyEngine: t.TypeAlias = sa.Engine | AsyncEngineLike
+Engines: t.TypeAlias = AnyEngine | cabc.Mapping[str | None, AnyEngine]
+
+opened: contextvars.ContextVar[list[sa.Engine]] = contextvars.ContextVar("opened")
+"""What a command opened on a loop of its own, and closes with it."""
 
 
 @dc.dataclass(frozen=True)
@@ -122,17 +136,45 @@ def reason_of(error: Exception) -> str:
     return (lines[0] if lines else type(error).__name__).rstrip(".")
 
 
+def has_async(source: object, engine: Engines | None) -> bool:
+    """Whether one of the engines has an async driver."""
+    given = _given(source, engine)
+    engines: list[object] = [given]
+    if isinstance(given, cabc.Mapping):
+        engines = list(t.cast("cabc.Mapping[object, object]", given).values())
+    return any(hasattr(item, "sync_engine") for item in engines)
+
+
+def _given(source: object, engine: Engines | None) -> object:
+    if engine is not None:
+        return engine
+    # Flask-SQLAlchemy-Lite keeps the async ones apart.
+    found: object = getattr(source, "engines", None)
+    return found or getattr(source, "async_engines", None) or found
+
+
 def _engines(source: object, engine: Engines | None) -> dict[str | None, sa.Engine]:
-    if engine is None:
-        engine = t.cast("EngineSource | None", getattr(source, "engines", None))  # type: ignore[assignment]
-    if engine is None:
+    given = _given(source, engine)
+    if given is None:
         raise MigrationError(
             f"{type(source).__name__} has no engines. Give Alembic an extension that"
             " has, or write Alembic(engine=..., metadata=...)."
         )
+    if isinstance(given, cabc.Mapping):
+        engines = t.cast("cabc.Mapping[str | None, AnyEngine]", given)
+        return {b: _as_sync(e) for b, e in _default_is_none(engines).items()}
+    return {None: _as_sync(t.cast("AnyEngine", given))}
+
+
+def _as_sync(engine: AnyEngine) -> sa.Engine:
     if isinstance(engine, sa.Engine):
-        return {None: engine}
-    return _default_is_none(engine)
+        return engine
+    theirs = engine.sync_engine
+    # The connections of the app belong to the loop that it runs on.
+    ours = sa.Engine(theirs.pool.recreate(), theirs.dialect, theirs.url)
+    if opened.get(None) is not None:
+        opened.get().append(ours)
+    return ours
 
 
 def _metadatas(

@@ -15,6 +15,8 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.script.revision import RevisionMap
 
+from ._backfill import Backfill
+from ._backfill import backfills_in
 from ._errors import MigrationError
 from ._errors import RevisionFileError
 from ._errors import SeveralHeads
@@ -34,6 +36,7 @@ class _Loaded:
     signature: _Signature
     scripts: ScriptDirectory
     ids: frozenset[str]
+    backfills: tuple[tuple[str, Backfill], ...]
 
 
 class Tree:
@@ -104,6 +107,11 @@ class Tree:
         return id in self._fresh().ids
 
     @property
+    def backfills(self) -> tuple[tuple[str, Backfill], ...]:
+        """Every backfill with the id of its revision, the oldest first."""
+        return self._fresh().backfills
+
+    @property
     def exists(self) -> bool:
         """Whether there is a folder of revisions for this database itself."""
         return self.folder.is_dir()
@@ -132,6 +140,16 @@ class Tree:
             return bool(self.scripts.get_revisions(target))
         except alembic.util.CommandError:
             return False
+
+    def resolve(self, target: str) -> str:
+        """The full id that a target means."""
+        with self.named_errors(target):
+            return str(self.scripts.get_revision(target).revision)
+
+    def module(self, id: str) -> t.Any:
+        """What a revision's file defines."""
+        with self.named_errors(id):
+            return self.scripts.get_revision(id).module
 
     @contextlib.contextmanager
     def named_errors(self, target: str) -> cabc.Generator[None]:
@@ -198,14 +216,13 @@ class Tree:
         signature = tuple((path, st.st_mtime_ns, st.st_size) for path, st in files)
         loaded = self._loaded
         if loaded is None or loaded.signature != signature:
-            scripts, ids = self._load()
-            self._loaded = loaded = _Loaded(signature, scripts, ids)
+            self._loaded = loaded = self._load(signature)
         return loaded
 
     def _info(self, script: Script) -> RevisionInfo:
         return describe_script(script, self.bind, self.name)
 
-    def _load(self) -> tuple[ScriptDirectory, frozenset[str]]:
+    def _load(self, signature: _Signature) -> _Loaded:
         own = self.folder.parent if self.folder.name == "versions" else self.folder
         is_theirs = (own / "script.py.mako").is_file()
         scripts = ScriptDirectory(
@@ -221,7 +238,13 @@ class Tree:
         except RevisionError as error:
             # A circle of dependencies, or a label that two revisions have.
             raise RevisionFileError(f"{self.folder}: {error}") from error
-        return scripts, frozenset(script.revision for script in loaded)
+        filling = {script.revision: backfills_in(script.module) for script in loaded}
+        backfills: list[tuple[str, Backfill]] = []
+        if any(filling.values()):
+            for script in reversed(list(scripts.walk_revisions())):
+                id = script.revision
+                backfills.extend((id, backfill) for backfill in filling[id])
+        return _Loaded(signature, scripts, frozenset(filling), tuple(backfills))
 
 
 def _keeps_versions(folder: Path) -> bool:

@@ -1,0 +1,232 @@
+"""Looking for dangers in revisions: the rules, the waivers, and which are looked at."""
+
+from __future__ import annotations
+
+import ast
+import collections.abc as cabc
+import dataclasses as dc
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from flaskware_core import Level
+
+from ._change import Change
+from ._errors import MigrationError
+from ._finding import Finding
+from ._recording import record
+from ._revision import RevisionInfo
+from ._rules import Rule
+from ._rules import Scene
+from ._rules_any import ANY
+from ._rules_other import OTHER
+from ._rules_postgresql import POSTGRESQL
+from ._rules_types import TYPES
+
+RULES: dict[str, Rule] = {rule.id: rule for rule in (*ANY, *POSTGRESQL, *TYPES, *OTHER)}
+
+_WAIVER = re.compile(r"#\s*lint:\s*allow\s+([\w-]+)\s*(?::\s*(.*))?$")
+# What a more telling rule has said of the same change.
+_SAID_BY = {
+    "not-repeatable": {"index-not-concurrent", "drop-index-not-concurrent"},
+    "add-required-column": {"add-serial-column", "sqlite-cannot-add"},
+    "sqlite-rebuild": {"sqlite-needs-batch"},
+}
+
+
+@dc.dataclass(frozen=True)
+class Subject:
+    """A revision, and what its file says beside its functions.
+
+    :param dialect: Of the database that it is for.
+    :param upgrade: Its function.
+    :param arguments: What the function is called with.
+    """
+
+    revision: RevisionInfo
+    dialect: sa.Dialect
+    upgrade: cabc.Callable[..., object]
+    arguments: cabc.Mapping[str, str]
+    has_timeout: bool = False
+
+
+def findings_of(subject: Subject) -> list[Finding]:
+    """What the rules find in the upgrade of a revision, waived or not."""
+    path = subject.revision.path
+    recording = record(subject.upgrade, path, subject.dialect, subject.arguments)
+    dialect = {"mariadb": "mysql"}.get(subject.dialect.name, subject.dialect.name)
+    scene = Scene(dialect, recording.changes, subject.has_timeout)
+    found = [
+        _finding(rule, change, subject.revision)
+        for change in recording.changes
+        for rule in _broken(change, scene)
+    ]
+    if recording.broken_off is not None:
+        found.append(
+            Finding(
+                "not-readable",
+                Level.WARNING,
+                subject.revision,
+                recording.broken_at,
+                f"stopped by {recording.broken_off}",
+                "The revision goes by what it reads from a database, so what follows"
+                " here was not looked at.",
+                "# Read the rest; then waive it with what you found.",
+            )
+        )
+    return _waived(found, path, subject.revision)
+
+
+def new_since(base: str, folder: Path) -> cabc.Callable[[Path], bool]:
+    """Whether a file of a folder is not on a commit of git.
+
+    :raises MigrationError: if git or the commit is not there.
+    """
+    git = shutil.which("git")
+    if git is None:
+        raise MigrationError("git is not installed, so there is no base to look at.")
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(  # noqa: S603
+            [git, "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise MigrationError(
+                f"The base {base!r} cannot be read with git in {folder}:"
+                f" {done.stderr.strip()}"
+            )
+        return done.stdout
+
+    if base.startswith("-"):
+        raise MigrationError(f"{base!r} is no name of a commit.")
+    # Where the branch left the base: what was added there since is not new here.
+    commit = run("merge-base", "HEAD", base).strip()
+    listed = run("ls-tree", "-z", "--name-only", commit, "./")
+    there = {Path(name).name for name in listed.split("\0") if name}
+    return lambda path: path.name not in there
+
+
+def statement_at(tree: ast.Module, line: int) -> ast.stmt | None:
+    """The innermost statement that a line is part of."""
+    found: ast.stmt | None = None
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.stmt)
+            and node.lineno <= line <= (node.end_lineno or node.lineno)
+            and (found is None or node.lineno >= found.lineno)
+        ):
+            found = node
+    return found
+
+
+def _broken(change: Change, scene: Scene) -> list[Rule]:
+    rules = [
+        rule
+        for rule in RULES.values()
+        if scene.dialect in rule.dialects
+        and (rule.on_new or not scene.is_new(change))
+        and rule.applies(change, scene)
+    ]
+    ids = {rule.id for rule in rules}
+    return [rule for rule in rules if not _SAID_BY.get(rule.id, set()) & ids]
+
+
+def _finding(rule: Rule, change: Change, revision: RevisionInfo) -> Finding:
+    return Finding(
+        rule.id,
+        rule.level,
+        revision,
+        change.line,
+        str(change),
+        rule.reason,
+        rule.safe(change),
+        rule.lock,
+        can_fix=rule.can_fix and change.text is None and not change.in_batch,
+    )
+
+
+@dc.dataclass(frozen=True)
+class _Waiver:
+    rule: str
+    reason: str
+    line: int
+    is_alone: bool
+    is_whole_file: bool
+
+
+def _waived(
+    findings: list[Finding], path: Path, revision: RevisionInfo
+) -> list[Finding]:
+    source = path.read_text("utf-8")
+    waivers = list(_waivers(source))
+    if not waivers:
+        return findings
+    tree = ast.parse(source)
+    used: set[_Waiver] = set()
+    answered: list[Finding] = []
+    for finding in findings:
+        span = _span(tree, finding.line)
+        waiver = next((w for w in waivers if _covers(w, finding, span)), None)
+        if waiver is not None:
+            used.add(waiver)
+            finding = dc.replace(finding, waiver=waiver.reason)
+        answered.append(finding)
+    answered.extend(_about_waiver(w, revision) for w in waivers if w not in used)
+    return answered
+
+
+def _waivers(source: str) -> cabc.Iterator[_Waiver]:
+    for number, text in enumerate(source.splitlines(), start=1):
+        if match := _WAIVER.search(text):
+            reason, alone = (match[2] or "").strip(), text.lstrip().startswith("#")
+            yield _Waiver(match[1], reason, number, alone, text.startswith("#"))
+
+
+def _span(tree: ast.Module, line: int | None) -> range:
+    if line is None or (statement := statement_at(tree, line)) is None:
+        return range(0)
+    return range(statement.lineno, (statement.end_lineno or line) + 1)
+
+
+def _covers(waiver: _Waiver, finding: Finding, span: range) -> bool:
+    if waiver.rule != finding.rule or not waiver.reason:
+        return False
+    # It may stand above the statement, too.
+    above = waiver.is_alone and waiver.line + 1 in span
+    return waiver.is_whole_file or above or waiver.line in span
+
+
+def _about_waiver(waiver: _Waiver, revision: RevisionInfo) -> Finding:
+    if not waiver.reason:
+        rule, level, reason = (
+            "waiver-without-reason",
+            Level.ERROR,
+            "Who reads it later must know why it is safe.",
+        )
+    elif waiver.rule not in RULES and waiver.rule != "not-readable":
+        rule, level, reason = (
+            "waiver-unknown",
+            Level.WARNING,
+            "There is no such rule; `flask db lint --list` shows them.",
+        )
+    else:
+        rule, level, reason = (
+            "waiver-unused",
+            Level.INFO,
+            "Nothing here needs it.",
+        )
+    return Finding(
+        rule,
+        level,
+        revision,
+        waiver.line,
+        f"a waiver of {waiver.rule}",
+        reason,
+        f"# lint: allow {waiver.rule}: why it is safe here",
+    )

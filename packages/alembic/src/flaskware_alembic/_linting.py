@@ -1,0 +1,151 @@
+"""The rules and the fixes, applied to the revisions of an app."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import re
+
+from ._errors import MigrationError
+from ._errors import UnknownRevision
+from ._finding import Finding
+from ._fix import fix
+from ._fix import write_contract
+from ._lint import findings_of
+from ._lint import new_since
+from ._lint import Subject
+from ._migrator import Migrator
+from ._plan import Direction
+from ._plan import Plan
+from ._revision import RevisionInfo
+
+# A mended file is looked at again; what is not mended by then never is.
+_ROUNDS = 100
+
+
+def linted(
+    migrators: cabc.Iterable[Migrator], revisions: tuple[str, ...], base: str | None
+) -> list[Finding]:
+    """What the rules find in some revisions, the oldest first."""
+    found: list[Finding] = []
+    named: set[str] = set()
+    for m in migrators:
+        is_new = new_since(base, m.tree.folder) if base and m.tree.exists else None
+        wanted = {m.tree.resolve(id) for id in revisions if m.tree.resolves(id)}
+        named.update(id for id in revisions if m.tree.resolves(id))
+        for info in reversed(m.tree.infos()):
+            if revisions and info.id not in wanted:
+                continue
+            if is_new is None or is_new(info.path):
+                found.extend(_findings(m, info))
+    if missing := set(revisions) - named:
+        raise UnknownRevision(
+            f"There is no revision {', '.join(sorted(missing))} to look at."
+        )
+    return found
+
+
+def fixed(
+    migrators: cabc.Iterable[Migrator], revisions: tuple[str, ...], base: str | None
+) -> list[Finding]:
+    """Write the safe form of what is found, and say what was."""
+    chosen = list(migrators)
+    done: list[Finding] = []
+    failed: set[tuple[str, str, str]] = set()
+    for _ in range(_ROUNDS):
+        finding = next(
+            (
+                finding
+                for finding in linted(chosen, revisions, base)
+                if finding.can_fix
+                and finding.waiver is None
+                and (finding.rule, finding.place, finding.what) not in failed
+            ),
+            None,
+        )
+        if finding is None:
+            break
+        if _fix(chosen, finding):
+            done.append(finding)
+        else:
+            failed.add((finding.rule, finding.place, finding.what))
+    return done
+
+
+def planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
+    """What a move would do, with the SQL and what the rules find in it."""
+    plan = migrator.plan(target, direction)
+    if not plan:
+        return plan
+    statements = _sql_of(migrator, target, direction)
+    return Plan(
+        tuple(
+            dc.replace(
+                step,
+                sql=statements.get(step.revision.id),
+                findings=(
+                    tuple(_findings(migrator, step.revision))
+                    if direction == "upgrade"
+                    else ()
+                ),
+            )
+            for step in plan
+        ),
+        plan.left,
+    )
+
+
+def _findings(migrator: Migrator, info: RevisionInfo) -> list[Finding]:
+    module = migrator.tree.module(info.id)
+    settings = migrator.settings
+    timeout = getattr(module, "lock_timeout", settings.table_lock_timeout)
+    return findings_of(
+        Subject(
+            info,
+            migrator.database.engine.dialect,
+            module.upgrade,
+            migrator.tree.arguments(),
+            has_timeout=timeout is not None,
+        )
+    )
+
+
+def _fix(migrators: cabc.Iterable[Migrator], finding: Finding) -> bool:
+    edit = fix(finding)
+    if edit is None:
+        return False
+    path, id = finding.revision.path, finding.revision.id
+    before = path.read_text("utf-8")
+    path.write_text(edit.text, "utf-8")
+    contract = edit.contract
+    if contract is not None:
+        migrator = next(m for m in migrators if id in m.tree)
+        try:
+            written = migrator.tree.write(
+                contract.message,
+                manual=True,
+                upgrades=contract.upgrade,
+                downgrades=contract.downgrade,
+            )
+        except MigrationError:
+            path.write_text(before, "utf-8")
+            raise
+        write_contract(written.path, contract, id)
+    return True
+
+
+def _sql_of(migrator: Migrator, target: str, direction: Direction) -> dict[str, str]:
+    """The SQL of each revision, where it can be told without a database."""
+    try:
+        text = migrator.sql(target, direction, None)
+    except MigrationError:
+        return {}
+    found: dict[str, str] = {}
+    header = re.compile(r"(?m)^-- Running (?:upgrade|downgrade) (.*)$")
+    parts = header.split(text)
+    for title, body in zip(parts[1::2], parts[2::2], strict=True):
+        before, _, after = title.partition("->")
+        ids = before if direction == "downgrade" else after
+        for id in re.findall(r"[^\s,]+", ids):
+            found[id] = body.strip()
+    return found

@@ -1,0 +1,206 @@
+"""Dangers on every database: what breaks the code that still runs."""
+
+from __future__ import annotations
+
+from flaskware_core import Level
+
+from ._change import Change
+from ._rules import advice
+from ._rules import EVERY
+from ._rules import kind
+from ._rules import READS
+from ._rules import Rule
+from ._rules import Scene
+
+_LONGEST = {"postgresql": 63, "mysql": 64}
+
+
+def _is_required(change: Change, _: Scene) -> bool:
+    info = change.column
+    return (
+        change.kind == "add_column"
+        and not info.nullable
+        and info.default is None
+        and not (info.is_serial or info.is_identity or info.is_stored)
+    )
+
+
+def _is_too_long(change: Change, scene: Scene) -> bool:
+    longest = _LONGEST.get(scene.dialect)
+    names = [change.name or "", (change.table or "").rpartition(".")[2]]
+    names.extend(info.name for info in change.columns)
+    return longest is not None and any(len(n.encode()) > longest for n in names)
+
+
+def _is_replaced(change: Change, scene: Scene) -> bool:
+    return change.kind == "create_table" and any(
+        earlier.kind == "drop_table" and earlier.table == change.table
+        for earlier in scene.before(change)
+    )
+
+
+ANY = (
+    Rule(
+        "drop-column",
+        EVERY,
+        Level.WARNING,
+        "Code that is still running names the column in every SELECT and INSERT, and"
+        " fails from this moment; its data is gone.",
+        kind("drop_column"),
+        advice(
+            "# 1. Deploy code whose model has no column {name}.\n"
+            "# 2. Then drop it, with the reason why nothing uses it:\n"
+            'op.drop_column("{table}", "{name}")  # lint: allow drop-column: unused'
+            " since ..."
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "drop-table",
+        EVERY,
+        Level.WARNING,
+        "Code that is still running fails from this moment, and the data is gone.",
+        kind("drop_table"),
+        advice(
+            "# 1. Deploy code without the model.\n"
+            "# 2. Rename or back up the table; then drop it, with the reason:\n"
+            'op.drop_table("{table}")  # lint: allow drop-table: unused since ...'
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "recreate-table",
+        EVERY,
+        Level.ERROR,
+        "A table that is dropped and made again in one revision loses its rows.",
+        _is_replaced,
+        advice('# Alter it:\nop.alter_column("{table}", ...)'),
+        on_new=True,
+    ),
+    Rule(
+        "rename-column",
+        EVERY,
+        Level.ERROR,
+        "Code that is still running uses the old name, and fails from this moment.",
+        kind("rename_column"),
+        advice(
+            "# Expand: add {other}, write both, copy in batches (@backfill).\n"
+            'op.add_column("{table}", sa.Column("{other}", ...))\n'
+            "# Contract, a release later, in a revision of its own:\n"
+            'op.drop_column("{table}", "{name}")'
+        ),
+        lock=READS,
+        can_fix=True,
+    ),
+    Rule(
+        "rename-table",
+        EVERY,
+        Level.ERROR,
+        "Code that is still running uses the old name, and fails from this moment.",
+        kind("rename_table"),
+        advice(
+            "# Keep the old name for the code that still runs, until a later"
+            " revision drops it:\n"
+            'op.rename_table("{table}", "{other}")\n'
+            "op.execute('CREATE VIEW {table} AS SELECT * FROM {other}')"
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "add-required-column",
+        EVERY,
+        Level.ERROR,
+        "A new column that must have a value and has no default cannot be added to a"
+        " table with rows, and code that is still running inserts none.",
+        _is_required,
+        advice(
+            "# Expand: without NOT NULL.\n"
+            'op.add_column("{table}", sa.Column("{name}", ..., nullable=True))\n'
+            "# Contract, in a revision of its own: fill it in batches (@backfill),\n"
+            "# then require it:\n"
+            'op.alter_column("{table}", "{name}", nullable=False)'
+        ),
+        can_fix=True,
+    ),
+    Rule(
+        "truncate",
+        EVERY,
+        Level.ERROR,
+        "It deletes every row, and on PostgreSQL and MariaDB keeps out who reads.",
+        kind("truncate", cascades=False),
+        advice("# Delete in batches, in a @backfill, what is really to go."),
+        lock=READS,
+    ),
+    Rule(
+        "drop-database",
+        EVERY,
+        Level.ERROR,
+        "It deletes all that the database holds.",
+        kind("drop_database"),
+        advice("# Leave that to who runs the server."),
+        on_new=True,
+    ),
+    Rule(
+        "data-change",
+        EVERY,
+        Level.WARNING,
+        "One statement over all rows locks each of them until the revision is"
+        " committed, and what the revision altered stays locked as long.",
+        kind("update", "delete"),
+        advice(
+            '@backfill("{table}", batch=1000)\n'
+            "def fill(connection, batch):\n"
+            "    statement = sa.update(batch.table).where(batch.where)\n"
+            "    connection.execute(statement.values(...))"
+        ),
+        lock="RowExclusiveLock",
+    ),
+    Rule(
+        "transaction-statement",
+        EVERY,
+        Level.ERROR,
+        "The revision runs in a transaction already; ending it by hand leaves half of"
+        " the revision behind when the rest fails.",
+        kind("transaction"),
+        advice(
+            "with op.get_context().autocommit_block():\n"
+            "    ...  # what must not be in a transaction"
+        ),
+        on_new=True,
+    ),
+    Rule(
+        "wide-index",
+        EVERY,
+        Level.INFO,
+        "An index of more than three columns that is not unique is large, slows every"
+        " write, and is rarely used as a whole.",
+        lambda change, _: (
+            change.kind == "create_index"
+            and not change.is_unique
+            and len(change.columns) > 3
+        ),
+        advice("# Index the one or two columns that narrow the search most."),
+        on_new=True,
+    ),
+    Rule(
+        "identifier-too-long",
+        EVERY,
+        Level.ERROR,
+        "The database shortens or refuses the name, so that it is found under another"
+        " one, or not at all.",
+        _is_too_long,
+        advice("# A name of at most 63 bytes; 64 on MySQL and MariaDB."),
+        on_new=True,
+    ),
+    Rule(
+        "raw-sql",
+        EVERY,
+        Level.INFO,
+        "No rule understands this statement, so nothing is known of what it locks.",
+        kind("other"),
+        advice(
+            "# Read it; then waive it with what you found:\n# lint: allow raw-sql: ..."
+        ),
+        on_new=True,
+    ),
+)

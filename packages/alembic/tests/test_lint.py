@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from flaskware_alembic import MigrationError
+from flaskware_alembic import UnknownRevision
+from flaskware_alembic import UnsafeRevisions
+from flaskware_core import Level
+
+Project: t.TypeAlias = t.Any
+DROP = "op.drop_column('item', 'n')"
+
+
+@pytest.fixture
+def pg(make_project: t.Any) -> t.Any:
+    """A project for PostgreSQL, which nothing here connects to."""
+    project = make_project("postgresql+psycopg://nowhere/none")
+    with project.app.app_context():
+        yield project
+
+
+def rules(project: Project, *args: str, **kwargs: t.Any) -> list[str]:
+    findings = project.alembic.lint(*args, **kwargs)
+    return [f.rule for f in findings if f.waiver is None and f.level > Level.INFO]
+
+
+def test_a_finding_says_where_why_and_what_to_write(pg: Project) -> None:
+    path = pg.write("aa", None, "op.create_index('ix', 'item', ['n'])")
+    (finding,) = pg.alembic.lint()
+    line = path.read_text().splitlines().index("def upgrade() -> None:") + 2
+    assert (finding.rule, finding.line) == ("index-not-concurrent", line)
+    assert finding.level is Level.ERROR
+    assert finding.lock == "ShareLock"
+    assert finding.revision.id == "aa"
+    assert "write" in finding.reason
+    assert "postgresql_concurrently=True" in finding.safe
+    assert str(finding).startswith(f"{path}:{line}: error index-not-concurrent")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"{DROP}  # lint: allow drop-column: unused since 2.1",
+        f"# lint: allow drop-column: unused since 2.1\n{DROP}",
+        "op.drop_column(\n    'item',\n    'n',  # lint: allow drop-column: unused\n)",
+    ],
+)
+def test_a_waiver_with_a_reason_counts_for_its_statement(
+    pg: Project, code: str
+) -> None:
+    pg.write("aa", None, f"{code}\nop.drop_column('item', 'm')")
+    first, second = [f for f in pg.alembic.lint() if f.rule == "drop-column"]
+    assert first.waiver is not None
+    assert first.waiver.startswith("unused")
+    assert second.waiver is None
+
+
+def test_a_waiver_at_the_left_counts_for_the_whole_file(pg: Project) -> None:
+    pg.write("aa", None, DROP, extra="# lint: allow drop-column: a new app")
+    assert rules(pg) == []
+
+
+@pytest.mark.parametrize(
+    ("waiver", "rule"),
+    [
+        ("# lint: allow drop-column", "waiver-without-reason"),
+        ("# lint: allow drop-column:", "waiver-without-reason"),
+        ("# lint: allow drop-colum: why", "waiver-unknown"),
+        ("# lint: allow drop-table: why", "waiver-unused"),
+    ],
+)
+def test_a_waiver_that_does_nothing_is_found_itself(
+    pg: Project, waiver: str, rule: str
+) -> None:
+    pg.write("aa", None, f"{DROP}  {waiver}")
+    found = {finding.rule for finding in pg.alembic.lint()}
+    assert {"drop-column", rule} <= found
+
+
+def test_a_revision_that_goes_by_the_database_is_read_up_to_there(pg: Project) -> None:
+    path = pg.write(
+        "aa", None, f"{DROP}\nfor c in sa.inspect(op.get_bind()).get_columns('x'): ..."
+    )
+    found = {finding.rule: finding for finding in pg.alembic.lint()}
+    assert "drop-column" in found
+    assert found["not-readable"].line == len(path.read_text().splitlines()) - 2
+
+
+def test_only_some_revisions_are_looked_at_where_they_are_named(pg: Project) -> None:
+    pg.write("aa", None, DROP)
+    pg.write("bb", "aa", "op.drop_table('item')")
+    assert rules(pg, "bb") == ["drop-table"]
+    with pytest.raises(UnknownRevision, match="zz"):
+        pg.alembic.lint("zz")
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(
+        ["git", "-c", "user.name=n", "-c", "user.email=n@example.org", *arguments],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_only_revisions_that_a_commit_does_not_have_are_looked_at(pg: Project) -> None:
+    pg.write("aa", None, DROP)
+    folder = pg.folder.parent
+    git(folder, "init", "-b", "main")
+    git(folder, "add", ".")
+    git(folder, "commit", "-m", "first")
+    git(folder, "checkout", "-b", "feature")
+    pg.write("bb", "aa", "op.drop_table('item')")
+    assert rules(pg, base="main") == ["drop-table"]
+    git(folder, "add", ".")
+    git(folder, "commit", "-m", "second")
+    assert rules(pg, base="main") == ["drop-table"]
+    assert rules(pg, base="feature") == []
+    with pytest.raises(MigrationError, match="'elsewhere' cannot be read"):
+        pg.alembic.lint(base="elsewhere")
+
+
+def test_the_command_fails_for_what_is_bad_enough(pg: Project) -> None:
+    pg.write("aa", None, DROP)
+    result = pg.run("lint")
+    assert result.exit_code == UnsafeRevisions.exit_code
+    assert "warning drop-column" in result.output
+    assert pg.run("lint", "--fail-on", "error").exit_code == 0
+    listed = pg.run("lint", "--list").output
+    assert "drop-column (warning; postgresql, mysql, sqlite)" in listed
+
+
+def test_findings_are_printed_for_programs(pg: Project) -> None:
+    path = pg.write("aa", None, f"{DROP}\n{DROP}  # lint: allow drop-column: why not")
+    by_json = json.loads(
+        pg.run("lint", "--format", "json", "--fail-on", "error").output
+    )
+    assert {"drop-column"} <= {item["rule"] for item in by_json}
+    assert by_json[0]["path"] == str(path)
+
+    sarif = json.loads(pg.run("lint", "--format", "sarif", "--fail-on", "error").output)
+    (run,) = sarif["runs"]
+    assert sarif["version"] == "2.1.0"
+    known = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert {result["ruleId"] for result in run["results"]} <= known
+    reasons = [r["suppressions"] for r in run["results"] if "suppressions" in r]
+    assert reasons == [[{"kind": "inSource", "justification": "why not"}]]
+
+    lines = pg.run("lint", "--format", "github", "--fail-on", "error").output
+    assert f"::warning file={path},line=8,title=drop-column::" in lines
+    assert lines.count("title=drop-column") == 1
+
+
+def test_a_plan_shows_the_sql_and_the_findings(any_project: Project) -> None:
+    any_project.write_table("aa", None, "item")
+    any_project.alembic.upgrade()
+    any_project.write("bb", "aa", "op.drop_table('item')")
+    (step,) = any_project.alembic.plan()
+    assert "DROP TABLE item" in step.sql
+    assert "drop-table" in {finding.rule for finding in step.findings}
+    output = any_project.run("plan").output
+    assert "DROP TABLE item" in output
+    assert "warning drop-table" in output
+
+
+# What --fix writes
+
+FIXES = {
+    "index-not-concurrent": (
+        "op.create_index('ix', 'item', ['n'], unique=False)",
+        ["autocommit_block", "postgresql_concurrently=True", "unique=False"],
+    ),
+    "drop-index-not-concurrent": (
+        "op.drop_index('ix_old', table_name='item')",
+        ["autocommit_block", "postgresql_concurrently=True", "table_name='item'"],
+    ),
+    "concurrent-in-transaction": (
+        "op.create_index('ix', 'item', ['n'], postgresql_concurrently=True)",
+        ["autocommit_block", "if_not_exists=True"],
+    ),
+    "foreign-key-validates": (
+        "op.create_foreign_key('fk', 'item', 'kind', ['kind_id'], ['id'])",
+        ["postgresql_not_valid=True", 'VALIDATE CONSTRAINT "fk"'],
+    ),
+    "check-validates": (
+        "op.create_check_constraint(op.f('ck'), 'item', 'n > 0')",
+        ["postgresql_not_valid=True", 'VALIDATE CONSTRAINT "ck"'],
+    ),
+    "unique-builds-index": (
+        "op.create_unique_constraint('uq', 'item', ['n'])",
+        ["unique=True", "USING INDEX"],
+    ),
+    "set-not-null": (
+        "op.alter_column('item', 'n', existing_type=sa.Integer(), nullable=False)",
+        ["NOT VALID", "VALIDATE CONSTRAINT", "op.drop_constraint("],
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", FIXES)
+def test_a_fix_writes_what_the_rules_accept_and_postgresql_runs(
+    rule: str, make_project: t.Any, postgresql_url: str
+) -> None:
+    code, expected = FIXES[rule]
+    project = make_project(postgresql_url)
+    path = project.write("aa", None, f"if True:\n    {code}")
+    with project.engine.begin() as connection:
+        for statement in (
+            "CREATE TABLE kind (id bigint PRIMARY KEY)",
+            "CREATE TABLE item (id bigint PRIMARY KEY, n int, kind_id bigint)",
+            "CREATE INDEX ix_old ON item (n)",
+            "INSERT INTO item VALUES (1, 1, NULL)",
+        ):
+            connection.exec_driver_sql(statement)
+    with project.app.app_context():
+        result = project.run("lint", "--fix")
+        assert result.exit_code == 0, result.output
+        assert f"Mended {rule} in {path}" in result.output
+        text = path.read_text()
+        assert all(part in text for part in expected), text
+        assert rules(project) == []
+        project.alembic.upgrade()
+
+
+EXPANDED = {
+    "rename-column": (
+        "op.alter_column('item', 'n', new_column_name='m', existing_type=sa.Integer())",
+        "m",
+    ),
+    "change-type": (
+        "op.alter_column('item', 'n', type_=sa.BigInteger(),"
+        " existing_type=sa.Integer())",
+        "n_new",
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", EXPANDED)
+def test_a_fix_splits_what_takes_two_deploys(
+    rule: str, make_project: t.Any, postgresql_url: str
+) -> None:
+    code, new = EXPANDED[rule]
+    project = make_project(postgresql_url)
+    project.write(
+        "aa",
+        None,
+        "op.create_table('item', sa.Column('id', sa.BigInteger, primary_key=True),"
+        " sa.Column('n', sa.Integer))\n"
+        "op.execute('INSERT INTO item VALUES (1, 10), (2, 20)')",
+    )
+    with project.app.app_context():
+        project.alembic.upgrade()
+        project.write("bb", "aa", code)
+        project.alembic.fix("bb")
+        plan = project.alembic.upgrade()
+        assert [step.revision.id for step in plan] == ["bb"]
+        (left,) = plan.left
+        select = sa.text(f"SELECT n, {new} FROM item ORDER BY id")
+        with project.engine.connect() as connection:
+            assert connection.execute(select).all() == [(10, 10), (20, 20)]
+        assert left.down == ("bb",)
+        assert "Left for when" in project.run("upgrade").output
+        project.alembic.upgrade(contract=True)
+        columns = sa.inspect(project.engine).get_columns("item")
+        assert [column["name"] for column in columns] == ["id", new]
+
+
+def test_a_fix_adds_a_required_column_in_two_steps(
+    make_project: t.Any, postgresql_url: str
+) -> None:
+    project = make_project(postgresql_url)
+    project.write_table("aa", None, "item")
+    with project.app.app_context():
+        project.alembic.upgrade()
+        with project.engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO item VALUES (1), (2)")
+        project.write(
+            "bb",
+            "aa",
+            "op.add_column('item', sa.Column('m', sa.BigInteger(), nullable=False))",
+        )
+        project.alembic.fix("bb")
+        (left,) = project.alembic.upgrade().left
+        # What the new column is to be, only a person knows.
+        text = left.path.read_text().replace("{'m': ...}", "{'m': 7}")
+        assert text != left.path.read_text()
+        left.path.write_text(text)
+        project.alembic.upgrade(contract=True)
+        with project.engine.connect() as connection:
+            found = connection.execute(sa.text("SELECT id, m FROM item ORDER BY id"))
+            assert found.all() == [(1, 7), (2, 7)]
+        (column,) = [
+            c
+            for c in sa.inspect(project.engine).get_columns("item")
+            if c["name"] == "m"
+        ]
+        assert not column["nullable"]
+
+
+def test_an_empty_database_gets_both_steps_at_once(project: Project) -> None:
+    project.write_table("aa", None, "item")
+    project.write("bb", "aa", extra="contracts = 'aa'")
+    with project.app.app_context():
+        assert len(project.alembic.upgrade()) == 2
+
+
+def test_what_cannot_be_mended_stays_as_it_is(pg: Project) -> None:
+    path = pg.write(
+        "aa", None, "op.alter_column('item', 'n', new_column_name='m')\nname = 'x'"
+    )
+    before = path.read_text()
+    assert pg.alembic.fix() == []
+    assert path.read_text() == before

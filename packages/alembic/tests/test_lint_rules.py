@@ -1,0 +1,562 @@
+"""Each rule finds a bad example, leaves a good one alone, and says the right lock."""
+
+from __future__ import annotations
+
+import dataclasses as dc
+import textwrap
+import typing as t
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite
+
+from flaskware_alembic._lint import findings_of
+from flaskware_alembic._lint import RULES
+from flaskware_alembic._lint import Subject
+from flaskware_alembic._revision import RevisionInfo
+
+AUTOCOMMIT = "with op.get_context().autocommit_block():\n    "
+NEW = (
+    'op.create_table("fresh", sa.Column("id", sa.BigInteger, sa.Identity(),'
+    ' primary_key=True), sa.Column("n", sa.Text))\n'
+)
+LONG = "x" * 70
+MYSQL_NEW = (
+    'op.create_table("fresh", sa.Column("id", sa.BigInteger, primary_key=True))\n'
+)
+
+
+@dc.dataclass(frozen=True)
+class Example:
+    rule: str
+    bad: str
+    good: str
+    # Where the lock is that the rule speaks of; None for what PostgreSQL cannot be
+    # asked about, or what the rule says no lock of.
+    locked: str | None = "item"
+
+    @property
+    def id(self) -> str:
+        return self.rule
+
+
+def index(**keywords: t.Any) -> str:
+    more = "".join(f", {name}={value!r}" for name, value in keywords.items())
+    return f'op.create_index("ix_n", "item", ["n"]{more})'
+
+
+CONCURRENT = index(postgresql_concurrently=True, if_not_exists=True)
+ALTER = 'op.execute("ALTER TABLE item {}")'.format
+POSTGRESQL = [
+    Example("index-not-concurrent", index(), AUTOCOMMIT + CONCURRENT),
+    Example(
+        "index-not-concurrent",
+        'op.execute("CREATE INDEX ix_n ON item (n)")',
+        'op.execute("CREATE INDEX CONCURRENTLY ix_n ON item (n)")',
+    ),
+    Example(
+        "index-not-concurrent", index(), NEW + 'op.create_index("i", "fresh", ["n"])'
+    ),
+    Example(
+        "drop-index-not-concurrent",
+        'op.drop_index("ix_old", "item")',
+        AUTOCOMMIT + 'op.drop_index("ix_old", "item", postgresql_concurrently=True)',
+    ),
+    Example("concurrent-in-transaction", CONCURRENT, AUTOCOMMIT + CONCURRENT, None),
+    Example(
+        "foreign-key-validates",
+        'op.create_foreign_key("fk", "item", "kind", ["kind_id"], ["id"])',
+        'op.create_foreign_key("fk", "item", "kind", ["kind_id"], ["id"],'
+        " postgresql_not_valid=True)",
+    ),
+    Example(
+        "foreign-key-validates",
+        ALTER("ADD CONSTRAINT fk FOREIGN KEY (kind_id) REFERENCES kind (id)"),
+        ALTER("ADD CONSTRAINT fk FOREIGN KEY (kind_id) REFERENCES kind (id) NOT VALID"),
+    ),
+    Example(
+        "check-validates",
+        'op.create_check_constraint("ck", "item", "n > 0")',
+        'op.create_check_constraint("ck", "item", "n > 0", postgresql_not_valid=True)',
+    ),
+    Example(
+        "check-validates",
+        ALTER("ADD CONSTRAINT ck CHECK (n > 0)"),
+        ALTER("ADD CONSTRAINT ck CHECK (n > 0) NOT VALID"),
+    ),
+    Example(
+        "validate-in-same-transaction",
+        ALTER("ADD CONSTRAINT ck CHECK (n > 0) NOT VALID")
+        + "\n"
+        + ALTER("VALIDATE CONSTRAINT ck"),
+        AUTOCOMMIT
+        + ALTER("ADD CONSTRAINT ck CHECK (n > 0) NOT VALID")
+        + "\n    "
+        + ALTER("VALIDATE CONSTRAINT ck"),
+    ),
+    Example(
+        "validate-constraint",
+        ALTER("VALIDATE CONSTRAINT ck_later"),
+        AUTOCOMMIT + ALTER("VALIDATE CONSTRAINT ck_later"),
+    ),
+    Example(
+        "unique-builds-index",
+        'op.create_unique_constraint("uq", "item", ["n"])',
+        ALTER("ADD CONSTRAINT uq UNIQUE USING INDEX uq_built"),
+    ),
+    Example(
+        "primary-key-builds-index",
+        'op.create_primary_key("pk", "bare", ["n"])',
+        'op.execute("ALTER TABLE bare ADD CONSTRAINT pk PRIMARY KEY USING INDEX x")',
+        "bare",
+    ),
+    Example(
+        "exclusion-builds-index",
+        'op.create_exclude_constraint("ex", "item", ("during", "&&"))',
+        NEW + 'op.create_exclude_constraint("ex", "fresh", ("during", "&&"))',
+    ),
+    Example(
+        "set-not-null",
+        'op.alter_column("item", "n", nullable=False)',
+        AUTOCOMMIT
+        + ALTER("VALIDATE CONSTRAINT n_set")
+        + '\nop.alter_column("item", "n", nullable=False)',
+    ),
+    Example(
+        "set-not-null",
+        ALTER("ALTER COLUMN n SET NOT NULL"),
+        ALTER("ALTER COLUMN n SET DEFAULT 3"),
+    ),
+    Example(
+        "drop-not-null",
+        'op.alter_column("item", "kind_id", nullable=True)',
+        'op.alter_column("item", "kind_id", server_default="3")',
+    ),
+    Example(
+        "add-required-column",
+        'op.add_column("item", sa.Column("m", sa.BigInteger, nullable=False))',
+        'op.add_column("item", sa.Column("m", sa.BigInteger, nullable=False,'
+        ' server_default="0"))',
+        None,
+    ),
+    Example(
+        "volatile-default",
+        'op.add_column("item", sa.Column("m", sa.Uuid,'
+        ' server_default=sa.text("gen_random_uuid()")))',
+        'op.add_column("item", sa.Column("m", sa.DateTime(timezone=True),'
+        " server_default=sa.func.now()))",
+    ),
+    Example(
+        "volatile-default",
+        ALTER("ADD COLUMN m float DEFAULT random()"),
+        ALTER("ADD COLUMN m text DEFAULT 'x'"),
+    ),
+    Example(
+        "add-serial-column",
+        ALTER("ADD COLUMN m bigserial"),
+        ALTER("ADD COLUMN m bigint"),
+    ),
+    Example(
+        "add-stored-column",
+        'op.add_column("item", sa.Column("m", sa.BigInteger,'
+        ' sa.Computed("n + 1", persisted=True)))',
+        'op.add_column("item", sa.Column("m", sa.BigInteger))',
+    ),
+    Example(
+        "change-type",
+        'op.alter_column("item", "n", type_=sa.BigInteger, existing_type=sa.Integer)',
+        'op.alter_column("item", "name", type_=sa.Text, existing_type=sa.String(20))',
+    ),
+    Example(
+        "change-type",
+        ALTER("ALTER COLUMN n TYPE bigint"),
+        ALTER("ALTER n SET STATISTICS 5"),
+    ),
+    Example(
+        "rename-column",
+        'op.alter_column("item", "n", new_column_name="m")',
+        'op.add_column("item", sa.Column("m", sa.BigInteger))',
+    ),
+    Example("rename-column", ALTER("RENAME n TO m"), ALTER("RENAME CONSTRAINT a TO b")),
+    Example("rename-table", 'op.rename_table("item", "thing")', NEW, None),
+    Example(
+        "rename-schema",
+        'op.execute("ALTER SCHEMA one RENAME TO two")',
+        'op.execute("ALTER SCHEMA one OWNER TO somebody")',
+        None,
+    ),
+    Example(
+        "drop-column",
+        'op.drop_column("item", "n")',
+        NEW + 'op.drop_column("fresh", "n")',
+    ),
+    Example(
+        "drop-column", ALTER("DROP COLUMN IF EXISTS n"), ALTER("DROP CONSTRAINT a")
+    ),
+    Example(
+        "drop-table", 'op.drop_table("item")', NEW + 'op.drop_table("fresh")', "item"
+    ),
+    Example("recreate-table", 'op.drop_table("fresh")\n' + NEW, NEW, None),
+    Example(
+        "truncate", 'op.execute("TRUNCATE item")', NEW + 'op.execute("TRUNCATE fresh")'
+    ),
+    Example(
+        "truncate-cascade",
+        'op.execute("TRUNCATE item CASCADE")',
+        'op.execute("TRUNCATE item")',
+    ),
+    Example(
+        "drop-database",
+        'op.execute("DROP DATABASE app")',
+        'op.execute("SELECT 1")',
+        None,
+    ),
+    Example(
+        "data-change",
+        'op.execute("UPDATE item SET n = 1")',
+        NEW + "op.execute(\"UPDATE fresh SET n = '1'\")",
+    ),
+    Example(
+        "data-change",
+        'op.get_bind().execute(sa.text("DELETE FROM item"))',
+        'op.get_bind().execute(sa.text("SELECT n FROM item"))',
+    ),
+    Example(
+        "transaction-statement",
+        'op.execute("COMMIT")',
+        'op.execute("SELECT 1")',
+        None,
+    ),
+    Example(
+        "wide-index",
+        'op.create_index("i", "item", ["a", "b", "c", "d"])',
+        'op.create_index("i", "item", ["a", "b", "c"])',
+        None,
+    ),
+    Example(
+        "identifier-too-long",
+        f'op.create_index("{LONG}", "item", ["n"])',
+        index(),
+        None,
+    ),
+    Example("raw-sql", 'op.execute("SOMETHING NEW")', 'op.execute("SELECT 1")', None),
+    Example("rewrite-table", ALTER("SET UNLOGGED"), ALTER("SET (fillfactor = 70)")),
+    Example(
+        "rewrite-table", 'op.execute("VACUUM FULL item")', 'op.execute("ANALYZE")', None
+    ),
+    Example(
+        "reindex-not-concurrent",
+        'op.execute("REINDEX TABLE item")',
+        'op.execute("REINDEX TABLE CONCURRENTLY item")',
+    ),
+    Example(
+        "refresh-not-concurrent",
+        'op.execute("REFRESH MATERIALIZED VIEW seen")',
+        'op.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY seen")',
+        "seen",
+    ),
+    Example(
+        "detach-not-concurrent",
+        'op.execute("ALTER TABLE parts DETACH PARTITION part1")',
+        'op.execute("ALTER TABLE parts DETACH PARTITION part1 CONCURRENTLY")',
+        "parts",
+    ),
+    Example(
+        "lock-table",
+        'op.execute("LOCK TABLE item")',
+        NEW + 'op.execute("LOCK fresh")',
+    ),
+    Example(
+        "create-trigger",
+        'op.execute("CREATE TRIGGER tr BEFORE INSERT ON item FOR EACH ROW'
+        ' EXECUTE FUNCTION suppress_redundant_updates_trigger()")',
+        NEW + 'op.execute("CREATE TRIGGER tr BEFORE INSERT ON fresh FOR EACH ROW'
+        ' EXECUTE FUNCTION f()")',
+        None,
+    ),
+    Example(
+        "no-lock-timeout",
+        'op.add_column("item", sa.Column("m", sa.BigInteger))',
+        "op.execute(\"SET lock_timeout = '5s'\")\n"
+        'op.add_column("item", sa.Column("m", sa.BigInteger))',
+        None,
+    ),
+    Example(
+        "not-repeatable",
+        AUTOCOMMIT + index(postgresql_concurrently=True),
+        AUTOCOMMIT + CONCURRENT,
+        None,
+    ),
+    Example(
+        "domain-constraint",
+        'op.execute("CREATE DOMAIN d AS int CHECK (VALUE > 0)")',
+        'op.execute("CREATE DOMAIN d AS int")',
+        None,
+    ),
+    Example(
+        "alter-domain-constraint",
+        'op.execute("ALTER DOMAIN d ADD CONSTRAINT c CHECK (VALUE > 0)")',
+        'op.execute("ALTER DOMAIN d ADD CONSTRAINT c CHECK (VALUE > 0) NOT VALID")',
+        None,
+    ),
+    Example(
+        "enum-order",
+        "op.execute(\"ALTER TYPE mood ADD VALUE 'b'\")",
+        "op.execute(\"ALTER TYPE mood ADD VALUE 'b' AFTER 'a'\")",
+        None,
+    ),
+    *(
+        Example(
+            rule,
+            f'op.add_column("item", sa.Column("m", {bad}))',
+            f'op.add_column("item", sa.Column("m", {good}))',
+            None,
+        )
+        for rule, bad, good in [
+            ("char-type", "sa.CHAR(3)", "sa.Text"),
+            ("small-int", "sa.SmallInteger", "sa.BigInteger"),
+            ("varchar-limit", "sa.String(20)", "sa.Text"),
+            ("timestamp-without-zone", "sa.DateTime", "sa.DateTime(timezone=True)"),
+            ("json-type", "sa.JSON", "postgresql.JSONB"),
+        ]
+    ),
+    Example(
+        "int-key",
+        'op.create_table("t", sa.Column("id", sa.Integer, primary_key=True))',
+        NEW,
+        None,
+    ),
+    Example(
+        "serial-type",
+        'op.create_table("t", sa.Column("id", sa.BigInteger, primary_key=True))',
+        NEW,
+        None,
+    ),
+]
+MYSQL = [
+    Example(
+        "foreign-key-copies-table",
+        'op.create_foreign_key("fk", "item", "kind", ["kind_id"], ["id"])',
+        index(),
+    ),
+    Example(
+        "change-type-copies-table",
+        'op.alter_column("item", "n", type_=sa.BigInteger, existing_type=sa.Integer)',
+        'op.alter_column("item", "n", type_=sa.String(60), existing_type=sa.String(20))',
+    ),
+    Example(
+        "change-type-copies-table",
+        ALTER("MODIFY COLUMN n BIGINT"),
+        ALTER("ADD INDEX (n)"),
+    ),
+    Example(
+        "change-type-copies-table",
+        'op.alter_column("item", "n", type_=sa.String(90), existing_type=sa.String(20))',
+        'op.alter_column("item", "n", type_=sa.String(90), existing_type=sa.String(70))',
+    ),
+    Example(
+        "check-copies-table",
+        'op.create_check_constraint("ck", "item", "n > 0")',
+        index(),
+    ),
+    Example(
+        "primary-key-copies-table",
+        'op.create_primary_key("pk", "item", ["n"])',
+        index(),
+    ),
+    Example(
+        "primary-key-copies-table", ALTER("DROP PRIMARY KEY"), ALTER("DROP INDEX a")
+    ),
+    Example(
+        "auto-increment-copies-table",
+        ALTER("ADD COLUMN m INT AUTO_INCREMENT UNIQUE"),
+        ALTER("ADD COLUMN m INT"),
+    ),
+    Example(
+        "stored-column-copies-table",
+        ALTER("ADD COLUMN m INT GENERATED ALWAYS AS (n + 1) STORED"),
+        ALTER("ADD COLUMN m INT GENERATED ALWAYS AS (n + 1) VIRTUAL"),
+    ),
+    Example(
+        "default-expression-copies-table",
+        ALTER("ADD COLUMN m CHAR(36) DEFAULT (uuid())"),
+        ALTER("ADD COLUMN m TIMESTAMP DEFAULT CURRENT_TIMESTAMP"),
+    ),
+    Example(
+        "not-null-rebuilds-table",
+        'op.alter_column("item", "n", nullable=False, existing_type=sa.Integer)',
+        index(),
+    ),
+    Example(
+        "table-rebuilt",
+        ALTER("CONVERT TO CHARACTER SET utf8mb4"),
+        ALTER("ADD INDEX (n)"),
+    ),
+    Example(
+        "table-rebuilt", 'op.execute("OPTIMIZE TABLE item")', 'op.execute("SELECT 1")'
+    ),
+    Example(
+        "special-index-locks",
+        ALTER("ADD FULLTEXT INDEX ft (n)"),
+        ALTER("ADD INDEX i (n)"),
+    ),
+    Example(
+        "special-index-locks",
+        'op.execute("CREATE FULLTEXT INDEX ft ON item (n)")',
+        'op.execute("CREATE INDEX ft ON item (n)")',
+    ),
+    Example("rename-column", ALTER("CHANGE n m INT"), ALTER("CHANGE n n INT")),
+    Example("rename-table", 'op.execute("RENAME TABLE item TO thing")', index()),
+    Example("drop-column", 'op.drop_column("item", "n")', index()),
+    Example(
+        "identifier-too-long",
+        f'op.drop_index("{LONG}", "item")',
+        index(),
+    ),
+    Example(
+        "drop-table", 'op.drop_table("item")', MYSQL_NEW + 'op.drop_table("fresh")'
+    ),
+]
+BATCH = 'with op.batch_alter_table("item"{}) as batch_op:\n    '
+SQLITE = [
+    Example(
+        "sqlite-rebuild",
+        BATCH.format("") + 'batch_op.alter_column("n", nullable=False)',
+        BATCH.format("") + 'batch_op.add_column(sa.Column("m", sa.Integer))',
+    ),
+    Example(
+        "sqlite-rebuild",
+        BATCH.format(', recreate="always"')
+        + 'batch_op.add_column(sa.Column("m", sa.Integer))',
+        BATCH.format(', recreate="never"')
+        + 'batch_op.add_column(sa.Column("m", sa.Integer))',
+    ),
+    Example(
+        "sqlite-needs-batch",
+        'op.alter_column("item", "n", nullable=False)',
+        BATCH.format("") + 'batch_op.alter_column("n", nullable=False)',
+    ),
+    Example(
+        "sqlite-cannot-add",
+        'op.add_column("item", sa.Column("m", sa.DateTime, server_default=sa.func.now()))',
+        'op.add_column("item", sa.Column("m", sa.Text, server_default="x"))',
+    ),
+    Example(
+        "sqlite-cannot-add",
+        'op.add_column("item", sa.Column("m", sa.Integer, unique=True))',
+        BATCH.format(', recreate="always"')
+        + 'batch_op.add_column(sa.Column("m", sa.Integer, unique=True))',
+    ),
+    Example("sqlite-drop-column", 'op.drop_column("item", "n")', index()),
+    Example(
+        "rename-column",
+        BATCH.format("") + 'batch_op.alter_column("n", new_column_name="m")',
+        index(),
+    ),
+]
+DIALECTS: dict[str, sa.Dialect] = {
+    "postgresql": postgresql.dialect(),
+    "mysql": mysql.dialect(),
+    "sqlite": sqlite.dialect(),
+}
+EXAMPLES = [
+    pytest.param(dialect, example, id=f"{dialect}-{example.rule}-{number}")
+    for dialect, examples in (
+        ("postgresql", POSTGRESQL),
+        ("mysql", MYSQL),
+        ("sqlite", SQLITE),
+    )
+    for number, example in enumerate(examples)
+]
+
+
+def upgrade_of(code: str, path: Path) -> t.Any:
+    path.write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\n"
+        "from sqlalchemy.dialects import postgresql\n"
+        f"def upgrade():\n{textwrap.indent(code, '    ')}\n"
+    )
+    names: dict[str, t.Any] = {}
+    exec(compile(path.read_text(), str(path), "exec"), names)
+    return names["upgrade"]
+
+
+def rules_found(code: str, dialect: str, path: Path) -> set[str]:
+    info = RevisionInfo("aa", None, "", (), path, is_head=True)
+    subject = Subject(info, DIALECTS[dialect], upgrade_of(code, path), {})
+    findings = findings_of(subject)
+    assert "not-readable" not in {finding.rule for finding in findings}, findings
+    assert all(finding.line is not None for finding in findings)
+    return {finding.rule for finding in findings}
+
+
+@pytest.mark.parametrize(("dialect", "example"), EXAMPLES)
+def test_a_rule_finds_the_bad_example_and_leaves_the_good_one(
+    dialect: str, example: Example, tmp_path: Path
+) -> None:
+    assert example.rule in rules_found(example.bad, dialect, tmp_path / "bad.py")
+    assert example.rule not in rules_found(example.good, dialect, tmp_path / "good.py")
+
+
+def test_every_rule_has_an_example_on_a_dialect_of_its_own() -> None:
+    shown = {(param.values[0], param.values[1].rule) for param in EXAMPLES}
+    assert {rule.id for rule in RULES.values()} == {rule for _, rule in shown}
+    for dialect, id in shown:
+        assert dialect in RULES[str(id)].dialects
+
+
+SCHEMA = """
+    CREATE TABLE kind (id bigint PRIMARY KEY);
+    CREATE TABLE item (id bigint PRIMARY KEY, n int, name varchar(20),
+        kind_id bigint NOT NULL, during int4range);
+    CREATE INDEX ix_old ON item (n);
+    ALTER TABLE item ADD CONSTRAINT ck_later CHECK (n > 0) NOT VALID;
+    CREATE TABLE bare (n int);
+    CREATE MATERIALIZED VIEW seen AS SELECT id FROM kind;
+    CREATE TABLE parts (n int) PARTITION BY LIST (n);
+    CREATE TABLE part1 PARTITION OF parts FOR VALUES IN (1)
+"""
+# From weakest to strongest, as the manual lists them.
+MODES = [
+    "AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock",
+    "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(e, id=f"{e.rule}-{n}")
+        for n, e in enumerate(POSTGRESQL)
+        if RULES[e.rule].lock is not None and e.locked is not None
+    ],
+)
+def test_postgresql_takes_the_lock_that_the_rule_says(
+    example: Example, postgresql_url: str, tmp_path: Path
+) -> None:
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+
+    upgrade = upgrade_of(example.bad, tmp_path / "bad.py")
+    engine = sa.create_engine(postgresql_url)
+    with engine.connect() as connection:
+        oid = sa.text("SELECT CAST(CAST(:name AS regclass) AS oid)")
+        for statement in SCHEMA.split(";"):
+            connection.exec_driver_sql(statement)
+        place = connection.scalar(oid, {"name": example.locked})
+        connection.commit()
+        with Operations.context(MigrationContext.configure(connection)):
+            upgrade()
+        held = connection.scalars(
+            sa.text(
+                "SELECT mode FROM pg_locks WHERE relation = :place"
+                " AND pid = pg_backend_pid() AND granted"
+            ),
+            {"place": place},
+        )
+        assert max(held, key=MODES.index) == RULES[example.rule].lock
+        connection.rollback()
+    engine.dispose()
