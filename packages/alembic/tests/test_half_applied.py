@@ -22,8 +22,10 @@ from .test_backfill import APP
 
 Project: t.TypeAlias = t.Any
 STEPS = [
-    "op.create_table('one', sa.Column('id', sa.Integer, primary_key=True),"
-    " sa.Column('n', sa.Integer))",
+    (
+        "op.create_table('one', sa.Column('id', sa.Integer, primary_key=True),"
+        " sa.Column('n', sa.Integer))"
+    ),
     "op.execute('INSERT INTO one VALUES (1, 10)')",
     "op.create_index('ix_n', 'one', ['n'])",
     "op.execute('UPDATE one SET n = n + 1')",

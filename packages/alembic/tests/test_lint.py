@@ -234,8 +234,10 @@ EXPANDED = {
         "m",
     ),
     "change-type": (
-        "op.alter_column('item', 'n', type_=sa.BigInteger(),"
-        " existing_type=sa.Integer())",
+        (
+            "op.alter_column('item', 'n', type_=sa.BigInteger(),"
+            " existing_type=sa.Integer())"
+        ),
         "n_new",
     ),
 }

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - an example is read best in one line
 """Each rule finds a bad example, leaves a good one alone, and says the right lock."""
 
 from __future__ import annotations

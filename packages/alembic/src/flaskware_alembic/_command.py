@@ -9,10 +9,6 @@ import functools
 import threading
 import typing as t
 
-import sqlalchemy as sa
-
-from ._source import opened
-
 P = t.ParamSpec("P")
 R = t.TypeVar("R")
 
@@ -51,13 +47,7 @@ def _in_loop(function: cabc.Callable[[], R]) -> R:
         from sqlalchemy.util import greenlet_spawn
 
         _inside.is_running = True
-        engines: list[sa.Engine] = []
-        opened.set(engines)
-        try:
-            return await greenlet_spawn(function)
-        finally:
-            for engine in engines:
-                await greenlet_spawn(engine.dispose)
+        return await greenlet_spawn(function)
 
     def work() -> None:
         try:

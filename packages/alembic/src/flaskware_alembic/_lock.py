@@ -13,6 +13,7 @@ import typing as t
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
 
 from ._errors import LockTimeout
 from ._errors import MigrationError
@@ -88,7 +89,8 @@ def _own_connection(database: Database, stack: contextlib.ExitStack) -> sa.Conne
     # No transaction stays open, whatever the server thinks of idle ones.
     connection = connection.execution_options(isolation_level="AUTOCOMMIT")
     # Outside of the pool, which may be of one; closing it then ends the lock too.
-    connection.detach()
+    if not isinstance(database.engine.pool, NullPool):
+        connection.detach()
     return connection
 
 

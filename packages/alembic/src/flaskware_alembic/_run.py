@@ -81,6 +81,7 @@ class Run:
     def go(self, *, purge: bool = False) -> Plan:
         """Do it, and say what was done."""
         if self._direction == "upgrade":
+            self._make_log()
             self.fill()
         while True:
             self._attempt(purge=purge)
@@ -261,12 +262,15 @@ class Run:
     ) -> contextlib.AbstractContextManager[None]:
         if self._database.is_sqlite:
             return whole_revisions(connection)
-        if self._direction == "upgrade" and self._migrator.has_backfills():
-            # Outside of a revision's transaction: MySQL would end it.
-            self._migrator.log.create(connection)
         return contextlib.nullcontext()
 
     # Backfills
+
+    def _make_log(self) -> None:
+        # Not in a revision's transaction: MySQL would end it.
+        if self._migrator.has_backfills():
+            with self._database.connect() as connection:
+                self._migrator.log.create(connection)
 
     def _pending(
         self, context: MigrationContext, move: _Move, *, before: bool

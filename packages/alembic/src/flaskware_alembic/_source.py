@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import contextvars
 import dataclasses as dc
 import typing as t
 
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
+from sqlalchemy.pool import NullPool
 
 from ._errors import DatabaseUnreachable
 from ._errors import MigrationError
@@ -56,9 +56,6 @@ class NamedEngineSource(t.Protocol):
 Metadata: t.TypeAlias = sa.MetaData | cabc.Mapping[str | None, sa.MetaData]
 AnyEngine: t.TypeAlias = sa.Engine | AsyncEngineLike
 Engines: t.TypeAlias = AnyEngine | cabc.Mapping[str | None, AnyEngine]
-
-opened: contextvars.ContextVar[list[sa.Engine]] = contextvars.ContextVar("opened")
-"""What a command opened on a loop of its own, and closes with it."""
 
 
 @dc.dataclass(frozen=True)
@@ -171,10 +168,9 @@ def _as_sync(engine: AnyEngine) -> sa.Engine:
         return engine
     theirs = engine.sync_engine
     # The connections of the app belong to the loop that it runs on.
-    ours = sa.Engine(theirs.pool.recreate(), theirs.dialect, theirs.url)
-    if opened.get(None) is not None:
-        opened.get().append(ours)
-    return ours
+    pool = t.cast("t.Any", theirs.pool)
+    ours = NullPool(pool._creator, dialect=theirs.dialect, _dispatch=pool.dispatch)
+    return sa.Engine(ours, theirs.dialect, theirs.url)
 
 
 def _metadatas(

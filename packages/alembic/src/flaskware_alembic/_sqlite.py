@@ -21,17 +21,20 @@ def whole_revisions(connection: sa.Connection) -> cabc.Generator[None]:
     table that is rebuilt is dropped, which with foreign keys on deletes the rows that
     refer to it; they can be turned off only outside of a transaction.
     """
-    raw = t.cast("t.Any", connection.connection.dbapi_connection)
-    had_keys = _read(raw, "foreign_keys")
+    # Where the driver is an async one, the first only runs statements, and only the
+    # second tells how it runs them.
+    adapted = t.cast("t.Any", connection.connection.dbapi_connection)
+    raw = t.cast("t.Any", connection.connection.driver_connection)
+    had_keys = bool(_run(adapted, "PRAGMA foreign_keys"))
     if had_keys:
-        _outside_transaction(raw, "PRAGMA foreign_keys = OFF")
+        _outside_transaction(adapted, raw, "PRAGMA foreign_keys = OFF")
 
     def begin(_: object, __: object, statement: str, *___: object) -> None:
         # Just before the first statement, since a listener of the app's own may have
         # begun.
         is_begin = statement.lstrip()[:5].upper() == "BEGIN"
         if not is_begin and not raw.in_transaction and _driver_commits(raw):
-            raw.execute("BEGIN")
+            _run(adapted, "BEGIN")
 
     event.listen(connection, "before_cursor_execute", begin)
     try:
@@ -39,7 +42,7 @@ def whole_revisions(connection: sa.Connection) -> cabc.Generator[None]:
     finally:
         connection.rollback()
         if had_keys:
-            _outside_transaction(raw, "PRAGMA foreign_keys = ON")
+            _outside_transaction(adapted, raw, "PRAGMA foreign_keys = ON")
 
 
 class ReferenceCheck:
@@ -74,8 +77,15 @@ class ReferenceCheck:
         return collections.Counter((row[0], row[2]) for row in rows)
 
 
-def _read(raw: t.Any, pragma: str) -> bool:
-    return bool(raw.execute(f"PRAGMA {pragma}").fetchone()[0])
+def _run(adapted: t.Any, statement: str) -> t.Any:
+    """Run a statement beside SQLAlchemy, and return the first value it gives."""
+    cursor = adapted.cursor()
+    try:
+        cursor.execute(statement)
+        row = cursor.fetchone() if cursor.description else None
+    finally:
+        cursor.close()
+    return row[0] if row else None
 
 
 def _driver_commits(raw: t.Any) -> bool:
@@ -87,11 +97,11 @@ def _driver_commits(raw: t.Any) -> bool:
     return raw.isolation_level is not None and getattr(raw, "autocommit", -1) == -1
 
 
-def _outside_transaction(raw: t.Any, statement: str) -> None:
+def _outside_transaction(adapted: t.Any, raw: t.Any, statement: str) -> None:
     # autocommit=False of Python 3.12 has a transaction open at any time.
     is_always_open = getattr(raw, "autocommit", None) is False
     if is_always_open:
         raw.autocommit = True
-    raw.execute(statement)
+    _run(adapted, statement)
     if is_always_open:
         raw.autocommit = False

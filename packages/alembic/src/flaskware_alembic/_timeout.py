@@ -19,7 +19,7 @@ _LONGEST_PAUSE = 30.0
 _POSTGRESQL_LOCKED = "55P03"
 _MYSQL_LOCKED = 1205
 # What else passes when it is tried again: serialization failure and deadlock.
-_PASSING = {_POSTGRESQL_LOCKED, "40001", "40P01", _MYSQL_LOCKED, 1213}
+_PASSING: set[object] = {_POSTGRESQL_LOCKED, "40001", "40P01", _MYSQL_LOCKED, 1213}
 
 
 @dc.dataclass(frozen=True)
@@ -115,13 +115,13 @@ class TimeoutKeeper:
 
 def is_lock_timeout(error: BaseException | None) -> bool:
     """Whether a statement waited for a lock for longer than it may."""
-    code = _code_of(error)
-    return code in {_POSTGRESQL_LOCKED, _MYSQL_LOCKED} or _is_busy(error)
+    locked: set[object] = {_POSTGRESQL_LOCKED, _MYSQL_LOCKED}
+    return bool(_codes_of(error) & locked) or _is_busy(error)
 
 
 def is_passing(error: BaseException | None) -> bool:
     """Whether trying again may do: a lock, a deadlock, a serialization failure."""
-    return _code_of(error) in _PASSING or _is_busy(error)
+    return bool(_codes_of(error) & _PASSING) or _is_busy(error)
 
 
 def pause_before(attempt: int) -> float:
@@ -129,12 +129,12 @@ def pause_before(attempt: int) -> float:
     return min(_LONGEST_PAUSE, 0.25 * float(1 << attempt))
 
 
-def _code_of(error: BaseException | None) -> object:
+def _codes_of(error: BaseException | None) -> set[object]:
+    """The SQLSTATE and the driver's own number, whichever there are."""
     original: t.Any = error.orig if isinstance(error, sa_exc.DBAPIError) else None
-    code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    if code is None and getattr(original, "args", None):
-        code = original.args[0]
-    return code
+    codes: set[object] = {getattr(original, n, None) for n in ("sqlstate", "pgcode")}
+    codes.update(getattr(original, "args", ())[:1])
+    return codes
 
 
 def _is_busy(error: BaseException | None) -> bool:

@@ -8,10 +8,19 @@ import sqlalchemy as sa
 
 from flaskware_alembic import Alembic
 from flaskware_alembic import AlembicSettings
+from flaskware_alembic import Backfill
+from flaskware_alembic import backfill
+from flaskware_alembic import BackfillInfo
+from flaskware_alembic import BackfillState
+from flaskware_alembic import Batch
 from flaskware_alembic import BindStatus
 from flaskware_alembic import DatabaseAhead
+from flaskware_alembic import DatabaseDiverged
 from flaskware_alembic import DatabaseUnreachable
 from flaskware_alembic import EngineSource
+from flaskware_alembic import Finding
+from flaskware_alembic import HalfApplied
+from flaskware_alembic import JournalEntry
 from flaskware_alembic import LockTimeout
 from flaskware_alembic import MigrationError
 from flaskware_alembic import ModelsChanged
@@ -25,11 +34,14 @@ from flaskware_alembic import RevisionInfo
 from flaskware_alembic import SeveralHeads
 from flaskware_alembic import State
 from flaskware_alembic import Status
+from flaskware_alembic import TableLocked
 from flaskware_alembic import UnknownRevision
+from flaskware_alembic import UnsafeRevisions
 from flaskware_alembic.testing import assert_migrations
 from flaskware_alembic.testing import assert_models_match
 from flaskware_alembic.testing import assert_round_trip
 from flaskware_alembic.testing import assert_single_head
+from flaskware_core import Level
 
 
 class Db:
@@ -84,6 +96,9 @@ def on_step(step: PlanStep) -> None:
 
 plan = alembic.upgrade("heads", binds=None, on_step=on_step, on_wait=print)
 t.assert_type(plan, Plan)
+t.assert_type(plan.left, tuple[RevisionInfo, ...])
+t.assert_type(plan.steps[0].sql, str | None)
+t.assert_type(plan.steps[0].findings, tuple[Finding, ...])
 t.assert_type(plan.steps, tuple[PlanStep, ...])
 t.assert_type(alembic.downgrade("-1", binds=[None], on_step=on_step), Plan)
 t.assert_type(alembic.stamp("head", binds=[None], purge=True), Plan)
@@ -92,6 +107,39 @@ t.assert_type(alembic.sql("a", direction="upgrade", start="base", binds=[None]),
 t.assert_type(alembic.current(binds=[None], trees=["app"]), list[RevisionInfo])
 t.assert_type(alembic.history(binds=[None]), list[RevisionInfo])
 t.assert_type(alembic.heads(binds=[None]), list[RevisionInfo])
+
+
+@backfill("note", batch=500, pause=0.1, key=["id"], before=True, schema="s")
+def fill(connection: sa.Connection, batch: Batch) -> None:
+    t.assert_type(batch.table, sa.Table)
+    t.assert_type(batch.columns, tuple[sa.Column[t.Any], ...])
+    t.assert_type(batch.keys, tuple[tuple[t.Any, ...], ...])
+    t.assert_type(len(batch), int)
+    connection.execute(sa.update(batch.table).where(batch.where).values(n=1))
+
+
+t.assert_type(fill, Backfill)
+
+
+def on_progress(info: BackfillInfo) -> None:
+    t.assert_type(info.state, BackfillState)
+    t.assert_type(info.total, int | None)
+
+
+alembic.upgrade(on_progress=on_progress, contract=True, resume=True, assume="done")
+alembic.downgrade("-1", resume=True, assume="undone")
+t.assert_type(alembic.backfill(on_progress=on_progress), list[BackfillInfo])
+t.assert_type(alembic.backfills(binds=[None], trees=["app"]), list[BackfillInfo])
+findings = alembic.lint("aa", base="origin/main", binds=[None], trees=["app"])
+t.assert_type(findings, list[Finding])
+t.assert_type(alembic.fix("aa", base="main"), list[Finding])
+for finding in findings:
+    t.assert_type(finding.rule, str)
+    t.assert_type(finding.level, Level)
+    t.assert_type(finding.line, int | None)
+    t.assert_type(finding.lock, str | None)
+    t.assert_type(finding.waiver, str | None)
+    t.assert_type(finding.as_dict(), dict[str, t.Any])
 
 status = alembic.check(models=False, binds=[None])
 t.assert_type(status, Status)
@@ -117,6 +165,12 @@ assert_migrations(alembic)
 
 try:
     alembic.check()
+except HalfApplied as error:
+    t.assert_type(error.entries, tuple[JournalEntry, ...])
+except UnsafeRevisions as error:
+    t.assert_type(error.findings, tuple[Finding, ...])
+except DatabaseDiverged as error:
+    t.assert_type(error.exit_code, int)
 except DatabaseAhead as error:
     t.assert_type(error.revisions, tuple[str, ...])
     t.assert_type(error.bind, str | None)
@@ -127,6 +181,8 @@ except ModelsChanged as error:
 except RevisionFileError as error:
     t.assert_type(error.paths, tuple[Path, ...])
     t.assert_type(error.line, int | None)
+except TableLocked as error:
+    t.assert_type(error.revision, RevisionInfo)
 except RevisionFailed as error:
     t.assert_type(error.revision, RevisionInfo)
 except (DatabaseUnreachable, LockTimeout, SeveralHeads, UnknownRevision) as error:
