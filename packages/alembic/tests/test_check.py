@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from flaskware_alembic import DatabaseAhead
+from flaskware_alembic import DatabaseDiverged
 from flaskware_alembic import ModelsChanged
 from flaskware_alembic import PendingRevisions
 from flaskware_alembic import State
@@ -88,3 +89,35 @@ def test_the_version_table_can_have_another_name(make_project: t.Any) -> None:
         project.alembic.upgrade()
         project.alembic.check()
     assert project.tables() == {"one", "shop_version"}
+
+
+def test_a_database_on_another_line_of_history_is_diverged(
+    any_project: Project,
+) -> None:
+    any_project.write_table("aa", None, "one")
+    any_project.alembic.upgrade()
+    other = any_project.write_table("bb", "aa", "theirs")
+    any_project.alembic.upgrade()
+    other.unlink()
+    any_project.add_table("one")
+    any_project.write_table("cc", "aa", "ours")
+    assert any_project.alembic.status().state is State.AHEAD
+    any_project.add_table("ours")
+    with pytest.raises(DatabaseDiverged, match="add table ours") as caught:
+        any_project.alembic.check()
+    assert caught.value.revisions == ("bb",)
+    assert any_project.run("check").exit_code == 14
+
+
+def test_two_heads_in_the_database_of_which_one_is_unknown_are_diverged(
+    any_project: Project,
+) -> None:
+    any_project.write_table("aa", None, "one")
+    other = any_project.write_table("bb", "aa", "theirs")
+    any_project.write_table("cc", "aa", "ours")
+    any_project.alembic.upgrade()
+    other.unlink()
+    any_project.write_table("dd", "cc", "later")
+    (status,) = any_project.alembic.status(models=False).binds
+    assert status.state is State.DIVERGED
+    assert [info.id for info in status.pending] == ["dd"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import typing as t
 
 import click
+import sqlalchemy as sa
 
 from flaskware_core import examine
 from flaskware_core import Level
@@ -54,3 +55,27 @@ def test_a_database_that_does_not_answer_is_found(make_project: t.Any) -> None:
 def test_a_command_that_another_took_later_is_found(project: Project) -> None:
     project.app.cli.add_command(click.Group("db"))
     assert found(project) == {"alembic.command-taken": Level.WARNING}
+
+
+def test_a_revision_that_edits_a_table_of_another_tree_is_found(
+    project: Project, tmp_path: t.Any
+) -> None:
+    metadata = sa.MetaData()
+    sa.Table("shop", metadata, sa.Column("id", sa.Integer, primary_key=True))
+    path = project.write_table("s1", None, "shop")
+    (tmp_path / "shop").mkdir()
+    path.rename(tmp_path / "shop" / "s1.py")
+    project.alembic.register("shop", path=tmp_path / "shop", metadata=metadata)
+    project.write("aa", None, "op.add_column('shop', sa.Column('n', sa.Integer))")
+    with project.app.app_context():
+        project.alembic.upgrade()
+    assert found(project) == {"alembic.foreign-table": Level.WARNING}
+
+
+def test_a_database_on_another_line_is_found(project: Project) -> None:
+    path = project.write("aa", None)
+    project.write("bb", None)
+    project.run("upgrade")
+    path.unlink()
+    project.write("cc", "bb")
+    assert found(project) == {"alembic.diverged": Level.ERROR}

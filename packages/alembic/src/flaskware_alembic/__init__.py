@@ -21,6 +21,7 @@ from ._errors import SeveralHeads as SeveralHeads
 from ._errors import TableLocked as TableLocked
 from ._errors import UnknownRevision as UnknownRevision
 from ._errors import UnsafeRevisions as UnsafeRevisions
+from ._explain import Explanation as Explanation
 from ._extension import Alembic as Alembic
 from ._finding import Finding as Finding
 from ._journal import JournalEntry as JournalEntry
@@ -47,6 +48,7 @@ __all__ = [
     "DatabaseDiverged",
     "DatabaseUnreachable",
     "EngineSource",
+    "Explanation",
     "Finding",
     "HalfApplied",
     "JournalEntry",

@@ -7,6 +7,8 @@ import collections.abc as cabc
 
 from ._command import command
 from ._errors import UnknownRevision
+from ._explain import explain
+from ._explain import Explanation
 from ._finding import Finding
 from ._linting import fixed
 from ._linting import linted
@@ -15,6 +17,8 @@ from ._migrations import Names
 from ._migrations import refuse_behind
 from ._migrations import Selection
 from ._revision import RevisionInfo
+from ._rewriting import rebase
+from ._rewriting import squash
 from ._writing import write_changes
 from ._writing import write_empty
 
@@ -80,6 +84,61 @@ class Authoring(abc.ABC):
                 " revisions. `flask db heads` lists what can be joined."
             )
         return merged
+
+    @command
+    def explain(self, *, binds: Binds = None, trees: Names = None) -> list[Explanation]:
+        """Why a comparison of the models finds what it finds, or nothing."""
+        return explain(self._selection().own(binds, trees))
+
+    @command
+    def rebase(
+        self,
+        head: str,
+        *,
+        onto: str | None = None,
+        binds: Binds = None,
+        trees: Names = None,
+    ) -> list[RevisionInfo]:
+        """Make one line of history again: a branch follows the other head.
+
+        :param head: Where the branch ends that is moved: the one that no other
+            database has.
+        :param onto: The head that it follows, where there are more than two.
+        :returns: The revisions whose files were changed.
+        :raises MigrationError: if a database has a part of the branch.
+        """
+        chosen = [
+            m for m in self._selection().own(binds, trees) if m.tree.resolves(head)
+        ]
+        if not chosen:
+            raise UnknownRevision(f"There is no revision {head!r} to move.")
+        found = (rebase(m, head, onto) for m in chosen)
+        return [info for info in found if info is not None]
+
+    @command
+    def squash(
+        self,
+        target: str = "head",
+        *,
+        message: str = "squashed",
+        binds: Binds = None,
+        trees: Names = None,
+    ) -> list[RevisionInfo]:
+        """Make all revisions up to one of them a single one, which keeps its id.
+
+        The old files go into a folder ``squashed``, from where databases that are half
+        way through them are still upgraded. Delete it once there are none.
+
+        :raises MigrationError: if a revision does what cannot be written down again.
+        """
+        chosen = [
+            m
+            for m in self._selection().own(binds, trees)
+            if m.tree.exists and m.tree.resolves(target)
+        ]
+        if not chosen:
+            raise UnknownRevision(f"There is no revision {target!r}.")
+        return [squash(m, target, message) for m in chosen]
 
     @command
     def lint(

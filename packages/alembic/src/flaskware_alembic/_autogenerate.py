@@ -36,18 +36,29 @@ def code_of_changes(migrator: Migrator) -> dict[str, str] | None:
         if upgrade is None or downgrade is None or upgrade.is_empty():
             return None
         imports: set[str] = set()
+        as_batch = migrator.database.is_sqlite
         return {
-            "upgrades": _code(upgrade, context, imports),
-            "downgrades": _code(downgrade, context, imports),
+            "upgrades": code_of_operations(
+                upgrade, context, imports, as_batch=as_batch
+            ),
+            "downgrades": code_of_operations(
+                downgrade, context, imports, as_batch=as_batch
+            ),
             "imports": "\n".join(sorted(imports)),
         }
 
 
-def _code(
+def code_of_operations(
     operations: ops.UpgradeOps | ops.DowngradeOps,
     context: t.Any,
     imports: set[str],
+    *,
+    as_batch: bool,
 ) -> str:
+    """Operations as the body of a function, all but the first line indented.
+
+    :param imports: What the code needs is added to it.
+    """
     seen: list[t.Any] = []
 
     def render_item(
@@ -61,7 +72,7 @@ def _code(
 
     code = autogenerate.render_python_code(
         operations,
-        render_as_batch=context.opts["render_as_batch"],
+        render_as_batch=as_batch,
         render_item=render_item,
         migration_context=context,
     )

@@ -12,6 +12,7 @@ from flaskware_core import Level
 
 from ._errors import DatabaseUnreachable
 from ._errors import MigrationError
+from ._recording import record
 from ._status import State
 
 if t.TYPE_CHECKING:
@@ -24,6 +25,7 @@ def check_migrations(alembic: Alembic, app: App) -> cabc.Iterator[Finding]:
     try:
         yield from _heads(alembic)
         yield from _states(alembic)
+        yield from _borders(alembic)
     except DatabaseUnreachable as error:
         yield Finding(
             "alembic.unreachable",
@@ -66,6 +68,14 @@ def _states(alembic: Alembic) -> cabc.Iterator[Finding]:
                 " which this code does not have.",
                 "Deploy the code that has it.",
             )
+        elif status.state is State.DIVERGED:
+            yield Finding(
+                "alembic.diverged",
+                Level.ERROR,
+                f"The database {name} holds revision {', '.join(status.unknown)},"
+                " which this code does not have, and lacks some that it has.",
+                "Bring the files of the other line here, and: flask db merge",
+            )
         elif status.state is State.PENDING:
             yield Finding(
                 "alembic.pending",
@@ -74,6 +84,32 @@ def _states(alembic: Alembic) -> cabc.Iterator[Finding]:
                 f" {name}; the next is {status.pending[0]}.",
                 "flask db upgrade",
             )
+
+
+def _borders(alembic: Alembic) -> cabc.Iterator[Finding]:
+    """Revisions that alter what another tree brings."""
+    selection = alembic._selection()
+    brought: dict[str, str] = {}
+    for m in selection.migrators:
+        if m.tree.name is not None and m.database.metadata is not None:
+            for table in m.database.metadata.tables.values():
+                brought[table.key] = m.tree.name
+    for m in selection.migrators if brought else ():
+        for info in m.tree.infos():
+            function = m.tree.module(info.id).upgrade
+            dialect = m.database.engine.dialect
+            recording = record(function, info.path, dialect, m.tree.arguments())
+            for change in recording.changes:
+                owner = brought.get(change.table or "", m.tree.name)
+                if owner != m.tree.name:
+                    yield Finding(
+                        "alembic.foreign-table",
+                        Level.WARNING,
+                        f"{info.path}:{change.line} does `{change}`, and the table"
+                        f" {change.table} is brought by the tree {owner!r}, which does"
+                        " not know.",
+                        "Ask the package for a way, or make a table of your own.",
+                    )
 
 
 def _other_command(alembic: Alembic, app: App) -> cabc.Iterator[Finding]:

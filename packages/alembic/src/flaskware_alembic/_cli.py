@@ -288,6 +288,43 @@ def merge(
         click.echo(f"Wrote {info.path}")
 
 
+@db.command("rebase")
+@click.argument("head")
+@click.option("--onto", help="The head that it follows, where there are several.")
+@_bind
+def rebase(
+    *, head: str, onto: str | None, names: tuple[str, ...], trees: tuple[str, ...]
+) -> None:
+    """Put the branch that ends in HEAD after the other head."""
+    made = _alembic().rebase(head, onto=onto, binds=_binds(names), trees=_trees(trees))
+    if not made:
+        click.echo("Nothing to do: there is one head.")
+    for info in made:
+        click.echo(f"Changed {info.path}: it follows {', '.join(info.down)}")
+
+
+@db.command("squash")
+@click.argument("target", default="head")
+@_message
+@_bind
+def squash(
+    *,
+    target: str,
+    message: str | None,
+    names: tuple[str, ...],
+    trees: tuple[str, ...],
+) -> None:
+    """Make all revisions up to TARGET a single one."""
+    made = _alembic().squash(
+        target,
+        message=message or "squashed",
+        binds=_binds(names),
+        trees=_trees(trees),
+    )
+    for info in made:
+        click.echo(f"Wrote {info.path}; the old files are in squashed beside it.")
+
+
 @db.command("stamp")
 @click.argument("target", default="heads")
 @click.option("--purge", is_flag=True, help="Forget first what the table holds.")
@@ -321,6 +358,14 @@ def check(*, no_models: bool, names: tuple[str, ...], trees: tuple[str, ...]) ->
             )
         )
     )
+
+
+@db.command("doctor")
+@_bind
+def doctor(*, names: tuple[str, ...], trees: tuple[str, ...]) -> None:
+    """Say why `migrate` detects what it detects, or nothing."""
+    for found in _alembic().explain(binds=_binds(names), trees=_trees(trees)):
+        click.echo(str(found))
 
 
 @db.command("lint")
@@ -405,7 +450,7 @@ def _trees(names: tuple[str, ...]) -> Names:
 
 def _print_made(made: list[RevisionInfo]) -> None:
     if not made:
-        click.echo("No changes detected, so no file was written.")
+        click.echo("No changes detected, so no file was written. Why: flask db doctor")
     for info in made:
         click.echo(f"Wrote {info.path}")
 

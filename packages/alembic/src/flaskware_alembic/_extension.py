@@ -181,5 +181,6 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
         return Selection.of(state, settings, databases, list(by_name.values()))
 
     def _has_async_engine(self) -> bool:
+        self._installed()
         source = self._source or flask.current_app.extensions.get("sqlalchemy")
         return has_async(source, self._engine)

@@ -96,7 +96,7 @@ def planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
 
 
 def _findings(migrator: Migrator, info: RevisionInfo) -> list[Finding]:
-    module = migrator.tree.module(info.id)
+    module = migrator.tree_of(info.id).module(info.id)
     settings = migrator.settings
     timeout = getattr(module, "lock_timeout", settings.table_lock_timeout)
     return findings_of(

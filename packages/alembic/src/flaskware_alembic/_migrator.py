@@ -180,6 +180,10 @@ class Migrator:
             return True
         return direction == "upgrade" and bool(self.unfinished())
 
+    def applied(self) -> set[str]:
+        """The ids of every revision of the code that is in the database."""
+        return self._applied(self.current())
+
     def _applied(self, heads: _Heads) -> set[str]:
         """The ids of every revision that is in the database, the oldest too."""
         known = [id for id in heads if id in self.tree]
@@ -258,7 +262,9 @@ class Migrator:
 
     def unknown(self, heads: _Heads) -> _Heads:
         """The ids among some that the code does not have."""
-        return tuple(id for id in heads if id not in self.tree)
+        return tuple(
+            id for id in heads if id not in self.tree and id not in self.tree.archive
+        )
 
     def refuse_unknown(self, heads: _Heads) -> None:
         """Refuse to go on from a revision that the code does not have.
@@ -281,6 +287,8 @@ class Migrator:
     def moves(self, target: str, direction: Direction, heads: _Heads) -> _Moves:
         """The steps from where a database stands to a target, as Alembic has them."""
         self.refuse_unknown(heads)
+        if direction == "upgrade" and any(id not in self.tree for id in heads):
+            return self._moves_through_archive(target, heads)
         scripts = self.tree.scripts
         with self.tree.named_errors(target):
             if direction == "upgrade":
@@ -288,6 +296,16 @@ class Migrator:
             if direction == "downgrade":
                 return self._downgrades(target, heads)
             return list(scripts._stamp_revs(target, heads))
+
+    def _moves_through_archive(self, target: str, heads: _Heads) -> _Moves:
+        """The steps from among revisions that were made one, and from there on."""
+        archive = self.tree.archive
+        ends = tuple(head for head in archive.heads if head in self.tree)
+        with archive.named_errors(target):
+            through = archive.scripts._upgrade_revs(
+                t.cast("str", ends), t.cast("str", heads)
+            )
+        return [*through, *self.moves(target, "upgrade", ends)]
 
     def _downgrades(self, target: str, heads: _Heads) -> _Moves:
         scripts = self.tree.scripts
@@ -313,7 +331,11 @@ class Migrator:
         # A stamp down to base has no revision it goes to, only one it leaves.
         ids = move.to_revisions or move.from_revisions
         id = move.revision.revision if direction != "stamp" else ids[0]
-        return PlanStep(self.tree.info(id), direction, seconds)
+        return PlanStep(self.tree_of(id).info(id), direction, seconds)
+
+    def tree_of(self, id: str) -> Tree:
+        """Where a revision is: among those that are applied, or were made one."""
+        return self.tree if id in self.tree else self.tree.archive
 
     @contextlib.contextmanager
     def environment(

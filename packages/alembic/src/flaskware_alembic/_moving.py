@@ -210,6 +210,7 @@ class Moving(abc.ABC):
         """Make sure that the databases are what the code expects.
 
         :param models: Also compare the models, which reads the whole schema.
+        :raises DatabaseDiverged: if one also lacks a revision that the code has.
         :raises DatabaseAhead: if one holds a revision the code does not have.
         :raises PendingRevisions: if one is behind.
         :raises ModelsChanged: if the models say something that no revision does.

@@ -26,17 +26,33 @@ _NATIVE_IN_SQLITE = {"add_column", "create_index", "drop_index", "rename_column"
 
 
 @dc.dataclass(frozen=True)
+class Recorded:
+    """An operation of Alembic's.
+
+    :param table: The table of the batch that it is part of.
+    """
+
+    operation: ops.MigrateOperation
+    in_transaction: bool
+    table: tuple[str, str | None] | None = None
+
+
+@dc.dataclass(frozen=True)
 class Recording:
     """What a revision would do.
 
     :param changes: In the order they are made.
+    :param operations: The same as Alembic's own, as far as they are.
     :param broken_off: Why the rest could not be found out, ``None`` if all was.
     :param broken_at: The line where that was.
+    :param was_asked: Whether it used the database beside its operations.
     """
 
     changes: tuple[Change, ...]
+    operations: tuple[Recorded, ...] = ()
     broken_off: str | None = None
     broken_at: int | None = None
+    was_asked: bool = False
 
 
 def record(
@@ -59,20 +75,28 @@ def record(
         except Exception as error:  # noqa: BLE001
             line = _line_of(error, path)
             reason = f"{type(error).__name__}: {error}"
-            return Recording(tuple(recorder.changes), reason, line)
-    return Recording(tuple(recorder.changes))
+            return Recording(tuple(recorder.changes), (), reason, line)
+    return Recording(
+        tuple(recorder.changes),
+        tuple(recorder.operations),
+        was_asked=recorder.was_asked,
+    )
 
 
 class _Recorder:
     def __init__(self, path: Path, dialect: sa.Dialect) -> None:
         self.changes: list[Change] = []
+        self.operations: list[Recorded] = []
         self.dialect = dialect
         self.autocommit = False
+        self.was_asked = False
         self._path = str(path)
 
     def operation(
         self, operation: ops.MigrateOperation, batch: BatchOperations | None = None
     ) -> None:
+        table = (batch.impl.table_name, batch.impl.schema) if batch else None
+        self.operations.append(Recorded(operation, not self.autocommit, table))
         if isinstance(operation, ops.ExecuteSQLOp):
             self.sql(operation.sqltext)
             return
@@ -185,14 +209,17 @@ class _Connection:
         self.dialect = dialect
         self.engine = self
         self._recorder = recorder
+        recorder.was_asked = False
 
     def execute(self, statement: object, *_: object, **__: object) -> _Empty:
+        self._recorder.was_asked = True
         self._recorder.sql(statement)
         return _Empty()
 
     exec_driver_sql = execute
 
     def scalar(self, statement: object, *_: object, **__: object) -> None:
+        self._recorder.was_asked = True
         self._recorder.sql(statement)
 
     def scalars(self, statement: object, *_: object, **__: object) -> _Empty:

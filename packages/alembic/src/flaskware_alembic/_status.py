@@ -6,6 +6,7 @@ import functools
 
 from ._autogenerate import changes_of
 from ._errors import DatabaseAhead
+from ._errors import DatabaseDiverged
 from ._errors import ModelsChanged
 from ._errors import PendingRevisions
 from ._migrator import Migrator
@@ -18,6 +19,8 @@ class State(enum.Enum):
     UP_TO_DATE = "up to date"
     PENDING = "pending"
     AHEAD = "ahead"
+    DIVERGED = "diverged"
+    """It holds what the code does not have, and lacks what the code has."""
     MODELS_CHANGED = "models changed"
 
 
@@ -47,6 +50,11 @@ class BindStatus:
             State.UP_TO_DATE: (),
             State.PENDING: tuple(str(revision) for revision in self.pending),
             State.AHEAD: tuple(f"{id} is not in the code" for id in self.unknown),
+            State.DIVERGED: (
+                *(f"{id} is not in the code" for id in self.unknown),
+                *(f"{revision} is not in the database" for revision in self.pending),
+                *self.changes,
+            ),
             State.MODELS_CHANGED: self.changes,
         }[self.state]
         head = f"{self.tree or self.bind or 'default'}: {self.state.value}"
@@ -61,8 +69,8 @@ class Status:
 
     @property
     def state(self) -> State:
-        """The most serious of all: ahead, then pending, then changed models."""
-        order = (State.AHEAD, State.PENDING, State.MODELS_CHANGED)
+        """The most serious of all: diverged, ahead, pending, then changed models."""
+        order = (State.DIVERGED, State.AHEAD, State.PENDING, State.MODELS_CHANGED)
         found = {bind.state for bind in self.binds}
         return next((state for state in order if state in found), State.UP_TO_DATE)
 
@@ -72,10 +80,19 @@ class Status:
     def refuse(self) -> None:
         """Raise what belongs to the state, unless everything is up to date.
 
+        :raises DatabaseDiverged: if one also lacks what the code has.
         :raises DatabaseAhead: if a database holds what the code does not have.
         :raises PendingRevisions: if one is behind.
         :raises ModelsChanged: if the models say something that no revision does.
         """
+        if self.state is State.DIVERGED:
+            first = next(bind for bind in self.binds if bind.state is self.state)
+            raise DatabaseDiverged(
+                f"{self}\nTwo lines of history were deployed. Bring the files of the"
+                " other one here, and join them: flask db merge, or flask db rebase.",
+                revisions=first.unknown,
+                bind=first.bind,
+            )
         if self.state is State.AHEAD:
             first = next(bind for bind in self.binds if bind.unknown)
             raise DatabaseAhead(
@@ -102,7 +119,17 @@ def status_of(migrator: Migrator, *, models: bool) -> BindStatus:
         BindStatus, migrator.database.bind, tree=migrator.tree.name, current=current
     )
     if unknown := migrator.unknown(current):
-        return made(state=State.AHEAD, unknown=unknown)
+        known = tuple(id for id in current if id not in unknown)
+        pending = migrator.pending(known) if known else ()
+        # A database ahead has all that the models say, and more.
+        changes = changes_of(migrator) if models and not known else ()
+        missing = tuple(change for change in changes if change.startswith("add "))
+        return made(
+            state=State.DIVERGED if pending or missing else State.AHEAD,
+            unknown=unknown,
+            pending=pending,
+            changes=missing,
+        )
     if pending := migrator.pending(current):
         return made(state=State.PENDING, pending=pending)
     if models and (changes := changes_of(migrator)):

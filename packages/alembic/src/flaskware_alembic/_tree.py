@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import dataclasses as dc
+import functools
 import re
 import typing as t
 from pathlib import Path
@@ -203,6 +204,28 @@ class Tree:
         if script is None:
             raise MigrationError(f"The file of {message!r} was written and not found.")
         return self.info(script.revision)
+
+    @property
+    def archive_folder(self) -> Path:
+        """Where the files of revisions are that were made one."""
+        return self.folder / "squashed"
+
+    @functools.cached_property
+    def archive(self) -> Tree:
+        """The revisions that were made one, for databases half way through them."""
+        folder = self.archive_folder
+        return Tree(self.bind, folder, name=self.name, is_shared=self.is_shared)
+
+    def write_first(self, message: str, id: str, **content: t.Any) -> RevisionInfo:
+        """Write a revision that follows none, under what may follow it already."""
+        code: dict[str, t.Any] = {"upgrades": "", "downgrades": "", "imports": ""}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # A folder of its own while it is written: those that follow it are orphans.
+        alone = Tree(self.bind, self.archive_folder / "new", is_shared=self.is_shared)
+        written = alone.write(message, head="base", rev_id=id, **(code | content))
+        written.path.rename(self.folder / written.path.name)
+        alone.folder.rmdir()
+        return self.info(id)
 
     def _default_name(self) -> str:
         # Flask-Migrate calls the default database "", Flask-Alembic "default".

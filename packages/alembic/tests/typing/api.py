@@ -18,6 +18,7 @@ from flaskware_alembic import DatabaseAhead
 from flaskware_alembic import DatabaseDiverged
 from flaskware_alembic import DatabaseUnreachable
 from flaskware_alembic import EngineSource
+from flaskware_alembic import Explanation
 from flaskware_alembic import Finding
 from flaskware_alembic import HalfApplied
 from flaskware_alembic import JournalEntry
@@ -132,6 +133,9 @@ t.assert_type(alembic.backfill(on_progress=on_progress), list[BackfillInfo])
 t.assert_type(alembic.backfills(binds=[None], trees=["app"]), list[BackfillInfo])
 findings = alembic.lint("aa", base="origin/main", binds=[None], trees=["app"])
 t.assert_type(findings, list[Finding])
+t.assert_type(alembic.explain(binds=[None], trees=["app"]), list[Explanation])
+t.assert_type(alembic.rebase("aa", onto="bb", binds=[None]), list[RevisionInfo])
+t.assert_type(alembic.squash("aa", message="m", trees=["app"]), list[RevisionInfo])
 t.assert_type(alembic.fix("aa", base="main"), list[Finding])
 for finding in findings:
     t.assert_type(finding.rule, str)
