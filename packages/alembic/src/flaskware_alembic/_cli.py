@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import sys
-import textwrap
 import typing as t
 
 import click
@@ -11,17 +9,21 @@ from flask.cli import AppGroup
 
 from flaskware_core import Level
 
-from ._backfill import BackfillInfo
-from ._backfill import BackfillState
+from ._echo import is_watched
+from ._echo import print_done
+from ._echo import print_findings
+from ._echo import print_infos
+from ._echo import print_made
+from ._echo import print_plan
+from ._echo import print_progress
+from ._echo import print_step
+from ._echo import print_wait
 from ._errors import UnsafeRevisions
 from ._finding import Format
 from ._finding import FORMATS
 from ._finding import show
 from ._journal import Assumed
 from ._lint import RULES
-from ._plan import Plan
-from ._plan import PlanStep
-from ._revision import RevisionInfo
 
 if t.TYPE_CHECKING:
     from ._extension import Alembic
@@ -98,7 +100,7 @@ def revision(
         head=head,
         rev_id=rev_id,
     )
-    _print_made(made)
+    print_made(made)
 
 
 @db.command("migrate")
@@ -119,7 +121,7 @@ def migrate(
         trees=_trees(trees),
         rev_id=rev_id,
     )
-    _print_made(made)
+    print_made(made)
 
 
 @db.command("upgrade")
@@ -146,20 +148,20 @@ def upgrade(
     if as_sql:
         click.echo(alembic.sql(target, binds=binds, trees=chosen), nl=False)
         return
-    if _is_watched():
-        _print_findings(alembic.plan(target, binds=binds, trees=chosen))
+    if is_watched():
+        print_findings(alembic.plan(target, binds=binds, trees=chosen))
     done = alembic.upgrade(
         target,
         binds=binds,
         trees=chosen,
-        on_step=_print_step,
-        on_wait=_print_wait,
-        on_progress=_print_progress,
+        on_step=print_step,
+        on_wait=print_wait,
+        on_progress=print_progress,
         contract=contract,
         resume=resume,
         assume=assume,
     )
-    _print_done(done)
+    print_done(done)
 
 
 @db.command("downgrade", context_settings=_MINUS_ONE)
@@ -187,12 +189,12 @@ def downgrade(
         target,
         binds=binds,
         trees=chosen,
-        on_step=_print_step,
-        on_wait=_print_wait,
+        on_step=print_step,
+        on_wait=print_wait,
         resume=resume,
         assume=assume,
     )
-    _print_done(done)
+    print_done(done)
 
 
 @db.command("plan", context_settings=_MINUS_ONE)
@@ -204,7 +206,7 @@ def plan(
 ) -> None:
     """Show what an upgrade would do at this moment."""
     direction: t.Literal["upgrade", "downgrade"] = "downgrade" if down else "upgrade"
-    _print_plan(
+    print_plan(
         _alembic().plan(
             target, direction=direction, binds=_binds(names), trees=_trees(trees)
         )
@@ -240,14 +242,14 @@ def sql(
 def current(*, names: tuple[str, ...], trees: tuple[str, ...]) -> None:
     """Show the revisions that the databases are at."""
     found = _alembic().current(binds=_binds(names), trees=_trees(trees))
-    _print_infos(found, "No database has a revision yet.")
+    print_infos(found, "No database has a revision yet.")
 
 
 @db.command("history")
 @_bind
 def history(*, names: tuple[str, ...], trees: tuple[str, ...]) -> None:
     """Show every revision, the newest first."""
-    _print_infos(
+    print_infos(
         _alembic().history(binds=_binds(names), trees=_trees(trees)),
         "There are no revisions yet.",
     )
@@ -257,7 +259,7 @@ def history(*, names: tuple[str, ...], trees: tuple[str, ...]) -> None:
 @_bind
 def heads(*, names: tuple[str, ...], trees: tuple[str, ...]) -> None:
     """Show the revisions that no other one follows."""
-    _print_infos(
+    print_infos(
         _alembic().heads(binds=_binds(names), trees=_trees(trees)),
         "There are no revisions yet.",
     )
@@ -420,7 +422,7 @@ def lint(
 def backfill(context: click.Context) -> None:
     """Finish the backfills of applied revisions."""
     if context.invoked_subcommand is None:
-        found = _alembic().backfill(on_progress=_print_progress, on_wait=_print_wait)
+        found = _alembic().backfill(on_progress=print_progress, on_wait=print_wait)
         if not found:
             click.echo("No applied revision has a backfill.")
 
@@ -446,79 +448,3 @@ def _binds(names: tuple[str, ...]) -> Binds:
 
 def _trees(names: tuple[str, ...]) -> Names:
     return names or None
-
-
-def _print_made(made: list[RevisionInfo]) -> None:
-    if not made:
-        click.echo("No changes detected, so no file was written. Why: flask db doctor")
-    for info in made:
-        click.echo(f"Wrote {info.path}")
-
-
-def _is_watched() -> bool:
-    """Whether somebody looks on; a deploy's log gets one line a revision."""
-    return sys.stderr.isatty()
-
-
-def _print_step(step: PlanStep) -> None:
-    click.echo(str(step))
-
-
-def _print_progress(info: BackfillInfo) -> None:
-    if _is_watched():
-        click.echo(f"\r{_bar(info)} {info}\x1b[K", nl=False, err=True)
-        if info.state is BackfillState.DONE:
-            click.echo(err=True)
-    elif info.state is BackfillState.DONE:
-        click.echo(str(info))
-
-
-def _bar(info: BackfillInfo, width: int = 20) -> str:
-    share = min(1.0, info.rows / info.total) if info.total else 0.0
-    if info.state is BackfillState.DONE:
-        share = 1.0
-    return f"[{'#' * round(share * width):<{width}}]"
-
-
-def _print_findings(plan: Plan) -> None:
-    findings = [f for step in plan for f in step.findings if f.waiver is None]
-    worrying = [f for f in findings if f.level is not Level.INFO]
-    for finding in worrying:
-        click.echo(str(finding), err=True)
-
-
-def _print_done(done: Plan) -> None:
-    for info in done.left:
-        click.echo(
-            f"Left for when no process runs older code: {info} (--contract applies it)"
-        )
-    if not done and not done.left:
-        click.echo("Nothing to do: the databases are there already.")
-
-
-def _print_wait(sentence: str) -> None:
-    click.echo(sentence, err=True)
-
-
-def _print_plan(plan: Plan) -> None:
-    if not plan:
-        click.echo("Nothing to do: the databases are there already.")
-    for step in plan:
-        click.echo(str(step))
-        sql = step.sql
-        if sql is None:
-            sql = "-- It can be told only by doing it."
-        click.echo(textwrap.indent(sql, "    "))
-        for finding in step.findings:
-            if finding.waiver is None:
-                click.echo(textwrap.indent(str(finding), "  "))
-
-
-def _print_infos(infos: list[RevisionInfo], otherwise: str) -> None:
-    if not infos:
-        click.echo(otherwise)
-    for info in infos:
-        place = info.tree or info.bind
-        bind = f"{place}: " if place else ""
-        head = " (head)" if info.is_head else ""
-        click.echo(f"{bind}{info}{head}")

@@ -65,9 +65,8 @@ def squash(migrator: Migrator, target: str, message: str) -> RevisionInfo:
     """
     tree = migrator.tree
     id = tree.resolve(target)
-    infos = [
-        info for info in reversed(tree.infos()) if info.id in _ancestors(migrator, id)
-    ]
+    replaced = _ancestors(migrator, id)
+    infos = [info for info in reversed(tree.infos()) if info.id in replaced]
     if len(infos) < 2:
         raise MigrationError(f"There is nothing before {id} to make one of.")
     inner = replaced - {id}

@@ -1,0 +1,100 @@
+"""What the commands print."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+import click
+
+from flaskware_core import Level
+
+from ._backfill import BackfillInfo
+from ._backfill import BackfillState
+from ._plan import Plan
+from ._plan import PlanStep
+from ._revision import RevisionInfo
+
+
+def print_made(made: list[RevisionInfo]) -> None:
+    """The files that were written."""
+    if not made:
+        click.echo("No changes detected, so no file was written. Why: flask db doctor")
+    for info in made:
+        click.echo(f"Wrote {info.path}")
+
+
+def is_watched() -> bool:
+    """Whether somebody looks on; a deploy's log gets one line a revision."""
+    return sys.stderr.isatty()
+
+
+def print_step(step: PlanStep) -> None:
+    """A revision that was done."""
+    click.echo(str(step))
+
+
+def print_progress(info: BackfillInfo) -> None:
+    """How far a backfill came."""
+    if is_watched():
+        click.echo(f"\r{_bar(info)} {info}\x1b[K", nl=False, err=True)
+        if info.state is BackfillState.DONE:
+            click.echo(err=True)
+    elif info.state is BackfillState.DONE:
+        click.echo(str(info))
+
+
+def _bar(info: BackfillInfo, width: int = 20) -> str:
+    share = min(1.0, info.rows / info.total) if info.total else 0.0
+    if info.state is BackfillState.DONE:
+        share = 1.0
+    return f"[{'#' * round(share * width):<{width}}]"
+
+
+def print_findings(plan: Plan) -> None:
+    """What the rules found in what is about to be applied."""
+    findings = [f for step in plan for f in step.findings if f.waiver is None]
+    worrying = [f for f in findings if f.level is not Level.INFO]
+    for finding in worrying:
+        click.echo(str(finding), err=True)
+
+
+def print_done(done: Plan) -> None:
+    """What an upgrade leaves to say."""
+    for info in done.left:
+        click.echo(
+            f"Left for when no process runs older code: {info} (--contract applies it)"
+        )
+    if not done and not done.left:
+        click.echo("Nothing to do: the databases are there already.")
+
+
+def print_wait(sentence: str) -> None:
+    """Who is waited for."""
+    click.echo(sentence, err=True)
+
+
+def print_plan(plan: Plan) -> None:
+    """What would be done, with SQL and findings."""
+    if not plan:
+        click.echo("Nothing to do: the databases are there already.")
+    for step in plan:
+        click.echo(str(step))
+        sql = step.sql
+        if sql is None:
+            sql = "-- It can be told only by doing it."
+        click.echo(textwrap.indent(sql, "    "))
+        for finding in step.findings:
+            if finding.waiver is None:
+                click.echo(textwrap.indent(str(finding), "  "))
+
+
+def print_infos(infos: list[RevisionInfo], otherwise: str) -> None:
+    """Some revisions."""
+    if not infos:
+        click.echo(otherwise)
+    for info in infos:
+        place = info.tree or info.bind
+        bind = f"{place}: " if place else ""
+        head = " (head)" if info.is_head else ""
+        click.echo(f"{bind}{info}{head}")
