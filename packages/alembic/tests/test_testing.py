@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import typing as t
 
 import pytest
 import sqlalchemy as sa
 
+from flaskware_alembic.testing import assert_data_survives
 from flaskware_alembic.testing import assert_migrations
 from flaskware_alembic.testing import assert_models_match
 from flaskware_alembic.testing import assert_round_trip
@@ -49,3 +52,95 @@ def test_models_without_a_revision_fail(any_project: Project) -> None:
     any_project.add_table("two")
     with pytest.raises(AssertionError, match="add table two"):
         assert_models_match(any_project.alembic)
+
+
+def write_split(project: Project, copy: str) -> None:
+    project.write(
+        "aa",
+        None,
+        "op.create_table('person', sa.Column('id', sa.Integer, primary_key=True),"
+        " sa.Column('name', sa.String(40)))",
+        "op.drop_table('person')",
+    )
+    project.write(
+        "bb",
+        "aa",
+        "op.add_column('person', sa.Column('last', sa.String(40)))\n" + copy,
+        "with op.batch_alter_table('person') as b: b.drop_column('last')",
+    )
+
+
+BEFORE = {"person": [{"id": 1, "name": "Ada Lovelace"}, {"id": 2, "name": "Alan"}]}
+
+
+def test_rows_that_a_revision_keeps_pass(any_project: Project) -> None:
+    write_split(any_project, 'op.execute("UPDATE person SET last = name")')
+    assert_data_survives(any_project.alembic, "bb", BEFORE)
+    assert_data_survives(
+        any_project.alembic,
+        "bb",
+        BEFORE,
+        {"person": [{"last": "Ada Lovelace"}, {"last": "Alan"}]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("op.execute('DELETE FROM person WHERE id = 2')", "lost are .*'id': 2"),
+        ("op.execute(\"UPDATE person SET name = 'x'\")", "there are .*'name': 'x'"),
+        (
+            "with op.batch_alter_table('person') as b: b.drop_column('name')",
+            "leaves no column name",
+        ),
+    ],
+)
+def test_rows_that_a_revision_loses_fail(
+    any_project: Project, code: str, message: str
+) -> None:
+    write_split(any_project, code)
+    with pytest.raises(AssertionError, match=message):
+        assert_data_survives(any_project.alembic, "bb", BEFORE)
+
+
+PLUGIN_TEST = """
+import flask, pytest, sqlalchemy as sa
+from flaskware_alembic import Alembic
+
+pytest_plugins = ["flaskware_alembic.testing"]
+
+@pytest.fixture
+def app(tmp_path):
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "aa.py").write_text(
+        "import sqlalchemy as sa\\nfrom alembic import op\\n"
+        "revision = 'aa'\\ndown_revision = None\\n"
+        "def upgrade(): op.create_table('item', sa.Column('id', sa.Integer))\\n"
+        "def downgrade(): op.drop_table('item')\\n"
+    )
+    metadata = sa.MetaData()
+    sa.Table("item", metadata, sa.Column("id", sa.Integer))
+    app = flask.Flask("site", root_path=str(tmp_path))
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/app.db")
+    Alembic(metadata=metadata, engine=engine, app=app)
+    yield app
+    engine.dispose()
+
+def test_all(alembic_runner):
+    alembic_runner.check_all()
+
+def test_data(alembic_runner):
+    alembic_runner.check_data("aa", {}, {"item": []})
+    alembic_runner.upgrade()
+"""
+
+
+def test_the_plugin_gives_a_runner_for_the_app(tmp_path: t.Any) -> None:
+    (tmp_path / "test_it.py").write_text(PLUGIN_TEST)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "2 passed" in done.stdout, done.stdout

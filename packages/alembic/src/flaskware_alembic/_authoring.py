@@ -6,6 +6,7 @@ import abc
 import collections.abc as cabc
 
 from ._command import command
+from ._compare import OnRename
 from ._errors import UnknownRevision
 from ._explain import explain
 from ._explain import Explanation
@@ -39,6 +40,7 @@ class Authoring(abc.ABC):
         trees: Names = None,
         head: str = "head",
         rev_id: str | None = None,
+        renamed: OnRename | None = None,
     ) -> list[RevisionInfo]:
         """Write a new revision for each database whose models changed.
 
@@ -46,6 +48,8 @@ class Authoring(abc.ABC):
             written, for the default database unless ``binds`` says otherwise.
         :param head: The revision that an empty one follows.
         :param rev_id: Its id, instead of a random one.
+        :param renamed: Called with a table, a column that goes and one of the same
+            type that comes; true if the one became the other.
         :returns: The new revisions; none where no change was detected.
         :raises PendingRevisions: if the database is behind, so that it cannot be
             compared.
@@ -58,7 +62,7 @@ class Authoring(abc.ABC):
             )
         migrators = chosen.own(binds, trees)
         refuse_behind(migrators)
-        return write_changes(migrators, message, rev_id=rev_id)
+        return write_changes(migrators, message, rev_id=rev_id, renamed=renamed)
 
     @command
     def merge(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import textwrap
 import typing as t
 
 import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
 
+from ._compare import apply_renames
+from ._compare import Extra
+from ._compare import extras_of
+from ._compare import OnRename
 from ._migrator import Migrator
 
 
@@ -19,12 +25,17 @@ def changes_of(migrator: Migrator) -> tuple[str, ...]:
         return ()
     with migrator.comparing() as context:
         diffs = autogenerate.compare_metadata(context, metadata)
-    return tuple(_phrase(diff) for diff in _flat(diffs))
+        extras = _extras(migrator, context)
+    phrases = [_phrase(diff) for diff in _flat(diffs)]
+    return (*phrases, *(extra.phrase for extra in extras))
 
 
-def code_of_changes(migrator: Migrator) -> dict[str, str] | None:
+def code_of_changes(
+    migrator: Migrator, renamed: OnRename | None = None
+) -> dict[str, str] | None:
     """The body of a revision that brings the database to the models.
 
+    :param renamed: Asked what was renamed; nothing was if it is ``None``.
     :returns: What :meth:`Tree.write` takes, or ``None`` where nothing changed.
     """
     metadata = migrator.database.metadata
@@ -33,19 +44,51 @@ def code_of_changes(migrator: Migrator) -> dict[str, str] | None:
     with migrator.comparing() as context:
         script = autogenerate.produce_migrations(context, metadata)
         upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
-        if upgrade is None or downgrade is None or upgrade.is_empty():
+        extras = _extras(migrator, context)
+        if upgrade is None or downgrade is None:
             return None
+        if upgrade.is_empty() and not extras:
+            return None
+        if renamed is not None:
+            apply_renames(script, renamed)
         imports: set[str] = set()
         as_batch = migrator.database.is_sqlite
+        up = code_of_operations(upgrade, context, imports, as_batch=as_batch)
+        down = code_of_operations(downgrade, context, imports, as_batch=as_batch)
         return {
-            "upgrades": code_of_operations(
-                upgrade, context, imports, as_batch=as_batch
+            "upgrades": _joined(
+                (extra.upgrade for extra in extras if extra.first),
+                "" if upgrade.is_empty() else up,
+                (extra.upgrade for extra in extras if not extra.first),
             ),
-            "downgrades": code_of_operations(
-                downgrade, context, imports, as_batch=as_batch
+            "downgrades": _joined(
+                (extra.downgrade for extra in extras if not extra.first),
+                "" if upgrade.is_empty() else down,
+                (extra.downgrade for extra in extras if extra.first),
             ),
             "imports": "\n".join(sorted(imports)),
         }
+
+
+def _extras(migrator: Migrator, context: MigrationContext) -> list[Extra]:
+    metadata, connection = migrator.database.metadata, context.connection
+    if metadata is None or connection is None:
+        return []
+    tables = (x for x in metadata.sorted_tables if x.key not in migrator.claimed)
+    return extras_of(connection, tables, as_batch=migrator.database.is_sqlite)
+
+
+def _joined(first: cabc.Iterable[str], own: str, last: cabc.Iterable[str]) -> str:
+    """Code for the body of a function, all but the first line indented.
+
+    :param own: What Alembic wrote, which is so already.
+    """
+    before = [textwrap.indent(code, "    ").lstrip() for code in first]
+    after = [textwrap.indent(code, "    ").lstrip() for code in last]
+    codes = [code for code in (*before, own, *after) if code]
+    if all(code.startswith("#") for code in codes):
+        codes.append("pass")
+    return "\n    ".join(codes)
 
 
 def code_of_operations(

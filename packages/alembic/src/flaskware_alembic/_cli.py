@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import re
 import typing as t
 
 import click
@@ -9,6 +10,7 @@ from flask.cli import AppGroup
 
 from flaskware_core import Level
 
+from ._echo import is_asked
 from ._echo import is_watched
 from ._echo import print_done
 from ._echo import print_findings
@@ -106,20 +108,41 @@ def revision(
 @db.command("migrate")
 @_message
 @click.option("--rev-id", help="Its id, instead of a random one.")
+@click.option(
+    "--rename",
+    "renames",
+    multiple=True,
+    metavar="TABLE.OLD=NEW",
+    help="A column that was renamed; asked for at a terminal. May be repeated.",
+)
 @_bind
 def migrate(
     *,
     message: str | None,
     rev_id: str | None,
+    renames: tuple[str, ...],
     names: tuple[str, ...],
     trees: tuple[str, ...],
 ) -> None:
     """Write a new revision with what changed in the models."""
+    said = {name for name in renames if re.fullmatch(r"[^=]+\.[^.=]+=[^=]+", name)}
+    if wrong := set(renames) - said:
+        raise click.BadParameter(
+            f"{', '.join(sorted(wrong))}: it is TABLE.OLD=NEW", param_hint="--rename"
+        )
+
+    def renamed(table: str, old: str, new: str) -> bool:
+        name = f"{table}.{old}={new}"
+        if name in said or not is_asked():
+            return name in said
+        return click.confirm(f"Was {table}.{old} renamed to {new}?")
+
     made = _alembic().revision(
         message or "models changed",
         binds=_binds(names),
         trees=_trees(trees),
         rev_id=rev_id,
+        renamed=renamed,
     )
     print_made(made)
 

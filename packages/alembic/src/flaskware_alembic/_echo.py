@@ -24,6 +24,11 @@ def print_made(made: list[RevisionInfo]) -> None:
         click.echo(f"Wrote {info.path}")
 
 
+def is_asked() -> bool:
+    """Whether somebody is there to answer."""
+    return sys.stdin.isatty()
+
+
 def is_watched() -> bool:
     """Whether somebody looks on; a deploy's log gets one line a revision."""
     return sys.stderr.isatty()

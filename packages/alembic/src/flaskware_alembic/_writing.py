@@ -7,6 +7,7 @@ import collections.abc as cabc
 from alembic.config import Config
 
 from ._autogenerate import code_of_changes
+from ._compare import OnRename
 from ._migrator import Migrator
 from ._revision import RevisionInfo
 
@@ -24,12 +25,16 @@ def write_empty(
 
 
 def write_changes(
-    migrators: cabc.Iterable[Migrator], message: str, *, rev_id: str | None
+    migrators: cabc.Iterable[Migrator],
+    message: str,
+    *,
+    rev_id: str | None,
+    renamed: OnRename | None = None,
 ) -> list[RevisionInfo]:
     """Write a revision with what changed in each folder where something did."""
     groups = _by_folder(migrators)
     # All are compared before the first file is written.
-    bodies = {id(m): code_of_changes(m) for group in groups for m in group}
+    bodies = {id(m): code_of_changes(m, renamed) for group in groups for m in group}
     written: list[RevisionInfo] = []
     for group in groups:
         changed = [(m, body) for m in group if (body := bodies[id(m)]) is not None]

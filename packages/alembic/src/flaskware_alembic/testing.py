@@ -1,21 +1,33 @@
 """Assertions about the migrations of an app, for its own tests.
 
 Each takes the extension, needs an app context, and is for a database that may be
-emptied: the one of a test.
+emptied: the one of a test. For one fixture that has them all, write
+``pytest_plugins = ["flaskware_alembic.testing"]`` in the outermost ``conftest.py``.
 """
 
 from __future__ import annotations
 
+import collections.abc as cabc
+import contextlib
+import typing as t
+
+import flask
+import pytest
 import sqlalchemy as sa
+from flask.sansio.app import App
 
 from ._extension import Alembic
+from ._revision import RevisionInfo
 from ._source import Database
 
 __all__ = [
+    "alembic_runner",
+    "assert_data_survives",
     "assert_migrations",
     "assert_models_match",
     "assert_round_trip",
     "assert_single_head",
+    "MigrationRunner",
 ]
 
 
@@ -48,7 +60,7 @@ def assert_round_trip(alembic: Alembic) -> None:
         alembic.upgrade(trees=[m.tree.name])
     alembic.downgrade("base", binds=binds)
     before = [_tables(database) for database in databases]
-    alembic.upgrade()
+    alembic.upgrade(contract=True)
     upgraded = [_tables(database) for database in databases]
     alembic.downgrade("base", binds=binds)
     for database, tables in zip(databases, before, strict=True):
@@ -84,6 +96,111 @@ def assert_migrations(alembic: Alembic) -> None:
     assert_single_head(alembic)
     assert_round_trip(alembic)
     assert_models_match(alembic)
+
+
+def assert_data_survives(
+    alembic: Alembic,
+    revision: str,
+    before: cabc.Mapping[str, cabc.Iterable[cabc.Mapping[str, t.Any]]],
+    after: cabc.Mapping[str, cabc.Iterable[cabc.Mapping[str, t.Any]]] | None = None,
+    *,
+    bind: str | None = None,
+) -> None:
+    """Fail if a revision loses or changes rows that it should not.
+
+    The database is taken to what is before the revision, gets some rows, and then the
+    revision.
+
+    :param before: Rows by the name of their table, to be inserted.
+    :param after: What must be there after it, of the columns that are named; the same
+        rows if that is ``None``. The order of rows does not matter.
+    """
+    (info,) = [i for i in alembic.history(binds=[bind]) if i.id.startswith(revision)]
+    alembic.downgrade("base", binds=[bind])
+    for parent in info.down:
+        alembic.upgrade(parent, binds=[bind])
+    engine = next(
+        m.database.engine
+        for m in alembic._selection().own([bind])
+        if m.database.bind == bind
+    )
+    inserted = {name: [dict(row) for row in rows] for name, rows in before.items()}
+    with engine.begin() as connection:
+        for name, rows in inserted.items():
+            table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+            if rows:
+                connection.execute(sa.insert(table), rows)
+    alembic.upgrade(info.id, binds=[bind], contract=True)
+    expected = inserted if after is None else after
+    with engine.connect() as connection:
+        for name, wanted in expected.items():
+            _compare_rows(connection, info, name, [dict(row) for row in wanted])
+
+
+def _compare_rows(
+    connection: sa.Connection,
+    info: RevisionInfo,
+    name: str,
+    wanted: list[dict[str, t.Any]],
+) -> None:
+    table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+    columns = sorted({column for row in wanted for column in row})
+    if missing := [column for column in columns if column not in table.columns]:
+        raise AssertionError(
+            f"Revision {info} leaves no column {', '.join(missing)} in {name!r}."
+        )
+    chosen = [table.c[column] for column in columns] or list(table.columns)
+    found = [dict(row._mapping) for row in connection.execute(sa.select(*chosen))]
+    lost = [row for row in wanted if row not in found]
+    new = [row for row in found if row not in wanted]
+    if lost or new:
+        raise AssertionError(
+            f"Revision {info} changes the rows of {name!r}: lost are {lost}, and there"
+            f" are {new}."
+        )
+
+
+class MigrationRunner:
+    """The migrations of the app of a test, with all assertions about them."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    @property
+    def alembic(self) -> Alembic:
+        """The extension of the app."""
+        return t.cast("Alembic", self._app.extensions["alembic"])
+
+    def check_all(self) -> None:
+        """Fail as :func:`assert_migrations` does."""
+        with self._context():
+            assert_migrations(self.alembic)
+
+    def check_data(
+        self,
+        revision: str,
+        before: cabc.Mapping[str, cabc.Iterable[cabc.Mapping[str, t.Any]]],
+        after: cabc.Mapping[str, cabc.Iterable[cabc.Mapping[str, t.Any]]] | None = None,
+        *,
+        bind: str | None = None,
+    ) -> None:
+        """Fail as :func:`assert_data_survives` does."""
+        with self._context():
+            assert_data_survives(self.alembic, revision, before, after, bind=bind)
+
+    def upgrade(self, target: str = "heads") -> None:
+        """Take the databases to a revision."""
+        with self._context():
+            self.alembic.upgrade(target, contract=True)
+
+    def _context(self) -> contextlib.AbstractContextManager[object]:
+        return t.cast("flask.Flask", self._app).app_context()
+
+
+@pytest.fixture
+def alembic_runner(app: App) -> MigrationRunner:
+    """The migrations of the fixture ``app``, in whose databases nothing need stay."""
+    return MigrationRunner(app)
 
 
 def _tables(database: Database) -> set[str]:

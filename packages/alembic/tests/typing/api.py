@@ -38,10 +38,13 @@ from flaskware_alembic import Status
 from flaskware_alembic import TableLocked
 from flaskware_alembic import UnknownRevision
 from flaskware_alembic import UnsafeRevisions
+from flaskware_alembic.testing import alembic_runner
+from flaskware_alembic.testing import assert_data_survives
 from flaskware_alembic.testing import assert_migrations
 from flaskware_alembic.testing import assert_models_match
 from flaskware_alembic.testing import assert_round_trip
 from flaskware_alembic.testing import assert_single_head
+from flaskware_alembic.testing import MigrationRunner
 from flaskware_core import Level
 
 
@@ -81,6 +84,10 @@ t.assert_type(alembic.settings, AlembicSettings)
 t.assert_type(alembic.settings.lock_timeout, float)
 t.assert_type(alembic.settings.directory, Path)
 t.assert_type(alembic.directory(create=True), Path)
+t.assert_type(
+    alembic.revision("m", binds=[None], renamed=lambda table, old, new: old < new),
+    list[RevisionInfo],
+)
 t.assert_type(
     alembic.revision("m", autogenerate=False, binds=[None], head="heads", rev_id="a"),
     list[RevisionInfo],
@@ -166,6 +173,13 @@ assert_single_head(alembic)
 assert_round_trip(alembic)
 assert_models_match(alembic)
 assert_migrations(alembic)
+assert_data_survives(alembic, "aa", {"note": [{"id": 1}]}, {"note": []}, bind=None)
+runner = MigrationRunner(app)
+runner.check_all()
+runner.check_data("aa", {"note": [{"id": 1}]})
+runner.upgrade("aa")
+t.assert_type(runner.alembic, Alembic)
+fixture = alembic_runner
 
 try:
     alembic.check()
