@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import concurrent.futures
 import gc
 import io
 import json
@@ -355,6 +356,15 @@ def test_what_a_report_says_cannot_forge_a_line_of_a_log(
     assert secure.reports(app) == []
 
 
+def _database_url(request: pytest.FixtureRequest, folder: t.Any, name: str) -> str:
+    if name == "sqlite":
+        return f"sqlite:///{folder}/r.db"
+    url: str = request.getfixturevalue(name)
+    if url.startswith("postgresql:"):
+        return url.replace("postgresql:", "postgresql+psycopg:")
+    return url
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgresql_url", "mariadb_url"])
 def store(
     request: pytest.FixtureRequest, tmp_path: t.Any
@@ -362,12 +372,7 @@ def store(
     if request.param == "memory":
         yield MemoryReports(3)
         return
-    url = f"sqlite:///{tmp_path}/r.db"
-    if request.param != "sqlite":
-        url = request.getfixturevalue(request.param)
-    if url.startswith("postgresql:"):
-        url = url.replace("postgresql:", "postgresql+psycopg:")
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(_database_url(request, tmp_path, request.param))
     yield table_reports(engine, 3)
     engine.dispose()
 
@@ -389,21 +394,21 @@ def test_a_store_counts_orders_and_bounds(store: ReportStore) -> None:
     assert store.watched_since("policy", 9.0) == 5.0
 
 
-def test_two_processes_count_in_one_table(tmp_path: t.Any) -> None:
-    import threading
-
-    stores = [table_reports(f"sqlite:///{tmp_path}/r.db") for _ in range(4)]
+@pytest.mark.parametrize("database", ["sqlite", "postgresql_url", "mariadb_url"])
+def test_several_processes_count_in_one_table(
+    request: pytest.FixtureRequest, tmp_path: t.Any, database: str
+) -> None:
+    url = _database_url(request, tmp_path, database)
+    # Each with an engine of its own, as processes have.
+    stores = [table_reports(url, 5) for _ in range(4)]
 
     def add(each: ReportStore) -> None:
-        for _ in range(20):
-            each.add(Report("csp", "enforce", "img-src"), 1.0)
+        for number in range(30):
+            each.add(Report("csp", "enforce", "img-src", line=number % 3), 1.0)
 
-    threads = [threading.Thread(target=add, args=(each,)) for each in stores]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [group.count for group in stores[0].groups()] == [80]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        [*pool.map(add, stores)]
+    assert [group.count for group in stores[0].groups()] == [40, 40, 40]
     for each in stores:
         each.close()  # type: ignore[attr-defined]
 

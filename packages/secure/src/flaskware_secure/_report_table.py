@@ -141,7 +141,10 @@ class TableReports:
                 if not self._ready:
                     _create(self.engine)
                     self._ready = True
-            with self.engine.begin() as connection:
+            with self.engine.connect() as connection:
+                # Each statement by itself: two that count the same in a transaction
+                # each would wait for one another on MariaDB.
+                connection.execution_options(isolation_level="AUTOCOMMIT")
                 yield connection
         except SQLAlchemyError as error:
             raise ReportStoreError(
@@ -177,8 +180,7 @@ def _insert(
 ) -> None:
     row = {**values, "key": key, "count": count, "first_seen": now, "last_seen": now}
     try:
-        with connection.begin_nested():
-            connection.execute(_TABLE.insert().values(row))
+        connection.execute(_TABLE.insert().values(row))
     except IntegrityError:
         # Another process was first between our two statements.
         _counted(connection, key, now)
