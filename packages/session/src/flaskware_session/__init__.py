@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ._async_redis import AsyncRedisStore as AsyncRedisStore
+from ._async_store import AsyncStore as AsyncStore
+from ._async_store import BlockingStore as BlockingStore
 from ._errors import NotFresh as NotFresh
 from ._errors import SessionConflict as SessionConflict
 from ._errors import SessionMismatch as SessionMismatch
@@ -33,6 +36,9 @@ from ._sqlite import SQLiteStore as SQLiteStore
 from ._store import Store as Store
 
 __all__ = [
+    "AsyncRedisStore",
+    "AsyncStore",
+    "BlockingStore",
     "Clock",
     "FileStore",
     "Lifetime",

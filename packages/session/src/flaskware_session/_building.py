@@ -13,6 +13,7 @@ from flaskware_core import ConfigProblem
 from flaskware_core import describe
 
 from ._asking import Asking
+from ._async_store import blocking
 from ._cipher import Cipher
 from ._cipher import key_from
 from ._cipher import SealedStore
@@ -109,7 +110,7 @@ def _old_store(app: flask.Flask, settings: SessionSettings, source: str) -> OldS
 
 def _store(app: flask.Flask, settings: SessionSettings) -> Store:
     if not isinstance(settings.store, str):
-        return settings.store
+        return blocking(settings.store)
     return open_store(
         settings.store,
         folder=Path(app.instance_path),

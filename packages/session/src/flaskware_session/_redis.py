@@ -96,7 +96,7 @@ class RedisStore:
     def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
         answer = self._run(self._scripts.FOR_USER, now, user_id) or ()
-        found = (record_of(_text(key), fields) for key, fields in answer)
+        found = (record_of(text_of(key), fields) for key, fields in answer)
         return last_seen_first((record for record in found if record is not None), now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
@@ -129,7 +129,7 @@ class RedisStore:
         answer = self._guard(lambda: self._link.send("INFO", "memory"))
         if isinstance(answer, dict):  # redis-py's client has read it
             return t.cast("dict[str, str]", answer).get("maxmemory_policy")
-        for line in _text(answer or b"").splitlines():
+        for line in text_of(answer or b"").splitlines():
             name, _, value = line.partition(":")
             if name == "maxmemory_policy":
                 return value
@@ -145,11 +145,11 @@ class RedisStore:
             return self._link.send("EVALSHA", script.sha, *rest)
         except Exception as error:  # noqa: BLE001 # of any client: told below
             if not str(error).startswith(("NOSCRIPT", "No matching script")):
-                return _told(error)
+                return told(error)
         return self._guard(lambda: self._link.send("EVAL", script.text, *rest))
 
     def _count(self, kind: str) -> int:
-        pattern = f"{_escaped(self._namespace)}:{kind}:*"
+        pattern = f"{escaped(self._namespace)}:{kind}:*"
         count: int = self._guard(lambda: sum(1 for _ in self._link.scan(pattern)))
         return count
 
@@ -157,10 +157,10 @@ class RedisStore:
         try:
             return call()
         except Exception as error:  # noqa: BLE001 # of any client
-            return _told(error)
+            return told(error)
 
 
-def _told(error: Exception) -> None:
+def told(error: Exception) -> None:
     """Raise an outage, or return ``None`` for what is as good as no session."""
     # Somebody else's key of another type.
     if "WRONGTYPE" in str(error):
@@ -168,7 +168,8 @@ def _told(error: Exception) -> None:
     raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text that stands for itself in a pattern of keys."""
     return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in text)
 
 
@@ -200,12 +201,12 @@ def record_of(key: str, answer: t.Any) -> Record | None:
         return None
     about, data = t.cast("list[bytes | str]", answer)
     try:
-        version, created, last_seen, expires, issued, address, agent, user_id = _text(
+        version, created, last_seen, expires, issued, address, agent, user_id = text_of(
             about
         ).split("\n", 7)
         return Record(
             key,
-            _text(data),
+            text_of(data),
             int(version),
             int(created),
             int(last_seen),
@@ -219,5 +220,6 @@ def record_of(key: str, answer: t.Any) -> Record | None:
         return None
 
 
-def _text(value: bytes | str) -> str:
+def text_of(value: bytes | str) -> str:
+    """A text of an answer, whether the client has decoded it or not."""
     return value.decode() if isinstance(value, bytes) else value

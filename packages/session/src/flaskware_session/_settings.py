@@ -9,6 +9,7 @@ import pydantic
 from flaskware_core import Sensitive
 from flaskware_core import Settings
 
+from ._async_store import AsyncStore
 from ._changes import ConflictPolicy
 from ._cipher import key_from
 from ._cookie import Policy
@@ -62,14 +63,14 @@ class SessionSettings(Settings):
         }
     )
 
-    store: t.Annotated[str | Store, Sensitive()] = pydantic.Field(
+    store: t.Annotated[str | Store | AsyncStore, Sensitive()] = pydantic.Field(
         default="sqlite:///sessions.db",
         description="Where sessions are kept: a URL that starts with `sqlite:///`"
         " (relative to the instance folder, or absolute with a fourth slash),"
         " `redis://`, `rediss://` (TLS), `redis+sentinel://`, `redis+cluster://`,"
         " `unix://`, `postgresql://`, `mysql://` or another database of SQLAlchemy,"
         " `memcached://`, `file:///` or `memory://`; or an object with the methods of"
-        " `flaskware_session.Store`.",
+        " `flaskware_session.Store`, plain or as coroutines.",
         examples=["redis://localhost:6379/0"],
     )
     namespace: str = pydantic.Field(
@@ -251,7 +252,7 @@ class SessionSettings(Settings):
 
     @pydantic.field_validator("store")
     @classmethod
-    def _known_url(cls, value: str | Store) -> str | Store:
+    def _known_url(cls, value: str | Store | AsyncStore) -> str | Store | AsyncStore:
         if isinstance(value, str):
             check_url(value)
         return value

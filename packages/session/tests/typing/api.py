@@ -11,6 +11,9 @@ import flask
 import pydantic
 import sqlalchemy as sa
 
+from flaskware_session import AsyncRedisStore
+from flaskware_session import AsyncStore
+from flaskware_session import BlockingStore
 from flaskware_session import Clock
 from flaskware_session import FileStore
 from flaskware_session import Lifetime
@@ -152,6 +155,9 @@ assert_type(table.engine, sa.Engine)
 in_table: Store = table
 in_memcached: Store = MemcachedStore("memcached://localhost", namespace="myapp")
 in_folder: Store = FileStore("sessions", timeout=0.5)
+coroutines: AsyncStore = AsyncRedisStore("redis://localhost", namespace="x")
+waiting: Store = BlockingStore(coroutines)
+Sessions(store=coroutines)
 counting = CountingStore(memory)
 counted: Store = counting
 assert_type(counting.trips, list[str])

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+import collections.abc as cabc
+import os
+import threading
+import time
+
+import flask
+import pytest
+
+from flaskware_session import AsyncRedisStore
+from flaskware_session import AsyncStore
+from flaskware_session import BlockingStore
+from flaskware_session import Lifetime
+from flaskware_session import Record
+from flaskware_session import RedisStore
+from flaskware_session import Sessions
+from flaskware_session import Store
+from flaskware_session import StoreUnavailable
+from flaskware_session.testing import StoreSuite
+
+Build = cabc.Callable[..., flask.Flask]
+LIFETIME = Lifetime(idle=60_000, absolute=300_000, touch_interval=10_000)
+
+
+class TestAsyncRedisStore(StoreSuite):
+    @pytest.fixture
+    def store(self, redis_url: str) -> cabc.Iterator[Store]:
+        store = BlockingStore(AsyncRedisStore(redis_url))
+        yield store
+        store.close()
+
+
+def loops() -> int:
+    return sum(one.name == "flaskware-session" for one in threading.enumerate())
+
+
+def test_an_app_works_with_a_store_of_coroutines(build: Build, redis_url: str) -> None:
+    store = AsyncRedisStore(redis_url)
+    assert isinstance(store, AsyncStore)
+    app = build(Sessions(store=store))
+
+    @app.get("/async")
+    async def view() -> str:
+        await asyncio.sleep(0)
+        return str(flask.session["a"])
+
+    client = app.test_client()
+    assert client.get("/set/a/1").status_code == 200
+    client.get("/login/ann")
+    assert client.get("/read").json["user"] == "ann"
+    assert client.get("/async").text == "1"
+
+
+def test_a_closed_one_leaves_no_thread(redis_url: str) -> None:
+    before = loops()
+    store = BlockingStore(AsyncRedisStore(redis_url))
+    assert loops() == before
+    store.ping()
+    assert loops() == before + 1
+    store.close()
+    store.close()
+    assert loops() == before
+
+
+def test_the_same_records_are_read_without_a_bridge(redis_url: str) -> None:
+    blocking = RedisStore(redis_url)
+    record = Record("a" * 64, '{"a":1}', 1, 1, 1, 10**14, "ann", issued=1)
+    blocking.create(record, 1)
+    blocking.close()
+
+    async def read() -> Record | None:
+        store = AsyncRedisStore(redis_url)
+        try:
+            return await store.read(record.key, 1, LIFETIME)
+        finally:
+            await store.close()
+
+    assert asyncio.run(read()) == record
+
+
+def test_a_server_that_is_not_there_is_an_outage_in_time(build: Build) -> None:
+    store = AsyncRedisStore("redis://127.0.0.1:1/0", timeout=0.5)
+    client = build(Sessions(store=store)).test_client()
+    start = time.monotonic()
+    assert client.get("/set/a/1").status_code == 503
+    assert time.monotonic() - start < 20
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_the_child_of_a_fork_makes_a_loop_of_its_own(redis_url: str) -> None:
+    class Answer:
+        """Keeps nothing, so that no connection is shared with the child."""
+
+        async def ping(self) -> None:
+            await asyncio.sleep(0)
+
+        async def close(self) -> None:
+            await asyncio.sleep(0)
+
+    store = BlockingStore(Answer())  # type: ignore[arg-type]
+    store.ping()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            store.ping()
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    store.close()
+
+
+def test_an_error_of_the_store_is_raised_where_it_is_waited_for() -> None:
+    store = BlockingStore(AsyncRedisStore("redis://127.0.0.1:1/0"))
+    with pytest.raises(StoreUnavailable):
+        store.ping()
+    store.close()
