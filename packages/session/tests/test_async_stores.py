@@ -91,16 +91,7 @@ def test_a_server_that_is_not_there_is_an_outage_in_time(build: Build) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_the_child_of_a_fork_makes_a_loop_of_its_own(redis_url: str) -> None:
-    class Answer:
-        """Keeps nothing, so that no connection is shared with the child."""
-
-        async def ping(self) -> None:
-            await asyncio.sleep(0)
-
-        async def close(self) -> None:
-            await asyncio.sleep(0)
-
-    store = BlockingStore(Answer())  # type: ignore[arg-type]
+    store = BlockingStore(AsyncRedisStore(redis_url))
     store.ping()
     child = os.fork()
     if child == 0:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import os
 import typing as t
 
 from ._record import last_seen_first
@@ -40,13 +41,16 @@ class AsyncRedisStore:
 
         self._scripts = scripts
         self._namespace = namespace
-        self._client: t.Any = Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
+        options: dict[str, t.Any] = {
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
             # A lost connection is opened again; a late answer is not asked for twice.
-            retry=Retry(NoBackoff(), 1, supported_errors=(Lost,)),
-        )
+            "retry": Retry(NoBackoff(), 1, supported_errors=(Lost,)),
+        }
+        self._make: cabc.Callable[[], t.Any] = lambda: Redis.from_url(url, **options)
+        self._client = self._make()
+        self._pid = os.getpid()
+        self._inherited: list[object] = []
 
     async def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
         """See :meth:`Store.read`."""
@@ -112,14 +116,14 @@ class AsyncRedisStore:
 
     async def ping(self) -> None:
         """See :meth:`Store.ping`."""
-        await self._guard(self._client.ping)
+        await self._guard(lambda: self._own_client().ping())
 
     async def close(self) -> None:
         """See :meth:`Store.close`."""
-        await self._client.aclose()
+        await self._own_client().aclose()
 
     async def _run(self, script: Script, now: int, *arguments: str | int) -> t.Any:
-        send = self._client.execute_command
+        send = self._own_client().execute_command
         rest = (0, self._namespace, now, *arguments)
         try:
             return await send("EVALSHA", script.sha, *rest)
@@ -128,11 +132,18 @@ class AsyncRedisStore:
                 return told(error)
         return await self._guard(lambda: send("EVAL", script.text, *rest))
 
+    def _own_client(self) -> t.Any:
+        # What the child of a fork inherited belongs to its parent, and its loop.
+        if self._pid != os.getpid():
+            self._inherited.append(self._client)
+            self._client, self._pid = self._make(), os.getpid()
+        return self._client
+
     async def _count(self, kind: str) -> int:
         pattern = f"{escaped(self._namespace)}:{kind}:*"
 
         async def count() -> int:
-            found = self._client.scan_iter(match=pattern, count=1000)
+            found = self._own_client().scan_iter(match=pattern, count=1000)
             return len([name async for name in found])
 
         return int(await self._guard(count) or 0)
