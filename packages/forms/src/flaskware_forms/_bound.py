@@ -293,7 +293,12 @@ class Bound(t.Generic[M]):
         return _varied(response)
 
     def respond(
-        self, template: str, *, block: str = "form", **context: t.Any
+        self,
+        template: str,
+        *,
+        block: str = "form",
+        stream: bool = False,
+        **context: t.Any,
     ) -> flask.Response:
         """Show the form, or what is wrong with it.
 
@@ -303,18 +308,25 @@ class Bound(t.Generic[M]):
 
         :param template: The template of the page; it gets the form as ``form``.
         :param block: The name of the block around the form in the template.
+        :param stream: Whether a page is sent while it is made. The token is then made
+            before, since a session that is opened later is not sent any more.
         :param context: What else the template gets.
         """
         request = flask.request
         status = self._status if self._errors else 200
         if self._errors and wants_json(request):
             document = problem(status, count_errors(self._errors), self._errors)
-            text, mimetype = json.dumps(document), MIMETYPE
+            text: str | cabc.Iterator[str] = json.dumps(document)
+            mimetype = MIMETYPE
         elif _is_fragment(request):
             text, mimetype = self._fragment(template, block, context), "text/html"
         else:
-            text = flask.render_template(template, form=self, **context)
             mimetype = "text/html"
+            context["form"] = self
+            if stream:
+                hidden_input()
+            make = flask.stream_template if stream else flask.render_template
+            text = make(template, **context)
         return _varied(flask.Response(text, status, mimetype=mimetype))
 
     def _guard(self, response: ResponseReturnValue) -> ResponseReturnValue:

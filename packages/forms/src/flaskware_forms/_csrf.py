@@ -17,6 +17,8 @@ from wtforms import ValidationError
 from flaskware_core import attach
 from flaskware_core import request_origin
 
+from ._mask import mask
+from ._mask import unmask
 from ._problem import CrossSiteRefused
 
 V = t.TypeVar("V", bound="cabc.Callable[..., t.Any] | flask.Blueprint")
@@ -51,6 +53,10 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
     def init_app(self, app: flask.Flask) -> None:
         """Set Flask-WTF's defaults, and guard every request."""
         super().init_app(app)
+        if app.config["WTF_CSRF_CHECK_DEFAULT"]:
+            # Where it is off, a FlaskForm looks at the token itself, unmasked.
+            app.jinja_env.globals["csrf_token"] = masked_token
+            app.context_processor(lambda: {"csrf_token": masked_token})
         # Its own hook, which differs from version to version, gives place to this one.
         hooks = app.before_request_funcs[None]
         hooks[:] = [hook for hook in hooks if hook.__module__ != CSRFProtect.__module__]
@@ -137,7 +143,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
 
     def _token_error(self) -> str | None:
         try:
-            validate_csrf(self._form_token() or self._header_token())
+            validate_csrf(unmask(self._form_token() or self._header_token()))
         except ValidationError as error:
             reason = str(error.args[0])
             logger.info("%s", reason)
@@ -178,13 +184,18 @@ def exempt(view: V) -> V:
     return view
 
 
+def masked_token() -> str:
+    """The token of the session, different in each response."""
+    return mask(t.cast("str", generate_csrf()))
+
+
 def hidden_input() -> str:
     """The token for a form; empty where the protection is off."""
     config = flask.current_app.config
     if not config.get("WTF_CSRF_ENABLED", True):
         return ""
     name = escape(config.get("WTF_CSRF_FIELD_NAME", "csrf_token"))
-    return f'<input type="hidden" name="{name}" value="{generate_csrf()}">'
+    return f'<input type="hidden" name="{name}" value="{masked_token()}">'
 
 
 def _dotted(view: t.Any) -> str:
