@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import flask
 import pydantic
+import pytest
 from flask_wtf import CSRFProtect
 
 from flaskware_core import examine
@@ -51,3 +53,54 @@ def test_a_limit_that_cuts_uploads_off_is_told(make_site):
     found = findings(make_site(SPEC, MAX_CONTENT_LENGTH=1000).app)
     assert found["forms.upload-cut-off.files"].level is Level.INFO
     assert findings(make_site(SPEC, MAX_CONTENT_LENGTH=11534336).app) == {}
+
+
+def test_a_form_without_protection_is_told_by_its_view_or_its_blueprint():
+    forms = Forms()
+    app = make_app(forms)
+    blueprint = flask.Blueprint("area", __name__)
+
+    @app.post("/")
+    @forms.exempt
+    @SPEC.handles
+    def open_to_all(form):
+        return ""
+
+    @blueprint.post("/in")
+    @SPEC.handles
+    def inside(form):
+        return ""
+
+    @app.post("/safe")
+    @SPEC.handles
+    def safe(form):
+        return ""
+
+    app.register_blueprint(forms.exempt(blueprint))
+    assert {id for id in findings(app) if "exempt" in id} == {
+        "forms.csrf-exempt.open_to_all",
+        "forms.csrf-exempt.area.inside",
+    }
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("static/uploads", True),
+        ("static", True),
+        ("uploads", False),
+        ("static2", False),
+        (None, False),
+    ],
+)
+def test_an_upload_folder_that_is_served_is_an_error(folder, told):
+    app = make_app(Forms(), UPLOAD_FOLDER=folder)
+    found = findings(app).get("forms.upload-folder.upload_folder")
+    assert (found is not None) is told
+
+
+def test_no_secret_to_sign_with_is_an_error():
+    app = make_app(Forms(), SECRET_KEY=None)
+    assert findings(app)["forms.secret-key"].level is Level.ERROR
+    other = make_app(Forms(), SECRET_KEY=None, WTF_CSRF_SECRET_KEY="x" * 32)
+    assert "forms.secret-key" not in findings(other)

@@ -6,6 +6,7 @@ from ._bound import Bound as Bound
 from ._bound_field import BoundField as BoundField
 from ._errors import FormError as FormError
 from ._extension import Forms as Forms
+from ._file import File as File
 from ._problem import BadBody as BadBody
 from ._problem import BodyTooLarge as BodyTooLarge
 from ._problem import CrossSiteRefused as CrossSiteRefused
@@ -27,6 +28,7 @@ __all__ = [
     "BoundField",
     "BoundSteps",
     "CrossSiteRefused",
+    "File",
     "FormError",
     "Forms",
     "FormsSettings",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import os
 import typing as t
+from pathlib import Path
 
 import flask
 
@@ -22,12 +24,68 @@ def check_forms(
 ) -> cabc.Iterator[Finding]:
     """Yield what is worth telling about an app's forms."""
     yield from _csrf(app, csrf)
-    specs = {
-        spec
-        for view in app.view_functions.values()
+    yield from _secret(app)
+    yield from _folder(app)
+    views = {
+        endpoint: spec
+        for endpoint, view in app.view_functions.items()
         if (spec := getattr(view, FORM_MARK, None)) is not None
     }
-    yield from _bodies(app, settings, specs)
+    yield from _exempted(app, csrf, views)
+    yield from _bodies(app, settings, set(views.values()))
+
+
+def _secret(app: flask.Flask) -> cabc.Iterator[Finding]:
+    if not app.secret_key and not app.config.get("WTF_CSRF_SECRET_KEY"):
+        yield Finding(
+            "forms.secret-key",
+            Level.ERROR,
+            "There is neither SECRET_KEY nor WTF_CSRF_SECRET_KEY, so no form can be"
+            " shown: its token cannot be signed.",
+            "Set SECRET_KEY to the output of secrets.token_hex().",
+        )
+
+
+def _folder(app: flask.Flask) -> cabc.Iterator[Finding]:
+    served = [
+        Path(folder).resolve()
+        for folder in (app.static_folder, *(b.static_folder for b in _blueprints(app)))
+        if folder is not None
+    ]
+    for key in ("UPLOAD_FOLDER", "UPLOADS_FOLDER", "UPLOADS_DEFAULT_DEST"):
+        folder = app.config.get(key)
+        if not isinstance(folder, str | os.PathLike) or not folder:
+            continue
+        path = Path(app.root_path, t.cast("str", folder)).resolve()
+        inside = next((s for s in served if path == s or s in path.parents), None)
+        if inside is not None:
+            yield Finding(
+                f"forms.upload-folder.{key.lower()}",
+                Level.ERROR,
+                f"{key} is inside of the static folder {inside}, so whatever somebody"
+                " uploads is served from the app's own origin as it is.",
+                f"Set {key} to a folder that is not served, such as one in"
+                " app.instance_path, and send files from a view.",
+            )
+
+
+def _blueprints(app: flask.Flask) -> cabc.Iterable[flask.Blueprint]:
+    return t.cast("cabc.Iterable[flask.Blueprint]", app.blueprints.values())
+
+
+def _exempted(
+    app: flask.Flask, csrf: LayeredCSRF, views: dict[str, FormSpec[t.Any]]
+) -> cabc.Iterator[Finding]:
+    for endpoint, spec in sorted(views.items()):
+        if csrf.is_exempted(app, endpoint):
+            yield Finding(
+                f"forms.csrf-exempt.{endpoint}",
+                Level.WARNING,
+                f"The view {endpoint!r} handles the form {spec.name!r} and is exempt"
+                " from CSRF protection, so any site can send it in a visitor's name.",
+                "Remove forms.exempt: requests with an Authorization header, and those"
+                " without cookies, need no token anyway.",
+            )
 
 
 def _csrf(app: flask.Flask, csrf: LayeredCSRF) -> cabc.Iterator[Finding]:

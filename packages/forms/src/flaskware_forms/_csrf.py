@@ -55,7 +55,8 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         super().init_app(app)
         if app.config["WTF_CSRF_CHECK_DEFAULT"]:
             # Where it is off, a FlaskForm looks at the token itself, unmasked.
-            app.jinja_env.globals["csrf_token"] = masked_token
+            names = t.cast("dict[str, t.Any]", app.jinja_env.globals)
+            names["csrf_token"] = masked_token
             app.context_processor(lambda: {"csrf_token": masked_token})
         # Its own hook, which differs from version to version, gives place to this one.
         hooks = app.before_request_funcs[None]
@@ -164,11 +165,22 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         return next((headers[name] for name in names if name in headers), None)
 
     def _is_exempted(self, view: t.Any) -> bool:
+        app = flask.current_app
+        return self._is_left_out(app, view, flask.request.blueprints)
+
+    def is_exempted(self, app: flask.Flask, endpoint: str) -> bool:
+        """Whether a view is left unprotected, by itself or by its blueprint."""
+        parts = endpoint.split(".")[:-1]
+        names = [".".join(parts[: n + 1]) for n in range(len(parts))]
+        return self._is_left_out(app, app.view_functions[endpoint], names)
+
+    def _is_left_out(
+        self, app: flask.Flask, view: t.Any, blueprints: cabc.Iterable[str]
+    ) -> bool:
         if hasattr(view, _EXEMPT_MARK):
             return True
-        blueprints = flask.current_app.blueprints
         return any(
-            hasattr(blueprints[name], _EXEMPT_MARK) for name in flask.request.blueprints
+            hasattr(app.blueprints[name], _EXEMPT_MARK) for name in blueprints
         ) or (bool(self._exempt_names) and _dotted(view) in self._exempt_names)
 
 

@@ -9,6 +9,7 @@ import typing as t
 
 import pydantic
 
+from ._file import File
 from ._ui import Ui
 from ._upload import Image
 
@@ -28,7 +29,7 @@ class Facets:
     min_length: int | None = None
     max_length: int | None = None
     ui: Ui = dc.field(default_factory=Ui)
-    image: Image | None = None
+    image: Image | File | None = None
     union: tuple[t.Any, ...] = ()
     """The members of a union that is more than an optional type."""
 
@@ -73,7 +74,7 @@ def _collect(found: Facets, metadata: cabc.Iterable[t.Any]) -> None:
     for item in _flatten(metadata):
         if isinstance(item, Ui):
             found.ui = item
-        elif isinstance(item, Image):
+        elif isinstance(item, Image | File):
             found.image = item
         else:
             for name in (*_BOUNDS, "decimal_places"):

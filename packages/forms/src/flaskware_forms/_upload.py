@@ -105,10 +105,11 @@ def _describe_upload(upload: Upload) -> dict[str, object]:
 
 def _receive(value: object, info: pydantic.ValidationInfo) -> Upload:
     limits: cabc.Mapping[str, int] = info.context or {}
-    return _receive_within(value, limits.get("max_upload_size"))
+    return receive_within(value, limits.get("max_upload_size"))
 
 
-def _receive_within(value: object, limit: int | None) -> Upload:
+def receive_within(value: object, limit: int | None) -> Upload:
+    """The upload that a form got, if it is one and not too large."""
     if isinstance(value, Upload):
         return value
     if not isinstance(value, FileStorage):
@@ -191,7 +192,7 @@ class Image:
         )
 
     def _receive(self, value: object) -> Upload:
-        upload = _receive_within(value, self.max_bytes)
+        upload = receive_within(value, self.max_bytes)
         kind = self._open(upload)
         upload.content_type = f"image/{kind}"
         stem, suffix = os.path.splitext(upload.filename)  # noqa: PTH122

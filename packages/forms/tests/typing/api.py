@@ -19,6 +19,7 @@ from flaskware_forms import Bound
 from flaskware_forms import BoundField
 from flaskware_forms import BoundSteps
 from flaskware_forms import CrossSiteRefused
+from flaskware_forms import File
 from flaskware_forms import FormError
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
@@ -42,6 +43,7 @@ assert_type(forms.settings.max_depth, int)
 class SignUp(pydantic.BaseModel):
     email: str
     name: t.Annotated[str, Ui(label="Full name", hint="As on letters", rows=2)]
+    paper: t.Annotated[Upload, File("pdf", max_bytes=9)] | None = None
     picture: t.Annotated[Upload, Image("png", "jpeg", max_bytes=2 << 20)] | None = None
 
 
@@ -174,7 +176,8 @@ def paid(form: Bound[Pay]) -> ResponseReturnValue:
     return form.respond("page.html")
 
 
-steps = Steps(SignUp, name="steps", pages={"a": ["email"], "b": ["name", "picture"]})
+pages = {"a": ["email"], "b": ["name", "paper", "picture"]}
+steps = Steps(SignUp, name="steps", pages=pages)
 assert_type(steps, Steps[SignUp])
 
 
