@@ -12,6 +12,8 @@ from markupsafe import escape
 from markupsafe import Markup
 
 from . import _editing
+from ._answer import is_fragment
+from ._answer import varied
 from ._application_checks import async_run
 from ._application_checks import Check
 from ._application_checks import choice_errors
@@ -29,13 +31,10 @@ from ._problem import MIMETYPE
 from ._problem import problem
 from ._problem import wants_json
 from ._rows import rearrange
-from ._state import current_state
 from ._state import FormsState
 from ._summary import summary
 from ._theme import Look
-from ._theme import VALIDATE_HEADER
 from ._values import initial_values
-from ._values import text_of
 from ._wtforms import filled
 
 if t.TYPE_CHECKING:
@@ -286,11 +285,11 @@ class Bound(t.Generic[M]):
             response = flask.jsonify(body)
             response.status_code = 201
             response.headers["Location"] = url
-        elif _is_fragment(request):
+        elif is_fragment(request):
             response = flask.Response(status=204, headers={"HX-Redirect": url})
         else:
             response = t.cast("flask.Response", flask.redirect(url, 303))
-        return _varied(response)
+        return varied(response)
 
     def respond(
         self,
@@ -318,7 +317,7 @@ class Bound(t.Generic[M]):
             document = problem(status, count_errors(self._errors), self._errors)
             text: str | cabc.Iterator[str] = json.dumps(document)
             mimetype = MIMETYPE
-        elif _is_fragment(request):
+        elif is_fragment(request):
             text, mimetype = self._fragment(template, block, context), "text/html"
         else:
             mimetype = "text/html"
@@ -327,7 +326,7 @@ class Bound(t.Generic[M]):
                 hidden_input()
             make = flask.stream_template if stream else flask.render_template
             text = make(template, **context)
-        return _varied(flask.Response(text, status, mimetype=mimetype))
+        return varied(flask.Response(text, status, mimetype=mimetype))
 
     def _guard(self, response: ResponseReturnValue) -> ResponseReturnValue:
         """Refuse what a view answers if it acted without looking at the form.
@@ -375,7 +374,7 @@ class Bound(t.Generic[M]):
         button = look.theme.text("button", kind="submit", text=text)
         return _safe(
             f'<form method="post" id="{self.spec.name}" class="form"{where}{kind}>\n'
-            f"{self._hidden()}\n{self.errors_summary()}{self.rows(live=live)}"
+            f"{_editing.hidden(self)}\n{self.errors_summary()}{self.rows(live=live)}"
             f"{button}\n</form>"
         )
 
@@ -407,7 +406,7 @@ class Bound(t.Generic[M]):
 
         For an object that counts versions, the version that is shown too.
         """
-        return _safe(self._hidden())
+        return _safe(_editing.hidden(self))
 
     def errors_summary(self) -> Markup:
         """All errors, each a link to its control; empty where there are none."""
@@ -449,25 +448,6 @@ class Bound(t.Generic[M]):
         self._errors = (*self._errors, *errors)
         self._by_path = None
 
-    def _hidden(self) -> str:
-        """What the form sends along: the token, and the version that is shown."""
-        version = self._version()
-        if version is None:
-            return hidden_input()
-        text = (
-            f'<input type="hidden" name="{_editing.VERSION}" value="{escape(version)}">'
-        )
-        return f"{hidden_input()}{text}"
-
-    def _version(self) -> str | None:
-        target = self.spec._target
-        if target is None or target.version is None or self._initial is None:
-            return None
-        # What was typed on top of an older version stays so, until a conflict is shown.
-        if self.submitted and self._status != 409 and not flask.request.is_json:
-            return flask.request.form.get(_editing.VERSION)
-        return text_of(getattr(self._initial, target.version, None))
-
     def _fail(self, sent: t.Any, errors: tuple[FormError, ...]) -> None:
         self._errors = errors
         self._by_path = None
@@ -481,23 +461,6 @@ class Bound(t.Generic[M]):
         values = {**context, "form": self}
         app.update_template_context(values)
         return "".join(found.blocks[block](found.new_context(values)))
-
-
-def _is_fragment(request: flask.Request) -> bool:
-    headers = request.headers
-    # A boosted link or form, and the way back to it, want the page.
-    return (
-        "HX-Request" in headers
-        and "HX-Boosted" not in headers
-        and "HX-History-Restore-Request" not in headers
-    )
-
-
-def _varied(response: flask.Response) -> flask.Response:
-    names = ("Accept", "HX-Request", VALIDATE_HEADER)
-    varies = current_state().looks.varies
-    response.vary.update((*names, "Accept-Language") if varies else names)
-    return response
 
 
 def _safe(text: str) -> Markup:

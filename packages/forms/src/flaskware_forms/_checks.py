@@ -53,10 +53,10 @@ def _folder(app: flask.Flask) -> cabc.Iterator[Finding]:
         if folder is not None
     ]
     for key in ("UPLOAD_FOLDER", "UPLOADS_FOLDER", "UPLOADS_DEFAULT_DEST"):
-        folder = app.config.get(key)
-        if not isinstance(folder, str | os.PathLike) or not folder:
+        folder = t.cast("str | os.PathLike[str] | None", app.config.get(key))
+        if not folder:
             continue
-        path = Path(app.root_path, t.cast("str", folder)).resolve()
+        path = Path(app.root_path, os.fspath(folder)).resolve()
         inside = next((s for s in served if path == s or s in path.parents), None)
         if inside is not None:
             yield Finding(

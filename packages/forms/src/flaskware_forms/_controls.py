@@ -7,6 +7,7 @@ import datetime as dt
 import decimal
 import enum
 import math
+import re
 import typing as t
 
 import pydantic
@@ -139,12 +140,7 @@ def attributes_of(
     elif control in {"date", "datetime-local", "time"}:
         yield from _temporal_attributes(found, control)
     elif control not in {"checkbox", "select", "radio", "file", "hidden"}:
-        for name, bound in (
-            ("minlength", found.min_length),
-            ("maxlength", found.max_length),
-        ):
-            if bound:
-                yield name, str(bound)
+        yield from _text_attributes(found, control)
     if found.image is not None:
         yield "accept", found.image.accept
     autocomplete = ui.autocomplete or ("email" if control == "email" else None)
@@ -152,6 +148,16 @@ def attributes_of(
         yield "autocomplete", autocomplete
     if ui.placeholder:
         yield "placeholder", ui.placeholder
+
+
+def _text_attributes(found: Facets, control: Control) -> t.Iterator[Attribute]:
+    if found.min_length:
+        yield "minlength", str(found.min_length)
+    if found.max_length:
+        yield "maxlength", str(found.max_length)
+    pattern = html_pattern(found.pattern) if found.type is str else None
+    if pattern is not None and control != "textarea":
+        yield "pattern", pattern
 
 
 def _number_attributes(found: Facets) -> t.Iterator[Attribute]:
@@ -167,12 +173,45 @@ def _number_attributes(found: Facets) -> t.Iterator[Attribute]:
         yield "min", str(low)
     if high is not None:
         yield "max", str(high)
+    step = _step(found, low, whole=whole)
+    if step is not None:
+        yield "step", step
+
+
+def _step(found: Facets, low: t.Any, *, whole: bool) -> str | None:
+    step: t.Any = found.multiple_of
+    if step is None and found.type is decimal.Decimal and found.decimal_places:
+        step = decimal.Decimal(1).scaleb(-found.decimal_places)
+    exact = isinstance(step, int | decimal.Decimal)
     # Steps count from the lower bound in a browser, from zero in Pydantic.
-    aligned = found.multiple_of is not None and low is None
-    if aligned:
-        yield "step", str(found.multiple_of)
-    elif not whole:
-        yield "step", "any"
+    if exact and (low is None or decimal.Decimal(str(low)) % step == 0):
+        return f"{step:f}" if isinstance(step, decimal.Decimal) else str(step)
+    return None if whole else "any"
+
+
+# What means the same to the regex crate of Rust as to a browser: literal characters,
+# sets of ASCII letters and digits, groups, counts. Not \\d or \\w, which are ASCII in a
+# browser and Unicode in Rust, nor "." with its idea of a line.
+_ATOM = (
+    r"""(?:[A-Za-z0-9 _@,:;=%<>~!&#'"`-]|\\[.+*?()\[\]{}|^$/\\]"""
+    r"""|\[[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*\])"""
+)
+_COUNT = r"(?:[?*+]|\{\d{1,3}(?:,\d{0,3})?\})?"
+_INNER = rf"(?:{_ATOM}{_COUNT})*"
+_GROUP = rf"\((?:\?:)?{_INNER}(?:\|{_INNER})*\){_COUNT}"
+_SAME = re.compile(rf"\^((?:{_ATOM}{_COUNT}|{_GROUP})*)\$")
+
+
+def html_pattern(pattern: t.Any) -> str | None:
+    """A pattern for a browser that refuses nothing that Pydantic takes.
+
+    ``None`` where the two may not mean the same. In a browser a pattern is for the
+    whole text (HTML, "the pattern attribute"), in Pydantic for any part of it.
+    """
+    if not isinstance(pattern, str):
+        return None
+    found = _SAME.fullmatch(pattern)
+    return found[1] if found is not None else None
 
 
 def _temporal_attributes(found: Facets, control: Control) -> t.Iterator[Attribute]:

@@ -6,9 +6,12 @@ import collections.abc as cabc
 import typing as t
 
 import flask
+from markupsafe import escape
 
+from ._csrf import hidden_input
 from ._errors import FormError
 from ._errors import Path
+from ._values import text_of
 from ._violation import violation_of
 
 if t.TYPE_CHECKING:
@@ -57,6 +60,25 @@ def apply(form: Bound[t.Any], obj: t.Any) -> frozenset[str]:
         form._reject(unknown)
         return frozenset()
     return target.write(obj, data)
+
+
+def hidden(form: Bound[t.Any]) -> str:
+    """What a form sends along: the token, and the version that is shown."""
+    version = _shown_version(form)
+    if version is None:
+        return hidden_input()
+    text = f'<input type="hidden" name="{VERSION}" value="{escape(version)}">'
+    return f"{hidden_input()}{text}"
+
+
+def _shown_version(form: Bound[t.Any]) -> str | None:
+    target = form.spec._target
+    if target is None or target.version is None or form._initial is None:
+        return None
+    # What was typed on top of an older version stays so, until a conflict is shown.
+    if form.submitted and form._status != 409 and not flask.request.is_json:
+        return flask.request.form.get(VERSION)
+    return text_of(getattr(form._initial, target.version, None))
 
 
 def _seen_version(form: Bound[t.Any]) -> str | None:

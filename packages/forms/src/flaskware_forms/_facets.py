@@ -28,6 +28,7 @@ class Facets:
     decimal_places: int | None = None
     min_length: int | None = None
     max_length: int | None = None
+    pattern: t.Any = None
     ui: Ui = dc.field(default_factory=Ui)
     image: Image | File | None = None
     union: tuple[t.Any, ...] = ()
@@ -77,7 +78,7 @@ def _collect(found: Facets, metadata: cabc.Iterable[t.Any]) -> None:
         elif isinstance(item, Image | File):
             found.image = item
         else:
-            for name in (*_BOUNDS, "decimal_places"):
+            for name in (*_BOUNDS, "decimal_places", "pattern"):
                 value = getattr(item, name, None)
                 # A bound method of some unrelated object is not a bound.
                 if value is not None and not callable(value):

@@ -1,0 +1,27 @@
+"""What kind of answer a request wants."""
+
+from __future__ import annotations
+
+import flask
+
+from ._state import current_state
+from ._theme import VALIDATE_HEADER
+
+
+def is_fragment(request: flask.Request) -> bool:
+    """Whether htmx asks for a part of a page."""
+    headers = request.headers
+    # A boosted link or form, and the way back to it, want the page.
+    return (
+        "HX-Request" in headers
+        and "HX-Boosted" not in headers
+        and "HX-History-Restore-Request" not in headers
+    )
+
+
+def varied(response: flask.Response) -> flask.Response:
+    """Say what an answer depends on beside the address."""
+    names = ("Accept", "HX-Request", VALIDATE_HEADER)
+    varies = current_state().looks.varies
+    response.vary.update((*names, "Accept-Language") if varies else names)
+    return response
