@@ -10,6 +10,7 @@ import flask
 import pytest
 
 from flaskware_session import AsyncRedisStore
+from flaskware_session import AsyncSQLAlchemyStore
 from flaskware_session import AsyncStore
 from flaskware_session import BlockingStore
 from flaskware_session import Lifetime
@@ -30,6 +31,29 @@ class TestAsyncRedisStore(StoreSuite):
         store = BlockingStore(AsyncRedisStore(redis_url))
         yield store
         store.close()
+
+
+class TestAsyncSQLAlchemyStore(StoreSuite):
+    @pytest.fixture
+    def store(self, postgresql_url: str) -> cabc.Iterator[Store]:
+        coroutines = AsyncSQLAlchemyStore(postgresql_url)
+        store = BlockingStore(coroutines)
+        store.wait(coroutines.create_table())
+        yield store
+        store.close()
+
+
+def test_a_table_that_is_not_there_is_made_by_the_command(
+    build: Build, postgresql_url: str
+) -> None:
+    app = build(Sessions(store=AsyncSQLAlchemyStore(postgresql_url)))
+    assert app.test_client().get("/set/a/1").status_code == 503
+    done = app.test_cli_runner().invoke(args=["session", "create-table"])
+    assert done.output == "The table is there.\n"
+    client = app.test_client()
+    client.get("/login/ann")
+    client.get("/regenerate")
+    assert client.get("/read").json["user"] == "ann"
 
 
 def loops() -> int:

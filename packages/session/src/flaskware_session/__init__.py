@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._async_redis import AsyncRedisStore as AsyncRedisStore
+from ._async_sqlalchemy import AsyncSQLAlchemyStore as AsyncSQLAlchemyStore
 from ._async_store import AsyncStore as AsyncStore
 from ._async_store import BlockingStore as BlockingStore
 from ._errors import NotFresh as NotFresh
@@ -37,6 +38,7 @@ from ._store import Store as Store
 
 __all__ = [
     "AsyncRedisStore",
+    "AsyncSQLAlchemyStore",
     "AsyncStore",
     "BlockingStore",
     "Clock",

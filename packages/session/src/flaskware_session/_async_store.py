@@ -103,49 +103,49 @@ class BlockingStore:
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
         """See :meth:`Store.read`."""
-        return self._wait(self.store.read(key, now, lifetime))
+        return self.wait(self.store.read(key, now, lifetime))
 
     def create(self, record: Record, now: int) -> bool:
         """See :meth:`Store.create`."""
-        return self._wait(self.store.create(record, now))
+        return self.wait(self.store.create(record, now))
 
     def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
-        return self._wait(self.store.update(record, now))
+        return self.wait(self.store.update(record, now))
 
     def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
         """See :meth:`Store.replace`."""
-        return self._wait(self.store.replace(old_key, record, now, alias=alias))
+        return self.wait(self.store.replace(old_key, record, now, alias=alias))
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         """See :meth:`Store.delete`."""
-        return self._wait(self.store.delete(key, version=version))
+        return self.wait(self.store.delete(key, version=version))
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
-        return self._wait(self.store.for_user(user_id, now))
+        return self.wait(self.store.for_user(user_id, now))
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
-        return self._wait(self.store.delete_user(user_id, keep=keep))
+        return self.wait(self.store.delete_user(user_id, keep=keep))
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`."""
-        return self._wait(self.store.limit_user(user_id, count, now, keep=keep))
+        return self.wait(self.store.limit_user(user_id, count, now, keep=keep))
 
     def prune(self, now: int, limit: int) -> int:
         """See :meth:`Store.prune`."""
-        return self._wait(self.store.prune(now, limit))
+        return self.wait(self.store.prune(now, limit))
 
     def stats(self, now: int) -> StoreStats:
         """See :meth:`Store.stats`."""
-        return self._wait(self.store.stats(now))
+        return self.wait(self.store.stats(now))
 
     def ping(self) -> None:
         """See :meth:`Store.ping`."""
-        self._wait(self.store.ping())
+        self.wait(self.store.ping())
 
     def close(self) -> None:
         """See :meth:`Store.close`; the loop ends with it."""
@@ -159,7 +159,8 @@ class BlockingStore:
         thread.join()
         loop.close()
 
-    def _wait(self, coroutine: cabc.Coroutine[t.Any, t.Any, _T]) -> _T:
+    def wait(self, coroutine: cabc.Coroutine[t.Any, t.Any, _T]) -> _T:
+        """Run a coroutine on the loop of the store, and wait for it."""
         loop = self._running_loop()
         future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         try:

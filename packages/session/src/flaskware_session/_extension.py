@@ -19,6 +19,7 @@ from flaskware_core import Extension
 from flaskware_core import Finding
 
 from . import _signals as signals
+from ._async_store import BlockingStore
 from ._building import build_finder
 from ._building import build_manager
 from ._building import old_stores
@@ -247,11 +248,16 @@ class Sessions(Extension[SessionSettings, SessionState]):
         :return: Whether the store has a table of that kind; others need nothing.
         :raises StoreUnavailable: if the database does not answer, or forbids it.
         """
-        make = getattr(self.store, "create_table", None)
-        if make is None:
-            return False
-        make()
-        return True
+        store = self.store
+        if isinstance(store, BlockingStore):
+            make = getattr(store.store, "create_table", None)
+            if make is not None:
+                store.wait(make())
+            return make is not None
+        make = getattr(store, "create_table", None)
+        if make is not None:
+            make()
+        return make is not None
 
     def unpickle_old(self) -> Unpickler:
         """Turn pickled sessions in Flask-Session's stores into JSON, where they are.

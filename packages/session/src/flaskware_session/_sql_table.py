@@ -7,6 +7,7 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
+from ._record import Lifetime
 from ._record import Record
 
 _LONGEST_USER_ID = 512
@@ -139,6 +140,24 @@ _PRUNE_MYSQL = sa.text(
 def prune_statement(dialect: str) -> sa.Executable:
     """Delete a batch of expired records, passing over those that another deletes."""
     return _PRUNE_MYSQL if dialect in {"mysql", "mariadb"} else _PRUNE
+
+
+def read_values(key: str, now: int, lifetime: Lifetime) -> dict[str, t.Any]:
+    """What :data:`READ_AND_TOUCH` takes."""
+    return {
+        "old_key": key,
+        "now": now,
+        "idle": lifetime.idle,
+        "absolute": lifetime.absolute,
+        "due": now - lifetime.touch_interval,
+    }
+
+
+def pool_arguments(url: sa.URL, size: int, timeout: float) -> dict[str, t.Any]:
+    """How many connections an engine keeps; SQLite's own pools take no number."""
+    if url.get_backend_name() == "sqlite":
+        return {}
+    return {"pool_size": size, "max_overflow": 4 * size, "pool_timeout": timeout}
 
 
 def row_of(record: Record) -> dict[str, t.Any]:

@@ -15,8 +15,8 @@ from ._record import Written
 if t.TYPE_CHECKING:
     import sqlalchemy as sa
 
-_PRUNE_INTERVAL = 60_000
-_PRUNE_BATCH = 200
+PRUNE_INTERVAL = 60_000
+PRUNE_BATCH = 200
 _T = t.TypeVar("_T")
 
 
@@ -45,16 +45,11 @@ class SQLAlchemyStore:
 
         self._sql = sql
         parsed = sa.make_url(url)
-        pooled: dict[str, t.Any] = {}
-        if parsed.get_backend_name() != "sqlite":
-            pooled["pool_size"] = pool_size
-            pooled["max_overflow"] = 4 * pool_size
-            pooled["pool_timeout"] = timeout
         self._engine = sa.create_engine(
             parsed,
             isolation_level="AUTOCOMMIT",
             connect_args=sql.driver_arguments(parsed.get_driver_name(), timeout),
-            **pooled,
+            **sql.pool_arguments(parsed, pool_size, timeout),
         )
         self._prune_statement = sql.prune_statement(self._engine.dialect.name)
         self._pid = os.getpid()
@@ -75,13 +70,7 @@ class SQLAlchemyStore:
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
         """See :meth:`Store.read`."""
         if self._engine.dialect.name == "postgresql":
-            values = {
-                "old_key": key,
-                "now": now,
-                "idle": lifetime.idle,
-                "absolute": lifetime.absolute,
-                "due": now - lifetime.touch_interval,
-            }
+            values = self._sql.read_values(key, now, lifetime)
             return self._run(lambda c: _one(c, self._sql.READ_AND_TOUCH, values))
 
         def read(connection: sa.Connection) -> Record | None:
@@ -115,10 +104,10 @@ class SQLAlchemyStore:
         created = self._run(create)
         if now >= self._next_prune:
             with contextlib.suppress(StoreUnavailable):
-                removed = self.prune(now, _PRUNE_BATCH)
+                removed = self.prune(now, PRUNE_BATCH)
                 # A full batch means that there is more: the next new session goes on.
-                if removed < _PRUNE_BATCH:
-                    self._next_prune = now + _PRUNE_INTERVAL
+                if removed < PRUNE_BATCH:
+                    self._next_prune = now + PRUNE_INTERVAL
         return created
 
     def update(self, record: Record, now: int) -> Written:
@@ -225,13 +214,13 @@ class SQLAlchemyStore:
             # A connection that was lost while idle, as by a restart: SQLAlchemy has
             # emptied its pool, so that the second attempt makes a new one.
             if not error.connection_invalidated:
-                raise self._told(error) from error
+                raise outage_of(error) from error
         except (exc.SQLAlchemyError, OSError) as error:
-            raise self._told(error) from error
+            raise outage_of(error) from error
         try:
             return self._once(work, isolation)
         except (exc.SQLAlchemyError, OSError) as error:
-            raise self._told(error) from error
+            raise outage_of(error) from error
 
     def _once(
         self,
@@ -245,19 +234,21 @@ class SQLAlchemyStore:
             with connection.begin():
                 return work(connection)
 
-    def _told(self, error: Exception) -> StoreUnavailable:
-        # The driver's own words: SQLAlchemy's hold the statement and its values.
-        cause = getattr(error, "orig", None) or error
-        reason = f"{type(cause).__name__}: {cause}"
-        if self._sql.table.name in reason:
-            reason += "; `flask session create-table` makes the table"
-        return StoreUnavailable(reason)
-
     def _leave_to_parent(self) -> None:
         # What the child of a fork inherited belongs to its parent.
         if self._pid != os.getpid():
             self._engine.dispose(close=False)
             self._pid = os.getpid()
+
+
+def outage_of(error: Exception) -> StoreUnavailable:
+    """What an error of the database is told as."""
+    # The driver's own words: SQLAlchemy's hold the statement and its values.
+    cause = getattr(error, "orig", None) or error
+    reason = f"{type(cause).__name__}: {cause}"
+    if "flaskware_session" in reason:
+        reason += "; `flask session create-table` makes the table"
+    return StoreUnavailable(reason)
 
 
 def _one(

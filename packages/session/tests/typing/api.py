@@ -12,6 +12,7 @@ import pydantic
 import sqlalchemy as sa
 
 from flaskware_session import AsyncRedisStore
+from flaskware_session import AsyncSQLAlchemyStore
 from flaskware_session import AsyncStore
 from flaskware_session import BlockingStore
 from flaskware_session import Clock
@@ -156,6 +157,10 @@ in_table: Store = table
 in_memcached: Store = MemcachedStore("memcached://localhost", namespace="myapp")
 in_folder: Store = FileStore("sessions", timeout=0.5)
 coroutines: AsyncStore = AsyncRedisStore("redis://localhost", namespace="x")
+in_async_table = AsyncSQLAlchemyStore("postgresql+psycopg://localhost/x", pool_size=2)
+also_coroutines: AsyncStore = in_async_table
+bridge = BlockingStore(in_async_table)
+assert_type(bridge.wait(in_async_table.create_table()), None)
 waiting: Store = BlockingStore(coroutines)
 Sessions(store=coroutines)
 counting = CountingStore(memory)

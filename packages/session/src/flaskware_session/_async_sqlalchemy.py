@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import os
+import typing as t
+
+from ._errors import StoreUnavailable
+from ._record import beyond
+from ._record import Lifetime
+from ._record import Record
+from ._record import StoreStats
+from ._record import Written
+from ._sqlalchemy import outage_of
+from ._sqlalchemy import PRUNE_BATCH
+from ._sqlalchemy import PRUNE_INTERVAL
+
+if t.TYPE_CHECKING:
+    import sqlalchemy as sa
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+_T = t.TypeVar("_T")
+_Isolation: t.TypeAlias = t.Literal["SERIALIZABLE", "READ COMMITTED"]
+
+
+class AsyncSQLAlchemyStore:
+    """:class:`SQLAlchemyStore` for asyncio: the same table, by the same statements.
+
+    It needs ``sqlalchemy[asyncio]``.
+
+    :param url: As SQLAlchemy takes it, with an asynchronous driver.
+    :param timeout: How long to wait for a connection and for an answer, in seconds,
+        where the driver can (psycopg).
+    :param pool_size: How many connections a process keeps open.
+    """
+
+    def __init__(
+        self, url: str | sa.URL, *, timeout: float = 1.0, pool_size: int = 5
+    ) -> None:
+        import sqlalchemy as sa
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        from . import _sql_table as sql
+
+        self._sql = sql
+        parsed = sa.make_url(url)
+        self._engine = create_async_engine(
+            parsed,
+            isolation_level="AUTOCOMMIT",
+            connect_args=sql.driver_arguments(parsed.get_driver_name(), timeout),
+            **sql.pool_arguments(parsed, pool_size, timeout),
+        )
+        self._dialect = self._engine.dialect.name
+        self._prune_statement = sql.prune_statement(self._dialect)
+        self._next_prune = 0
+        self._pid = os.getpid()
+
+    async def create_table(self) -> None:
+        """Make the table if it is not there.
+
+        :raises StoreUnavailable: if the database does not answer, or forbids it.
+        """
+        await self._run(lambda c: c.run_sync(self._sql.metadata.create_all))
+
+    async def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+        """See :meth:`Store.read`."""
+        if self._dialect == "postgresql":
+            values = self._sql.read_values(key, now, lifetime)
+            return await self._run(lambda c: _one(c, self._sql.READ_AND_TOUCH, values))
+
+        async def read(connection: AsyncConnection) -> Record | None:
+            record = await self._find(connection, key, now)
+            touched = None if record is None else lifetime.touched(record, now)
+            if touched is None:
+                return record
+            values = {"old_key": key, "last_seen": now, "expires": touched.expires}
+            await connection.execute(self._sql.TOUCH, values)
+            return touched
+
+        return await self._run(read)
+
+    async def create(self, record: Record, now: int) -> bool:
+        """See :meth:`Store.create`."""
+        from sqlalchemy import exc
+
+        async def create(connection: AsyncConnection) -> bool:
+            try:
+                await connection.execute(self._sql.INSERT, self._sql.row_of(record))
+            except exc.IntegrityError:
+                # An attempt whose answer was lost may have made it.
+                return await self._find(connection, record.key, now) == record
+            return True
+
+        created = await self._run(create)
+        if now >= self._next_prune:
+            with contextlib.suppress(StoreUnavailable):
+                if await self.prune(now, PRUNE_BATCH) < PRUNE_BATCH:
+                    self._next_prune = now + PRUNE_INTERVAL
+        return created
+
+    async def update(self, record: Record, now: int) -> Written:
+        """See :meth:`Store.update`."""
+        values = self._sql.update_of(record)
+        where = {"old_key": record.key, "expected": record.version - 1, "now": now}
+        return await self._run(
+            lambda c: self._attempt(c, self._sql.UPDATE, values | where)
+        )
+
+    async def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
+        """See :meth:`Store.replace`."""
+        where = {"old_key": old_key, "expected": record.version - 1, "now": now}
+        values = self._sql.row_of(record) | where
+        if alias is None:
+            return await self._run(lambda c: self._attempt(c, self._sql.MOVE, values))
+        row = self._sql.row_of(alias)
+
+        async def replace(connection: AsyncConnection) -> Written:
+            written = await self._attempt(connection, self._sql.MOVE, values)
+            if written.saved:
+                await connection.execute(self._sql.INSERT, row)
+            return written
+
+        if self._dialect == "sqlite":
+            return await self._run(replace, isolation="SERIALIZABLE")
+        return await self._run(replace, isolation="READ COMMITTED")
+
+    async def delete(self, key: str, *, version: int | None = None) -> bool:
+        """See :meth:`Store.delete`."""
+        values: dict[str, t.Any] = {"old_key": key}
+        if version is None:
+            return await self._count(self._sql.DELETE, values) > 0
+        values["expected"] = version
+        return await self._count(self._sql.DELETE_VERSION, values) > 0
+
+    async def for_user(self, user_id: str, now: int) -> list[Record]:
+        """See :meth:`Store.for_user`."""
+
+        async def find(connection: AsyncConnection) -> list[Record]:
+            values = {"user": user_id, "now": now}
+            rows = await connection.execute(self._sql.FOR_USER, values)
+            return [Record(*row) for row in rows]
+
+        return await self._run(find)
+
+    async def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
+        """See :meth:`Store.delete_user`."""
+        values = {"user": user_id, "keep": keep or ""}
+        return await self._count(self._sql.DELETE_USER, values)
+
+    async def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """See :meth:`Store.limit_user`; two statements."""
+        removed = beyond(await self.for_user(user_id, now), count, now, keep)
+        if not removed:
+            return 0
+        return await self._count(self._sql.DELETE_KEYS, {"keys": removed})
+
+    async def prune(self, now: int, limit: int) -> int:
+        """See :meth:`Store.prune`."""
+        return await self._count(self._prune_statement, {"now": now, "count": limit})
+
+    async def stats(self, now: int) -> StoreStats:
+        """See :meth:`Store.stats`."""
+
+        async def count(connection: AsyncConnection) -> StoreStats:
+            row = (await connection.execute(self._sql.STATS, {"now": now})).one()
+            return StoreStats(*(int(value) for value in row))
+
+        return await self._run(count)
+
+    async def ping(self) -> None:
+        """See :meth:`Store.ping`; the table must be there."""
+        await self._run(lambda connection: connection.execute(self._sql.PING))
+
+    async def close(self) -> None:
+        """See :meth:`Store.close`."""
+        self._leave_to_parent()
+        await self._engine.dispose()
+
+    async def _attempt(
+        self,
+        connection: AsyncConnection,
+        statement: sa.Executable,
+        values: dict[str, t.Any],
+    ) -> Written:
+        if (await connection.execute(statement, values)).rowcount:
+            return Written(saved=True)
+        current = await self._find(connection, values["old_key"], values["now"])
+        return Written(saved=False, current=current)
+
+    async def _find(
+        self, connection: AsyncConnection, key: str, now: int
+    ) -> Record | None:
+        return await _one(connection, self._sql.FIND, {"old_key": key, "now": now})
+
+    async def _count(self, statement: sa.Executable, values: dict[str, t.Any]) -> int:
+        async def count(connection: AsyncConnection) -> int:
+            return (await connection.execute(statement, values)).rowcount
+
+        return await self._run(count)
+
+    async def _run(
+        self,
+        work: cabc.Callable[[AsyncConnection], cabc.Awaitable[_T]],
+        *,
+        isolation: _Isolation | None = None,
+    ) -> _T:
+        from sqlalchemy import exc
+
+        self._leave_to_parent()
+        try:
+            return await self._once(work, isolation)
+        except exc.DBAPIError as error:
+            # A connection that was lost while idle, as by a restart.
+            if not error.connection_invalidated:
+                raise outage_of(error) from error
+        except (exc.SQLAlchemyError, OSError) as error:
+            raise outage_of(error) from error
+        try:
+            return await self._once(work, isolation)
+        except (exc.SQLAlchemyError, OSError) as error:
+            raise outage_of(error) from error
+
+    async def _once(
+        self,
+        work: cabc.Callable[[AsyncConnection], cabc.Awaitable[_T]],
+        isolation: _Isolation | None,
+    ) -> _T:
+        async with self._engine.connect() as connection:
+            if isolation is None:
+                return await work(connection)
+            connection = await connection.execution_options(isolation_level=isolation)
+            async with connection.begin():
+                return await work(connection)
+
+    def _leave_to_parent(self) -> None:
+        # What the child of a fork inherited belongs to its parent.
+        if self._pid != os.getpid():
+            self._engine.sync_engine.dispose(close=False)
+            self._pid = os.getpid()
+
+
+async def _one(
+    connection: AsyncConnection, statement: sa.Executable, values: dict[str, t.Any]
+) -> Record | None:
+    row = (await connection.execute(statement, values)).first()
+    return None if row is None else Record(*row)
