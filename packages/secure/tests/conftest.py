@@ -56,6 +56,8 @@ def certificate(tmp_path: Path) -> tuple[str, str]:
         [
             openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
             "-subj", "/CN=www.app.example", "-addext", names,
+            # It signs itself, which a strict reader takes from none but an authority.
+            "-addext", "keyUsage=critical,digitalSignature,keyCertSign",
             "-out", paths[0], "-keyout", paths[1],
         ],
         check=True,

@@ -14,12 +14,9 @@ from flask.cli import AppGroup
 
 from ._audit import EndpointAudit
 from ._integrity import write_manifest
-from ._remote import audit_url
-from ._remote import AuditError
 from ._report_store import LogReports
 from ._report_store import MemoryReports
 from ._report_store import ReportStore
-from ._sarif import to_sarif
 from ._snapshot import compare_snapshot
 from ._snapshot import snapshot_of
 from ._snapshot import SnapshotDiffers
@@ -75,6 +72,8 @@ def audit(
     if form == "json":
         click.echo(json.dumps([each.as_dict() for each in audits], indent=2))
     elif form == "sarif":
+        from ._sarif import to_sarif
+
         click.echo(to_sarif(audits))
     elif snapshot is None:
         _print(audits)
@@ -90,6 +89,10 @@ def _audits(url: str | None, *, send: bool) -> list[EndpointAudit]:
     if url is None:
         app, extension = _current()
         return extension.audit(app, send=send)
+    # Every app imports this module, and few ask another server.
+    from ._remote import audit_url
+    from ._remote import AuditError
+
     try:
         return [audit_url(url)]
     except AuditError as error:

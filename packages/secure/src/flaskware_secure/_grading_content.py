@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
-import html.parser
 import re
 from urllib.parse import urlsplit
 
@@ -73,11 +72,14 @@ def grade_sharing(
 
 def grade_scripts(body: str, host: str) -> cabc.Iterator[GradeFinding]:
     """Yield what it costs to load scripts of other hosts without integrity."""
-    finder = _Scripts()
-    finder.feed(body)
+    if not body:
+        return
+    # Every app imports this module, and few read pages.
+    from ._page import scripts_of
+
     foreign = [
         (urlsplit(src), hashed)
-        for src, hashed in finder.found
+        for src, hashed in scripts_of(body)
         if urlsplit(src).netloc not in {"", host}
     ]
     if any(parts.scheme == "http" and not hashed for parts, hashed in foreign):
@@ -96,17 +98,3 @@ def grade_scripts(body: str, host: str) -> cabc.Iterator[GradeFinding]:
         )
     elif foreign:
         yield GradeFinding("sri", 5, "Every script of another host has integrity.")
-
-
-class _Scripts(html.parser.HTMLParser):
-    """The scripts that a page loads, and whether each has an ``integrity``."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, bool]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        source = given.get("src")
-        if tag == "script" and source:
-            self.found.append((source.strip(), bool(given.get("integrity"))))

@@ -50,8 +50,6 @@ class FileHashes:
 Manifest: t.TypeAlias = dict[str, dict[str, str]]
 """By the endpoint that serves it, and the name of a file: its ``integrity``."""
 
-_MANIFEST = pydantic.TypeAdapter(Manifest)
-
 
 def read_manifest(path: Path) -> Manifest:
     """Read what ``flask secure manifest`` wrote.
@@ -59,7 +57,7 @@ def read_manifest(path: Path) -> Manifest:
     :raises ValueError: if the file is not such a manifest.
     :raises OSError: if it cannot be read.
     """
-    return _MANIFEST.validate_json(path.read_bytes())
+    return pydantic.TypeAdapter(Manifest).validate_json(path.read_bytes())
 
 
 def write_manifest(path: Path, folders: cabc.Mapping[str, Path]) -> int:
