@@ -181,6 +181,7 @@ def peer(
         yield config, f"flask-session+{url}", prefix
 
 
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 @pytest.mark.parametrize("form", ["msgpack", "json"])
 def test_a_session_of_flask_session_is_taken_over_once(
     build: Build,
