@@ -162,3 +162,15 @@ def test_reporting_lets_through_and_logs(
 def test_isolation_can_be_turned_off(secure: SecureHeaders) -> None:
     app = _posting(secure, SECURE_ISOLATION="off")
     assert app.test_client().post("/", headers=CROSS_SITE).text == "taken"
+
+
+def test_a_session_that_was_used_is_told_to_caches_too(
+    app: flask.Flask,
+) -> None:
+    @app.get("/used")
+    def used() -> str:
+        return str(flask.session.get("user"))
+
+    response = app.test_client().get("/used")
+    assert len(response.headers.getlist("Vary")) == 1
+    assert {"Cookie", "Sec-Fetch-Site"} <= set(response.vary)
