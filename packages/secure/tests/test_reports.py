@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import time
+import tracemalloc
 import typing as t
 
 import flask
@@ -300,6 +301,25 @@ def test_a_flood_of_ten_thousand_reports_answers_204_within_bounds(
     groups = secure.reports(app)
     assert len(groups) == 50
     assert {group.report.line for group in groups} == set(range(9950, 10_000))
+
+
+def test_the_memory_of_a_flood_from_everywhere_does_not_grow() -> None:
+    store, limit = MemoryReports(500), RateLimit(60)
+
+    def flood(start: int) -> int:
+        for number in range(start, start + 6000):
+            where = f"https://{number}.example"
+            store.add(Report("csp", "enforce", "img-src", where, where), 1.0)
+            limit.allows(f"2001:db8:{number:x}::1", 1.0)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        after_one, after_two = flood(0), flood(6000)
+    finally:
+        tracemalloc.stop()
+    # Without a bound the second would cost as much as the first, megabytes.
+    assert after_two - after_one < 200_000
 
 
 def test_a_client_that_sends_too_much_is_answered_the_same_and_not_heard(
