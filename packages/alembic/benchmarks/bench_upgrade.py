@@ -1,4 +1,4 @@
-"""An upgrade and a check that find nothing to do, on two hundred revisions.
+"""An upgrade and a check that find nothing to do, on five hundred revisions.
 
 There is no request here, so the baseline is Alembic's own command with an env.py. A
 process that starts reads every revision once: that is "files read anew". A process
@@ -22,7 +22,7 @@ from alembic.config import Config
 from flaskware_alembic import Alembic
 
 BASELINE = "bare Alembic, upgrade"
-REVISIONS = 200
+REVISIONS = 500
 
 _ENV = """
 from alembic import context
