@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections.abc as cabc
 import dataclasses as dc
 import inspect
@@ -62,6 +61,9 @@ def run(check: Check, value: t.Any) -> str | None:
     """What a check says, also one that has to be awaited."""
     if not check.is_async:
         return t.cast("str | None", check.function(value))
+    # Not needed by who has no async checks, and slow to import.
+    import asyncio
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

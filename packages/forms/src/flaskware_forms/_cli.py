@@ -7,8 +7,6 @@ import click
 import flask
 from flask.cli import AppGroup
 
-from ._openapi import document
-
 forms_commands = AppGroup("forms", help="Look at the typed forms.")
 
 
@@ -22,6 +20,8 @@ forms_commands = AppGroup("forms", help="Look at the typed forms.")
 )
 def openapi(title: str | None, of: str, output: pathlib.Path | None) -> None:
     """Print the OpenAPI 3.1 document of all forms, as JSON."""
+    from ._openapi import document
+
     app = flask.current_app
     found = document(app, title=title or app.name, version=of)
     text = json.dumps(found, indent=2)

@@ -199,7 +199,7 @@ _ATOM = (
 _COUNT = r"(?:[?*+]|\{\d{1,3}(?:,\d{0,3})?\})?"
 _INNER = rf"(?:{_ATOM}{_COUNT})*"
 _GROUP = rf"\((?:\?:)?{_INNER}(?:\|{_INNER})*\){_COUNT}"
-_SAME = re.compile(rf"\^((?:{_ATOM}{_COUNT}|{_GROUP})*)\$")
+_SAME = rf"\^((?:{_ATOM}{_COUNT}|{_GROUP})*)\$"
 
 
 def html_pattern(pattern: t.Any) -> str | None:
@@ -210,7 +210,7 @@ def html_pattern(pattern: t.Any) -> str | None:
     """
     if not isinstance(pattern, str):
         return None
-    found = _SAME.fullmatch(pattern)
+    found = re.fullmatch(_SAME, pattern)
     return found[1] if found is not None else None
 
 

@@ -12,7 +12,6 @@ from ._csrf import hidden_input
 from ._errors import FormError
 from ._errors import Path
 from ._values import text_of
-from ._violation import violation_of
 
 if t.TYPE_CHECKING:
     import pydantic
@@ -146,6 +145,8 @@ def save(form: Bound[t.Any], session: t.Any, obj: t.Any) -> bool:
 
 def _error_of(form: Bound[t.Any], error: t.Any) -> FormError | None:
     """The error of a field for a violated constraint; ``None`` if it is of none."""
+    from ._violation import violation_of
+
     target = target_of(form)
     tables = target.mapper.local_table.metadata.tables.values()
     violation = violation_of(error, tables)

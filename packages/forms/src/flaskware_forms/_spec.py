@@ -11,7 +11,6 @@ import flask
 import pydantic
 from flask.typing import ResponseReturnValue
 
-from . import _openapi
 from ._application_checks import Check
 from ._application_checks import has_asked_choices
 from ._bound import Bound
@@ -114,14 +113,18 @@ class FormSpec(t.Generic[M]):
 
     def json_schema(self) -> dict[str, t.Any]:
         """The JSON schema (2020-12) of what the form takes as JSON."""
-        return _openapi.json_schema(self.model)
+        from ._openapi import json_schema
+
+        return json_schema(self.model)
 
     def openapi_body(self) -> dict[str, t.Any]:
         """The request body (OpenAPI 3.1) of the form: JSON, urlencoded, multipart.
 
         A form with files has multipart only, with the kinds of its files.
         """
-        return _openapi.body_of(self)
+        from ._openapi import body_of
+
+        return body_of(self)
 
     def constraint(self, name: str, field: str | None, message: str) -> None:
         """Say which field a constraint of the database is about, and in which words.
