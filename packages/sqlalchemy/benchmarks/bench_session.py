@@ -49,7 +49,7 @@ def _sessionmaker(folder: Path) -> flask.Flask:
     return app
 
 
-def _flaskware(folder: Path) -> flask.Flask:
+def flaskware(folder: Path) -> flask.Flask:
     class Base(Model, orm.DeclarativeBase):
         pass
 
@@ -81,7 +81,7 @@ def _flask_sqlalchemy(folder: Path) -> flask.Flask:
 _APPS: dict[str, cabc.Callable[[Path], flask.Flask]] = {
     BASELINE: _bare,
     "sessionmaker by hand": _sessionmaker,
-    "flaskware-sqlalchemy": _flaskware,
+    "flaskware-sqlalchemy": flaskware,
     "Flask-SQLAlchemy": _flask_sqlalchemy,
     "Flask-SQLAlchemy, real transactions": _flask_sqlalchemy_begun,
 }
@@ -96,11 +96,11 @@ def cases() -> dict[str, cabc.Callable[[], object]]:
             app = make(folder)
         except ImportError:
             continue
-        found[name] = _request(app)
+        found[name] = request_of(app)
     return found
 
 
-def _request(app: flask.Flask) -> cabc.Callable[[], object]:
+def request_of(app: flask.Flask) -> cabc.Callable[[], object]:
     session = app.extensions.get("session_of_context")
 
     def view() -> str:

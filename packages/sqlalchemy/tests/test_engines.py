@@ -30,7 +30,9 @@ def engine(site):
 def memory(**config):
     db = SQLAlchemy()
     app = make_app(db, SQLALCHEMY_DATABASE_URI="sqlite://", **config)
-    return db.state_of(app).router.engines[None]
+    engine = db.state_of(app).router.engines[None]
+    engine.app_of_this_test = app  # it disposes of the engine once it is forgotten
+    return engine
 
 
 def test_sqlite_enforces_foreign_keys(site):

@@ -431,3 +431,20 @@ def test_a_commit_that_fails_is_an_error_of_the_request(make_site):
         session.add(site.User(name="ada"))
         session.commit()
     assert answer(site, 200)[0] == 500
+
+
+def test_a_statement_that_names_an_engine_is_part_of_the_block(any_site):
+    @any_site.db.transaction()
+    def work():
+        session = any_site.db.session
+        session.add(any_site.User(name="model"))
+        session.flush()
+        insert = sa.insert(any_site.User).values(name="named")
+        session.execute(insert, bind_arguments={"bind": any_site.db.engine})
+        raise LookupError
+
+    with any_site.app.app_context():
+        with pytest.raises(LookupError):
+            work()
+        assert any_site.in_use()[None] == 0
+    assert any_site.names() == []

@@ -19,6 +19,7 @@ from ._context import SCHEMAS
 from ._databases import Databases
 from ._isolation import isolated
 from ._keyset import KeysetPage
+from ._lazy_load import watch as watch_loads
 from ._page import Count
 from ._page import Page
 from ._query import first_with
@@ -93,7 +94,8 @@ class AsyncQueries(Queries):
         session = databases.asynchronous.session(
             route=held.route, schemas=current_schemas()
         )
-        self._watch_loads(session.routed, held)
+        if databases.n_plus_one != "off":
+            watch_loads(session.routed, held.lazy_loads, databases.n_plus_one)
         return held.async_sessions.setdefault((name, SCHEMAS.get(), loop), session)
 
     @contextlib.asynccontextmanager
@@ -374,6 +376,3 @@ class AsyncQueries(Queries):
             loop = asyncio.get_running_loop()
             for key in [key for key in held.async_sessions if key[2] is loop]:
                 await held.async_sessions.pop(key).end()
-
-    def _watch_loads(self, session: t.Any, held: Held) -> None:
-        raise NotImplementedError

@@ -6,7 +6,7 @@ import asyncio
 import collections.abc as cabc
 import contextlib
 import contextvars
-import dataclasses as dc
+import functools
 import typing as t
 
 import flask
@@ -30,52 +30,59 @@ SCHEMAS: contextvars.ContextVar[FrozenSchemas] = contextvars.ContextVar(
 """What :func:`mapped_schemas` set for the code that runs."""
 
 
-@dc.dataclass(eq=False)
 class Held:
-    """What an app context has of one extension.
+    """What an app context has of one extension."""
 
-    :param sessions: By name and schemas.
-    :param async_sessions: By name, schemas and the event loop that they belong to.
-    :param queries: What was asked of the databases, where that is recorded.
-    :param lazy_loads: What was loaded later than its object, where that is watched.
-    """
+    __slots__ = ("async_sessions", "lazy_loads", "queries", "route", "sessions")
 
-    route: Route = dc.field(default_factory=Route)
-    sessions: dict[tuple[str, FrozenSchemas], RoutedSession] = dc.field(
-        default_factory=dict[tuple[str, FrozenSchemas], RoutedSession]
-    )
-    async_sessions: dict[
-        tuple[str, FrozenSchemas, asyncio.AbstractEventLoop], RoutedAsyncSession
-    ] = dc.field(default_factory=dict[t.Any, t.Any])
-    queries: list[RecordedQuery] = dc.field(default_factory=list[RecordedQuery])
-    lazy_loads: Seen = dc.field(default_factory=dict[object, set[object]])
+    def __init__(self) -> None:
+        self.route = Route()
+        self.sessions: dict[tuple[str, FrozenSchemas], RoutedSession] = {}
+        """By name and schemas."""
+        self.async_sessions: dict[
+            tuple[str, FrozenSchemas, asyncio.AbstractEventLoop], RoutedAsyncSession
+        ] = {}
+        """By name, schemas and the event loop that they belong to."""
+        self.queries: list[RecordedQuery] = []
+        self.lazy_loads: Seen = {}
 
     def end(self) -> None:
         """End every session, also where one of them fails to."""
-        with contextlib.ExitStack() as stack:
-            for session in self.sessions.values():
-                stack.callback(session.end)
-            if self.async_sessions:
-                from ._async_session import end_session
+        ends: list[cabc.Callable[[], None]]
+        ends = [session.end for session in self.sessions.values()]
+        if self.async_sessions:
+            from ._async_session import end_session
 
-                for (_, _, loop), other in self.async_sessions.items():
-                    stack.callback(end_session, other, loop)
+            ends += [
+                functools.partial(end_session, session, key[2])
+                for key, session in self.async_sessions.items()
+            ]
+        _call_all(ends)
+
+
+def _call_all(functions: cabc.Sequence[cabc.Callable[[], None]]) -> None:
+    """Call each, also where one fails; the last error is raised."""
+    for number, function in enumerate(functions):
+        try:
+            function()
+        except BaseException:
+            _call_all(functions[number + 1 :])
+            raise
 
 
 def held_by_context(owner: object) -> Held:
     """What the current app context has of an extension, made if there is nothing."""
     every: dict[object, Held] = flask.g.setdefault(KEY, {})
+    held = every.get(owner)
     # Of two threads that share a context one may lose; it has used nothing yet.
-    return every.setdefault(owner, Held()) if owner not in every else every[owner]
+    return every.setdefault(owner, Held()) if held is None else held
 
 
 def end_sessions(error: BaseException | None = None) -> None:  # noqa: ARG001
     """End what the current app context has of every extension."""
     every: dict[object, Held] | None = flask.g.pop(KEY, None)
     if every is not None:
-        with contextlib.ExitStack() as stack:
-            for held in every.values():
-                stack.callback(held.end)
+        _call_all([held.end for held in every.values()])
 
 
 @contextlib.contextmanager

@@ -34,6 +34,8 @@ class Databases:
     copies: dict[str | None, list[Source]]
     health: dict[str | None, Health]
     drivers: dict[str, str]
+    n_plus_one: t.Literal["off", "warn", "raise"]
+    sticky_seconds: float
     _asynchronous: AsyncDatabases | None = None
 
     @property
@@ -147,4 +149,13 @@ def build(
         for source in some:
             watch.add_engine(source.engine, bind)
     router = Router(engines, metadatas, replicas, session_options)
-    return Databases(router, watch, sources, copies, health, settings.async_drivers)
+    return Databases(
+        router,
+        watch,
+        sources,
+        copies,
+        health,
+        settings.async_drivers,
+        settings.n_plus_one,
+        settings.sticky_seconds,
+    )

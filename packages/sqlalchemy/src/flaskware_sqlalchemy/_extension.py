@@ -204,8 +204,12 @@ class SQLAlchemy(
         :class:`~flaskware_core.NotInitialised`; it can be handed on before there is a
         context, as to Flask-Admin.
         """
-        if flask.has_app_context():
-            return self.get_session()
+        try:
+            held: Held = getattr(flask.g, KEY)[self]
+            return held.sessions["default", SCHEMAS.get()]
+        except (AttributeError, KeyError, RuntimeError):
+            if flask.has_app_context():
+                return self._new_session("default")
         return t.cast("orm.Session", ContextSession(self.get_session))
 
     def get_session(self, name: str = "default") -> orm.Session:
@@ -226,7 +230,8 @@ class SQLAlchemy(
         databases = self.state
         held = self._held(databases)
         session = databases.router.session(held.route, current_schemas())
-        self._watch_loads(session, held)
+        if databases.n_plus_one != "off":
+            watch_loads(session, held.lazy_loads, databases.n_plus_one)
         return held.sessions.setdefault((name, SCHEMAS.get()), session)
 
     def _databases(self, app: App | None = None) -> Databases:
@@ -236,16 +241,11 @@ class SQLAlchemy(
         held = held_by_context(self)
         if databases.router.replicas and not held.route.is_known:
             held.route.is_known = True
-            seconds = self.settings.sticky_seconds
+            seconds = databases.sticky_seconds
             held.route.is_sticky = bool(
                 seconds and flask.has_request_context() and wrote_lately(seconds)
             )
         return held
-
-    def _watch_loads(self, session: RoutedSession, held: Held) -> None:
-        mode = self.settings.n_plus_one
-        if mode != "off":
-            watch_loads(session, held.lazy_loads, mode)
 
     @contextlib.contextmanager
     def session_scope(self, app: App | None = None) -> cabc.Generator[orm.Session]:

@@ -127,6 +127,9 @@ class RoutedSession(orm.Session):
             # `_flushing` is what SQLAlchemy's own recipe for routing sessions asks.
             self._note_write(clause)
         if bind is not None:
+            # As the others, or a session would have two connections to one database.
+            if self._options and isinstance(bind, sa.Engine):
+                return self._variant(bind)
             return bind
         router = self.router
         key = None
@@ -145,7 +148,7 @@ class RoutedSession(orm.Session):
         if clause is None and not self._flushing:
             return  # a connection was asked for, and nothing is known of its use
         if isinstance(clause, sa.TextClause):
-            words = str(clause).split(None, 1)
+            words = clause.text.split(None, 1)
             if words and words[0].lower() in {"select", "pragma", "show"}:
                 return
         self.wrote = self.route.wrote = True

@@ -47,7 +47,8 @@ def limit_transaction(connection: sa.Connection, seconds: float) -> None:
         statement = t.cast("str", _session_limit(name, seconds))
         connection.exec_driver_sql(statement.replace("SESSION", "LOCAL"))
     elif name == "sqlite":
-        _watch_statements(connection, seconds)
+        # A block has an engine of its own there, made with other options.
+        _watch_statements(connection.engine, seconds)
     elif limit := _session_limit(name, seconds):
         # There is no limit of a transaction here: it is taken back when the
         # connection returns to the pool.
@@ -76,7 +77,7 @@ def _session_limit(name: str, seconds: float) -> str | None:
     return None
 
 
-def _watch_statements(target: sa.Engine | sa.Connection, seconds: float) -> None:
+def _watch_statements(target: sa.Engine, seconds: float) -> None:
     """Let SQLite, which has no such limit itself, interrupt what takes longer."""
 
     def start(connection: sa.Connection, *_: object) -> None:
