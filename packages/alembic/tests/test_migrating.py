@@ -271,6 +271,32 @@ def test_steps_are_told_as_they_are_done(project: Project, in_context: t.Any) ->
     assert all(step.seconds is not None and step.seconds > 0 for step in seen)
 
 
+def test_no_right_to_create_a_table_is_told_on_mariadb(
+    mariadb_url: str, make_project: cabc.Callable[..., Project]
+) -> None:
+    admin = sa.create_engine(mariadb_url)
+    url = sa.engine.make_url(mariadb_url)
+    role = f"reader_{url.database}"[:60]
+    with admin.begin() as connection:
+        connection.exec_driver_sql(f"CREATE USER '{role}' IDENTIFIED BY 'x'")
+        connection.exec_driver_sql(f"GRANT SELECT ON `{url.database}`.* TO '{role}'")
+    try:
+        theirs = url.set(username=role, password="x")
+        project = make_project(theirs.render_as_string(hide_password=False))
+        project.write_table("aa", None, "one")
+        with (
+            project.app.app_context(),
+            pytest.raises(MigrationError, match="command denied"),
+        ):
+            project.alembic.upgrade()
+        assert project.tables() == set()
+        project.engine.dispose()
+    finally:
+        with admin.begin() as connection:
+            connection.exec_driver_sql(f"DROP USER '{role}'")
+        admin.dispose()
+
+
 def test_no_right_to_create_a_table_is_told(
     postgresql_url: str, make_project: cabc.Callable[..., Project]
 ) -> None:

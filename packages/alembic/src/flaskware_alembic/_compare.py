@@ -9,6 +9,7 @@ import re
 import typing as t
 
 import sqlalchemy as sa
+from alembic import autogenerate
 from alembic.operations import ops
 
 OnRename: t.TypeAlias = cabc.Callable[[str, str, str], bool]
@@ -41,6 +42,23 @@ def extras_of(
     if connection.dialect.name == "postgresql":
         found.extend(_enums(inspector, there))
     return found
+
+
+class RenameColumnOp(ops.AlterColumnOp):
+    """A renamed column, whose new name not every Alembic writes down itself."""
+
+
+@autogenerate.renderers.dispatch_for(RenameColumnOp)
+def _render_rename(context: t.Any, operation: RenameColumnOp) -> str:
+    alter = ops.AlterColumnOp(
+        operation.table_name,
+        operation.column_name,
+        schema=operation.schema,
+        existing_type=operation.existing_type,
+        existing_nullable=operation.existing_nullable,
+    )
+    code: str = autogenerate.renderers.dispatch(alter)(context, alter)
+    return f"{code.rstrip()[:-1]}, new_column_name={operation.modify_name!r})"
 
 
 def apply_renames(script: ops.MigrationScript, renamed: OnRename) -> None:
@@ -88,7 +106,7 @@ def _rename(part: ops.ModifyTableOps, old: str, new: str) -> None:
         if isinstance(op, ops.AddColumnOp) and op.column.name == new
     )
     column = dropped.to_column()
-    part.ops[part.ops.index(added)] = ops.AlterColumnOp(
+    part.ops[part.ops.index(added)] = RenameColumnOp(
         part.table_name,
         old,
         schema=part.schema,

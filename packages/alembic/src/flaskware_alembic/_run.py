@@ -9,6 +9,7 @@ import typing as t
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import exc as sa_exc
 
 from ._backfill import Backfill
 from ._backfill import backfills_in
@@ -80,14 +81,19 @@ class Run:
 
     def go(self, *, purge: bool = False) -> Plan:
         """Do it, and say what was done."""
-        if self._direction == "upgrade":
-            self._make_log()
-            self.fill()
-        while True:
-            self._attempt(purge=purge)
-            if not self._due:
-                break
-            self._run_due()
+        try:
+            if self._direction == "upgrade":
+                self._make_log()
+                self.fill()
+            while True:
+                self._attempt(purge=purge)
+                if not self._due:
+                    break
+                self._run_due()
+        except sa_exc.DBAPIError as error:
+            # What is kept beside the versions could not be made or read.
+            self._now = None
+            raise self._explained(error) from error
         left = tuple(self._step(move).revision for move in self._left)
         return Plan(tuple(self.done), left)
 
