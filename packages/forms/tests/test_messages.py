@@ -69,10 +69,9 @@ def test_a_compiled_catalogue_is_that_of_the_text(tag):
     compiled.seek(0)
     with (folder / "flaskware_forms.mo").open("rb") as file:
         kept = gettext.GNUTranslations(file)
+    fresh = gettext.GNUTranslations(compiled)
     for said in {*MESSAGES.values(), *WORDS}:
         ours = said if isinstance(said, str) else said[0]
-        fresh = gettext.GNUTranslations(compiled)
-        compiled.seek(0)
         for count in (1, 2):
             assert kept.ngettext(ours, "", count) == fresh.ngettext(ours, "", count)
 
