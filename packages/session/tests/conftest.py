@@ -14,7 +14,12 @@ from flaskware_core.testing import make_app
 from flaskware_session import Sessions
 from flaskware_session import SQLAlchemyStore
 
-STORES = ["memory", "sqlite", "file", "redis", "memcached", "postgresql", "mariadb"]
+# To make a database for each test takes longer than the test: of the two servers the
+# quick tests ask one.
+STORES = [
+    *("memory", "sqlite", "file", "redis", "memcached", "postgresql"),
+    pytest.param("mariadb", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(params=STORES)
