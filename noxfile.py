@@ -382,6 +382,7 @@ def links(session: nox.Session) -> None:
     _install(session, "docs", siblings=list(PACKAGES))
     session.run(
         "sphinx-build", "--builder", "linkcheck", "--fresh-env", "-q",
+        "-D", "linkcheck_timeout=20", "-D", "linkcheck_ignore=http://(127|localhost).*",
         "docs", "docs/_build/links",
     )  # fmt: skip
 
