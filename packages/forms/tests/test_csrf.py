@@ -10,6 +10,7 @@ from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flaskware_core import ConfigError
 from flaskware_core.testing import make_app
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
@@ -233,6 +234,19 @@ def test_an_expired_token_shows_the_form_again_with_what_was_typed(make_site):
     assert 'value="typed this"' in response.text
     assert "open for too long" in response.text
     assert site.data is None
+
+
+def test_a_form_without_a_token_is_told_in_the_log(make_site, caplog):
+    assert make_site(SPEC).client.post("/", data={"name": "a"}).status_code == 400
+    assert "Refused POST /: it has no CSRF token" in caplog.text
+    assert "{{ form.csrf() }}" in caplog.text
+
+
+def test_a_page_with_a_form_says_that_there_is_no_key(make_site):
+    site = make_site(SPEC)
+    site.app.secret_key = None
+    with pytest.raises(ConfigError, match=r"SECRET_KEY\n +expected +a key"):
+        site.client.get("/")
 
 
 def test_a_token_of_another_session_is_refused(make_site):

@@ -151,3 +151,14 @@ def test_a_sentence_needs_nothing_that_its_error_does_not_tell(error):
     assert "{" not in message
     parts = string.Formatter().parse(message)
     assert not [name for _, name, _, _ in parts if name]
+
+
+def test_the_length_of_a_secret_is_told_in_characters(make_site):
+    class Model(pydantic.BaseModel):
+        password: t.Annotated[pydantic.SecretStr, at.Len(10)]
+
+    site = make_site(FormSpec(Model, name="m"))
+    response = site.post({"password": "short"})
+    assert "Write at least 10 characters." in response.text
+    [error] = site.post(json={"password": "short"}).get_json()["errors"]
+    assert error["code"] == "too_short"

@@ -15,6 +15,8 @@ from markupsafe import escape
 from wtforms import ValidationError
 
 from flaskware_core import attach
+from flaskware_core import ConfigError
+from flaskware_core import ConfigProblem
 from flaskware_core import request_origin
 
 from ._mask import mask
@@ -30,6 +32,12 @@ _AMBIENT = frozenset({"basic", "digest", "negotiate", "ntlm"})
 
 FORM_MARK = "__flaskware_form__"
 """Where a view function says which form it handles."""
+
+_NO_KEY = ConfigProblem(
+    "SECRET_KEY",
+    "a key, which the token of a form is signed with",
+    write="the output of: python -c 'import secrets; print(secrets.token_hex())'",
+)
 
 _PASSED = "flaskware_forms.csrf_passed"
 _EXEMPT_MARK = "__flaskware_csrf_exempt__"
@@ -143,8 +151,17 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         return request.is_json and not request.cookies
 
     def _token_error(self) -> str | None:
+        token = self._form_token() or self._header_token()
+        if token is None:
+            logger.warning(
+                "Refused %s %s: it has no CSRF token. A form that is written by hand"
+                " needs {{ form.csrf() }}, or an input csrf_token with the value"
+                " {{ csrf_token() }}; a script sends it as X-CSRFToken.",
+                flask.request.method,
+                flask.request.path,
+            )
         try:
-            validate_csrf(unmask(self._form_token() or self._header_token()))
+            validate_csrf(unmask(token))
         except ValidationError as error:
             reason = str(error.args[0])
             logger.info("%s", reason)
@@ -197,7 +214,12 @@ def exempt(view: V) -> V:
 
 
 def masked_token() -> str:
-    """The token of the session, different in each response."""
+    """The token of the session, different in each response.
+
+    :raises ConfigError: where there is no ``SECRET_KEY`` to sign it with.
+    """
+    if not flask.current_app.secret_key:
+        raise ConfigError("the app", [_NO_KEY])
     return mask(t.cast("str", generate_csrf()))
 
 

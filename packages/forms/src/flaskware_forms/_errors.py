@@ -67,6 +67,9 @@ def _form_error(
     elif code == "value_error" and isinstance(node, Leaf) and node.control == "email":
         code = says = "email"
     context = t.cast("cabc.Mapping[str, t.Any]", item.get("ctx", {}))
+    if code in {"too_short", "too_long"} and isinstance(item["input"], str):
+        # Pydantic counts the items of a secret; people write characters.
+        says = f"string_{code}"
     own = node.messages.get(code) if node is not None else None
     if own is not None:
         return FormError(path, code, str(own).format_map(context))
