@@ -110,6 +110,7 @@ def _folder(name: str) -> Path:
 
 
 def _pytest(session: nox.Session, name: str, *arguments: str) -> None:
+    """Run the tests of a project; those that take long only if `-m` asks for them."""
     folder = _folder(name)
     source = f"flaskware_{name}" if name != "noticeboard" else name
     data = CACHE / "coverage" / f"{name}.{session.python or 'default'}"
@@ -124,10 +125,14 @@ def _pytest(session: nox.Session, name: str, *arguments: str) -> None:
         arguments = tuple(part for part in arguments if part != "--require-services")
     if name == "noticeboard":
         environment["PYTHONPATH"] = str(folder)
+    if "-m" not in arguments:
+        arguments = ("-m", "not slow", *arguments)
+    # A project may have no test that takes long: pytest then exits with 5.
+    success = [0, 5] if "slow" in arguments else [0]
     session.run(
         "coverage", "run", f"--source={source}", "-m", "pytest",
         "-c", CONFIG / "pytest.ini", f"--rootdir={folder}", folder / "tests",
-        *arguments, env=environment,
+        *arguments, env=environment, success_codes=success,
     )  # fmt: skip
     session.run("coverage", "combine", "--quiet", env=environment)
     session.run("coverage", "report", env=environment)
@@ -136,9 +141,20 @@ def _pytest(session: nox.Session, name: str, *arguments: str) -> None:
 @nox.session
 @_each(PROJECTS)
 def tests(session: nox.Session, name: str) -> None:
-    """Run the tests of each package, with nothing installed but what it declares."""
+    """Run the tests of each package, with nothing installed but what it declares.
+
+    Those that take long are left out: `tests_slow` runs them.
+    """
     _install(session, name, siblings=_siblings(name))
     _pytest(session, name, *REST)
+
+
+@nox.session
+@_each(PROJECTS)
+def tests_slow(session: nox.Session, name: str) -> None:
+    """Run the tests that take long: browsers, other processes, stopped servers."""
+    _install(session, name, siblings=_siblings(name))
+    _pytest(session, name, "-m", "slow", *REST)
 
 
 @nox.session

@@ -60,6 +60,7 @@ def jobs(
         wanted = services_of(folder, root)
         images = {kind: _image(matrix, kind) for kind in wanted}
         found += [_job(name, python, images) for python in pythons]
+        found.append(_job(name, pythons[0], images, session="tests_slow"))
         if name not in family:
             continue
         # Other systems have no containers: their tests skip what they cannot have.
