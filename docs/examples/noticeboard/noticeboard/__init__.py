@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -47,6 +50,10 @@ def _kept_secret(instance: Path) -> str:
     path = instance / "secret_key"
     if not path.exists():
         instance.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex())
+        # Of several processes that start at once, one makes it, and whole.
+        with tempfile.NamedTemporaryFile("w", dir=instance) as file:
+            file.write(secrets.token_hex())
+            file.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, path)
     return path.read_text()

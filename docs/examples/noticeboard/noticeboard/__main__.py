@@ -138,6 +138,8 @@ def _gunicorn(port: int, secret_key: str) -> cabc.Generator[None]:
     # The workers read what this process reads, from the environment alone.
     environment = {**os.environ, "FLASK_SECRET_KEY": secret_key}
     command = [sys.executable, "-m", "gunicorn", "--workers", str(WORKERS)]
+    # A client that sends slowly then holds up a thread, not a worker.
+    command += ["--threads", "4"]
     command += ["--bind", f"{HOST}:{port}", "--log-level", "warning"]
     process = subprocess.Popen([*command, "noticeboard:create_app()"], env=environment)
     try:

@@ -23,7 +23,6 @@ from flaskware_forms import Ui
 
 from .extensions import db
 from .extensions import sessions
-from .extensions import writing
 from .models import Event
 from .models import User
 
@@ -85,7 +84,7 @@ def register(form: Bound[SignUp]) -> ResponseReturnValue:
             password_hash=generate_password_hash(data.password.get_secret_value()),
         )
         try:
-            with writing() as session:
+            with db.transaction() as session:
                 session.add(user)
         except IntegrityError:  # somebody signed up with it at this moment
             form.add_error(TAKEN, "email")
@@ -120,7 +119,9 @@ def signed_in(
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if current_user() is None:
-            flask.flash("Please sign in first.")
+            # Once, however often a page is asked for that is not shown.
+            if "_flashes" not in flask.session:
+                flask.flash("Please sign in first.")
             return flask.redirect(flask.url_for("accounts.enter"), 303)
         return view(*args, **kwargs)
 
@@ -180,6 +181,6 @@ def find_user(email: str) -> User | None:
 def start_session(user: User, what: str) -> None:
     sessions.login(str(user.id))
     flask.g.pop("user", None)
-    with writing() as session:
+    with db.transaction() as session:
         session.add(Event(user_id=user.id, what=what))
     flask.flash(f"Welcome, {user.name}.")

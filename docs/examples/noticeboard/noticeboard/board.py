@@ -7,6 +7,7 @@ import typing as t
 import flask
 from annotated_types import Len
 from flask.typing import ResponseReturnValue
+from pydantic import AfterValidator
 from pydantic import BaseModel
 from pydantic import StringConstraints
 from sqlalchemy import or_
@@ -22,7 +23,6 @@ from flaskware_forms import Upload
 from .accounts import current_user
 from .accounts import signed_in
 from .extensions import db
-from .extensions import writing
 from .models import Notice
 from .models import Picture
 from .models import Tag
@@ -33,7 +33,9 @@ NOTICES_PER_PAGE = 6
 
 TagName = t.Annotated[
     str,
-    StringConstraints(to_lower=True, max_length=24, pattern=r"^[\w-]+$"),
+    # Before it is measured: the small letter of one sign can be two.
+    AfterValidator(str.lower),
+    StringConstraints(max_length=24, pattern=r"^[\w-]+$"),
 ]
 
 
@@ -57,7 +59,7 @@ notice_form = FormSpec(NoticeIn, name="notice")
 @bp.get("/")
 def index() -> ResponseReturnValue:
     # PostgreSQL takes no U+0000 in a text, not even to compare with.
-    words = flask.request.args.get("q", "").replace("\0", "").strip()
+    words = flask.request.args.get("q", "").replace("\0", "").strip()[:100]
     tag = flask.request.args.get("tag", "").replace("\0", "")
     found = select(Notice).order_by(Notice.created_at.desc(), Notice.id.desc())
     if words:
@@ -84,16 +86,11 @@ def write(form: Bound[NoticeIn]) -> ResponseReturnValue:
     if data := form.submit():
         author = current_user()
         assert author is not None
-        with writing() as session:
-            notice = Notice(
-                title=data.title, body=data.body, author=author, tags=tags(data.tags)
-            )
-            if data.picture:
-                notice.picture = Picture(
-                    content_type=data.picture.content_type, data=data.picture.read()
-                )
-            session.add(notice)
-        return form.done(flask.url_for("board.show", id=notice.id))
+        picture = data.picture and Picture(
+            content_type=data.picture.content_type, data=data.picture.read()
+        )
+        id = post(data, author.id, picture)
+        return form.done(flask.url_for("board.show", id=id))
     return form.respond("board/write.html")
 
 
@@ -105,9 +102,22 @@ def picture(id: int) -> ResponseReturnValue:
     return response
 
 
+@db.transaction(retries=3)
+def post(data: NoticeIn, author_id: int, picture: Picture | None) -> int:
+    """Put a notice up; its id."""
+    notice = Notice(
+        title=data.title, body=data.body, author_id=author_id, tags=tags(data.tags)
+    )
+    notice.picture = picture
+    db.session.add(notice)
+    db.session.flush()
+    return notice.id
+
+
 def tags(names: list[str]) -> list[Tag]:
     """The tags of these names; what does not exist yet is made."""
-    return [_tag(name) for name in dict.fromkeys(names)]
+    # In one order, or two requests that make the same ones wait for each other.
+    return [_tag(name) for name in sorted(set(names))]
 
 
 def _tag(name: str) -> Tag:

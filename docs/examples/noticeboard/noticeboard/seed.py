@@ -10,7 +10,6 @@ from werkzeug.security import generate_password_hash
 
 from .board import tags
 from .extensions import db
-from .extensions import writing
 from .models import Notice
 from .models import now
 from .models import User
@@ -47,7 +46,7 @@ def seed() -> int:
         User(name=name, email=email, password_hash=generate_password_hash(PASSWORD))
         for name, email in PEOPLE
     ]
-    with writing() as session:
+    with db.transaction() as session:
         session.add_all(people)
         session.add_all(
             Notice(

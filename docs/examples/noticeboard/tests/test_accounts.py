@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from sqlalchemy import select
 
+from noticeboard import create_app
 from noticeboard.extensions import db
 from noticeboard.models import Event
 from noticeboard.models import User
@@ -114,3 +117,20 @@ def test_two_who_sign_up_with_one_email_at_once_get_one_account(app, post):
     for thread in threads:
         thread.join()
     assert sorted(found) == [303, 422, 422, 422]
+
+
+def test_asking_again_and_again_for_what_needs_a_sign_in_keeps_the_session_small(
+    client,
+):
+    for _ in range(5):
+        client.get("/devices")
+    assert client.get("/sign-in").text.count("Please sign in first.") == 1
+
+
+def test_processes_that_start_at_once_have_one_key(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        apps = list(
+            pool.map(lambda _: create_app(instance_path=str(tmp_path)), range(8))
+        )
+    assert len({app.secret_key for app in apps}) == 1
+    assert len(apps[0].secret_key) == 64

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from noticeboard import create_app
+from noticeboard.extensions import alembic
 from noticeboard.seed import NOTICES
+from noticeboard.seed import PASSWORD
+from noticeboard.seed import seed
 from noticeboard.walkthrough import PNG
 
 
@@ -126,3 +131,42 @@ def test_notices_with_the_same_new_tag_can_be_posted_at_once(app, post):
         thread.join()
     assert found == [303] * 4
     assert app.test_client().get("/?tag=fresh").text.count('class="notice"') == 4
+
+
+def test_a_tag_that_grows_in_small_letters_is_measured_in_them(ada, post):
+    reply = post(ada, "/notices/new", title="A tag", body="Text", tags=["İ" * 13])
+    assert reply.status_code == 422
+
+
+def test_a_search_for_very_much_is_cut(client):
+    assert client.get(f"/?q={'a' * 60_000}").status_code == 200
+
+
+def test_notices_with_the_same_new_tags_do_not_stand_in_each_others_way(
+    postgresql_url, tmp_path
+):
+    app = create_app(
+        instance_path=str(tmp_path),
+        TESTING=True,
+        SQLALCHEMY_DATABASE_URI=postgresql_url,
+    )
+    with app.app_context():
+        alembic.upgrade()
+        seed()
+    client = app.test_client()
+    fields = {"email": "ada@example.org", "password": PASSWORD}
+    own = {"Sec-Fetch-Site": "same-origin"}
+    client.post("/sign-in", data=fields, headers=own)
+    cookie = client.get_cookie("session").value
+
+    def write(number: int) -> int:
+        other = app.test_client()
+        other.set_cookie("session", cookie)
+        names = [f"tag{n}" for n in range(5)]
+        notice = {"title": f"Notice {number}", "body": "Text", "tags": names}
+        if number % 2:
+            names.reverse()
+        return other.post("/notices/new", json=notice, headers=own).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(write, range(24))) == [201] * 24
