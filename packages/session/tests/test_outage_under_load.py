@@ -64,7 +64,8 @@ class PostgreSQLServer:
             pytest.skip("the programs of a PostgreSQL server are not installed")
         self._bin = found[-1].parent
         # PostgreSQL refuses to run as root.
-        self._user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        switch = shutil.which("runuser") or "/usr/sbin/runuser"
+        self._user = [switch, "-u", "postgres", "--"] if os.geteuid() == 0 else []
         self._data = folder / "data"
         if self._user:
             shutil.chown(folder, "postgres")
