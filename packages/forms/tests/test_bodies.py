@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import HealthCheck
 from hypothesis import settings
 from hypothesis import strategies as st
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.test import EnvironBuilder
 from werkzeug.test import run_wsgi_app
 
@@ -124,6 +125,69 @@ def test_a_body_that_does_not_tell_its_length_is_never_cut_off(make_site, size, 
         environ["wsgi.input"] = io.BytesIO(body)
         _, got, _ = run_wsgi_app(site.app, environ)
         assert got.startswith(status)
+
+
+class ServersOwnError(Exception):
+    """As Gunicorn's InvalidChunkSize, which is neither an OSError nor a ValueError."""
+
+
+class BrokenInput(io.BytesIO):
+    def __init__(self, error: Exception) -> None:
+        super().__init__(b"")
+        self.error = error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise self.error
+
+    def readinto(self, buffer: t.Any, /) -> int:
+        raise self.error
+
+
+def send_broken(app: t.Any, error: Exception, content_type: str, **headers: str) -> str:
+    environ = EnvironBuilder(
+        "/",
+        method="POST",
+        content_type=content_type,
+        headers={"Transfer-Encoding": "chunked", **headers},
+    ).get_environ()
+    environ.pop("CONTENT_LENGTH", None)
+    environ["wsgi.input_terminated"] = True
+    environ["wsgi.input"] = BrokenInput(error)
+    return run_wsgi_app(app, environ)[1]
+
+
+@pytest.mark.parametrize(
+    "content_type", [FORM, "multipart/form-data; boundary=x", "application/json", ""]
+)
+@pytest.mark.parametrize(
+    "error", [ServersOwnError("zzz"), OSError(), EOFError(), ValueError()], ids=repr
+)
+@pytest.mark.parametrize("site_header", [{"Sec-Fetch-Site": "same-origin"}, {}])
+def test_a_body_that_the_server_cannot_read_is_a_bad_request(
+    make_site, content_type, error, site_header
+):
+    app = make_site(SPEC).app
+    assert send_broken(app, error, content_type, **site_header).startswith("400")
+
+
+def test_a_body_that_the_server_cannot_read_is_one_for_a_plain_view_too(make_site):
+    app = make_site(SPEC).app
+    app.add_url_rule("/plain", "plain", lambda: "", methods=["POST"])
+    environ = EnvironBuilder("/plain", method="POST", content_type=FORM).get_environ()
+    environ["CONTENT_LENGTH"] = "5"
+    environ["wsgi.input"] = BrokenInput(ServersOwnError("zzz"))
+    assert run_wsgi_app(app, environ)[1].startswith("400")
+
+
+def test_a_mistake_in_a_stream_stays_a_mistake(make_site):
+    app = make_site(SPEC).app
+    with pytest.raises(TypeError, match="a mistake"):
+        send_broken(app, TypeError("a mistake"), FORM)
+
+
+def test_what_a_stream_refuses_by_itself_stands(make_site):
+    app = make_site(SPEC).app
+    assert send_broken(app, RequestEntityTooLarge(), FORM).startswith("413")
 
 
 def test_the_limit_of_the_app_stands_above_that_of_the_form(make_site):

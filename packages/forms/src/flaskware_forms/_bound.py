@@ -26,6 +26,7 @@ from ._errors import FormError
 from ._errors import from_validation
 from ._errors import Path
 from ._groups import ROW_BUTTON
+from ._input import guard_input
 from ._problem import count_errors
 from ._problem import MIMETYPE
 from ._problem import problem
@@ -69,10 +70,12 @@ class Bound(t.Generic[M]):
         self.spec = spec
         self.submitted: bool = flask.request.method in _UNSAFE
         """Whether the request sends the form, rather than asks for it."""
-        if self.submitted and flask.request.max_content_length is None:
+        if self.submitted:
             # Before anything reads the body, and be it for the token.
-            limit = spec._max_body_size(state.settings)
-            flask.request.max_content_length = limit
+            guard_input(flask.request.environ)
+            if flask.request.max_content_length is None:
+                limit = spec._max_body_size(state.settings)
+                flask.request.max_content_length = limit
         self._state = state
         self._initial = initial
         self._sent: t.Any = None

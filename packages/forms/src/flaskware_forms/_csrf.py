@@ -19,6 +19,7 @@ from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import request_origin
 
+from ._input import guard_input
 from ._mask import mask
 from ._mask import unmask
 from ._problem import CrossSiteRefused
@@ -169,6 +170,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         return None
 
     def _form_token(self) -> str | None:
+        guard_input(flask.request.environ)
         form = flask.request.form
         name = t.cast("str", flask.current_app.config["WTF_CSRF_FIELD_NAME"])
         # A FlaskForm with a prefix puts it before the name. A part of a multipart
