@@ -36,6 +36,8 @@ LONGEST_DELAY = 2.0
 _SQLSTATES = {"40001", "40P01", "57P01", "57P02", "57P03"}
 # MySQL and MariaDB: lock wait timeout, deadlock, and MariaDB's "record has changed".
 _ERRNOS = {1020, 1205, 1213}
+# MySQL and MariaDB: what was to be rolled back to does not exist.
+_NO_SAVEPOINT = 1305
 _SQLITE_BUSY = 5
 
 
@@ -47,13 +49,25 @@ def is_passing(error: BaseException) -> bool:
         return True
     cause: t.Any = error.orig
     state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    if state is not None:
-        return state in _SQLSTATES or str(state).startswith("08")
+    if state in _SQLSTATES or str(state).startswith("08"):
+        return True
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None:
         return bool(code & 0xFF == _SQLITE_BUSY)  # its variants are in higher bits
     arguments: tuple[t.Any, ...] = getattr(cause, "args", ())
+    if arguments[:1] == (_NO_SAVEPOINT,):
+        # To end a deadlock, the server undoes the transaction with its savepoints. An
+        # inner block then fails a second time, and the first error tells why.
+        return any(is_passing(earlier) for earlier in _before(error))
     return bool(arguments) and arguments[0] in _ERRNOS
+
+
+def _before(error: BaseException) -> cabc.Iterator[BaseException]:
+    """The errors that were being handled when this one was raised, the last first."""
+    earlier = error.__cause__ or error.__context__
+    while earlier is not None:
+        yield earlier
+        earlier = earlier.__cause__ or earlier.__context__
 
 
 def delay(number: int) -> float:
@@ -114,10 +128,16 @@ class Block:
         """Commit, or roll back on an error."""
         if self.is_inner:
             savepoint = t.cast("orm.SessionTransaction", self._savepoint)
-            if error is None:
+            if error is not None:
+                _undo(savepoint, error)
+                return
+            try:
                 savepoint.commit()
-            elif savepoint.is_active or savepoint.nested:
+            except BaseException:
+                # Where its flush fails, it is still there, and keeps the session from
+                # going on.
                 savepoint.rollback()
+                raise
             return
         try:
             if error is None:
@@ -170,6 +190,15 @@ class Block:
         self.session.use_options(**{"isolation_level": None, WRITING: None})
         if self._timeout is not None:
             event.remove(self.session, "after_begin", self._limit)
+
+
+def _undo(savepoint: orm.SessionTransaction, error: BaseException) -> None:
+    try:
+        savepoint.rollback()
+    except sa_exc.DBAPIError:
+        # A deadlock has ended the savepoint too, and tells more than its absence.
+        if not is_passing(error):
+            raise
 
 
 class Transaction(contextlib.AbstractContextManager[orm.Session, None]):
