@@ -15,6 +15,8 @@ from pydantic_core import core_schema
 from werkzeug.datastructures import FileStorage
 from werkzeug.utils import secure_filename
 
+from ._jpeg import read_jpeg
+
 ImageFormat: t.TypeAlias = t.Literal["png", "jpeg", "gif", "webp"]
 
 _SUFFIXES: dict[ImageFormat, tuple[str, ...]] = {
@@ -23,6 +25,15 @@ _SUFFIXES: dict[ImageFormat, tuple[str, ...]] = {
     "gif": (".gif",),
     "webp": (".webp",),
 }
+
+
+_PIXELS = 50_000_000
+# Five bytes a pixel are 250 MB: what a photo of 50 megapixels takes, and a fourth more.
+_BYTES_PER_PIXEL = 5
+# Of one component each. A progressive photo of 50 megapixels has about fourteen.
+_PASSES_PER_PIXEL = 20
+# libwebp keeps two canvases, from which two copies are made, beside what it decodes.
+_WEBP_BYTES_PER_PIXEL = 17
 
 
 class Upload:
@@ -154,7 +165,10 @@ class Image:
     :param formats: What may come in.
     :param max_bytes: The size of the file at most.
     :param max_pixels: Width times height at most, told from the header before the
-        picture is unpacked.
+        picture is unpacked. It bounds memory as well: 250 MB for a picture with the
+        default of 50 megapixels, and five bytes a pixel for more. What takes more to
+        unpack, as progressive JPEG (7 to 12 bytes) and WebP (17 bytes) do, has fewer
+        pixels then. A JPEG that is gone over more than 100 times is none.
     """
 
     formats: tuple[ImageFormat, ...]
@@ -165,7 +179,7 @@ class Image:
         self,
         *formats: ImageFormat,
         max_bytes: int = 5 << 20,
-        max_pixels: int = 50_000_000,
+        max_pixels: int = _PIXELS,
     ) -> None:
         unknown = [name for name in formats if name not in _SUFFIXES]
         if unknown or not formats:
@@ -204,27 +218,50 @@ class Image:
         pillow = _pillow()
         wanted = [name.upper() for name in self.formats]
         try:
+            self._refuse_costly_jpeg(upload)
             with pillow.open(upload.open(), formats=wanted) as picture:
-                width, height = picture.size
-                if width * height <= self.max_pixels:
-                    picture.load()
                 kind = str(picture.format).lower()
+                width, height = picture.size
+                cost = _WEBP_BYTES_PER_PIXEL if kind == "webp" else 0
+                self._refuse_pixels(width * height, cost)
+                picture.load()
+        except pydantic_core.PydanticCustomError:
+            raise
         except (pillow.DecompressionBombError, pillow.DecompressionBombWarning):
-            width, height, kind = self.max_pixels, 2, ""
+            raise _too_many_pixels(self.max_pixels) from None
         except Exception:  # noqa: BLE001 - on hostile bytes, decoders raise anything
             raise pydantic_core.PydanticCustomError(
                 "image_unreadable",
                 "Choose a picture in the format {formats}.",
                 {"formats": " or ".join(name.upper() for name in self.formats)},
             ) from None
-        if width * height > self.max_pixels:
-            raise pydantic_core.PydanticCustomError(
-                "image_too_large",
-                "Choose a picture of at most {pixels} megapixels.",
-                {"pixels": f"{self.max_pixels / 1_000_000:g}"},
-            )
         # Phones append a preview to a JPEG, which Pillow then calls MPO.
         return t.cast("ImageFormat", "jpeg" if kind == "mpo" else kind)
+
+    def _refuse_costly_jpeg(self, upload: Upload) -> None:
+        jpeg = read_jpeg(upload.open()) if "jpeg" in self.formats else None
+        if jpeg is not None:
+            self._refuse_pixels(jpeg.pixels, jpeg.memory, jpeg.passes)
+
+    def _refuse_pixels(self, pixels: int, memory: float, passes: int = 0) -> None:
+        """Refuse more pixels than are allowed at what each of them costs."""
+        most = self.max_pixels
+        # A small max_pixels is about the picture, and not about the server.
+        bound = max(most, _PIXELS)
+        if memory:
+            most = min(most, int(bound * _BYTES_PER_PIXEL / memory))
+        if passes:
+            most = min(most, bound * _PASSES_PER_PIXEL // passes)
+        if pixels > most:
+            raise _too_many_pixels(most)
+
+
+def _too_many_pixels(most: int) -> pydantic_core.PydanticCustomError:
+    return pydantic_core.PydanticCustomError(
+        "image_too_large",
+        "Choose a picture of at most {pixels} megapixels.",
+        {"pixels": f"{most / 1_000_000:.3g}"},
+    )
 
 
 def _pillow() -> t.Any:
