@@ -95,7 +95,10 @@ class Collector:
     def _unwanted(self, report: Report, host: str) -> str | None:
         if report.is_noise:
             return "noise"
-        parts = urlsplit(report.document)
+        try:
+            parts = urlsplit(report.document)
+        except ValueError:
+            return "foreign"  # no address that a page of the app could have
         if parts.netloc == host or f"{parts.scheme}://{parts.netloc}" in self.origins:
             return None
         return "foreign"

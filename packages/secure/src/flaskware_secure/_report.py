@@ -113,14 +113,14 @@ def parse_reports(content_type: str, body: bytes) -> list[Report]:
 
 
 def _csp_report(body: cabc.Mapping[str, object]) -> Report:
-    directive = _text(body.get("effective-directive") or body.get("violated-directive"))
-    if not directive:
+    names = ("effective-directive", "violated-directive")
+    subject = _first_word(body, names)
+    if not subject:
         raise ReportError("The report names no directive.")
     return Report(
         kind="csp",
         disposition=_disposition(body.get("disposition")),
-        # `violated-directive` of CSP2 is the directive with its sources.
-        subject=directive.split()[0],
+        subject=subject,
         blocked=_blocked(body.get("blocked-uri")),
         document=_address(body.get("document-uri")),
         source=_address(body.get("source-file")),
@@ -132,21 +132,13 @@ def _csp_report(body: cabc.Mapping[str, object]) -> Report:
 def _reported(
     kind: ReportKind, outer: cabc.Mapping[str, object], body: cabc.Mapping[str, object]
 ) -> Report:
-    subject = next(
-        (
-            text
-            for name in _SUBJECTS[kind]
-            if (text := _text(body.get(name))) and not text.isspace()
-        ),
-        "unknown",
-    )
     disposition = body.get("disposition")
     if body.get("reportOnly") is True:
         disposition = "report"
     return Report(
         kind=kind,
         disposition=_disposition(disposition),
-        subject=subject.split()[0],
+        subject=_first_word(body, _SUBJECTS[kind]) or "unknown",
         blocked=_blocked(body.get("blockedURL") or body.get("openeeURL")),
         document=_address(body.get("documentURL") or outer.get("url")),
         source=_address(body.get("sourceFile")),
@@ -179,12 +171,19 @@ def _text(value: object) -> str:
     return "".join(c if c.isprintable() else " " for c in value[:_LONGEST])
 
 
+def _first_word(body: cabc.Mapping[str, object], names: tuple[str, ...]) -> str:
+    """That of the first of some values which has one, as a directive has before its
+    sources in ``violated-directive`` of CSP2."""
+    words = (word for name in names for word in _text(body.get(name)).split()[:1])
+    return next(words, "")
+
+
 def _number(value: object) -> int:
     return value if type(value) is int and 0 <= value < 1 << 31 else 0
 
 
 def _disposition(value: object) -> str:
-    return "report" if value in {"report", "reporting"} else "enforce"
+    return "report" if _text(value) in {"report", "reporting"} else "enforce"
 
 
 def _address(value: object) -> str:
