@@ -128,11 +128,30 @@ class AsyncSQLAlchemyStore:
 
     async def delete(self, key: str, *, version: int | None = None) -> bool:
         """See :meth:`Store.delete`."""
-        values: dict[str, t.Any] = {"old_key": key}
-        if version is None:
-            return await self._count(self._sql.DELETE, values) > 0
-        values["expected"] = version
-        return await self._count(self._sql.DELETE_VERSION, values) > 0
+        if version is not None:
+            values = {"old_key": key, "expected": version}
+            return await self._count(self._sql.DELETE_VERSION, values) > 0
+
+        async def delete(connection: AsyncConnection) -> bool:
+            aliases: list[str] = []
+            successor: str | None = key
+            ended = 0
+            # A session is not under a key, or moved from there while this waited for
+            # it: in both cases the next statement sees the alias.
+            while successor is not None and not ended:
+                values = {"old_key": successor}
+                result = await connection.execute(self._sql.DELETE_SESSION, values)
+                ended = result.rowcount
+                if not ended:
+                    aliases.append(successor)
+                    found = await connection.execute(self._sql.SUCCESSOR, values)
+                    successor = found.scalar()
+            # After the session: an alias that leads nowhere does no harm.
+            if aliases:
+                await connection.execute(self._sql.DELETE_KEYS, {"keys": aliases})
+            return ended > 0
+
+        return await self._run(delete)
 
     async def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
@@ -150,11 +169,21 @@ class AsyncSQLAlchemyStore:
         return await self._count(self._sql.DELETE_USER, values)
 
     async def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        """See :meth:`Store.limit_user`; two statements."""
-        removed = beyond(await self.for_user(user_id, now), count, now, keep)
-        if not removed:
-            return 0
-        return await self._count(self._sql.DELETE_KEYS, {"keys": removed})
+        """See :meth:`Store.limit_user`; one transaction."""
+        values: dict[str, t.Any] = {"user": user_id, "now": now}
+        if self._dialect == "sqlite":
+            values |= {"count": count, "keep": keep}
+            return await self._count(self._sql.LIMIT_USER, values)
+
+        async def limit(connection: AsyncConnection) -> int:
+            rows = await connection.execute(self._sql.LOCK_USER, values)
+            removed = beyond((Record(*row) for row in rows), count, now, keep)
+            if not removed:
+                return 0
+            statement = self._sql.DELETE_KEYS
+            return (await connection.execute(statement, {"keys": removed})).rowcount
+
+        return await self._run(limit, isolation="READ COMMITTED")
 
     async def prune(self, now: int, limit: int) -> int:
         """See :meth:`Store.prune`."""

@@ -96,12 +96,22 @@ class FileStore:
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         """See :meth:`Store.delete`."""
-        with _outages(), self._locked(key):
-            record = self._find(key)
-            if record is None or version not in {None, record.version}:
-                return False
-            self._drop(record)
-            return True
+        aliases: list[str] = []
+        with _outages():
+            while True:
+                with self._locked(key):
+                    record = self._find(key)
+                    if record is None or version not in {None, record.version}:
+                        break
+                    if record.successor is None:
+                        self._drop(record)
+                        break
+                    aliases.append(key)
+                    key = record.successor
+            # After the session: an alias that leads nowhere does no harm.
+            for alias in aliases:
+                self._path(alias).unlink(missing_ok=True)
+        return record is not None and version in {None, record.version}
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
@@ -118,8 +128,10 @@ class FileStore:
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`."""
-        removed = beyond(self.for_user(user_id, now), count, now, keep)
-        return sum(self.delete(key) for key in removed)
+        # Of two at once, the later one must see what the first has left.
+        with _outages(), self._locked_folder(self._user_folder(user_id).parent):
+            removed = beyond(self.for_user(user_id, now), count, now, keep)
+            return sum(self.delete(key) for key in removed)
 
     def prune(self, now: int, limit: int) -> int:
         """See :meth:`Store.prune`; this looks at the age of every file."""
@@ -230,6 +242,12 @@ class FileStore:
                 folder = self._folder / "sessions" / shard
                 self._make(folder)
                 stack.enter_context(file_lock(folder / ".lock", deadline))
+            yield
+
+    @contextlib.contextmanager
+    def _locked_folder(self, folder: Path) -> cabc.Generator[None]:
+        self._make(folder)
+        with file_lock(folder / ".lock", time.monotonic() + self._timeout):
             yield
 
     def _make(self, folder: Path) -> None:

@@ -24,6 +24,8 @@ logger = logging.getLogger("flaskware_session")
 
 # For how long a request that came with an id of another extension may still write.
 _MOVED_GRACE = 60_000
+# For how long a request that was under way with an old id can still end the session.
+_ALIAS_LIFE = 60_000
 
 
 class Loaded(t.NamedTuple):
@@ -128,7 +130,8 @@ class Loader:
         except (ValueError, TypeError, LookupError):
             _tell_unreadable(alias)
             return None
-        if text is None and self._asking.now() - alias.created > _MOVED_GRACE:
+        age = self._asking.now() - alias.created
+        if age > _MOVED_GRACE if text is None else age >= self._lifetime.grace:
             return None
         # Where the session has ended since, it has ended for the old id too.
         record = self._read(key, spent)
@@ -143,14 +146,19 @@ class Loader:
 
 
 def alias_of(record: Record, new_key: str, *, now: int, grace: int) -> Record:
-    """What stays under an id that was replaced: a view of the session as it was."""
+    """What stays under an id that was replaced: a view of the session as it was.
+
+    It can be seen for the grace; for longer it tells a store which session to end.
+    """
     return Record(
         key=record.key,
-        data=_alias_text(new_key, record.data),
+        data=_alias_text(new_key, record.data if grace else ""),
         version=0,
         created=now,
         last_seen=now,
-        expires=now + grace,
+        expires=now + max(grace, _ALIAS_LIFE),
+        # Outside of the content, which may be encrypted before the store gets it.
+        address=new_key,
         issued=now,
     )
 

@@ -231,14 +231,16 @@ class SessionManager:
         )
         token = new_token()
         # Only a mere new id leaves the old one for a while: who had that before the
-        # user signed in must see nothing of what comes after.
-        grace = 0 if session._fresh else self.lifetime.grace
+        # user signed in must see nothing of what comes after, and cannot end it.
+        grace = None if session._fresh else self.lifetime.grace
 
         def attempt(base: Record, items: dict[str, str], now: int) -> Written:
             record = self._record_for(
                 session, token, items, version=base.version + 1, now=now
             )
-            alias = alias_of(base, record.key, now=now, grace=grace) if grace else None
+            alias = None
+            if grace is not None:
+                alias = alias_of(base, record.key, now=now, grace=grace)
             written: Written = self._ask(
                 session, "write", self.store.replace, base.key, record, now, alias=alias
             )

@@ -4,6 +4,7 @@ import collections.abc as cabc
 import contextlib
 import hashlib
 import json
+import math
 import os
 import socket
 import time
@@ -34,9 +35,11 @@ class MemcachedStore:
 
     memcached forgets what it has no room for, and knows no step that touches two keys.
     So a conditional write takes two trips, as does a due touch; a new id takes the old
-    one away before the new one is there; and if the list of a user's sessions is
-    evicted, they can no longer be listed or ended together. Where that matters, use
-    another store.
+    one away before the new one is there; a sign-out with an id that was just replaced
+    ends the session only while memcached remembers the old one, and
+    ``SESSION_MAX_PER_USER`` relies on a lock that it may forget; and if the list of a
+    user's sessions is evicted, they can no longer be listed or ended together. Where
+    that matters, use another store.
 
     :param url: ``memcached://host:port``, several hosts separated by commas, or
         ``memcached:///path`` for a Unix socket.
@@ -108,6 +111,10 @@ class MemcachedStore:
                 if current.user_id is not None:
                     self._list(current.user_id, remove={old_key})
                 self.create(record, now)
+                # Who signed out between the two found no new one, but took the alias.
+                if alias is not None and self._find(old_key, now)[0] is None:
+                    self.delete(record.key)
+                    return Written(saved=False)
                 return Written(saved=True)
             current, stamp = self._find(old_key, now)
         return Written(saved=False, current=current)
@@ -116,6 +123,12 @@ class MemcachedStore:
         """See :meth:`Store.delete`."""
         record, stamp = self._find(key, 0)
         while record is not None and version in {None, record.version}:
+            if record.successor is not None:
+                ended = self.delete(record.successor)
+                taken = self._take(key, stamp, None, 0)
+                # A new one that was about to be stored is there by now, or its writer
+                # will see that the alias is gone, and end it.
+                return self.delete(record.successor) or ended or taken
             if self._take(key, stamp, None, 0):
                 if record.user_id is not None:
                     self._list(record.user_id, remove={key})
@@ -139,8 +152,9 @@ class MemcachedStore:
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`; some trips for each session."""
-        removed = beyond(self.for_user(user_id, now), count, now, keep)
-        return sum(self.delete(key) for key in removed)
+        with self._locked(f"{self._namespace}:l:{_digest(user_id)}"):
+            removed = beyond(self.for_user(user_id, now), count, now, keep)
+            return sum(self.delete(key) for key in removed)
 
     def prune(self, now: int, limit: int) -> int:  # noqa: ARG002
         """See :meth:`Store.prune`; memcached does this by itself, so none is left."""
@@ -203,8 +217,22 @@ class MemcachedStore:
 
     def _index(self, user_id: str) -> str:
         # A name of a key takes neither spaces nor more than 250 bytes.
-        digest = hashlib.sha256(user_id.encode()).hexdigest()
-        return f"{self._namespace}:u:{digest}"
+        return f"{self._namespace}:u:{_digest(user_id)}"
+
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> cabc.Generator[None]:
+        """One after the other, unless one takes longer than the timeout."""
+        deadline = time.monotonic() + self._timeout
+        seconds = math.ceil(self._timeout) + 1
+        while not (mine := self._ask(name, lambda c: c.add(name, b"", expire=seconds))):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.005)
+        try:
+            yield
+        finally:
+            if mine:
+                self._ask(name, lambda client: client.delete(name))
 
     def _listed(self, user_id: str) -> tuple[list[str], bytes | None]:
         name = self._index(user_id)
@@ -271,6 +299,10 @@ class MemcachedStore:
             self._clients = {str(one): self._make(one) for one in self._servers}
             self._pid = os.getpid()
         return self._clients
+
+
+def _digest(user_id: str) -> str:
+    return hashlib.sha256(user_id.encode()).hexdigest()
 
 
 def _servers(url: str) -> list[_Server]:

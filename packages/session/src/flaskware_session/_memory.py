@@ -69,7 +69,11 @@ class MemoryStore:
             if record is None or version not in {None, record.version}:
                 return False
             self._drop(key)
-            return True
+            while record is not None and record.successor is not None:
+                record = self._records.get(record.successor)
+                if record is not None:
+                    self._drop(record.key)
+            return record is not None
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""

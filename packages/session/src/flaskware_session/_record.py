@@ -22,6 +22,8 @@ class Record:
     :param version: Counts the changes of ``data``, from 1; 0 for an alias.
     :param expires: When the session ends unless it is used before.
     :param user_id: Who is signed in, or ``None``.
+    :param address: The client's address when it signed in; in an alias, the key that
+        the session has now.
     :param issued: When the session got the id that it has.
     """
 
@@ -44,6 +46,11 @@ class Record:
         touched, updated or listed, and belongs to no user.
         """
         return self.version == 0
+
+    @property
+    def successor(self) -> str | None:
+        """The key that the session of an alias has now; ``None`` for a session."""
+        return self.address if self.is_alias else None
 
 
 @dc.dataclass(frozen=True, slots=True)
@@ -141,9 +148,12 @@ def last_seen_first(records: cabc.Iterable[Record], now: int) -> list[Record]:
 def beyond(
     records: cabc.Iterable[Record], count: int, now: int, keep: str
 ) -> list[str]:
-    """The keys of a user's records that a maximum leaves no room for."""
-    others = [r.key for r in last_seen_first(records, now) if r.key != keep]
-    return others[max(count - 1, 0) :]
+    """The keys of a user's records that a maximum leaves no room for.
+
+    Where the one to be kept is gone, as another sign-in has ended it, it takes no room.
+    """
+    found = sorted(records, key=lambda r: (r.key == keep, r.last_seen, r.key))
+    return [r.key for r in reversed(found) if r.expires > now][count:]
 
 
 def _time(milliseconds: int) -> dt.datetime:

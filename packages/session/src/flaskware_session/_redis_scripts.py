@@ -113,7 +113,13 @@ local key, version = ARGV[3], ARGV[4]
 if version ~= '' and redis.call('HGET', name(key), 'version') ~= version then
   return 0
 end
-return drop(key)
+while true do
+  local r = redis.call('HMGET', name(key), 'version', 'address')
+  local dropped = drop(key)
+  -- an alias has the key of the session in place of an address
+  if r[1] ~= '0' or dropped == 0 then return dropped end
+  key = r[2]
+end
 """
 
 _LIST = """

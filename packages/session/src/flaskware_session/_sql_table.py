@@ -94,6 +94,8 @@ TOUCH = (
 )
 DELETE = table.delete().where(_c.key == _old_key)
 DELETE_VERSION = DELETE.where(_c.version == _expected)
+DELETE_SESSION = DELETE.where(_c.version > 0)
+SUCCESSOR = sa.select(_c.address).where(_c.key == _old_key, _c.version == 0)
 FOR_USER = (
     sa.select(*_c)
     .where(_c.user_id == sa.bindparam("user"), _live)
@@ -101,6 +103,26 @@ FOR_USER = (
 )
 DELETE_USER = table.delete().where(
     _c.user_id == sa.bindparam("user"), _c.key != sa.bindparam("keep")
+)
+# One limiter after the other, and without a deadlock: all lock in one order.
+LOCK_USER = (
+    sa.select(*_c)
+    .where(_c.user_id == sa.bindparam("user"), _live)
+    .order_by(_c.key)
+    .with_for_update()
+)
+# For SQLite, where a statement is alone in any case, and a lock of rows unknown.
+LIMIT_USER = table.delete().where(
+    _c.key.in_(
+        sa.select(_c.key)
+        .where(_c.user_id == sa.bindparam("user"), _live)
+        .order_by(
+            sa.case((_c.key == sa.bindparam("keep"), 0), else_=1),
+            _c.last_seen.desc(),
+            _c.key.desc(),
+        )
+        .offset(sa.bindparam("count", type_=sa.Integer))
+    )
 )
 DELETE_KEYS = table.delete().where(_c.key.in_(sa.bindparam("keys", expanding=True)))
 STATS = sa.select(

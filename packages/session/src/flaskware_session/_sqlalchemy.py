@@ -138,11 +138,30 @@ class SQLAlchemyStore:
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         """See :meth:`Store.delete`."""
-        values: dict[str, t.Any] = {"old_key": key}
-        if version is None:
-            return self._count(self._sql.DELETE, values) > 0
-        values["expected"] = version
-        return self._count(self._sql.DELETE_VERSION, values) > 0
+        if version is not None:
+            values = {"old_key": key, "expected": version}
+            return self._count(self._sql.DELETE_VERSION, values) > 0
+
+        def delete(connection: sa.Connection) -> bool:
+            aliases: list[str] = []
+            successor: str | None = key
+            ended = 0
+            # A session is not under a key, or moved from there while this waited for
+            # it: in both cases the next statement sees the alias.
+            while successor is not None and not ended:
+                values = {"old_key": successor}
+                result = connection.execute(self._sql.DELETE_SESSION, values)
+                ended = result.rowcount
+                if not ended:
+                    aliases.append(successor)
+                    found = connection.execute(self._sql.SUCCESSOR, values)
+                    successor = found.scalar()
+            # After the session: an alias that leads nowhere does no harm.
+            if aliases:
+                connection.execute(self._sql.DELETE_KEYS, {"keys": aliases})
+            return ended > 0
+
+        return self._run(delete)
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
@@ -157,9 +176,21 @@ class SQLAlchemyStore:
         return self._count(self._sql.DELETE_USER, values)
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        """See :meth:`Store.limit_user`; two statements."""
-        removed = beyond(self.for_user(user_id, now), count, now, keep)
-        return self._count(self._sql.DELETE_KEYS, {"keys": removed}) if removed else 0
+        """See :meth:`Store.limit_user`; one transaction."""
+        values: dict[str, t.Any] = {"user": user_id, "now": now}
+        if self._engine.dialect.name == "sqlite":
+            values |= {"count": count, "keep": keep}
+            return self._count(self._sql.LIMIT_USER, values)
+
+        def limit(connection: sa.Connection) -> int:
+            rows = connection.execute(self._sql.LOCK_USER, values)
+            removed = beyond((Record(*row) for row in rows), count, now, keep)
+            if not removed:
+                return 0
+            statement = self._sql.DELETE_KEYS
+            return (connection.execute(statement, {"keys": removed})).rowcount
+
+        return self._run(limit, isolation="READ COMMITTED")
 
     def prune(self, now: int, limit: int) -> int:
         """See :meth:`Store.prune`."""

@@ -137,10 +137,17 @@ class SQLiteStore:
     def delete(self, key: str, *, version: int | None = None) -> bool:
         """See :meth:`Store.delete`."""
         with self._connection() as connection:
-            if version is None:
+            if version is not None:
+                statement = f"{_DELETE} AND version = ?"
+                return connection.execute(statement, (key, version)).rowcount > 0
+            if connection.execute(f"{_DELETE} AND version > 0", (key,)).rowcount:
+                return True
+            with _transaction(connection):
+                found = _successor(connection, key)
+                while found is not None:
+                    key = found
+                    found = _successor(connection, key)
                 return connection.execute(_DELETE, (key,)).rowcount > 0
-            statement = f"{_DELETE} AND version = ?"
-            return connection.execute(statement, (key, version)).rowcount > 0
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
@@ -287,6 +294,16 @@ def _find(connection: sqlite3.Connection, key: str, now: int) -> Record | None:
     statement = f"{_SELECT} WHERE key = ? AND expires > ?"
     row = connection.execute(statement, (key, now)).fetchone()
     return None if row is None else Record(*row)
+
+
+def _successor(connection: sqlite3.Connection, key: str) -> str | None:
+    """Remove an alias; return the key that its session has now."""
+    statement = "SELECT address FROM flaskware_session WHERE key = ? AND version = 0"
+    row: tuple[str] | None = connection.execute(statement, (key,)).fetchone()
+    if row is None:
+        return None
+    connection.execute(_DELETE, (key,))
+    return row[0]
 
 
 def _row(record: Record) -> tuple[t.Any, ...]:

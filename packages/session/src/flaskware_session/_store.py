@@ -52,9 +52,13 @@ class Store(t.Protocol):
         ...
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
-        """Remove a record; say whether there was one.
+        """Remove a session's record; say whether there was one.
 
-        :param version: Remove it only if it has this version.
+        Where the key holds an alias, the session has another key by now: follow
+        :attr:`Record.successor`, also over several, and remove that record and the
+        aliases. Otherwise who signs out while the id is replaced stays signed in.
+
+        :param version: Remove it only if it has this version; follow nothing.
         """
         ...
 

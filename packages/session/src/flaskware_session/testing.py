@@ -262,6 +262,65 @@ class StoreSuite:
         assert not store.replace(old.key, again, now, alias=alias).saved
         assert store.for_user("ann", now) == [new]
 
+    def test_deleting_by_a_replaced_key_ends_the_session(self, store: Store) -> None:
+        """Who signs out while the id is replaced must not stay signed in."""
+        first, now = self.make("ann")
+        other, _ = self.make("ann", age=1_000)
+        store.create(other, now)
+        store.create(first, now)
+        second = dc.replace(first, key=self.make()[0].key, version=2)
+        third = dc.replace(first, key=self.make()[0].key, version=3)
+        for old, new in ((first, second), (second, third)):
+            alias = dc.replace(
+                old, version=0, data="{}", user_id=None, address=new.key, agent=""
+            )
+            assert store.replace(old.key, new, now, alias=alias) == Written(saved=True)
+        assert store.delete(first.key)
+        assert store.for_user("ann", now) == [other]
+        for record in (first, second, third):
+            assert store.read(record.key, now, _LIFETIME) is None
+            assert not store.delete(record.key)
+
+    def test_of_a_deletion_and_a_replacement_at_once_no_session_is_left(
+        self, store: Store
+    ) -> None:
+        for _ in range(20):
+            old, now = self.make("ann")
+            store.create(old, now)
+            new = dc.replace(old, key=self.make()[0].key, version=2)
+            alias = dc.replace(
+                old, version=0, data="{}", user_id=None, address=new.key, agent=""
+            )
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                replaced = pool.submit(store.replace, old.key, new, now, alias=alias)
+                deleted = pool.submit(store.delete, old.key)
+                replaced.result()
+                assert deleted.result()
+            assert store.for_user("ann", now) == []
+            assert store.read(new.key, now, _LIFETIME) is None
+
+    def test_a_maximum_leaves_the_others_where_the_kept_one_is_gone(
+        self, store: Store
+    ) -> None:
+        """As where two sign-ins meet, and the first one has ended the second."""
+        one, now = self.make("ann")
+        store.create(one, now)
+        assert store.limit_user("ann", 1, now, keep=self.make("ann")[0].key) == 0
+        assert store.for_user("ann", now) == [one]
+
+    def test_of_many_maxima_at_once_as_many_are_left(self, store: Store) -> None:
+        def sign_in(record: Record) -> None:
+            store.create(record, now)
+            store.limit_user(user_id, 2, now, keep=record.key)
+
+        for turn in range(5):
+            user_id = f"ann{turn}"
+            now = self.make()[1]
+            records = [self.make(user_id)[0] for _ in range(4)]
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                list(pool.map(sign_in, records))
+            assert len(store.for_user(user_id, now)) == 2
+
     def test_a_maximum_removes_the_longest_unseen(self, store: Store) -> None:
         now = self.make()[1]
         mine = [self.make("ann", age=n * 1000)[0] for n in (1, 2, 3, 4)]
