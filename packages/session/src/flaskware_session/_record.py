@@ -34,7 +34,8 @@ class Record:
     last_seen: int
     expires: int
     user_id: str | None = None
-    address: str = ""
+    # In an alias it is a key.
+    address: str = dc.field(default="", repr=False)
     agent: str = ""
     issued: int = 0
 
