@@ -86,9 +86,11 @@ def write(form: Bound[NoticeIn]) -> ResponseReturnValue:
     if data := form.submit():
         author = current_user()
         assert author is not None
-        picture = data.picture and Picture(
-            content_type=data.picture.content_type, data=data.picture.read()
-        )
+        picture = None
+        if data.picture:
+            picture = Picture(
+                content_type=data.picture.content_type, data=data.picture.read()
+            )
         id = post(data, author.id, picture)
         return form.done(flask.url_for("board.show", id=id))
     return form.respond("board/write.html")
