@@ -8,12 +8,11 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-import threading
 from pathlib import Path
 
 from selenium import webdriver
-from werkzeug.serving import make_server
 
+from flaskware_core.testing import serving
 from noticeboard import create_app
 from noticeboard.extensions import alembic
 from noticeboard.seed import PASSWORD
@@ -92,14 +91,12 @@ def main() -> None:
         with app.app_context():
             alembic.upgrade()
             seed()
-        server = make_server("127.0.0.1", 0, app, threaded=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = start_chromium(Path(folder) / "chromium")
-        try:
-            take(browser, f"http://127.0.0.1:{server.server_port}", out.resolve())
-        finally:
-            browser.quit()
-            server.shutdown()
+        with serving(app) as address:
+            browser = start_chromium(Path(folder) / "chromium")
+            try:
+                take(browser, address, out.resolve())
+            finally:
+                browser.quit()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import enum
 import functools
 import shutil
 import subprocess
-import threading
 import typing as t
 from pathlib import Path
 
@@ -23,9 +22,9 @@ from forms_models import Pay
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
-from werkzeug.serving import make_server
 
 from flaskware_core.testing import make_app
+from flaskware_core.testing import serving
 from flaskware_forms import Bound
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
@@ -166,13 +165,8 @@ def build(theme: str) -> flask.Flask:
 
 @pytest.fixture(scope="module", params=["plain", "bootstrap5"])
 def served(request) -> cabc.Iterator[str]:
-    server = make_server("127.0.0.1", 0, build(request.param), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(build(request.param)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

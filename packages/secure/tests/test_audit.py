@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import typing as t
 from pathlib import Path
 
 import flask
 import pytest
-from werkzeug.serving import make_server
 
 from flaskware_core.testing import make_app
+from flaskware_core.testing import serving
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
 from flaskware_secure._grading import grade_headers
@@ -179,13 +178,8 @@ def test_scripts_of_other_hosts_are_to_have_integrity(
 @pytest.fixture
 def served(app: flask.Flask) -> t.Iterator[str]:
     app.add_url_rule("/error", "error", lambda: ("broken", 500))
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as address:
+        yield address
 
 
 def _run(app: flask.Flask, *arguments: str) -> t.Any:
@@ -212,18 +206,13 @@ def test_an_address_over_https_is_audited_with_its_scripts(
     page = "<script src=https://cdn.example/a.js></script>"
     app.add_url_rule("/foreign", "foreign", lambda: page)
     monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
-    server = make_server("127.0.0.1", 0, app, ssl_context=certificate)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    audit = audit_url(f"https://127.0.0.1:{server.server_port}/foreign")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app, certificate=certificate) as address:
+        audit = audit_url(f"{address}/foreign")
     codes = {finding.code for finding in audit.grade.findings}
     assert {"sri-missing", "corp", "csp-no-unsafe"} <= codes
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(AuditError, match="did not answer"):
-        audit_url(f"https://127.0.0.1:{server.server_port}/foreign")
+        audit_url(f"{address}/foreign")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import shutil
-import threading
 import time
 import typing as t
 from pathlib import Path
@@ -13,9 +13,9 @@ import flask
 import pytest
 from selenium import webdriver
 from selenium.webdriver.support.wait import WebDriverWait
-from werkzeug.serving import make_server
 
 from flaskware_core.testing import make_app
+from flaskware_core.testing import serving
 from flaskware_secure import append
 from flaskware_secure import Cors
 from flaskware_secure import Policy
@@ -88,23 +88,15 @@ def serve() -> cabc.Iterator[Serve]:
 
     ``127.0.0.1`` and ``localhost`` are different sites to a browser.
     """
-    servers = []
+    with contextlib.ExitStack() as stack:
 
-    def start(
-        app: flask.Flask, host: str = "127.0.0.1", certificate: t.Any = None
-    ) -> str:
-        server = make_server(host, 0, app, threaded=True, ssl_context=certificate)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        servers.append((server, thread))
-        scheme = "http" if certificate is None else "https"
-        return f"{scheme}://{host}:{server.server_port}"
+        def start(
+            app: flask.Flask, host: str = "127.0.0.1", certificate: t.Any = None
+        ) -> str:
+            served = serving(app, host=host, certificate=certificate)
+            return stack.enter_context(served)
 
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        yield start
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import threading
 from pathlib import Path
 
 import flask
 import pytest
 from flask.testing import FlaskClient
-from werkzeug.serving import make_server
 
+from flaskware_core.testing import serving
 from noticeboard import create_app
 from noticeboard.extensions import alembic
 from noticeboard.seed import PASSWORD
@@ -53,10 +52,5 @@ def post_fixture() -> cabc.Callable[..., object]:
 @pytest.fixture
 def served(app: flask.Flask) -> cabc.Iterator[str]:
     """The address at which the board is really served."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(app) as address:
+        yield address

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import threading
 import typing as t
 from pathlib import Path
 
 import flask
 import pytest
 from flask.sansio.app import App
+from werkzeug.serving import make_server
 
 from ._extension import Extension
 from ._extension import installed_on
@@ -33,6 +35,7 @@ __all__ = [
     "Service",
     "Services",
     "ServiceUnavailable",
+    "serving",
     "temporary_database",
     "temporary_redis",
 ]
@@ -60,6 +63,30 @@ def make_app(
     for extension in extensions:
         extension.init_app(app)
     return app
+
+
+@contextlib.contextmanager
+def serving(
+    app: flask.Flask,
+    *,
+    host: str = "127.0.0.1",
+    certificate: tuple[str, str] | None = None,
+) -> cabc.Generator[str]:
+    """Serve an app on a free port of this machine, for a browser or another process.
+
+    :param certificate: The files of a certificate and its key, to serve over https.
+    :returns: The address, such as ``"http://127.0.0.1:54321"``, while this is entered.
+    """
+    server = make_server(host, 0, app, threaded=True, ssl_context=certificate)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        scheme = "http" if certificate is None else "https"
+        yield f"{scheme}://{host}:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextlib.contextmanager

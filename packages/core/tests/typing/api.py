@@ -31,6 +31,7 @@ from flaskware_core.testing import isolation
 from flaskware_core.testing import make_app
 from flaskware_core.testing import Service
 from flaskware_core.testing import Services
+from flaskware_core.testing import serving
 from flaskware_core.testing import temporary_database
 from flaskware_core.testing import temporary_redis
 
@@ -85,6 +86,8 @@ except (AlreadyInitialised, NotInitialised) as error:
     assert_type(error, AlreadyInitialised | NotInitialised)
 
 assert_type(make_app(mail, SECRET_KEY="x"), flask.Flask)
+with serving(app) as address:
+    assert_type(address, str)
 with isolation(app) as isolated:
     assert_type(isolated, App)
 with Services() as services:
