@@ -125,6 +125,17 @@ def make_site(tmp_path: Path) -> MakeSite:
     return make
 
 
+@pytest.fixture(params=["sqlite", "psycopg", "asyncpg", "mariadb"])
+def async_site(request: pytest.FixtureRequest, make_site: MakeSite) -> Site:
+    """A site on each asynchronous driver: aiosqlite and asyncmy for the other two."""
+    if request.param == "sqlite":
+        return make_site()
+    name = "mariadb" if request.param == "mariadb" else "postgresql"
+    url = request.getfixturevalue(f"{name}_url")
+    drivers = {} if name == "mariadb" else {name: request.param}
+    return make_site(url, url, SQLALCHEMY_ASYNC_DRIVERS=drivers)
+
+
 @pytest.fixture
 def site(make_site: MakeSite) -> Site:
     return make_site()

@@ -16,23 +16,10 @@ from flaskware_sqlalchemy import TransactionBegun
 from flaskware_sqlalchemy import UnknownBind
 from flaskware_sqlalchemy._engine import checked_out
 
-DRIVERS = {
-    "sqlite": "aiosqlite",
-    "psycopg": "psycopg",
-    "asyncpg": "asyncpg",
-    "mariadb": "asyncmy",
-}
 
-
-@pytest.fixture(params=list(DRIVERS))
-def site(request, make_site):
-    """A site on each asynchronous driver."""
-    if request.param == "sqlite":
-        return make_site()
-    name = "mariadb" if request.param == "mariadb" else "postgresql"
-    url = request.getfixturevalue(f"{name}_url")
-    drivers = {} if name == "mariadb" else {name: request.param}
-    return make_site(url, url, SQLALCHEMY_ASYNC_DRIVERS=drivers)
+@pytest.fixture
+def site(async_site):
+    return async_site
 
 
 def run(coroutine_function):

@@ -175,24 +175,6 @@ def test_of_two_that_deadlock_in_an_inner_block_both_succeed(
     assert site.in_use() == {None: 0, "audit": 0}
 
 
-DRIVERS = {
-    "sqlite": "aiosqlite",
-    "psycopg": "psycopg",
-    "asyncpg": "asyncpg",
-    "mariadb": "asyncmy",
-}
-
-
-@pytest.fixture(params=list(DRIVERS))
-def async_site(request, make_site):
-    if request.param == "sqlite":
-        return make_site()
-    name = "mariadb" if request.param == "mariadb" else "postgresql"
-    url = request.getfixturevalue(f"{name}_url")
-    drivers = {} if name == "mariadb" else {name: request.param}
-    return make_site(url, url, SQLALCHEMY_ASYNC_DRIVERS=drivers)
-
-
 def test_an_inner_block_of_coroutines_leaves_the_outer_one_whole(async_site):
     db, user = async_site.db, async_site.User
     calls = []

@@ -16,6 +16,7 @@ from sqlalchemy.sql import visitors
 
 from . import _cursor
 from ._cursor import Place
+from ._page import Items
 
 T_co = t.TypeVar("T_co", covariant=True)
 _Condition: t.TypeAlias = sa.ColumnElement[bool]
@@ -29,7 +30,7 @@ _COMPARES_TUPLES = {"mariadb", "mysql", "postgresql", "sqlite"}
 
 
 @dc.dataclass(frozen=True)
-class KeysetPage(t.Generic[T_co]):
+class KeysetPage(Items[T_co]):
     """One page of rows, and the cursors of those beside it.
 
     :param items: Entities or values of a select of one column, rows of several.
@@ -42,16 +43,6 @@ class KeysetPage(t.Generic[T_co]):
     per_page: int
     next_cursor: str | None
     prev_cursor: str | None
-
-    def __iter__(self) -> cabc.Iterator[T_co]:
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __bool__(self) -> bool:
-        # Without this, `if page:` would mean `if page.items:` by way of len().
-        return True
 
     @property
     def has_next(self) -> bool:

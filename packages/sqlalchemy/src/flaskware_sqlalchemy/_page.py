@@ -27,8 +27,24 @@ _LARGEST_OFFSET = 2**63 - 1
 _LONGEST = 20
 
 
+class Items(t.Generic[T_co]):
+    """What a page is to a loop and to a condition."""
+
+    items: cabc.Sequence[T_co]
+
+    def __iter__(self) -> cabc.Iterator[T_co]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __bool__(self) -> bool:
+        # Without this, `if page:` would mean `if page.items:` by way of len().
+        return True
+
+
 @dc.dataclass(frozen=True)
-class Page(t.Generic[T_co]):
+class Page(Items[T_co]):
     """One page of rows, and what a template needs for links to the others.
 
     :param items: Entities or values of a select of one column, rows of several.
@@ -48,16 +64,6 @@ class Page(t.Generic[T_co]):
     _fetch: cabc.Callable[[int], Page[T_co]] | None = dc.field(
         default=None, repr=False, compare=False
     )
-
-    def __iter__(self) -> cabc.Iterator[T_co]:
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __bool__(self) -> bool:
-        # Without this, `if page:` would mean `if page.items:` by way of len().
-        return True
 
     @property
     def pages(self) -> int | None:
