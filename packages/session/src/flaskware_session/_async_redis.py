@@ -9,6 +9,7 @@ from ._record import Lifetime
 from ._record import Record
 from ._record import StoreStats
 from ._record import Written
+from ._redis import changes_of
 from ._redis import escaped
 from ._redis import fields_of
 from ._redis import record_of
@@ -65,15 +66,8 @@ class AsyncRedisStore:
 
     async def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
-        answer = await self._run(
-            self._scripts.UPDATE,
-            now,
-            record.key,
-            record.version,
-            record.last_seen,
-            record.expires,
-            record.data,
-        )
+        changes = changes_of(record)
+        answer = await self._run(self._scripts.UPDATE, now, record.key, *changes)
         return written_of(record.key, answer)
 
     async def replace(

@@ -68,15 +68,7 @@ class RedisStore:
 
     def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
-        answer = self._run(
-            self._scripts.UPDATE,
-            now,
-            record.key,
-            record.version,
-            record.last_seen,
-            record.expires,
-            record.data,
-        )
+        answer = self._run(self._scripts.UPDATE, now, record.key, *changes_of(record))
         return written_of(record.key, answer)
 
     def replace(
@@ -178,6 +170,11 @@ def written_of(key: str, answer: t.Any) -> Written:
     if answer == 1:
         return Written(saved=True)
     return Written(saved=False, current=record_of(key, answer))
+
+
+def changes_of(record: Record) -> tuple[str | int, ...]:
+    """What a change of the content writes, as the script takes it."""
+    return record.version, record.last_seen, record.expires, record.data
 
 
 def fields_of(record: Record) -> tuple[str | int, ...]:
