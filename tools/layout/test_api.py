@@ -33,21 +33,48 @@ def imports(path):
             yield from ((alias.name, id(node) not in at_import) for alias in node.names)
 
 
+def names_by_module(body):
+    """What a list of statements imports from the package itself."""
+    found = {}
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            names = [alias.asname or alias.name for alias in node.names]
+            found.setdefault(node.module, []).extend(names)
+    return found
+
+
+def waiting(package):
+    """Its ``if t.TYPE_CHECKING:``, the one place for what is imported when used."""
+    nodes = [node for node in top_level(package) if isinstance(node, ast.If)]
+    return nodes[0] if nodes else ast.If(ast.Constant(None), [], [])
+
+
 def test_init_only_exports(package):
-    kinds = {type(node).__name__ for node in top_level(package)}
-    assert kinds <= {"Expr", "ImportFrom", "Assign"}, (
+    kinds = [type(node).__name__ for node in top_level(package)]
+    assert {*kinds} <= {"Expr", "Import", "ImportFrom", "Assign", "If"}, (
         f"{package.module}/__init__.py does more than import and list __all__: move it"
         " into a module _<noun>.py"
     )
-    imported = {
-        alias.asname or alias.name
-        for node in top_level(package)
-        if isinstance(node, ast.ImportFrom) and node.level
-        for alias in node.names
-    }
+    assert kinds.count("If") <= 1, f"{package.module}/__init__.py: one `if` is enough"
+    at_once, later = map(names_by_module, (top_level(package), waiting(package).body))
+    imported = {name for names in (*at_once.values(), *later.values()) for name in names}
     assert imported == set(exported(package)), (
         f"{package.module}/__init__.py: __all__ and what it imports differ by"
         f" {sorted(imported ^ set(exported(package)))}: list each in both"
+    )
+
+
+def test_what_waits_is_what_type_checkers_are_told(package):
+    node = waiting(package)
+    if not node.body:
+        return
+    assert ast.unparse(node.test) == "t.TYPE_CHECKING"
+    [assignment] = node.orelse
+    _, modules = assignment.value.args
+    assert ast.unparse(assignment).startswith("__getattr__, __dir__ = lazy_names(")
+    assert ast.literal_eval(modules) == names_by_module(node.body), (
+        f"{package.module}/__init__.py: list under lazy_names what is imported under"
+        " t.TYPE_CHECKING, by module"
     )
 
 

@@ -14,6 +14,7 @@ from ._errors import NotInitialised as NotInitialised
 from ._extension import check_connections as check_connections
 from ._extension import Extension as Extension
 from ._framework import attach as attach
+from ._lazy import lazy_names as lazy_names
 from ._origin import request_origin as request_origin
 from ._origin import RequestOrigin as RequestOrigin
 from ._redact import describe as describe
@@ -31,6 +32,7 @@ __all__ = [
     "examine",
     "Extension",
     "Finding",
+    "lazy_names",
     "Level",
     "NotInitialised",
     "Report",

@@ -20,6 +20,7 @@ from flaskware_core import describe
 from flaskware_core import examine
 from flaskware_core import Extension
 from flaskware_core import Finding
+from flaskware_core import lazy_names
 from flaskware_core import Level
 from flaskware_core import NotInitialised
 from flaskware_core import Report
@@ -79,6 +80,8 @@ assert_type(examine(app, deploy=True), Report)
 assert_type(examine(app).worst(), Level | None)
 assert_type(describe("text", sensitive=True), str)
 assert_type(ConfigError("x", []).problems, tuple[ConfigProblem, ...])
+found, listed = lazy_names(__name__, {"_seldom": ["Seldom"]})
+assert_type(listed(), list[str])
 check_connections(app)
 try:
     mail.init_app(app)

@@ -12,17 +12,14 @@ from flask import current_app
 from flask import Flask
 from flask.cli import AppGroup
 
-from ._audit import EndpointAudit
 from ._integrity import write_manifest
 from ._report_store import LogReports
 from ._report_store import MemoryReports
 from ._report_store import ReportStore
-from ._snapshot import compare_snapshot
-from ._snapshot import snapshot_of
-from ._snapshot import SnapshotDiffers
 from ._static import static_folders
 
 if t.TYPE_CHECKING:
+    from ._audit import EndpointAudit
     from ._extension import SecureHeaders
 
 _GRADES = ("A+", "A", "A-", "B+", "B", "B-", "C+", "C", "C-", "D+", "D", "D-", "F")
@@ -78,7 +75,7 @@ def audit(
     elif snapshot is None:
         _print(audits)
     if snapshot is not None:
-        _compare(snapshot, snapshot_of(audits), update=update)
+        _compare(snapshot, audits, update=update)
     if fail_below is not None and any(
         _GRADES.index(each.grade.letter) > _GRADES.index(fail_below) for each in audits
     ):
@@ -99,7 +96,12 @@ def _audits(url: str | None, *, send: bool) -> list[EndpointAudit]:
         raise click.ClickException(str(error)) from None
 
 
-def _compare(path: Path, current: str, *, update: bool) -> None:
+def _compare(path: Path, audits: list[EndpointAudit], *, update: bool) -> None:
+    from ._snapshot import compare_snapshot
+    from ._snapshot import snapshot_of
+    from ._snapshot import SnapshotDiffers
+
+    current = snapshot_of(audits)
     if update:
         path.write_text(current, encoding="utf-8")
         return

@@ -16,12 +16,6 @@ from flaskware_core import Extension
 from flaskware_core import Finding
 
 from . import _hooks
-from ._audit import audit_app
-from ._audit import EndpointAudit
-from ._cli import secure as secure_command
-from ._collector import Collector
-from ._collector import ENDPOINT
-from ._collector import register as register_collector
 from ._cookies import fix_cookies
 from ._nonce import nonced_markup
 from ._override import mark
@@ -30,7 +24,6 @@ from ._override import noting
 from ._override import refuse_wrong
 from ._policy import Changes
 from ._policy import Policy
-from ._rate import RateLimit
 from ._report_store import open_store
 from ._report_store import ReportGroup
 from ._report_store import ReportStore
@@ -40,10 +33,11 @@ from ._settings import PolicyName
 from ._settings import SecureSettings
 from ._static import load_manifest
 from ._static import StaticFiles
-from ._suggest import clean_since
-from ._suggest import suggest
-from ._suggest import Suggestion
 from ._transport import Redirection
+
+if t.TYPE_CHECKING:
+    from ._audit import EndpointAudit
+    from ._suggest import Suggestion
 
 Target: t.TypeAlias = "cabc.Callable[..., t.Any] | Blueprint"
 V = t.TypeVar("V", bound=Target)
@@ -184,6 +178,8 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         :param send: Really send a GET to each route that takes no argument, so that
             headers set by the view count too. Views run, with all that they do.
         """
+        from ._audit import audit_app
+
         return audit_app(app, self.state_of(app).resolver.at, send=send)
 
     def reports(self, app: App) -> list[ReportGroup]:
@@ -199,6 +195,8 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
 
         :raises ReportStoreError: if the store does not answer.
         """
+        from ._suggest import suggest
+
         report_only = self.settings_of(app).report_only
         policy = self.state_of(app).policy
         return suggest(self.reports(app), policy, report_only=report_only)
@@ -210,6 +208,8 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             reports are not kept.
         :raises ReportStoreError: if the store does not answer.
         """
+        from ._suggest import clean_since
+
         state = self.state_of(app)
         since = state.watch()
         if since is None or state.store is None:
@@ -252,6 +252,8 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         )
 
     def _attach(self, app: App, settings: SecureSettings, state: SecureState) -> None:
+        from ._cli import secure as commands
+
         request, compiled_for = _hooks.request_of(app), state.resolver.of
         if state.redirection:
             attach(
@@ -277,17 +279,20 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
                 enforce=settings.cookies == "fix",
             )
         if state.store is not None:
+            from . import _collector
+            from ._rate import RateLimit
+
             limit = RateLimit(settings.reports_per_minute)
-            collector = Collector(state.store, limit, state.trusted_origins)
-            register_collector(app, collector, settings.reports_path)
-            state.resolver.overrides[ENDPOINT] = {"cross_site": True}
+            collector = _collector.Collector(state.store, limit, state.trusted_origins)
+            _collector.register(app, collector, settings.reports_path)
+            state.resolver.overrides[_collector.ENDPOINT] = {"cross_site": True}
         _hooks.attach_first(
             app, _hooks.answer_preflight(app, request, state.resolver.for_method)
         )
         app.add_template_global(_hooks.nonce_function(compiled_for), "csp_nonce")
         app.add_template_global(state.static.script, "static_script")
         app.add_template_global(state.static.style, "static_style")
-        app.cli.add_command(secure_command)
+        app.cli.add_command(commands)
 
     def _close(self, state: SecureState) -> None:
         close: cabc.Callable[[], None] | None = getattr(state.store, "close", None)
