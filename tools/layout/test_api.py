@@ -56,8 +56,8 @@ def test_init_only_exports(package):
         " into a module _<noun>.py"
     )
     assert kinds.count("If") <= 1, f"{package.module}/__init__.py: one `if` is enough"
-    at_once, later = map(names_by_module, (top_level(package), waiting(package).body))
-    imported = {name for names in (*at_once.values(), *later.values()) for name in names}
+    statements = [*top_level(package), *waiting(package).body]
+    imported = set().union(*names_by_module(statements).values())
     assert imported == set(exported(package)), (
         f"{package.module}/__init__.py: __all__ and what it imports differ by"
         f" {sorted(imported ^ set(exported(package)))}: list each in both"
