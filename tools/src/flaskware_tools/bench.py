@@ -1,7 +1,8 @@
 """Time the cases of each benchmark against each other, one process a package.
 
 A benchmark is a file ``bench_*.py`` with ``BASELINE``, the name of a case, and
-``cases()``: by name, what to call without arguments. The baseline is bare Flask.
+``cases()``: by name, what to call without arguments. The baseline is bare Flask. It may
+have ``timed(case, count)``, where calling a case ``count`` times is not what to time.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .matrix import packages
 from .matrix import ROOT
 
 Case: t.TypeAlias = cabc.Callable[[], object]
+Timed: t.TypeAlias = cabc.Callable[[Case, int], float]
 # By case: the ratio to the baseline, its spread, and microseconds.
 Figures: t.TypeAlias = dict[str, dict[str, float]]
 # By benchmark, such as "session: one request": the figures of its cases.
@@ -42,21 +44,28 @@ class BenchError(Exception):
 
 
 def measure(
-    cases: cabc.Mapping[str, Case], baseline: str, *, rounds: int, seconds: float
+    cases: cabc.Mapping[str, Case],
+    baseline: str,
+    *,
+    rounds: int,
+    seconds: float,
+    timed: Timed | None = None,
 ) -> Figures:
     """The time of each case as a ratio to the baseline of the same round.
 
     Each round runs every case for about ``seconds``, one after the other, so that
     what else the machine does meets all of them; the median of the rounds counts.
 
+    :param timed: The seconds of one operation, of a case done so many times.
     :return: By case: ``ratio``, its ``spread`` (half the range between quartiles), and
         ``microseconds`` of one operation.
     """
-    counts = {name: _calibrate(case, seconds) for name, case in cases.items()}
+    timed = timed or _time
+    counts = {name: _calibrate(case, seconds, timed) for name, case in cases.items()}
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():
-            times[name].append(_time(case, counts[name]))
+            times[name].append(timed(case, counts[name]))
     result: Figures = {}
     for name, measured in times.items():
         ratios = [a / b for a, b in zip(measured, times[baseline], strict=True)]
@@ -69,9 +78,9 @@ def measure(
     return result
 
 
-def _calibrate(case: Case, seconds: float) -> int:
+def _calibrate(case: Case, seconds: float, timed: Timed) -> int:
     count = 1
-    while (elapsed := _time(case, count) * count) < seconds / 4:
+    while (elapsed := timed(case, count) * count) < seconds / 4:
         count *= 2
     return max(1, round(count * seconds / elapsed))
 
@@ -139,8 +148,9 @@ def run_here(name: str, root: Path, *, rounds: int, seconds: float) -> Results:
             module = _load(path)
             title = (module.__doc__ or path.stem).splitlines()[0].rstrip(".")
             results[f"{name}: {title}"] = measure(
-                module.cases(), module.BASELINE, rounds=rounds, seconds=seconds
-            )
+                module.cases(), module.BASELINE, rounds=rounds, seconds=seconds,
+                timed=getattr(module, "timed", None),
+            )  # fmt: skip
         tempfile.tempdir = None
     return results
 

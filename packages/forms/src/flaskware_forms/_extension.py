@@ -11,8 +11,6 @@ from flaskware_core import CoreSettings
 from flaskware_core import Extension
 from flaskware_core import Finding
 
-from ._checks import check_forms
-from ._cli import forms_commands
 from ._csrf import exempt
 from ._csrf import LayeredCSRF
 from ._csrf import V
@@ -57,6 +55,8 @@ class Forms(Extension[FormsSettings, FormsState]):
         return FormsState(settings, LayeredCSRF(trusted), Looks(settings))
 
     def _attach(self, app: App, settings: FormsSettings, state: FormsState) -> None:  # noqa: ARG002
+        from ._cli import forms_commands
+
         # A name of its own: "forms" is what an app calls its own blueprint.
         app.register_blueprint(
             flask.Blueprint(
@@ -72,5 +72,7 @@ class Forms(Extension[FormsSettings, FormsState]):
         state.csrf.init_app(t.cast("flask.Flask", app))
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:  # noqa: ARG002
+        from ._checks import check_forms
+
         state = self.state_of(app)
         return check_forms(t.cast("flask.Flask", app), state.settings, state.csrf)

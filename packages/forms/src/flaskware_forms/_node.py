@@ -12,7 +12,7 @@ from ._controls import Choice
 from ._controls import Control
 
 
-@dc.dataclass(frozen=True, kw_only=True)
+@dc.dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
     """One field of a model: what its name, label and absence are."""
 
@@ -34,7 +34,7 @@ class Node:
         return self.factory() if self.factory is not None else self.default
 
 
-@dc.dataclass(frozen=True, kw_only=True)
+@dc.dataclass(frozen=True, kw_only=True, eq=False)
 class Leaf(Node):
     """A field with one value, shown as one control."""
 
@@ -50,7 +50,7 @@ class Leaf(Node):
     max_bytes: int | None = None
 
 
-@dc.dataclass(frozen=True, kw_only=True)
+@dc.dataclass(frozen=True, kw_only=True, eq=False)
 class Series(Node):
     """A field with any number of values of one kind."""
 
@@ -67,7 +67,7 @@ class Series(Node):
         )
 
 
-@dc.dataclass(frozen=True, kw_only=True)
+@dc.dataclass(frozen=True, kw_only=True, eq=False)
 class Group(Node):
     """A nested model, or the whole form."""
 
@@ -88,7 +88,7 @@ class Group(Node):
         return {child.key: child for child in self.children}
 
 
-@dc.dataclass(frozen=True, kw_only=True)
+@dc.dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
     """One model of a union, and the value of the discriminator that stands for it."""
 
@@ -100,7 +100,7 @@ class Case:
     group: Group
 
 
-@dc.dataclass(frozen=True, kw_only=True)
+@dc.dataclass(frozen=True, kw_only=True, eq=False)
 class Variants(Node):
     """A union of models that one of their fields tells apart."""
 

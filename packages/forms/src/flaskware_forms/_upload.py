@@ -15,8 +15,6 @@ from pydantic_core import core_schema
 from werkzeug.datastructures import FileStorage
 from werkzeug.utils import secure_filename
 
-from ._jpeg import read_jpeg
-
 ImageFormat: t.TypeAlias = t.Literal["png", "jpeg", "gif", "webp"]
 
 _SUFFIXES: dict[ImageFormat, tuple[str, ...]] = {
@@ -239,8 +237,11 @@ class Image:
         return t.cast("ImageFormat", "jpeg" if kind == "mpo" else kind)
 
     def _refuse_costly_jpeg(self, upload: Upload) -> None:
-        jpeg = read_jpeg(upload.open()) if "jpeg" in self.formats else None
-        if jpeg is not None:
+        if "jpeg" not in self.formats:
+            return
+        from ._jpeg import read_jpeg
+
+        if (jpeg := read_jpeg(upload.open())) is not None:
             self._refuse_pixels(jpeg.pixels, jpeg.memory, jpeg.passes)
 
     def _refuse_pixels(self, pixels: int, memory: float, passes: int = 0) -> None:

@@ -17,7 +17,6 @@ from ._policy import append as append
 from ._policy import Changes as Changes
 from ._policy import Csp as Csp
 from ._policy import Policy as Policy
-from ._report import Report as Report
 from ._report_store import LogReports as LogReports
 from ._report_store import MemoryReports as MemoryReports
 from ._report_store import ReportGroup as ReportGroup
@@ -34,6 +33,7 @@ if t.TYPE_CHECKING:
     from ._collector import report_dropped as report_dropped
     from ._grading import Grade as Grade
     from ._grading_content import GradeFinding as GradeFinding
+    from ._report import Report as Report
     from ._suggest import Suggestion as Suggestion
 else:
     __getattr__, __dir__ = lazy_names(
@@ -43,6 +43,7 @@ else:
             "_collector": ["report_collected", "report_dropped"],
             "_grading": ["Grade"],
             "_grading_content": ["GradeFinding"],
+            "_report": ["Report"],
             "_suggest": ["Suggestion"],
         },
     )

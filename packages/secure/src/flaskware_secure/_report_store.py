@@ -12,10 +12,10 @@ import typing as t
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 
-from ._report import Report
-
 if t.TYPE_CHECKING:
     import sqlalchemy
+
+    from ._report import Report
 
 logger = logging.getLogger("flaskware.secure.reports")
 
