@@ -229,3 +229,23 @@ def test_a_save_that_found_the_session_gone_stores_nothing(
     response, client = race(build, mine, "/logout", store=store_url)
     assert (response.status_code, response.headers.get("Set-Cookie")) == (200, None)
     assert client.get("/read").json["data"] == {}
+
+
+@pytest.mark.parametrize("second", ["mine", "regenerated"])
+def test_what_another_request_stored_survives_two_saves_of_one(
+    build: Build, second: str
+) -> None:
+    def mine() -> None:
+        session = t.cast("t.Any", flask.session)
+        kept = session.setdefault("list", [])
+        session["c"] = 1
+        session.save()
+        assert session["b"] == "2"
+        kept.append(1)
+        if second == "regenerated":
+            sessions = t.cast("Sessions", flask.current_app.extensions["session"])
+            sessions.regenerate()
+
+    _, client = race(build, mine, "/set/b/2")
+    expected = {"a": "1", "b": "2", "c": 1, "list": [1]}
+    assert client.get("/read").json["data"] == expected

@@ -149,3 +149,25 @@ def test_of_sign_ins_at_once_exactly_the_maximum_is_left(
                 task.result()
             users = {client.get("/read").json["user"] for client in clients}
             assert users == {None, f"u{turn}"}
+
+
+def test_who_ends_the_other_devices_stays_signed_in_under_a_new_id(
+    build: Build, store_url: str
+) -> None:
+    """As where a tab of the same browser renews the id meanwhile."""
+    sessions = Sessions(store=store_url)
+    app = build(sessions)
+    tab, other, phone = (app.test_client() for _ in range(3))
+
+    @app.get("/end-others")
+    def end_others() -> str:
+        assert sessions.user_id == "ann"
+        other.get("/regenerate")
+        return str(sessions.revoke_user("ann", keep_current=True))
+
+    phone.get("/login/ann")
+    tab.get("/login/ann")
+    copy_cookie(tab, other)
+    assert tab.get("/end-others").text == "1"
+    assert other.get("/read").json["user"] == "ann"
+    assert phone.get("/read").json["user"] is None

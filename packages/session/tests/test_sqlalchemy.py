@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import concurrent.futures
+import dataclasses as dc
+import secrets
+import threading
 import typing as t
 from pathlib import Path
 
@@ -15,10 +19,13 @@ from alembic.script import ScriptDirectory
 from flaskware_core import check_connections
 from flaskware_core import ConfigError
 from flaskware_core.testing import make_app
+from flaskware_session import AsyncSQLAlchemyStore
+from flaskware_session import BlockingStore
 from flaskware_session import Lifetime
 from flaskware_session import Record
 from flaskware_session import Sessions
 from flaskware_session import SQLAlchemyStore
+from flaskware_session import Store
 from flaskware_session import StoreUnavailable
 from flaskware_session._migrations import tree
 from flaskware_session._sql_table import metadata
@@ -26,6 +33,7 @@ from flaskware_session.testing import FakeClock
 
 Build = cabc.Callable[..., flask.Flask]
 DATABASES = ["postgresql", "mariadb"]
+RECORD = Record("", "{}", 1, created=0, last_seen=0, expires=10**9)
 
 
 @pytest.fixture(params=DATABASES)
@@ -193,3 +201,55 @@ def test_two_users_whose_ids_differ_in_case_or_blanks_are_two(empty_url: str) ->
     assert store.delete_user("ann") == 1
     assert store.stats(1).users == 3
     store.close()
+
+
+@pytest.mark.parametrize("kind", [*DATABASES, "postgresql async"])
+def test_steps_on_several_rows_of_a_user_at_once_do_not_block_each_other(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Those that lock in different orders would wait for each other."""
+    server, _, is_async = kind.partition(" ")
+    url = str(request.getfixturevalue(f"{server}_url"))
+    plain = SQLAlchemyStore(url, timeout=10, pool_size=8)
+    plain.create_table()
+    store: Store = plain
+    if is_async:
+        store = BlockingStore(AsyncSQLAlchemyStore(url, timeout=10, pool_size=8))
+    start = threading.Barrier(6)
+
+    def renew(records: list[Record]) -> None:
+        start.wait(30)
+        for one in records:
+            new = dc.replace(one, key=secrets.token_hex(32), version=2)
+            alias = dc.replace(one, version=0, user_id=None, address=new.key)
+            store.replace(one.key, new, 0, alias=alias)
+
+    def end(user_id: str, keep: str | None) -> None:
+        start.wait(30)
+        store.delete_user(user_id, keep=keep)
+
+    def limit(user_id: str, keep: str) -> None:
+        start.wait(30)
+        store.limit_user(user_id, 3, 0, keep=keep)
+
+    def prune() -> None:
+        start.wait(30)
+        store.prune(10**10, 20)
+
+    for turn in range(10):
+        # They lie in the table in another order than that of their keys.
+        mine = dc.replace(RECORD, user_id=f"ann{turn}")
+        records = [
+            dc.replace(mine, key=secrets.token_hex(32), last_seen=n) for n in range(40)
+        ]
+        for one in records:
+            store.create(one, 0)
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            who = (f"ann{turn}", records[turn].key)
+            tasks = [pool.submit(end, *who), pool.submit(end, who[0], None)]
+            tasks += [pool.submit(limit, *who), pool.submit(limit, *who)]
+            tasks += [pool.submit(renew, records[:20]), pool.submit(prune)]
+            for task in tasks:
+                task.result()
+    store.close()
+    plain.close()

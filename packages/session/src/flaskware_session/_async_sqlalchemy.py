@@ -14,6 +14,7 @@ from ._record import Written
 from ._sqlalchemy import outage_of
 from ._sqlalchemy import PRUNE_BATCH
 from ._sqlalchemy import PRUNE_INTERVAL
+from ._sqlalchemy import repeats_of
 
 if t.TYPE_CHECKING:
     import sqlalchemy as sa
@@ -112,16 +113,21 @@ class AsyncSQLAlchemyStore:
         """See :meth:`Store.replace`."""
         where = {"old_key": old_key, "expected": record.version - 1, "now": now}
         values = self._sql.row_of(record) | where
-        if alias is None:
-            return await self._run(lambda c: self._attempt(c, self._sql.MOVE, values))
-        row = self._sql.row_of(alias)
 
         async def replace(connection: AsyncConnection) -> Written:
-            written = await self._attempt(connection, self._sql.MOVE, values)
-            if written.saved:
-                await connection.execute(self._sql.INSERT, row)
-            return written
+            if (await connection.execute(self._sql.MOVE, values)).rowcount:
+                if alias is not None:
+                    row = self._sql.row_of(alias)
+                    await connection.execute(self._sql.INSERT, row)
+                return Written(saved=True)
+            # An attempt whose answer was lost may have done it.
+            if await self._find(connection, record.key, now) is not None:
+                return Written(saved=True)
+            current = await self._find(connection, old_key, now)
+            return Written(saved=False, current=current)
 
+        if alias is None:
+            return await self._run(replace)
         if self._dialect == "sqlite":
             return await self._run(replace, isolation="SERIALIZABLE")
         return await self._run(replace, isolation="READ COMMITTED")
@@ -165,18 +171,32 @@ class AsyncSQLAlchemyStore:
 
     async def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
-        values = {"user": user_id, "keep": keep or ""}
-        return await self._count(self._sql.DELETE_USER, values)
+        values: dict[str, str] = {"user": user_id, "keep": keep or ""}
+        if self._dialect == "sqlite":
+            return await self._count(self._sql.DELETE_USER_AT_ONCE, values)
+
+        async def delete(connection: AsyncConnection) -> int:
+            await connection.execute(self._sql.LOCK_USER, {"user": user_id})
+            # An alias belongs to no user: the session that it leads to is what stays.
+            successor = keep
+            while successor is not None:
+                values["keep"] = successor
+                where = {"old_key": successor}
+                found = await connection.execute(self._sql.SUCCESSOR, where)
+                successor = found.scalar()
+            result = await connection.execute(self._sql.DELETE_USER, values)
+            return result.rowcount
+
+        return await self._run(delete, isolation="READ COMMITTED")
 
     async def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`; one transaction."""
-        values: dict[str, t.Any] = {"user": user_id, "now": now}
         if self._dialect == "sqlite":
-            values |= {"count": count, "keep": keep}
-            return await self._count(self._sql.LIMIT_USER, values)
+            values = {"user": user_id, "now": now, "count": count, "keep": keep}
+            return await self._count(self._sql.LIMIT_USER_AT_ONCE, values)
 
         async def limit(connection: AsyncConnection) -> int:
-            rows = await connection.execute(self._sql.LOCK_USER, values)
+            rows = await connection.execute(self._sql.LOCK_USER, {"user": user_id})
             removed = beyond((Record(*row) for row in rows), count, now, keep)
             if not removed:
                 return 0
@@ -238,18 +258,16 @@ class AsyncSQLAlchemyStore:
         from sqlalchemy import exc
 
         self._leave_to_parent()
-        try:
-            return await self._once(work, isolation)
-        except exc.DBAPIError as error:
-            # A connection that was lost while idle, as by a restart.
-            if not error.connection_invalidated:
+        attempts = 0
+        while True:
+            try:
+                return await self._once(work, isolation)
+            except exc.DBAPIError as error:
+                attempts += 1
+                if attempts > repeats_of(error):
+                    raise outage_of(error) from error
+            except (exc.SQLAlchemyError, OSError) as error:
                 raise outage_of(error) from error
-        except (exc.SQLAlchemyError, OSError) as error:
-            raise outage_of(error) from error
-        try:
-            return await self._once(work, isolation)
-        except (exc.SQLAlchemyError, OSError) as error:
-            raise outage_of(error) from error
 
     async def _once(
         self,

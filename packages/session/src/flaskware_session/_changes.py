@@ -61,6 +61,10 @@ class Changes:
     def __bool__(self) -> bool:
         return bool(self._changed or self._deleted or self._added)
 
+    def may_repeat(self, policy: ConflictPolicy) -> bool:
+        """Whether to make them twice leaves what making them once does."""
+        return not self._added and policy == "last-wins"
+
     def conflicts_with(self, items: cabc.Mapping[str, str]) -> list[str]:
         """The keys that both this request and another one changed."""
         return [

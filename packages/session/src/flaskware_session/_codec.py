@@ -19,6 +19,8 @@ from ._errors import UnstorableValue
 # such a key, or with keys that are not text, is written as a list of pairs.
 _MARK = "~"
 _PAIRS = "~d"
+# Beside the keys of a session: which writes have led to the text; see `_writes`.
+WRITES = "~w"
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
@@ -74,6 +76,7 @@ def decode(text: str) -> dict[str, t.Any] | None:
         return None
     found = t.cast("dict[str, t.Any]", data)
     if hook is not None and any(key[:1] == _MARK for key in found):
+        found.pop(WRITES, None)
         return {key.removeprefix(_MARK): value for key, value in found.items()}
     return found
 

@@ -86,11 +86,16 @@ class FileStore:
         with _outages(), self._locked(old_key, record.key):
             current = self._live(old_key, now)
             if current is None or current.version != record.version - 1:
-                return Written(saved=False, current=current)
+                is_made = self._live(record.key, now) is not None
+                return Written(is_made, None if is_made else current)
+            # Who ends all sessions of the user meanwhile must find the old or the new.
+            self._list(record)
             # The new one last: a crash in between ends the session, and leaves no two.
-            self._drop(current)
-            if alias is not None:
+            if alias is None:
+                self._path(old_key).unlink()
+            else:
                 self._write(alias)
+            self._unlist(current)
             self._put(record)
             return Written(saved=True)
 
@@ -122,9 +127,18 @@ class FileStore:
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
+        done: set[str] = set()
+        count = 0
         with _outages():
-            keys = [key for key in self._keys_of(user_id) if key != keep]
-            return sum(self.delete(key) for key in keys)
+            # A session that gets a new id while the folder is listed is found the
+            # second time.
+            for _ in range(2):
+                keys = self._keys_of(user_id)
+                done |= self._line_of(keep)
+                for key in set(keys) - done:
+                    count += self.delete(key)
+                    done.add(key)
+        return count
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`."""
@@ -190,7 +204,22 @@ class FileStore:
         record = self._find(key)
         return record if record is not None and record.expires > now else None
 
+    def _line_of(self, key: str | None) -> set[str]:
+        """The key, and those that the session has had since."""
+        keys: set[str] = set()
+        while key is not None:
+            keys.add(key)
+            # Not while it is being replaced.
+            with self._locked(key):
+                record = self._find(key)
+            key = None if record is None else record.successor
+        return keys
+
     def _put(self, record: Record) -> None:
+        self._list(record)
+        self._write(record)
+
+    def _list(self, record: Record) -> None:
         if record.user_id is not None:
             # Before the record: a name in the index that leads nowhere does no harm.
             folder = self._user_folder(record.user_id)
@@ -200,7 +229,6 @@ class FileStore:
                 with contextlib.suppress(FileNotFoundError):
                     (folder / record.key).touch(mode=0o600)
                     break
-        self._write(record)
 
     def _write(self, record: Record) -> None:
         path = self._path(record.key)
@@ -219,6 +247,9 @@ class FileStore:
 
     def _drop(self, record: Record) -> None:
         self._path(record.key).unlink(missing_ok=True)
+        self._unlist(record)
+
+    def _unlist(self, record: Record) -> None:
         if record.user_id is not None:
             folder = self._user_folder(record.user_id)
             (folder / record.key).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from ._changes import Changes
 from ._changes import ConflictPolicy
 from ._codec import decode
 from ._codec import encode
+from ._codec import is_immutable
 from ._codec import join
 from ._errors import SessionConflict
 from ._errors import SessionTooLarge
@@ -31,6 +32,9 @@ from ._store import Store
 from ._token import handle_of
 from ._token import Keys
 from ._token import new_token
+from ._writes import is_made
+from ._writes import new_mark
+from ._writes import with_mark
 
 logger = logging.getLogger("flaskware_session")
 
@@ -269,6 +273,7 @@ class SessionManager:
         changes = Changes.between(_items(base), items, session._counted)
         if not changes and not session._forced:
             return
+        mark = None if changes.may_repeat(self.rules.on_conflict) else new_mark()
 
         def attempt(base: Record, items: dict[str, str], now: int) -> Written:
             if _is_empty(session, items) and self._ask(
@@ -276,10 +281,15 @@ class SessionManager:
             ):
                 _forget(session)
                 return Written(saved=True)
-            record = self._renew(base, items, now)
+            record = self._renew(base, items, now, mark)
             written: Written = self._ask(
                 session, "write", self.store.update, record, now
             )
+            if is_made(mark, written.current):
+                # By an attempt whose answer was lost: to count again would be wrong.
+                record = t.cast("Record", written.current)
+                written = Written(saved=True)
+                _show(session, record)
             if written.saved:
                 _stored(session, record, session._token, before=base)
             return written
@@ -321,6 +331,8 @@ class SessionManager:
                 if changes is not None:
                     items = self._replayed(session, changes, current)
                 written = attempt(current, items, self.now())
+                if written.saved and session._record is not None:
+                    _show(session, session._record)
                 if written.saved or _is_gone(written):
                     return written.saved
                 time.sleep(random.uniform(0, min(number, 10) / 1000))
@@ -383,10 +395,12 @@ class SessionManager:
             issued=now,
         )
 
-    def _renew(self, base: Record, items: dict[str, str], now: int) -> Record:
+    def _renew(
+        self, base: Record, items: dict[str, str], now: int, mark: str | None
+    ) -> Record:
         return dc.replace(
             base,
-            data=self._text(items),
+            data=with_mark(self._text(items), base.data, mark, now),
             version=base.version + 1,
             last_seen=now,
             expires=self.lifetime.expires(base.created, now),
@@ -450,6 +464,24 @@ def _stored(
     session._record, session._token = record, token
     session._read_only = False
     _settle(session)
+    # The view may go on to change what it has been handed.
+    values = (session._data or {}).values()
+    session._suspect = not all(map(is_immutable, values))
+
+
+def _show(session: ServerSession, record: Record) -> None:
+    """Have the session hold what others have stored; what is the same stays as it is.
+
+    Otherwise what they added would be taken for deleted at the next save.
+    """
+    mine = session._data = session._data or {}
+    stored = decode(record.data) or {}
+    old, new = encode(mine), encode(stored)
+    for key in old.keys() - new.keys():
+        del mine[key]
+    for key in new:
+        if old.get(key) != new[key]:
+            mine[key] = stored[key]
 
 
 def _settle(session: ServerSession) -> None:

@@ -21,6 +21,7 @@ from ._record import StoreStats
 from ._record import Written
 from ._record_text import from_text
 from ._record_text import to_text
+from ._writes import new_mark
 
 _PORT = 11211
 # A longer time memcached takes for a date.
@@ -108,16 +109,18 @@ class MemcachedStore:
         current, stamp = self._find(old_key, now)
         while current is not None and current.version == record.version - 1:
             if self._take(old_key, stamp, alias, now):
+                self.create(record, now)
+                # Last: who ends all sessions of the user must find the old or the new.
                 if current.user_id is not None:
                     self._list(current.user_id, remove={old_key})
-                self.create(record, now)
                 # Who signed out between the two found no new one, but took the alias.
                 if alias is not None and self._find(old_key, now)[0] is None:
                     self.delete(record.key)
                     return Written(saved=False)
                 return Written(saved=True)
             current, stamp = self._find(old_key, now)
-        return Written(saved=False, current=current)
+        is_made = self._find(record.key, now)[0] is not None
+        return Written(is_made, None if is_made else current)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         """See :meth:`Store.delete`."""
@@ -139,16 +142,22 @@ class MemcachedStore:
     def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`; one trip a session, and one for the list."""
         keys = self._listed(user_id)[0]
-        found = (self._find(key, now)[0] for key in keys)
-        mine = [r for r in found if r is not None and r.user_id == user_id]
-        if gone := set(keys) - {record.key for record in mine}:
+        found = [self._find(key, now)[0] for key in keys]
+        records = [record for record in found if record is not None]
+        # What has become an alias is taken off the list by who has made it one.
+        if gone := set(keys) - {record.key for record in records}:
             self._list(user_id, remove=gone)
-        return last_seen_first(mine, now)
+        return last_seen_first((r for r in records if r.user_id == user_id), now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`; some trips for each session."""
         keys = self._listed(user_id)[0]
-        return sum(self.delete(key) for key in keys if key != keep)
+        kept: set[str] = set()
+        while keep is not None:
+            kept.add(keep)
+            record = self._find(keep, 0)[0]
+            keep = None if record is None else record.successor
+        return sum(self.delete(key) for key in keys if key not in kept)
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`; some trips for each session."""
@@ -205,14 +214,18 @@ class MemcachedStore:
         self, key: str, stamp: bytes | None, alias: Record | None, now: int
     ) -> bool:
         """Put an alias, or nothing, in the place of what was read."""
-        if alias is not None:
-            return self._swap(alias, stamp, now)
         name = self._name(key)
         # There is no conditional deletion in the old protocol: it is made unreadable
         # under that condition, and then removed.
-        if not self._ask(name, lambda c: c.cas(name, b"", stamp, expire=1)):
+        value = f"taken {new_mark()}" if alias is None else to_text(alias)
+        seconds = 1 if alias is None else _seconds(alias, now)
+        taken = self._ask(name, lambda c: c.cas(name, value, stamp, expire=seconds))
+        # An attempt whose answer was lost may have done it.
+        taken = taken or self._ask(name, lambda c: c.get(name)) == value.encode()
+        if not taken:
             return False
-        self._ask(name, lambda client: client.delete(name))
+        if alias is None:
+            self._ask(name, lambda client: client.delete(name))
         return True
 
     def _index(self, user_id: str) -> str:

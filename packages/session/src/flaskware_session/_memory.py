@@ -46,7 +46,12 @@ class MemoryStore:
 
     def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
-        return self.replace(record.key, record, now)
+        with self._lock:
+            current = self._live(record.key, now)
+            if current is None or current.version != record.version - 1:
+                return Written(saved=False, current=current)
+            self._records[record.key] = record
+            return Written(saved=True)
 
     def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
@@ -55,7 +60,8 @@ class MemoryStore:
         with self._lock:
             current = self._live(old_key, now)
             if current is None or current.version != record.version - 1:
-                return Written(saved=False, current=current)
+                is_made = self._live(record.key, now) is not None
+                return Written(is_made, None if is_made else current)
             self._drop(old_key)
             if alias is not None:
                 self._put(alias)
@@ -85,7 +91,10 @@ class MemoryStore:
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
         with self._lock:
-            keys = self._users.get(user_id, set()) - {keep}
+            kept = None if keep is None else self._records.get(keep)
+            while kept is not None and kept.successor is not None:
+                kept = self._records.get(kept.successor)
+            keys = self._users.get(user_id, set()) - {kept and kept.key}
             for key in keys:
                 self._drop(key)
             return len(keys)

@@ -117,7 +117,7 @@ while true do
   local r = redis.call('HMGET', name(key), 'version', 'address')
   local dropped = drop(key)
   -- an alias has the key of the session in place of an address
-  if r[1] ~= '0' or dropped == 0 then return dropped end
+  if r[1] ~= '0' or dropped == 0 or not r[2] then return dropped end
   key = r[2]
 end
 """
@@ -145,9 +145,14 @@ return found
 """
 
 _DELETE_USER = """
-local count = 0
+local count, kept = 0, ARGV[4]
+while true do
+  local r = redis.call('HMGET', name(kept), 'version', 'address')
+  if r[1] ~= '0' or not r[2] then break end
+  kept = r[2]
+end
 for _, key in ipairs(redis.call('ZRANGE', index(ARGV[3]), 0, -1)) do
-  if key ~= ARGV[4] then count = count + drop(key) end
+  if key ~= kept then count = count + drop(key) end
 end
 return count
 """

@@ -101,18 +101,28 @@ FOR_USER = (
     .where(_c.user_id == sa.bindparam("user"), _live)
     .order_by(_c.last_seen.desc())
 )
-DELETE_USER = table.delete().where(
-    _c.user_id == sa.bindparam("user"), _c.key != sa.bindparam("keep")
-)
-# One limiter after the other, and without a deadlock: all lock in one order.
+# One after the other, and without a deadlock: all lock in one order.
 LOCK_USER = (
     sa.select(*_c)
-    .where(_c.user_id == sa.bindparam("user"), _live)
+    .where(_c.user_id == sa.bindparam("user"))
     .order_by(_c.key)
     .with_for_update()
 )
-# For SQLite, where a statement is alone in any case, and a lock of rows unknown.
-LIMIT_USER = table.delete().where(
+DELETE_USER = table.delete().where(
+    _c.user_id == sa.bindparam("user"), _c.key != sa.bindparam("keep")
+)
+# The same for SQLite, where a statement is alone in any case, and a lock of rows
+# unknown.
+_kept = sa.select(sa.bindparam("keep", type_=sa.String).label("key")).cte(
+    "kept", recursive=True, nesting=True
+)
+_kept = _kept.union(
+    sa.select(_c.address).join(_kept, _c.key == _kept.c.key).where(_c.version == 0)
+)
+DELETE_USER_AT_ONCE = table.delete().where(
+    _c.user_id == sa.bindparam("user"), _c.key.not_in(sa.select(_kept.c.key))
+)
+LIMIT_USER_AT_ONCE = table.delete().where(
     _c.key.in_(
         sa.select(_c.key)
         .where(_c.user_id == sa.bindparam("user"), _live)

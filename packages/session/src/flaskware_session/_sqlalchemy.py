@@ -14,9 +14,14 @@ from ._record import Written
 
 if t.TYPE_CHECKING:
     import sqlalchemy as sa
+    from sqlalchemy import exc
 
 PRUNE_INTERVAL = 60_000
 PRUNE_BATCH = 200
+# Of those that wait for each other, the database ends one, with nothing done.
+_DEADLOCK_STATES = frozenset({"40P01", "40001"})
+_MYSQL_DEADLOCK = 1213
+_DEADLOCK_REPEATS = 5
 _T = t.TypeVar("_T")
 
 
@@ -120,18 +125,23 @@ class SQLAlchemyStore:
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
         """See :meth:`Store.replace`."""
-        values = self._sql.row_of(record)
         where = {"old_key": old_key, "expected": record.version - 1, "now": now}
-        if alias is None:
-            return self._write(self._sql.MOVE, values | where)
-        row = self._sql.row_of(alias)
+        values = self._sql.row_of(record) | where
 
         def replace(connection: sa.Connection) -> Written:
-            written = self._attempt(connection, self._sql.MOVE, values | where)
-            if written.saved:
-                connection.execute(self._sql.INSERT, row)
-            return written
+            if connection.execute(self._sql.MOVE, values).rowcount:
+                if alias is not None:
+                    row = self._sql.row_of(alias)
+                    connection.execute(self._sql.INSERT, row)
+                return Written(saved=True)
+            # An attempt whose answer was lost may have done it.
+            if self._find(connection, record.key, now) is not None:
+                return Written(saved=True)
+            current = self._find(connection, old_key, now)
+            return Written(saved=False, current=current)
 
+        if alias is None:
+            return self._run(replace)
         if self._engine.dialect.name == "sqlite":
             return self._run(replace, isolation="SERIALIZABLE")
         return self._run(replace, isolation="READ COMMITTED")
@@ -172,18 +182,32 @@ class SQLAlchemyStore:
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
-        values = {"user": user_id, "keep": keep or ""}
-        return self._count(self._sql.DELETE_USER, values)
+        values: dict[str, str] = {"user": user_id, "keep": keep or ""}
+        if self._engine.dialect.name == "sqlite":
+            return self._count(self._sql.DELETE_USER_AT_ONCE, values)
+
+        def delete(connection: sa.Connection) -> int:
+            connection.execute(self._sql.LOCK_USER, {"user": user_id})
+            # An alias belongs to no user: the session that it leads to is what stays.
+            successor = keep
+            while successor is not None:
+                values["keep"] = successor
+                where = {"old_key": successor}
+                found = connection.execute(self._sql.SUCCESSOR, where)
+                successor = found.scalar()
+            result = connection.execute(self._sql.DELETE_USER, values)
+            return result.rowcount
+
+        return self._run(delete, isolation="READ COMMITTED")
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`; one transaction."""
-        values: dict[str, t.Any] = {"user": user_id, "now": now}
         if self._engine.dialect.name == "sqlite":
-            values |= {"count": count, "keep": keep}
-            return self._count(self._sql.LIMIT_USER, values)
+            values = {"user": user_id, "now": now, "count": count, "keep": keep}
+            return self._count(self._sql.LIMIT_USER_AT_ONCE, values)
 
         def limit(connection: sa.Connection) -> int:
-            rows = connection.execute(self._sql.LOCK_USER, values)
+            rows = connection.execute(self._sql.LOCK_USER, {"user": user_id})
             removed = beyond((Record(*row) for row in rows), count, now, keep)
             if not removed:
                 return 0
@@ -239,19 +263,16 @@ class SQLAlchemyStore:
         from sqlalchemy import exc
 
         self._leave_to_parent()
-        try:
-            return self._once(work, isolation)
-        except exc.DBAPIError as error:
-            # A connection that was lost while idle, as by a restart: SQLAlchemy has
-            # emptied its pool, so that the second attempt makes a new one.
-            if not error.connection_invalidated:
+        attempts = 0
+        while True:
+            try:
+                return self._once(work, isolation)
+            except exc.DBAPIError as error:
+                attempts += 1
+                if attempts > repeats_of(error):
+                    raise outage_of(error) from error
+            except (exc.SQLAlchemyError, OSError) as error:
                 raise outage_of(error) from error
-        except (exc.SQLAlchemyError, OSError) as error:
-            raise outage_of(error) from error
-        try:
-            return self._once(work, isolation)
-        except (exc.SQLAlchemyError, OSError) as error:
-            raise outage_of(error) from error
 
     def _once(
         self,
@@ -270,6 +291,18 @@ class SQLAlchemyStore:
         if self._pid != os.getpid():
             self._engine.dispose(close=False)
             self._pid = os.getpid()
+
+
+def repeats_of(error: exc.DBAPIError) -> int:
+    """How often a step that ended with this is worth making again."""
+    # A connection that was lost while idle, as by a restart: SQLAlchemy has emptied its
+    # pool, so that the second attempt makes a new one.
+    if error.connection_invalidated:
+        return 1
+    cause: t.Any = error.orig
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    is_deadlock = state in _DEADLOCK_STATES or cause.args[:1] == (_MYSQL_DEADLOCK,)
+    return _DEADLOCK_REPEATS if is_deadlock else 0
 
 
 def outage_of(error: Exception) -> StoreUnavailable:

@@ -129,6 +129,8 @@ class SQLiteStore:
             )
             with together:
                 if not connection.execute(_MOVE, values).rowcount:
+                    if _find(connection, record.key, now) is not None:
+                        return Written(saved=True)
                     return Written(saved=False, current=_find(connection, old_key, now))
                 if alias is not None:
                     connection.execute(_INSERT, _row(alias))
@@ -161,9 +163,13 @@ class SQLiteStore:
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
         with self._connection() as connection:
+            # An alias belongs to no user: the session that it leads to is what stays.
             return connection.execute(
-                "DELETE FROM flaskware_session WHERE user_id = ? AND key IS NOT ?",
-                (user_id, keep),
+                "DELETE FROM flaskware_session WHERE user_id = :user AND key NOT IN ("
+                " WITH RECURSIVE kept(key) AS (SELECT :keep UNION"
+                " SELECT address FROM flaskware_session"
+                " JOIN kept USING (key) WHERE version = 0) SELECT key FROM kept)",
+                {"user": user_id, "keep": keep or ""},
             ).rowcount
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:

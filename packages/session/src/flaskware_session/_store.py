@@ -45,7 +45,8 @@ class Store(t.Protocol):
     ) -> Written:
         """Remove the record of ``old_key`` and store this one, both or none.
 
-        Only if the old one's version is ``record.version - 1``.
+        Only if the old one's version is ``record.version - 1``; or if the old one is
+        gone and this one is there, as after an attempt whose answer was lost.
 
         :param alias: Store this one under the old key, in the same step.
         """
@@ -67,7 +68,11 @@ class Store(t.Protocol):
         ...
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """Remove a user's records, except one with the key ``keep``; count them."""
+        """Remove a user's records; count them.
+
+        :param keep: The key of one that stays; where it holds an alias, the one that it
+            leads to stays. Otherwise a new id would sign out who gets it.
+        """
         ...
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:

@@ -237,6 +237,19 @@ class StoreSuite:
         assert store.read(new.key, now, _LIFETIME) is None
         assert store.for_user("ann", now) == []
 
+    def test_a_replacement_that_is_made_again_is_saved(self, store: Store) -> None:
+        """As where the answer to the first attempt was lost."""
+        for alias in (None, self.make()[0]):
+            old, now = self.make("ann")
+            store.create(old, now)
+            new = dc.replace(old, key=self.make()[0].key, version=2)
+            if alias is not None:
+                alias = dc.replace(alias, key=old.key, version=0, address=new.key)
+            for _ in range(2):
+                written = store.replace(old.key, new, now, alias=alias)
+                assert written == Written(saved=True)
+            assert new in store.for_user("ann", now)
+
     def test_a_replacement_of_what_is_gone_creates_nothing(self, store: Store) -> None:
         old, now = self.make()
         new = dc.replace(self.make("ann")[0], version=2)
@@ -374,6 +387,51 @@ class StoreSuite:
         assert store.for_user("ann", now) == [one]
         assert store.delete_user("ann") == 1
         assert store.for_user("bob", now) == [other]
+
+    def test_deleting_a_user_spares_the_kept_one_under_its_new_key(
+        self, store: Store
+    ) -> None:
+        """Who is given a new id meanwhile must not be signed out."""
+        first, now = self.make("ann")
+        other, _ = self.make("ann")
+        store.create(other, now)
+        store.create(first, now)
+        second = dc.replace(first, key=self.make()[0].key, version=2)
+        third = dc.replace(first, key=self.make()[0].key, version=3)
+        for old, new in ((first, second), (second, third)):
+            alias = dc.replace(
+                old, version=0, data="{}", user_id=None, address=new.key, agent=""
+            )
+            assert store.replace(old.key, new, now, alias=alias) == Written(saved=True)
+        assert store.delete_user("ann", keep=first.key) == 1
+        assert store.for_user("ann", now) == [third]
+
+    def test_deleting_a_user_meets_new_ids_and_spares_only_the_kept(
+        self, store: Store
+    ) -> None:
+        for turn in range(20):
+            user_id = f"ann{turn}"
+            mine, now = self.make(user_id)
+            other, _ = self.make(user_id)
+            moves: list[tuple[Record, Record, Record]] = []
+            for old in (mine, other):
+                store.create(old, now)
+                new = dc.replace(old, key=self.make()[0].key, version=2)
+                alias = dc.replace(
+                    old, version=0, data="{}", user_id=None, address=new.key, agent=""
+                )
+                moves.append((old, new, alias))
+            with concurrent.futures.ThreadPoolExecutor(3) as pool:
+                tasks = [
+                    pool.submit(store.replace, old.key, new, now, alias=alias)
+                    for old, new, alias in moves
+                ]
+                ended = pool.submit(store.delete_user, user_id, keep=mine.key)
+                assert tasks[0].result().saved
+                ended.result()
+            assert [one.key for one in store.for_user(user_id, now)] == [
+                moves[0][1].key
+            ]
 
     def test_statistics_count_sessions_and_users(self, store: Store) -> None:
         _, now = self.make()
