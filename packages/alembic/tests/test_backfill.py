@@ -236,7 +236,7 @@ def test_a_backfill_that_was_killed_does_each_row_once(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not marker.exists():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -24,7 +25,7 @@ APP = """
     from flaskware_alembic import Alembic
     app = flask.Flask("app", root_path=str(pathlib.Path(__file__).parent))
     app.secret_key = "k3y-0f-a-test:0123456789abcdef-XYZ"
-    app.config["ALEMBIC_LOCK_TIMEOUT"] = float(os.environ.get("WAIT", "60"))
+    app.config["ALEMBIC_LOCK_TIMEOUT"] = float(os.environ.get("WAIT", "600"))
     Alembic(
         metadata=sa.MetaData(), engine=sa.create_engine(os.environ["DB"]), app=app
     )
@@ -84,7 +85,7 @@ def test_eight_processes_at_once_apply_each_revision_once(
 ) -> None:
     write_slow(any_project, 0.2, 3)
     started = [processes("upgrade") for _ in range(8)]
-    outputs = [process.communicate(timeout=120) for process in started]
+    outputs = [process.communicate(timeout=600) for process in started]
     assert [process.returncode for process in started] == [0] * 8, outputs
     assert applied(any_project) == ["t1", "t2", "t3"]
     did_something = [out for out, _ in outputs if "upgrade r" in out]
@@ -92,17 +93,54 @@ def test_eight_processes_at_once_apply_each_revision_once(
     any_project.alembic.check(models=False)
 
 
+DIES = """
+import os, pathlib, time
+op.create_table("t2", sa.Column("id", sa.Integer, primary_key=True))
+marker = pathlib.Path({marker!r})
+if not marker.exists():
+    marker.with_suffix(".new").write_text(str(os.getpid()))
+    marker.with_suffix(".new").rename(marker)
+    time.sleep(600)
+op.execute("INSERT INTO applied (revision) VALUES ('t2')")
+"""
+
+
+@pytest.mark.slow
+def test_seven_processes_finish_what_the_eighth_was_killed_in(
+    any_project: Project, processes: t.Any, tmp_path: Path
+) -> None:
+    marker = tmp_path / "in-revision"
+    write_slow(any_project, 0.1, 3)
+    any_project.write("r2", "r1", DIES.format(marker=str(marker)))
+    # Where a database cannot roll back, a deploy says that it goes on.
+    can_roll_back = any_project.engine.dialect.name != "mariadb"
+    command = ["upgrade"] if can_roll_back else ["upgrade", "--resume"]
+    started = {p.pid: p for p in (processes(*command) for _ in range(8))}
+    wait_for(marker)
+    killed = started.pop(int(marker.read_text()))
+    killed.kill()
+    assert killed.wait(60) == -signal.SIGKILL
+    outputs = [process.communicate(timeout=600) for process in started.values()]
+    assert [process.returncode for process in started.values()] == [0] * 7, outputs
+    assert applied(any_project) == ["t1", "t2", "t3"]
+    any_project.alembic.check(models=False)
+
+
+def wait_for(marker: Path, process: subprocess.Popen[str] | None = None) -> None:
+    deadline = time.monotonic() + 600
+    while not marker.exists():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def hold(project: Project, processes: t.Any) -> subprocess.Popen[str]:
     """Start an upgrade that stays in a revision; it holds the lock on return."""
     marker = project.folder.parent / "in-revision"
     body = f"import pathlib, time\npathlib.Path({str(marker)!r}).touch()\n"
-    project.write("r0", None, f"{body}time.sleep(60)")
+    project.write("r0", None, f"{body}time.sleep(600)")
     process = processes("upgrade")
-    deadline = time.monotonic() + 60
-    while not marker.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(marker, process)
     return t.cast("subprocess.Popen[str]", process)
 
 

@@ -343,3 +343,28 @@ def test_logging_is_left_alone(project: Project, in_context: t.Any) -> None:
     project.write_table("aa", None, "one")
     project.alembic.upgrade()
     assert [(lg.level, list(lg.handlers), lg.disabled) for lg in loggers] == before
+
+
+def test_constraints_are_dropped_by_name(any_project: Project) -> None:
+    if any_project.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite drops constraints by rebuilding the table")
+    any_project.write(
+        "aa",
+        None,
+        """
+        op.create_table("one", sa.Column("id", sa.Integer, primary_key=True))
+        op.create_table("two", sa.Column("n", sa.Integer))
+        op.create_foreign_key("n_is_one", "two", "one", ["n"], ["id"])
+        op.create_unique_constraint("n_is_unique", "two", ["n"])
+        """,
+    )
+    any_project.write(
+        "bb",
+        "aa",
+        """
+        op.drop_constraint("n_is_one", "two", type_="foreignkey")
+        op.drop_constraint("n_is_unique", "two", type_="unique")
+        """,
+    )
+    assert len(any_project.alembic.upgrade()) == 2
+    assert sa.inspect(any_project.engine).get_foreign_keys("two") == []

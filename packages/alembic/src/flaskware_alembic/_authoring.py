@@ -6,7 +6,6 @@ import abc
 import collections.abc as cabc
 
 from ._command import command
-from ._compare import OnRename
 from ._errors import UnknownRevision
 from ._explain import explain
 from ._explain import Explanation
@@ -17,6 +16,7 @@ from ._migrations import Binds
 from ._migrations import Names
 from ._migrations import refuse_behind
 from ._migrations import Selection
+from ._renames import OnRename
 from ._revision import RevisionInfo
 from ._rewriting import rebase
 from ._rewriting import squash
@@ -48,8 +48,9 @@ class Authoring(abc.ABC):
             written, for the default database unless ``binds`` says otherwise.
         :param head: The revision that an empty one follows.
         :param rev_id: Its id, instead of a random one.
-        :param renamed: Called with a table, a column that goes and one of the same
-            type that comes; true if the one became the other.
+        :param renamed: Called with a place, a name that goes and one that comes; true
+            if the one became the other. The place is ``""`` for a table, a table for
+            a column, and an enum or ``table.column`` for a value.
         :returns: The new revisions; none where no change was detected.
         :raises PendingRevisions: if the database is behind, so that it cannot be
             compared.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses as dc
 import textwrap
 import typing as t
 
@@ -11,11 +12,19 @@ from alembic import autogenerate
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
-from ._compare import apply_renames
-from ._compare import Extra
 from ._compare import extras_of
-from ._compare import OnRename
+from ._compare import keep_types_plain
+from ._enums import code_of_type
+from ._enums import enum_type
+from ._enums import Extra
+from ._enums import rename_values
 from ._migrator import Migrator
+from ._renames import leave_keys_that_follow
+from ._renames import OnRename
+from ._renames import rename_columns
+from ._renames import rename_tables
+from ._renames import renamed_tables
+from ._renames import under_old_names
 
 
 def changes_of(migrator: Migrator) -> tuple[str, ...]:
@@ -24,9 +33,9 @@ def changes_of(migrator: Migrator) -> tuple[str, ...]:
     if metadata is None:
         return ()
     with migrator.comparing() as context:
-        diffs = autogenerate.compare_metadata(context, metadata)
-        extras = _extras(migrator, context)
-    phrases = [_phrase(diff) for diff in _flat(diffs)]
+        upgrade = _upgrade_of(context, metadata)
+        extras = _extras(migrator, context, upgrade)
+    phrases = [_phrase(diff) for diff in _flat(upgrade.as_diffs())]
     return (*phrases, *(extra.phrase for extra in extras))
 
 
@@ -42,19 +51,30 @@ def code_of_changes(
     if metadata is None:
         return None
     with migrator.comparing() as context:
-        script = autogenerate.produce_migrations(context, metadata)
-        upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
-        extras = _extras(migrator, context)
-        if upgrade is None or downgrade is None:
+        upgrade = _upgrade_of(context, metadata)
+        tables = renamed_tables(upgrade, renamed)
+    if tables:
+        # What else changed in them is seen where the old table is compared.
+        migrator = _before(migrator, tables)
+    with migrator.comparing() as context:
+        if tables:
+            upgrade = _upgrade_of(context, _metadata(migrator))
+            leave_keys_that_follow(upgrade, tables)
+        rename_columns(upgrade, renamed, tables)
+        rename_values(upgrade, renamed, tables)
+        keep_types_plain(upgrade)
+        extras = _extras(migrator, context, upgrade, metadata, renamed, tables)
+        if upgrade.is_empty() and not extras and not tables:
             return None
-        if upgrade.is_empty() and not extras:
-            return None
-        if renamed is not None:
-            apply_renames(script, renamed)
+        downgrade = upgrade.reverse_into(ops.DowngradeOps([]))
+        rename_tables(upgrade, downgrade, tables)
         imports: set[str] = set()
-        as_batch = migrator.database.is_sqlite
-        up = code_of_operations(upgrade, context, imports, as_batch=as_batch)
-        down = code_of_operations(downgrade, context, imports, as_batch=as_batch)
+        options: t.Any = {
+            "as_batch": migrator.database.is_sqlite,
+            "has_enums_apart": True,
+        }
+        up = code_of_operations(upgrade, context, imports, **options)
+        down = code_of_operations(downgrade, context, imports, **options)
         return {
             "upgrades": _joined(
                 (extra.upgrade for extra in extras if extra.first),
@@ -62,20 +82,52 @@ def code_of_changes(
                 (extra.upgrade for extra in extras if not extra.first),
             ),
             "downgrades": _joined(
-                (extra.downgrade for extra in extras if not extra.first),
+                (extra.downgrade for extra in extras if extra.first_back),
                 "" if upgrade.is_empty() else down,
-                (extra.downgrade for extra in extras if extra.first),
+                (extra.downgrade for extra in extras if not extra.first_back),
             ),
             "imports": "\n".join(sorted(imports)),
         }
 
 
-def _extras(migrator: Migrator, context: MigrationContext) -> list[Extra]:
-    metadata, connection = migrator.database.metadata, context.connection
-    if metadata is None or connection is None:
+def _upgrade_of(context: MigrationContext, metadata: sa.MetaData) -> ops.UpgradeOps:
+    script = autogenerate.produce_migrations(context, metadata)
+    return script.upgrade_ops or ops.UpgradeOps([])
+
+
+def _before(migrator: Migrator, tables: cabc.Mapping[str, str]) -> Migrator:
+    """The same, but as if the models had the old names of renamed tables."""
+    metadata = under_old_names(_metadata(migrator), tables)
+    database = dc.replace(migrator.database, metadata=metadata)
+    claimed = migrator.claimed | set(tables.values())
+    return dc.replace(migrator, database=database, claimed=claimed)
+
+
+def _metadata(migrator: Migrator) -> sa.MetaData:
+    return migrator.database.metadata or sa.MetaData()
+
+
+def _extras(
+    migrator: Migrator,
+    context: MigrationContext,
+    upgrade: ops.UpgradeOps,
+    metadata: sa.MetaData | None = None,
+    renamed: OnRename | None = None,
+    renames: cabc.Mapping[str, str] | None = None,
+) -> list[Extra]:
+    if context.connection is None:
         return []
-    tables = (x for x in metadata.sorted_tables if x.key not in migrator.claimed)
-    return extras_of(connection, tables, as_batch=migrator.database.is_sqlite)
+    metadata = metadata or _metadata(migrator)
+    claimed = migrator.claimed - set((renames or {}).values())
+    tables = (x for x in metadata.sorted_tables if x.key not in claimed)
+    return extras_of(
+        context.connection,
+        tables,
+        upgrade,
+        as_batch=migrator.database.is_sqlite,
+        renamed=renamed,
+        renames=renames,
+    )
 
 
 def _joined(first: cabc.Iterable[str], own: str, last: cabc.Iterable[str]) -> str:
@@ -97,18 +149,28 @@ def code_of_operations(
     imports: set[str],
     *,
     as_batch: bool,
+    has_enums_apart: bool = False,
 ) -> str:
     """Operations as the body of a function, all but the first line indented.
 
     :param imports: What the code needs is added to it.
+    :param has_enums_apart: Whether the enums of PostgreSQL are made and dropped by
+        statements of their own, so that those of a table are none but named.
     """
     seen: list[t.Any] = []
 
     def render_item(
         kind: str, item: object, autogen_context: t.Any
-    ) -> t.Literal[False]:
+    ) -> str | t.Literal[False]:
         # Alembic collects what it must import, and tells only here.
         seen.append(autogen_context)
+        is_one = kind == "type" and not isinstance(item, sa.ARRAY)
+        enum = enum_type(item, context.dialect) if is_one else None
+        if enum is not None and (
+            has_enums_apart or not getattr(item, "create_type", True)
+        ):
+            imports.add("from sqlalchemy.dialects import postgresql")
+            return code_of_type(enum)
         if kind == "type" and not type(item).__module__.startswith("sqlalchemy."):
             imports.add(f"import {type(item).__module__}")
         return False
@@ -141,6 +203,9 @@ def _phrase(diff: tuple[t.Any, ...]) -> str:
     verb, _, noun = str(diff[0]).partition("_")
     word = _WORDS.get(verb, verb)
     noun = {"fk": "foreign key"}.get(noun, noun.replace("_", " "))
+    if diff[0] == "modify_type" and all(isinstance(x, sa.Enum) for x in diff[5:]):
+        was, becomes = (", ".join(enum.enums) for enum in diff[5:])
+        return f"change values of {diff[2]}.{diff[3]}: {was} -> {becomes}"
     if verb == "modify" and len(diff) == 7:
         place, old, new = f"{diff[2]}.{diff[3]}", _show(diff[5]), _show(diff[6])
         return f"{word} {noun} of {place}: {old} -> {new}"

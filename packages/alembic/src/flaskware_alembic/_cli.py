@@ -17,9 +17,11 @@ from ._echo import print_findings
 from ._echo import print_infos
 from ._echo import print_made
 from ._echo import print_plan
+from ._echo import print_possible
 from ._echo import print_progress
 from ._echo import print_step
 from ._echo import print_wait
+from ._errors import MigrationError
 from ._errors import UnsafeRevisions
 from ._finding import Format
 from ._finding import FORMATS
@@ -112,8 +114,9 @@ def revision(
     "--rename",
     "renames",
     multiple=True,
-    metavar="TABLE.OLD=NEW",
-    help="A column that was renamed; asked for at a terminal. May be repeated.",
+    metavar="OLD=NEW",
+    help="What was renamed: TABLE=NEW, TABLE.COLUMN=NEW, ENUM.VALUE=NEW or"
+    " TABLE.COLUMN.VALUE=NEW; asked for at a terminal. May be repeated.",
 )
 @_bind
 def migrate(
@@ -125,17 +128,19 @@ def migrate(
     trees: tuple[str, ...],
 ) -> None:
     """Write a new revision with what changed in the models."""
-    said = {name for name in renames if re.fullmatch(r"[^=]+\.[^.=]+=[^=]+", name)}
-    if wrong := set(renames) - said:
+    if wrong := [name for name in renames if not re.fullmatch(r"[^=]+=.+", name)]:
         raise click.BadParameter(
-            f"{', '.join(sorted(wrong))}: it is TABLE.OLD=NEW", param_hint="--rename"
+            f"{', '.join(wrong)}: it is OLD=NEW", param_hint="--rename"
         )
+    asked: dict[str, bool] = {}
 
-    def renamed(table: str, old: str, new: str) -> bool:
-        name = f"{table}.{old}={new}"
-        if name in said or not is_asked():
-            return name in said
-        return click.confirm(f"Was {table}.{old} renamed to {new}?")
+    def renamed(place: str, old: str, new: str) -> bool:
+        name = f"{place}.{old}" if place else old
+        answer = f"{name}={new}" in renames
+        if not answer and is_asked():
+            answer = click.confirm(f"Was {name} renamed to {new}?", err=True)
+        asked[f"{name}={new}"] = answer
+        return answer
 
     made = _alembic().revision(
         message or "models changed",
@@ -145,6 +150,13 @@ def migrate(
         renamed=renamed,
     )
     print_made(made)
+    if not is_asked():
+        print_possible(name for name, answer in asked.items() if not answer)
+    if unmet := sorted(set(renames) - set(asked)):
+        raise MigrationError(
+            f"--rename {' --rename '.join(unmet)} names nothing of one kind that goes"
+            " and comes. Delete what was written, and try again."
+        )
 
 
 @db.command("upgrade")

@@ -1,270 +1,158 @@
-"""What Alembic's comparison leaves out: checks, the values of enums, and renames."""
+"""What Alembic's comparison leaves out: the conditions of checks, and enums."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses as dc
-import itertools
 import re
 import typing as t
 
 import sqlalchemy as sa
-from alembic import autogenerate
 from alembic.operations import ops
 
-OnRename: t.TypeAlias = cabc.Callable[[str, str, str], bool]
-"""Asked with a table, an old and a new name, whether the one became the other."""
-
-
-@dc.dataclass(frozen=True)
-class Extra:
-    """A difference, with the code that takes it away and brings it back.
-
-    :param first: It must come before what changes tables, such as a new type.
-    """
-
-    phrase: str
-    upgrade: str
-    downgrade: str
-    first: bool = False
+from ._enums import enums_of
+from ._enums import Extra
+from ._enums import moved
+from ._renames import OnRename
+from ._renames import renamed_pairs
 
 
 def extras_of(
     connection: sa.Connection,
     tables: cabc.Iterable[sa.Table],
+    upgrade: ops.UpgradeOps,
     *,
     as_batch: bool,
+    renamed: OnRename | None = None,
+    renames: cabc.Mapping[str, str] | None = None,
 ) -> list[Extra]:
-    """The checks and enums that are different."""
+    """The checks and enums that are different.
+
+    :param upgrade: What Alembic sees.
+    :param renamed: Asked which values of an enum were renamed.
+    :param renames: Keys of tables that were renamed, new ones by old ones.
+    """
+    tables = list(tables)
+    before = {new: old for old, new in (renames or {}).items()}
+    found: list[Extra] = []
     inspector = sa.inspect(connection)
-    there = [t for t in tables if inspector.has_table(t.name, t.schema)]
-    found = list(_checks(inspector, connection.dialect, there, as_batch=as_batch))
+    for table in tables:
+        name = before.get(table.key, table.key).rpartition(".")[2]
+        if inspector.has_table(name, table.schema):
+            there = inspector.get_check_constraints(name, table.schema)
+            checks = {str(c["name"]): c["sqltext"] for c in there if c["name"]}
+            checker = _Checks(table, connection.dialect, as_batch=as_batch)
+            found.extend(checker.compare(checks, renamed))
     if connection.dialect.name == "postgresql":
-        found.extend(_enums(inspector, there))
+        found.extend(enums_of(connection, tables, upgrade, renamed))
     return found
 
 
-class RenameColumnOp(ops.AlterColumnOp):
-    """A renamed column, whose new name not every Alembic writes down itself."""
+class _Checks:
+    """What is declared of one table."""
 
+    def __init__(self, table: sa.Table, dialect: sa.Dialect, *, as_batch: bool) -> None:
+        self._table = table
+        self._dialect = dialect
+        self._as_batch = as_batch
+        self._declared: dict[str, str] = {}
+        self._of_types: dict[str, sa.CheckConstraint] = {}
+        for constraint in table.constraints:
+            if not isinstance(constraint, sa.CheckConstraint):
+                continue
+            name = dialect.identifier_preparer.format_constraint(constraint)
+            if name is None:
+                continue
+            name = name.strip('"`')
+            self._declared[name] = _text_of(constraint.sqltext, dialect)
+            if getattr(constraint, "_type_bound", False):
+                self._of_types[name] = constraint
 
-@autogenerate.renderers.dispatch_for(RenameColumnOp)
-def _render_rename(context: t.Any, operation: RenameColumnOp) -> str:
-    alter = ops.AlterColumnOp(
-        operation.table_name,
-        operation.column_name,
-        schema=operation.schema,
-        existing_type=operation.existing_type,
-        existing_nullable=operation.existing_nullable,
-    )
-    code: str = autogenerate.renderers.dispatch(alter)(context, alter)
-    return f"{code.rstrip()[:-1]}, new_column_name={operation.modify_name!r})"
-
-
-def apply_renames(script: ops.MigrationScript, renamed: OnRename) -> None:
-    """Make a column that goes and one that comes a renamed one, where it is that."""
-    upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
-    if upgrade is None or downgrade is None:
-        return
-    for part in upgrade.ops:
-        if not isinstance(part, ops.ModifyTableOps):
-            continue
-        for old, new in _candidates(part):
-            if renamed(part.table_name, old, new):
-                _rename(part, old, new)
-                for back in downgrade.ops:
-                    if (
-                        isinstance(back, ops.ModifyTableOps)
-                        and back.table_name == part.table_name
-                    ):
-                        _rename(back, new, old)
-
-
-def _candidates(part: ops.ModifyTableOps) -> list[tuple[str, str]]:
-    gone = [op for op in part.ops if isinstance(op, ops.DropColumnOp)]
-    come = [op for op in part.ops if isinstance(op, ops.AddColumnOp)]
-    return [
-        (old.column_name, new.column.name)
-        for old, new in itertools.product(gone, come)
-        if _affinity(old.to_column()) is _affinity(new.column)
-    ]
-
-
-def _affinity(column: sa.Column[t.Any]) -> type:
-    return column.type._type_affinity or type(column.type)
-
-
-def _rename(part: ops.ModifyTableOps, old: str, new: str) -> None:
-    dropped = next(
-        op
-        for op in part.ops
-        if isinstance(op, ops.DropColumnOp) and op.column_name == old
-    )
-    added = next(
-        op
-        for op in part.ops
-        if isinstance(op, ops.AddColumnOp) and op.column.name == new
-    )
-    column = dropped.to_column()
-    part.ops[part.ops.index(added)] = RenameColumnOp(
-        part.table_name,
-        old,
-        schema=part.schema,
-        modify_name=new,
-        existing_type=column.type,
-        existing_nullable=column.nullable,
-    )
-    part.ops.remove(dropped)
-
-
-# Checks
-
-
-def _checks(
-    inspector: sa.Inspector,
-    dialect: sa.Dialect,
-    tables: cabc.Iterable[sa.Table],
-    *,
-    as_batch: bool,
-) -> cabc.Iterator[Extra]:
-    for table in tables:
-        declared, of_types = _declared_checks(table, dialect)
-        there = {
-            str(check["name"]): check["sqltext"]
-            for check in inspector.get_check_constraints(table.name, table.schema)
-            if check["name"]
-        }
+    def compare(
+        self, there: cabc.Mapping[str, str], renamed: OnRename | None
+    ) -> cabc.Iterator[Extra]:
+        """What is different in the database."""
+        key, declared = self._table.key, self._declared
         # MariaDB keeps that of a JSON column under the name of the column.
-        own = of_types | {column.name for column in table.columns}
-        for name in sorted(set(declared) - set(there)):
-            add, drop = _check_code(table, name, declared[name], as_batch=as_batch)
-            yield Extra(f"add check {name} of {table.key}", add, drop)
+        own = {column.name for column in self._table.columns}
+        # Alembic adds and drops those of a type with their column.
+        for name in sorted(set(declared) - set(there) - set(self._of_types)):
+            add, drop = self._code(name, declared[name])
+            yield Extra(f"add check {name} of {key}", add, drop)
         for name in sorted(set(there) - set(declared) - own):
-            add, drop = _check_code(table, name, there[name], as_batch=as_batch)
-            yield Extra(f"remove check {name} of {table.key}", drop, add)
-
-
-def _declared_checks(
-    table: sa.Table, dialect: sa.Dialect
-) -> tuple[dict[str, str], set[str]]:
-    declared: dict[str, str] = {}
-    of_types: set[str] = set()
-    for constraint in table.constraints:
-        if not isinstance(constraint, sa.CheckConstraint):
-            continue
-        name = dialect.identifier_preparer.format_constraint(constraint)
-        if name is None:
-            continue
-        name = name.strip('"`')
-        if getattr(constraint, "_type_bound", False):
-            of_types.add(name)
-        else:
-            declared[name] = str(
-                constraint.sqltext.compile(
-                    dialect=dialect,
-                    compile_kwargs={"literal_binds": True, "include_table": False},
-                )
+            add, drop = self._code(name, there[name])
+            yield Extra(f"remove check {name} of {key}", drop, add)
+        for name in sorted(set(there) & set(self._of_types)):
+            was, values = (
+                _values_in(condition, self._dialect)
+                for condition in (there[name], declared[name])
             )
-    return declared, of_types
+            if set(was) != set(values):
+                yield self._changed(name, was, values, renamed)
 
-
-def _check_code(
-    table: sa.Table, name: str, condition: str, *, as_batch: bool
-) -> tuple[str, str]:
-    schema = f", schema={table.schema!r}" if table.schema else ""
-    if as_batch:
-        batch = f"with op.batch_alter_table({table.name!r}{schema}) as batch_op:\n    "
-        add = (
-            f"batch_op.create_check_constraint(op.f({name!r}), sa.text({condition!r}))"
+    def _changed(
+        self, name: str, was: list[str], values: list[str], renamed: OnRename | None
+    ) -> Extra:
+        """The values of an enum that a check keeps."""
+        (column, *_) = self._of_types[name].columns
+        label = f"{self._table.name}.{column.name}"
+        gone = [value for value in was if value not in values]
+        come = [value for value in values if value not in was]
+        names = renamed_pairs(label, gone, come, renamed)
+        preparer = self._dialect.identifier_preparer
+        place = preparer.format_table(self._table), preparer.quote(column.name)
+        add, drop = self._code(name, self._declared[name])
+        condition = _text_of(
+            sa.column(column.name).in_([sa.literal(value) for value in was]),
+            self._dialect,
         )
-        drop = f"batch_op.drop_constraint(op.f({name!r}), type_='check')"
-        return batch + add, batch + drop
-    arguments = f"{table.name!r}, sa.text({condition!r}){schema}"
-    return (
-        f"op.create_check_constraint(op.f({name!r}), {arguments})",
-        f"op.drop_constraint(op.f({name!r}), {table.name!r}, type_='check'{schema})",
-    )
+        add_old, _ = self._code(name, condition)
+        back = {new: old for old, new in names.items()}
+        return Extra(
+            f"change values of {label}: {', '.join(was)} -> {', '.join(values)}",
+            "\n".join([drop, *moved(*place, names), add]),
+            "\n".join([drop, *moved(*place, back), add_old]),
+        )
 
-
-# Enums of PostgreSQL
-
-
-def _enums(inspector: t.Any, tables: cabc.Iterable[sa.Table]) -> cabc.Iterator[Extra]:
-    there: dict[str, list[str]] = {
-        enum["name"]: enum["labels"] for enum in inspector.get_enums()
-    }
-    declared: dict[str, list[str]] = {}
-    used: dict[str, list[sa.Column[t.Any]]] = {}
-    for table in tables:
-        for column in table.columns:
-            if isinstance(column.type, sa.Enum) and _is_native(column.type):
-                name = str(column.type.name)
-                declared[name] = list(column.type.enums)
-                used.setdefault(name, []).append(column)
-    for name, values in declared.items():
-        if name not in there:
-            yield Extra(
-                f"add enum {name}",
-                _execute(f"CREATE TYPE {name} AS ENUM ({_listed(values)})"),
-                _execute(f"DROP TYPE {name}"),
-                first=True,
+    def _code(self, name: str, condition: str) -> tuple[str, str]:
+        """How a check is added, and how it is dropped."""
+        table = self._table
+        schema = f", schema={table.schema!r}" if table.schema else ""
+        if self._as_batch:
+            batch = (
+                f"with op.batch_alter_table({table.name!r}{schema}) as batch_op:\n    "
             )
-        elif gone := [value for value in there[name] if value not in values]:
-            yield Extra(
-                f"remove values {', '.join(gone)} of enum {name}",
-                _rebuilt(name, values, used[name]),
-                _rebuilt(name, there[name], used[name]),
+            add = (
+                f"batch_op.create_check_constraint(op.f({name!r}),"
+                f" sa.text({condition!r}))"
             )
-        elif values != there[name]:
-            yield from _added(name, values, there[name])
-
-
-def _is_native(enum: sa.Enum) -> bool:
-    return bool(enum.native_enum) and enum.name is not None
-
-
-def _added(name: str, values: list[str], there: list[str]) -> cabc.Iterator[Extra]:
-    for at, value in enumerate(values):
-        if value in there:
-            continue
-        before = f"AFTER {_quoted(values[at - 1])}"
-        place = before if at else f"BEFORE {_quoted(there[0])}"
-        add = _execute(
-            f"ALTER TYPE {name} ADD VALUE IF NOT EXISTS {_quoted(value)} {place}"
-        )
-        yield Extra(
-            f"add value {value} of enum {name}",
-            f"with op.get_context().autocommit_block():\n    {add}",
-            f"# PostgreSQL keeps the value {value!r} of {name}.",
-            first=True,
+            drop = f"batch_op.drop_constraint(op.f({name!r}), type_='check')"
+            return batch + add, batch + drop
+        arguments = f"{table.name!r}, sa.text({condition!r}){schema}"
+        dropped = f"op.f({name!r}), {table.name!r}, type_='check'{schema}"
+        return (
+            f"op.create_check_constraint(op.f({name!r}), {arguments})",
+            f"op.drop_constraint({dropped})",
         )
 
 
-def _rebuilt(name: str, values: list[str], columns: list[sa.Column[t.Any]]) -> str:
-    old = f"{name}_old"
-    lines = [
-        _execute(f"ALTER TYPE {name} RENAME TO {old}"),
-        _execute(f"CREATE TYPE {name} AS ENUM ({_listed(values)})"),
-    ]
-    lines.extend(
-        _execute(
-            f"ALTER TABLE {column.table.key} ALTER COLUMN {column.name}"
-            f" TYPE {name} USING {column.name}::text::{name}"
-        )
-        for column in columns
-    )
-    return "\n".join([*lines, _execute(f"DROP TYPE {old}")])
+def _text_of(clause: t.Any, dialect: sa.Dialect) -> str:
+    options = {"literal_binds": True, "include_table": False}
+    return str(clause.compile(dialect=dialect, compile_kwargs=options))
 
 
-def _listed(values: cabc.Iterable[str]) -> str:
-    return ", ".join(_quoted(value) for value in values)
+def _values_in(condition: str, dialect: sa.Dialect) -> list[str]:
+    """The texts in a condition, which each database writes in a way of its own."""
+    if dialect.name in {"mysql", "mariadb"}:
+        condition = re.sub(r"\\(.)", lambda m: m[1].replace("'", "''"), condition)
+    found = re.findall(r"'((?:[^']|'')*)'", condition)
+    return [text.replace("''", "'") for text in found]
 
 
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _execute(sql: str) -> str:
-    # A single colon starts a parameter in the text of SQLAlchemy.
-    text = re.sub(r"(?<!:):(?!:)", r"\\:", sql)
-    return f"op.execute({text!r})"
+def keep_types_plain(upgrade: ops.UpgradeOps) -> None:
+    """Change a column for a longer value of its enum, but not its check, twice."""
+    for part in upgrade.ops:
+        for op in getattr(part, "ops", ()):
+            if isinstance(op, ops.AlterColumnOp):
+                kind = op.modify_type
+                if isinstance(kind, sa.Enum) and not kind.native_enum:
+                    op.modify_type = sa.String(kind.length)

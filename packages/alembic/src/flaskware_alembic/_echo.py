@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
+import shlex
 import sys
 import textwrap
 
@@ -22,6 +24,17 @@ def print_made(made: list[RevisionInfo]) -> None:
         click.echo("No changes detected, so no file was written. Why: flask db doctor")
     for info in made:
         click.echo(f"Wrote {info.path}")
+
+
+def print_possible(renames: cabc.Iterable[str]) -> None:
+    """What may have been renamed, where nobody could be asked."""
+    for name in renames:
+        old = name.partition("=")[0]
+        click.echo(
+            f"{old} goes, with what it holds. If it was renamed, delete the file and"
+            f" add: --rename {shlex.quote(name)}",
+            err=True,
+        )
 
 
 def is_asked() -> bool:

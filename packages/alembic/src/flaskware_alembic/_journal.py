@@ -228,6 +228,9 @@ def report(entries: cabc.Sequence[JournalEntry], name: str) -> HalfApplied:
 def _text_of(construct: t.Any, dialect: sa.Dialect) -> str:
     if isinstance(construct, str):
         return construct
+    if isinstance(construct, sa.schema.ExecutableDDLElement):
+        # Alembic's own compilers refuse options, and DDL has no parameters.
+        return str(construct.compile(dialect=dialect)).strip()
     try:
         compiled = construct.compile(
             dialect=dialect, compile_kwargs={"literal_binds": True}

@@ -7,8 +7,8 @@ import collections.abc as cabc
 from alembic.config import Config
 
 from ._autogenerate import code_of_changes
-from ._compare import OnRename
 from ._migrator import Migrator
+from ._renames import OnRename
 from ._revision import RevisionInfo
 
 

@@ -1,0 +1,244 @@
+"""What was renamed: a comparison sees one thing that goes, and one that comes."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import itertools
+import typing as t
+
+import sqlalchemy as sa
+from alembic import autogenerate
+from alembic.operations import ops
+
+OnRename: t.TypeAlias = cabc.Callable[[str, str, str], bool]
+"""Asked with a place, an old and a new name, whether the one became the other.
+
+The place of a column is its table; that of a value of an enum is the enum's name, or
+``table.column`` where the database does not name it; that of a table is ``""``.
+"""
+
+
+def renamed_pairs(
+    place: str,
+    gone: cabc.Iterable[str],
+    come: cabc.Iterable[str],
+    renamed: OnRename | None,
+    alike: cabc.Container[tuple[str, str]] | None = None,
+) -> dict[str, str]:
+    """New names by old ones, for what was renamed; each is at most one other.
+
+    :param alike: What can be the same thing at all; everything if ``None``.
+    """
+    found: dict[str, str] = {}
+    if renamed is None:
+        return found
+    for old, new in itertools.product(gone, come):
+        if old in found or new in found.values():
+            continue
+        if (alike is None or (old, new) in alike) and renamed(place, old, new):
+            found[old] = new
+    return found
+
+
+# Tables
+
+
+class RenameTableOp(ops.RenameTableOp):
+    """A renamed table, which Alembic can do but not write down."""
+
+    def reverse(self) -> RenameTableOp:
+        """Take it back."""
+        return RenameTableOp(self.new_table_name, self.table_name, schema=self.schema)
+
+
+@autogenerate.renderers.dispatch_for(RenameTableOp)
+def _render_table(_: t.Any, operation: RenameTableOp) -> str:
+    names = f"{operation.table_name!r}, {operation.new_table_name!r}"
+    schema = f", schema={operation.schema!r}" if operation.schema else ""
+    return f"op.rename_table({names}{schema})"
+
+
+def renamed_tables(upgrade: ops.UpgradeOps, renamed: OnRename | None) -> dict[str, str]:
+    """The keys of tables that go by those of tables that come, for what was renamed."""
+    gone = {_key(op): op for op in upgrade.ops if isinstance(op, ops.DropTableOp)}
+    come = {_key(op): op for op in upgrade.ops if isinstance(op, ops.CreateTableOp)}
+
+    alike = {
+        (old, new)
+        for old, new in itertools.product(gone, come)
+        if gone[old].schema == come[new].schema
+        and _is_alike(gone[old].to_table(), come[new].to_table())
+    }
+    return renamed_pairs("", gone, come, renamed, alike)
+
+
+def _is_alike(old: sa.Table, new: sa.Table) -> bool:
+    theirs, ours = _columns(old), _columns(new)
+    return 2 * len(theirs & ours) > max(len(theirs), len(ours))
+
+
+def _key(operation: ops.DropTableOp | ops.CreateTableOp) -> str:
+    return ".".join(filter(None, (operation.schema, operation.table_name)))
+
+
+def _columns(table: sa.Table) -> set[tuple[str, type]]:
+    return {(column.name, _affinity(column)) for column in table.columns}
+
+
+def under_old_names(
+    metadata: sa.MetaData, tables: cabc.Mapping[str, str]
+) -> sa.MetaData:
+    """A copy of what is declared, with renamed tables also under their old names.
+
+    :param tables: New keys by old ones.
+    """
+    copied = sa.MetaData(naming_convention=metadata.naming_convention)
+    for table in metadata.tables.values():
+        table.to_metadata(copied)
+    for old, new in tables.items():
+        table = metadata.tables[new]
+        copy = table.to_metadata(copied, name=old.rpartition(".")[2])
+        # What is named after the table shall be named after the new one.
+        for theirs, ours in (
+            (table.indexes, copy.indexes),
+            (_uniques(table), _uniques(copy)),
+        ):
+            names = {tuple(x.name for x in item.columns): item.name for item in theirs}
+            for item in ours:
+                key = tuple(x.name for x in item.columns)
+                item.name = names.get(key, item.name)
+    return copied
+
+
+def _uniques(table: sa.Table) -> list[sa.UniqueConstraint]:
+    return [c for c in table.constraints if isinstance(c, sa.UniqueConstraint)]
+
+
+def rename_tables(
+    upgrade: ops.UpgradeOps,
+    downgrade: ops.DowngradeOps,
+    tables: cabc.Mapping[str, str],
+) -> None:
+    """Put the renaming before what else changes, and that under the new names.
+
+    :param tables: New keys by old ones.
+    """
+    for part in (*upgrade.ops, *downgrade.ops):
+        for operation in (part, *getattr(part, "ops", ())):
+            _under_new_name(operation, tables)
+    for old, new in tables.items():
+        schema, _, name = old.rpartition(".")
+        rename = RenameTableOp(name, new.rpartition(".")[2], schema=schema or None)
+        upgrade.ops.insert(0, rename)
+        downgrade.ops.append(rename.reverse())
+
+
+def _under_new_name(operation: t.Any, tables: cabc.Mapping[str, str]) -> None:
+    for schema, name in (
+        ("schema", "table_name"),
+        ("source_schema", "source_table"),
+        ("referent_schema", "referent_table"),
+    ):
+        of = getattr(operation, schema, None) or getattr(operation, "kw", {}).get(
+            schema
+        )
+        key = ".".join(filter(None, (of, getattr(operation, name, None))))
+        if key in tables:
+            setattr(operation, name, tables[key].rpartition(".")[2])
+
+
+def leave_keys_that_follow(
+    upgrade: ops.UpgradeOps, tables: cabc.Mapping[str, str]
+) -> None:
+    """Leave out foreign keys that the database itself moves to the new name."""
+    for part in upgrade.ops:
+        if not isinstance(part, ops.ModifyTableOps):
+            continue
+        come = [op for op in part.ops if isinstance(op, ops.CreateForeignKeyOp)]
+        gone = [op for op in part.ops if isinstance(op, ops.DropConstraintOp)]
+        for old, new in itertools.product(gone, come):
+            there = old.to_constraint()
+            declared = new.to_constraint()
+            if (
+                isinstance(there, sa.ForeignKeyConstraint)
+                and _refers(there, tables) == _refers(declared, {})
+                and declared.name in {None, there.name}
+            ):
+                part.ops.remove(old)
+                part.ops.remove(new)
+                break
+
+
+def _refers(
+    key: sa.ForeignKeyConstraint, tables: cabc.Mapping[str, str]
+) -> list[tuple[str, str, str]]:
+    found: list[tuple[str, str, str]] = []
+    for element in key.elements:
+        table, _, column = element.target_fullname.rpartition(".")
+        found.append((element.parent.name, tables.get(table, table), column))
+    return found
+
+
+# Columns
+
+
+class RenameColumnOp(ops.AlterColumnOp):
+    """A renamed column, whose new name not every Alembic writes down itself."""
+
+    def reverse(self) -> RenameColumnOp:
+        """Take it back."""
+        return RenameColumnOp(
+            self.table_name,
+            str(self.modify_name),
+            schema=self.schema,
+            modify_name=self.column_name,
+            existing_type=self.existing_type,
+            existing_nullable=self.existing_nullable,
+        )
+
+
+@autogenerate.renderers.dispatch_for(RenameColumnOp)
+def _render_column(context: t.Any, operation: RenameColumnOp) -> str:
+    alter = ops.AlterColumnOp(
+        operation.table_name,
+        operation.column_name,
+        schema=operation.schema,
+        existing_type=operation.existing_type,
+        existing_nullable=operation.existing_nullable,
+    )
+    code: str = autogenerate.renderers.dispatch(alter)(context, alter)
+    return f"{code.rstrip()[:-1]}, new_column_name={operation.modify_name!r})"
+
+
+def rename_columns(
+    upgrade: ops.UpgradeOps,
+    renamed: OnRename | None,
+    tables: cabc.Mapping[str, str],
+) -> None:
+    """Make a column that goes and one that comes a renamed one, where it is that."""
+    for part in upgrade.ops:
+        if not isinstance(part, ops.ModifyTableOps):
+            continue
+        gone = {x.column_name: x for x in part.ops if isinstance(x, ops.DropColumnOp)}
+        come = {x.column.name: x for x in part.ops if isinstance(x, ops.AddColumnOp)}
+        alike = {
+            (old, new)
+            for old, new in itertools.product(gone, come)
+            if _affinity(gone[old].to_column()) is _affinity(come[new].column)
+        }
+        place = tables.get(part.table_name, part.table_name)
+        for old, new in renamed_pairs(place, gone, come, renamed, alike).items():
+            column = gone[old].to_column()
+            part.ops[part.ops.index(come[new])] = RenameColumnOp(
+                part.table_name,
+                old,
+                schema=part.schema,
+                modify_name=new,
+                existing_type=column.type,
+                existing_nullable=column.nullable,
+            )
+            part.ops.remove(gone[old])
+
+
+def _affinity(column: sa.Column[t.Any]) -> type:
+    return column.type._type_affinity or type(column.type)
