@@ -1,4 +1,8 @@
-"""One request through a test client: session untouched, read, written."""
+"""One request through a test client: session untouched, read, written.
+
+Beside them stands what the wire alone costs: bare Flask and one or two trips to Redis
+by a plain socket, with commands made beforehand and answers that nobody looks at.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,11 @@ import contextlib
 import functools
 import itertools
 import os
+import socket
 import tempfile
 import typing as t
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import flask
 
@@ -22,6 +28,8 @@ _POSTGRESQL = os.environ.get(
     "postgresql+psycopg://postgres@127.0.0.1:5432/postgres",
 )
 _PATHS = {"untouched": "/untouched", "read": "/read", "write": "/write"}
+# About as much as what is stored of the session that is timed.
+_WIRE_BYTES = 150
 
 
 def cases() -> dict[str, cabc.Callable[[], object]]:
@@ -30,6 +38,8 @@ def cases() -> dict[str, cabc.Callable[[], object]]:
     found: dict[str, cabc.Callable[[], object]] = {}
     bare = _app(folder / "bare").test_client()
     found[BASELINE] = functools.partial(bare.get, "/untouched")
+    with contextlib.suppress(ImportError, OSError):
+        found |= _wire(_app(folder / "wire"))
     for name, prepare in _kinds(folder).items():
         with contextlib.suppress(ImportError, OSError):
             app = _app(folder / name.replace(" ", "_"))
@@ -51,6 +61,39 @@ def _kinds(folder: Path) -> dict[str, cabc.Callable[[flask.Flask], object]]:
         "flaskware-session, PostgreSQL": lambda app: _flaskware(app, _postgresql()),
         "Flask-Session, SQLite": _flask_session_sqlite,
         "Flask-Session, Redis": _flask_session_redis,
+    }
+
+
+def _wire(app: flask.Flask) -> dict[str, cabc.Callable[[], object]]:
+    url = urlsplit(_redis())
+    wire = socket.create_connection((url.hostname, url.port or 6379))
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    name = f"flaskware-bench-{os.getpid()}:wire"
+    get, put = (
+        f"GET {name}\r\n".encode(),
+        f"SET {name} {'x' * _WIRE_BYTES}\r\n".encode(),
+    )
+
+    def trip(command: bytes) -> None:
+        wire.sendall(command)
+        wire.recv(4096)
+
+    @app.get("/one")
+    def one() -> str:
+        trip(get)
+        return "ok"
+
+    @app.get("/two")
+    def two() -> str:
+        trip(get)
+        trip(put)
+        return "ok"
+
+    client = app.test_client()
+    client.get("/two")
+    return {
+        "a plain socket, one trip to Redis": functools.partial(client.get, "/one"),
+        "a plain socket, two trips to Redis": functools.partial(client.get, "/two"),
     }
 
 

@@ -338,11 +338,10 @@ def test_a_foreign_key_in_redis_is_no_session(redis_url: str) -> None:
     store = RedisStore(redis_url)
     with redis.Redis.from_url(redis_url) as client:
         client.set(f"session:s:{'a' * 64}", "a text")
-        client.hset(f"session:s:{'b' * 64}", "data", "half a record")
-        fields = ("data", "version", "created", "last_seen", "user_id", "address")
-        broken = dict.fromkeys((*fields, "agent"), "x") | {"expires": 10**15}
-        client.hset(f"session:s:{'c' * 64}", mapping=broken)
-    for letter in "abc":
+        client.hset(f"session:s:{'b' * 64}", "data", "of another type")
+        client.set(f"session:s:{'c' * 64}", f"1\n1\n{10**15}\n1\nx\n\n\n\n{{}}")
+        client.set(f"session:s:{'d' * 64}", b"1\n1\n%d\n1\n1\n\n\n\n\xff" % (10**15))
+    for letter in "abcd":
         assert store.read(letter * 64, 0, LIFETIME) is None
     store.close()
 

@@ -9,9 +9,9 @@ from ._record import Lifetime
 from ._record import Record
 from ._record import StoreStats
 from ._record import Written
-from ._redis import changes_of
 from ._redis import escaped
 from ._redis import fields_of
+from ._redis import line_of
 from ._redis import record_of
 from ._redis import text_of
 from ._redis import told
@@ -66,8 +66,8 @@ class AsyncRedisStore:
 
     async def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
-        changes = changes_of(record)
-        answer = await self._run(self._scripts.UPDATE, now, record.key, *changes)
+        fields = fields_of(record)
+        answer = await self._run(self._scripts.UPDATE, now, record.key, *fields)
         return written_of(record.key, answer)
 
     async def replace(
@@ -86,18 +86,18 @@ class AsyncRedisStore:
 
     async def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
-        answer = await self._run(self._scripts.FOR_USER, now, user_id) or ()
-        found = (record_of(text_of(key), fields) for key, fields in answer)
+        answer = await self._run(self._scripts.FOR_USER, now, line_of(user_id)) or ()
+        found = (record_of(text_of(key), text) for key, text in answer)
         return last_seen_first((record for record in found if record is not None), now)
 
     async def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
-        arguments = (user_id, keep or "")
+        arguments = (line_of(user_id), keep or "")
         return int(await self._run(self._scripts.DELETE_USER, 0, *arguments) or 0)
 
     async def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`."""
-        arguments = (user_id, count, keep)
+        arguments = (line_of(user_id), count, keep)
         return int(await self._run(self._scripts.LIMIT_USER, now, *arguments) or 0)
 
     async def prune(self, now: int, limit: int) -> int:  # noqa: ARG002

@@ -68,7 +68,7 @@ class RedisStore:
 
     def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
-        answer = self._run(self._scripts.UPDATE, now, record.key, *changes_of(record))
+        answer = self._run(self._scripts.UPDATE, now, record.key, *fields_of(record))
         return written_of(record.key, answer)
 
     def replace(
@@ -87,18 +87,18 @@ class RedisStore:
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
-        answer = self._run(self._scripts.FOR_USER, now, user_id) or ()
-        found = (record_of(text_of(key), fields) for key, fields in answer)
+        answer = self._run(self._scripts.FOR_USER, now, line_of(user_id)) or ()
+        found = (record_of(text_of(key), text) for key, text in answer)
         return last_seen_first((record for record in found if record is not None), now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
-        answer = self._run(self._scripts.DELETE_USER, 0, user_id, keep or "")
+        answer = self._run(self._scripts.DELETE_USER, 0, line_of(user_id), keep or "")
         return int(answer or 0)
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`."""
-        answer = self._run(self._scripts.LIMIT_USER, now, user_id, count, keep)
+        answer = self._run(self._scripts.LIMIT_USER, now, line_of(user_id), count, keep)
         return int(answer or 0)
 
     def prune(self, now: int, limit: int) -> int:  # noqa: ARG002
@@ -172,43 +172,39 @@ def written_of(key: str, answer: t.Any) -> Written:
     return Written(saved=False, current=record_of(key, answer))
 
 
-def changes_of(record: Record) -> tuple[str | int, ...]:
-    """What a change of the content writes, as the script takes it."""
-    return record.version, record.last_seen, record.expires, record.data
+def line_of(user_id: str) -> str:
+    """The id of a user without a line break, from which it can be had again."""
+    return user_id.replace("%", "%25").replace("\n", "%0A")
 
 
 def fields_of(record: Record) -> tuple[str | int, ...]:
-    """A record as the scripts take it."""
-    return (
-        record.version,
-        record.created,
-        record.last_seen,
-        record.expires,
-        record.issued,
-        record.address.replace("\n", " "),
-        record.agent.replace("\n", " "),
-        record.user_id or "",
-        record.data,
+    """A record as the scripts take it: what they judge by, and all of it as a text."""
+    user = line_of(record.user_id or "")
+    address = record.address.replace("\n", " ")
+    agent = record.agent.replace("\n", " ")
+    text = (
+        f"{record.version}\n{record.last_seen}\n{record.expires}\n{record.created}\n"
+        f"{record.issued}\n{address}\n{agent}\n{user}\n{record.data}"
     )
+    return record.version, record.expires, user, text
 
 
 def record_of(key: str, answer: t.Any) -> Record | None:
     """A record as the scripts return it; ``None`` if it is not one."""
-    if not isinstance(answer, list):
+    if not isinstance(answer, bytes | str):
         return None
-    about, data = t.cast("list[bytes | str]", answer)
     try:
-        version, created, last_seen, expires, issued, address, agent, user_id = text_of(
-            about
-        ).split("\n", 7)
+        version, last_seen, expires, created, issued, address, agent, user, data = (
+            text_of(answer).split("\n", 8)
+        )
         return Record(
             key,
-            text_of(data),
+            data,
             int(version),
             int(created),
             int(last_seen),
             int(expires),
-            user_id or None,
+            user.replace("%0A", "\n").replace("%25", "%") or None,
             address,
             agent,
             int(issued),

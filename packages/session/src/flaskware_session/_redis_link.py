@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from urllib.parse import unquote
 from urllib.parse import urlsplit
 
+import hiredis
 import redis
 from redis import exceptions
 from redis.backoff import NoBackoff
@@ -20,6 +21,10 @@ _SENTINEL_PORT = 26379
 _CLUSTER_PORT = 6379
 
 Argument: t.TypeAlias = str | int | bytes
+
+# Its stub allows for no more than one argument.
+_packed: cabc.Callable[[tuple[Argument, ...]], bytes]
+_packed = t.cast("t.Any", hiredis).pack_command
 
 
 class Link(t.Protocol):
@@ -236,11 +241,3 @@ def _several_hosts(
         parts.path.strip("/"),
         dict(parse_qsl(parts.query)),
     )
-
-
-def _packed(command: cabc.Iterable[Argument]) -> bytes:
-    parts: list[bytes] = []
-    for item in command:
-        data = item if isinstance(item, bytes) else str(item).encode()
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return b"*%d\r\n%b" % (len(parts), b"".join(parts))

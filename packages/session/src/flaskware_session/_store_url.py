@@ -111,7 +111,7 @@ def _open(url: str, extra: str, make: cabc.Callable[[], Store]) -> Store:
         return make()
     except ImportError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing in {"redis", "pymemcache", "sqlalchemy"}:
+        if missing in {"redis", "hiredis", "pymemcache", "sqlalchemy"}:
             expected = f"the driver {driver} to be installed"
             write = f"pip install 'flaskware-session[{extra}]'"
         else:
