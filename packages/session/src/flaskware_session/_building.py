@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import inspect
+import typing as t
 from pathlib import Path
 
 import flask
@@ -13,18 +15,12 @@ from flaskware_core import ConfigProblem
 from flaskware_core import describe
 
 from ._asking import Asking
-from ._async_store import blocking
+from ._async_store import AsyncStore
 from ._cipher import Cipher
 from ._cipher import key_from
 from ._cipher import SealedStore
 from ._manager import Rules
 from ._manager import SessionManager
-from ._moving import Finder
-from ._moving import first_of
-from ._moving import flask_finder
-from ._moving import flask_session_finder
-from ._old_stores import OldStore
-from ._old_stores import open_old_store
 from ._presets import PRESETS
 from ._record import Clock
 from ._record import Lifetime
@@ -32,6 +28,10 @@ from ._settings import SessionSettings
 from ._store import Store
 from ._store_url import open_store
 from ._token import Keys
+
+if t.TYPE_CHECKING:
+    from ._moving import Finder
+    from ._old_stores import OldStore
 
 _ABSOLUTE = dt.timedelta(days=90)
 _MILLISECOND = dt.timedelta(milliseconds=1)
@@ -63,10 +63,16 @@ def build_manager(
 
 
 def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
-    """Make what finds the sessions that are to be taken over.
+    """Make what finds the sessions that are to be taken over, if there are sources.
 
     :raises ConfigError: if a source cannot be opened.
     """
+    if not settings.move_from:
+        return None
+    from ._moving import first_of
+    from ._moving import flask_finder
+    from ._moving import flask_session_finder
+
     finders = [
         flask_finder(app)
         if source == "flask"
@@ -88,6 +94,8 @@ def old_stores(app: flask.Flask, settings: SessionSettings) -> list[OldStore]:
 
 
 def _old_store(app: flask.Flask, settings: SessionSettings, source: str) -> OldStore:
+    from ._old_stores import open_old_store
+
     try:
         importlib.import_module("msgspec")
         return open_old_store(
@@ -110,13 +118,22 @@ def _old_store(app: flask.Flask, settings: SessionSettings, source: str) -> OldS
 
 def _store(app: flask.Flask, settings: SessionSettings) -> Store:
     if not isinstance(settings.store, str):
-        return blocking(settings.store)
+        return _blocking(settings.store)
     return open_store(
         settings.store,
         folder=Path(app.instance_path),
         namespace=settings.namespace,
         timeout=settings.store_timeout,
     )
+
+
+def _blocking(store: Store | AsyncStore) -> Store:
+    """The store itself, or one that waits for its coroutines."""
+    if not inspect.iscoroutinefunction(store.read):
+        return t.cast("Store", store)
+    from ._blocking import BlockingStore
+
+    return BlockingStore(t.cast("AsyncStore", store))
 
 
 def _cipher(settings: SessionSettings) -> Cipher:

@@ -19,11 +19,9 @@ from flaskware_core import Extension
 from flaskware_core import Finding
 
 from . import _signals as signals
-from ._async_store import BlockingStore
 from ._building import build_finder
 from ._building import build_manager
 from ._building import old_stores
-from ._checks import check_sessions
 from ._cipher import plain_store
 from ._cli import session_commands
 from ._cookie import SessionCookie
@@ -33,8 +31,6 @@ from ._errors import StoreUnavailable
 from ._interface import ServerSessionInterface
 from ._manager import SessionManager
 from ._memory import MemoryStore
-from ._moving import Unpickler
-from ._old_stores import outages
 from ._record import Clock
 from ._record import SessionInfo
 from ._record import StoreStats
@@ -42,8 +38,10 @@ from ._session import ServerSession
 from ._settings import SessionSettings
 from ._store import Store
 from ._token import handle_of
-from ._typed import D
-from ._typed import view_of
+
+if t.TYPE_CHECKING:
+    from ._moving import Unpickler
+    from ._typed import D
 
 _LONGEST_AGENT = 256
 _LONGEST_USER_ID = 512
@@ -105,6 +103,8 @@ class Sessions(Extension[SessionSettings, SessionState]):
 
         :raises TypeError: if the schema is neither.
         """
+        from ._typed import view_of
+
         session = self._session()
         session._loaded()
         return view_of(session, schema)
@@ -248,6 +248,8 @@ class Sessions(Extension[SessionSettings, SessionState]):
         :return: Whether the store has a table of that kind; others need nothing.
         :raises StoreUnavailable: if the database does not answer, or forbids it.
         """
+        from ._blocking import BlockingStore
+
         store = self.store
         if isinstance(store, BlockingStore):
             make = getattr(store.store, "create_table", None)
@@ -268,6 +270,9 @@ class Sessions(Extension[SessionSettings, SessionState]):
         :return: How many were converted, and why others were not.
         :raises StoreUnavailable: if an old store does not answer.
         """
+        from ._moving import Unpickler
+        from ._old_stores import outages
+
         app = t.cast("t.Any", flask.current_app)._get_current_object()
         unpickler = Unpickler()
         for store in old_stores(app, self.settings):
@@ -311,6 +316,8 @@ class Sessions(Extension[SessionSettings, SessionState]):
         state.manager.store.close()
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
+        from ._checks import check_sessions
+
         state, settings = self.state_of(app), self.settings_of(app)
         store, lifetime = plain_store(state.manager.store), state.manager.lifetime
         return check_sessions(settings, store, state.cookie, lifetime, deploy=deploy)

@@ -12,8 +12,10 @@ from ._cookie import SessionCookie
 from ._errors import SessionConflict
 from ._errors import StoreUnavailable
 from ._manager import SessionManager
-from ._moving import OldSession
 from ._session import ServerSession
+
+if t.TYPE_CHECKING:
+    from ._moving import OldSession
 
 # What goes when another answer is put in a response's place. The rest stays, such as
 # the security headers that an after-request hook has added.

@@ -13,12 +13,14 @@ from ._asking import Spent
 from ._codec import decode
 from ._codec import encode
 from ._codec import join
-from ._moving import OldSession
 from ._record import Lifetime
 from ._record import Record
 from ._token import handle_of
 from ._token import Keys
 from ._token import new_token
+
+if t.TYPE_CHECKING:
+    from ._moving import OldSession
 
 logger = logging.getLogger("flaskware_session")
 

@@ -91,10 +91,8 @@ def flask_session_finder(
     return find
 
 
-def first_of(finders: cabc.Sequence[Finder]) -> Finder | None:
-    """Asks one after the other; ``None`` if there are none."""
-    if not finders:
-        return None
+def first_of(finders: cabc.Sequence[Finder]) -> Finder:
+    """Asks one after the other."""
     return lambda request: next(
         (old for find in finders if (old := find(request)) is not None), None
     )

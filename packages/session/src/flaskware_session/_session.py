@@ -8,11 +8,11 @@ from flask.sessions import SessionMixin
 from ._asking import Spent
 from ._codec import is_immutable
 from ._errors import StoreUnavailable
-from ._moving import OldSession
 from ._record import Record
 
 if t.TYPE_CHECKING:
     from ._manager import SessionManager
+    from ._moving import OldSession
     from ._typed import View
 
 CookieChange: t.TypeAlias = t.Literal["set", "delete"] | None

@@ -8,7 +8,6 @@ from flaskware_core import ConfigProblem
 from flaskware_core import describe
 
 from ._memory import MemoryStore
-from ._sqlite import SQLiteStore
 from ._store import Store
 
 _REDIS = frozenset(
@@ -68,6 +67,8 @@ def open_store(url: str, *, folder: Path, namespace: str, timeout: float) -> Sto
     if scheme == "memory":
         return MemoryStore()
     if scheme == "sqlite":
+        from ._sqlite import SQLiteStore
+
         return SQLiteStore(folder / rest[1:], timeout=timeout)
     if scheme == "file":
         from ._files import FileStore
