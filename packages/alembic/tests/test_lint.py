@@ -32,7 +32,8 @@ def rules(project: Project, *args: str, **kwargs: t.Any) -> list[str]:
 
 def test_a_finding_says_where_why_and_what_to_write(pg: Project) -> None:
     path = pg.write("aa", None, "op.create_index('ix', 'item', ['n'])")
-    (finding,) = pg.alembic.lint()
+    finding, *hints = pg.alembic.lint()
+    assert {hint.level for hint in hints} == {Level.INFO}
     line = path.read_text().splitlines().index("def upgrade() -> None:") + 2
     assert (finding.rule, finding.line) == ("index-not-concurrent", line)
     assert finding.level is Level.ERROR
@@ -317,5 +318,121 @@ def test_what_cannot_be_mended_stays_as_it_is(pg: Project) -> None:
         "aa", None, "op.alter_column('item', 'n', new_column_name='m')\nname = 'x'"
     )
     before = path.read_text()
+    assert pg.alembic.fix() == []
+    assert path.read_text() == before
+
+
+SCHEMA = """
+    CREATE TABLE kind (id bigint PRIMARY KEY);
+    CREATE TABLE item (id bigint PRIMARY KEY, n int, kind_id bigint,
+        m int NOT NULL DEFAULT 5);
+    CREATE INDEX ix_old ON item (n);
+    INSERT INTO item VALUES (1, 1, NULL, 7);
+    ALTER TABLE item ADD CONSTRAINT ck_later CHECK (n > 0) NOT VALID
+"""
+# The schema without the names that stand for nothing and the order of columns.
+CATALOG = """
+    SELECT 'column', c.relname, a.attname,
+           concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull,
+                     pg_get_expr(d.adbin, d.adrelid))
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+      AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL SELECT 'index', tablename, indexname, indexdef FROM pg_indexes
+    WHERE schemaname = 'public'
+    UNION ALL SELECT 'constraint', conrelid::regclass::text, conname,
+           pg_get_constraintdef(oid) || convalidated
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+"""
+SAME = [
+    "op.create_index('ix', 'item', ['n'], unique=False)",
+    "op.create_index(\n    'ix', 'item', ['n'],  # lint: allow wide-index: why\n)",
+    "op.execute('create unique index ix on item (n)')",
+    "op.execute(sa.text('CREATE INDEX ix ON item (n);'))",
+    "op.drop_index('ix_old', table_name='item')",
+    "op.execute('DROP INDEX ix_old')",
+    "op.execute('REINDEX TABLE item')",
+    "op.create_foreign_key('fk', 'item', 'kind', ['kind_id'], ['id'])",
+    (
+        "op.execute('ALTER TABLE item ADD CONSTRAINT fk FOREIGN KEY (kind_id)"
+        " REFERENCES kind (id) ON DELETE CASCADE')"
+    ),
+    "op.create_check_constraint(op.f('ck'), 'item', 'n > 0')",
+    "op.execute('ALTER TABLE item ADD CONSTRAINT ck CHECK (n > 0);')",
+    "op.execute('ALTER TABLE item VALIDATE CONSTRAINT ck_later')",
+    (
+        "op.execute('ALTER TABLE item ADD CONSTRAINT ck CHECK (n > 0) NOT VALID')\n"
+        "op.execute('ALTER TABLE item VALIDATE CONSTRAINT ck')"
+    ),
+    "op.create_unique_constraint('uq', 'item', ['n'])",
+    "op.alter_column('item', 'n', existing_type=sa.Integer(), nullable=False)",
+    "for name in ('n', 'm'):\n    op.create_index(f'ix_{name}', 'item', [name])",
+    (
+        "with op.get_context().autocommit_block():\n"
+        "    op.create_index('ix', 'item', ['n'])"
+    ),
+    "def index(it: str) -> None:\n    op.create_index(it, 'item', ['n'])\nindex('ix')",
+    # SQLAlchemy cannot reflect a CHECK that is NOT VALID without a warning.
+    (
+        "op.drop_constraint('ck_later', 'item')\n"
+        "op.alter_column('item', 'm', new_column_name='k', existing_type=sa.Integer(),"
+        " existing_nullable=False, existing_server_default=sa.text('5'))"
+    ),
+]
+
+
+@pytest.mark.parametrize("code", SAME)
+def test_what_a_fix_writes_ends_in_the_same_schema_and_is_not_fixed_again(
+    code: str, make_project: t.Any, postgresql_url: str
+) -> None:
+    project = make_project(postgresql_url)
+
+    def run() -> set[t.Any]:
+        with project.engine.begin() as connection:
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+            connection.exec_driver_sql("CREATE SCHEMA public")
+            for statement in SCHEMA.split(";"):
+                connection.exec_driver_sql(statement)
+        project.alembic.upgrade(contract=True)
+        with project.engine.begin() as connection:
+            connection.exec_driver_sql("DROP TABLE alembic_version")
+            drop = "DROP TABLE IF EXISTS alembic_version_backfill"
+            connection.exec_driver_sql(drop)
+            return set(connection.exec_driver_sql(CATALOG))
+
+    path = project.write("aa", None, code)
+    with project.app.app_context():
+        plain = run()
+        assert project.alembic.fix()
+        comments = path.read_text().count("# lint: allow")
+        assert comments == code.count("# lint: allow")
+        files = {p: p.read_text() for p in project.folder.glob("*.py")}
+        assert project.alembic.fix() == []
+        assert files == {p: p.read_text() for p in project.folder.glob("*.py")}
+        assert run() == plain
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "op.create_index('ix', 'item', ['n']); name = 'x'",
+        "if True: op.create_index('ix', 'item', ['n'])",
+        "op.create_index(None, 'item', ['n'])",
+        "op.execute('CREATE INDEX a ON item (n); CREATE INDEX b ON item (m)')",
+        "op.execute('CREATE INDEX a /* why */ ON item (n)')",
+        "op.execute('ALTER TABLE item ADD CHECK (n > 0)')",
+        "op.add_column('item', sa.Column('k', sa.ForeignKey('kind.id'), index=True))",
+        (
+            "with op.batch_alter_table('item') as batch_op:\n"
+            "    batch_op.create_index('ix', ['n'])"
+        ),
+    ],
+)
+def test_what_cannot_be_mended_surely_is_not_said_to_be(pg: Project, code: str) -> None:
+    path = pg.write("aa", None, code)
+    before = path.read_text()
+    assert any(finding.level is Level.ERROR for finding in pg.alembic.lint())
+    assert not any(finding.can_fix for finding in pg.alembic.lint())
     assert pg.alembic.fix() == []
     assert path.read_text() == before

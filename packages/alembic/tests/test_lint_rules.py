@@ -336,6 +336,208 @@ POSTGRESQL = [
         NEW,
         None,
     ),
+    Example(
+        "duplicate-column",
+        'op.execute("CREATE TABLE t (n int, n text)")',
+        'op.execute("CREATE TABLE t (n int, m text)")',
+        None,
+    ),
+    Example(
+        "duplicate-column",
+        'op.execute("UPDATE item SET n = 1, n = 2")',
+        'op.execute("UPDATE item SET n = 1, kind_id = 2")',
+        None,
+    ),
+    Example(
+        "drop-index",
+        'op.drop_index("ix_old", "item")',
+        NEW + 'op.create_index("i", "fresh", ["n"])\nop.execute("DROP INDEX i")',
+    ),
+    Example(
+        "drop-constraint",
+        'op.drop_constraint("ck_later", "item")',
+        NEW + 'op.drop_constraint("ck", "fresh")',
+    ),
+    Example(
+        "drop-default",
+        'op.alter_column("item", "kind_id", server_default=None)',
+        'op.alter_column("item", "kind_id", server_default="3")',
+    ),
+    Example(
+        "drop-default",
+        ALTER("ALTER kind_id DROP DEFAULT"),
+        ALTER("ALTER kind_id SET DEFAULT 3"),
+    ),
+    Example(
+        "set-default",
+        'op.alter_column("item", "kind_id", server_default="3")',
+        'op.alter_column("item", "kind_id", comment="a kind")',
+    ),
+    Example(
+        "attach-validates",
+        'op.execute("ALTER TABLE parts ATTACH PARTITION part2 FOR VALUES IN (2)")',
+        'op.execute("CREATE TABLE part3 PARTITION OF parts FOR VALUES IN (3)")',
+        "part2",
+    ),
+    Example(
+        "hides-rows",
+        'op.execute("ALTER TABLE parts DETACH PARTITION part1 CONCURRENTLY")',
+        ALTER("INHERIT parent"),
+        None,
+    ),
+    Example("hides-rows", ALTER("NO INHERIT parent"), ALTER("OWNER TO app"), None),
+    Example(
+        "new-restriction",
+        ALTER("ADD CONSTRAINT ck CHECK (n > 0) NOT VALID"),
+        index(),
+        None,
+    ),
+    Example("new-restriction", index(unique=True), index(), None),
+    Example(
+        "drop-trigger",
+        'op.execute("DROP TRIGGER tr_old ON item")',
+        NEW + 'op.execute("DROP TRIGGER tr ON fresh")',
+    ),
+    Example(
+        "drop-policy",
+        'op.execute("DROP POLICY po_old ON item")',
+        NEW + 'op.execute("DROP POLICY po ON fresh")',
+    ),
+    Example(
+        "change-policy",
+        'op.execute("CREATE POLICY po ON item USING (n > 0)")',
+        NEW + 'op.execute("CREATE POLICY po ON fresh USING (id > 0)")',
+    ),
+    Example(
+        "change-policy",
+        'op.execute("ALTER POLICY po_old ON item USING (n > 0)")',
+        NEW + 'op.execute("ALTER POLICY po ON fresh USING (id > 0)")',
+    ),
+    Example(
+        "row-security",
+        ALTER("ENABLE ROW LEVEL SECURITY"),
+        NEW + 'op.execute("ALTER TABLE fresh FORCE ROW LEVEL SECURITY")',
+    ),
+    Example("move-schema", ALTER("SET SCHEMA other"), ALTER("OWNER TO app")),
+    Example(
+        "move-schema",
+        'op.execute("ALTER VIEW v SET SCHEMA other")',
+        'op.execute("ALTER VIEW v OWNER TO app")',
+        None,
+    ),
+    Example(
+        "alter-identity",
+        ALTER("ALTER kind_id ADD GENERATED ALWAYS AS IDENTITY"),
+        ALTER("ALTER kind_id SET STATISTICS 5"),
+    ),
+    Example(
+        "alter-generated",
+        ALTER("ALTER twice DROP EXPRESSION"),
+        ALTER("ALTER twice SET STATISTICS 5"),
+    ),
+    Example(
+        "rewrite-table", ALTER("ALTER twice SET EXPRESSION AS (n * 3)"), index(), None
+    ),
+    Example(
+        "disable-trigger",
+        ALTER("DISABLE TRIGGER tr_old"),
+        NEW + 'op.execute("ALTER TABLE fresh DISABLE TRIGGER ALL")',
+    ),
+    Example(
+        "replica-identity",
+        ALTER("REPLICA IDENTITY FULL"),
+        NEW + 'op.execute("ALTER TABLE fresh REPLICA IDENTITY FULL")',
+    ),
+    Example(
+        "no-statement-timeout",
+        'op.add_column("item", sa.Column("m", sa.BigInteger))',
+        "op.execute(\"SET LOCAL statement_timeout = '60s'\")\n"
+        'op.add_column("item", sa.Column("m", sa.BigInteger))',
+        None,
+    ),
+    Example(
+        "no-lock-timeout",
+        'op.create_table("t", sa.Column("k", sa.ForeignKey("kind.id")))',
+        'op.create_table("t", sa.Column("k", sa.ForeignKey("t.id")),'
+        ' sa.Column("id", sa.BigInteger, primary_key=True))',
+        None,
+    ),
+    *(
+        Example(rule, f'op.execute("{bad}")', f'op.execute("{good}")', None)
+        for rule, bad, good in [
+            ("drop-view", "DROP VIEW v", "CREATE VIEW v AS SELECT 1"),
+            ("drop-view", "DROP MATERIALIZED VIEW IF EXISTS v", "SELECT 1"),
+            (
+                "drop-routine",
+                "DROP FUNCTION f(int)",
+                "CREATE FUNCTION f() RETURNS int AS 'select 1' LANGUAGE sql",
+            ),
+            ("drop-type", "DROP TYPE mood", "CREATE TYPE mood AS ENUM ('a')"),
+            ("drop-type", "DROP DOMAIN d", "CREATE DOMAIN d AS int"),
+            ("drop-sequence", "DROP SEQUENCE s", "CREATE SEQUENCE s"),
+            ("drop-schema", "DROP SCHEMA s CASCADE", "CREATE SCHEMA s"),
+            ("drop-extension", "DROP EXTENSION hstore", "CREATE EXTENSION hstore"),
+            ("rename-object", "ALTER VIEW v RENAME TO w", "ALTER INDEX i RENAME TO j"),
+            (
+                "rename-object",
+                "ALTER TYPE mood RENAME VALUE 'a' TO 'b'",
+                "ALTER TYPE mood OWNER TO app",
+            ),
+            (
+                "replace-object",
+                "CREATE OR REPLACE VIEW v AS SELECT 1",
+                "CREATE VIEW v AS SELECT 1",
+            ),
+            (
+                "alter-view",
+                "ALTER VIEW v SET (security_barrier = true)",
+                "ALTER VIEW v OWNER TO app",
+            ),
+            (
+                "alter-routine",
+                "ALTER FUNCTION f(int) SECURITY DEFINER",
+                "ALTER FUNCTION f(int) OWNER TO app",
+            ),
+            (
+                "alter-sequence",
+                "ALTER SEQUENCE s RESTART WITH 1",
+                "ALTER SEQUENCE s OWNER TO app",
+            ),
+            (
+                "alter-sequence",
+                "ALTER TABLE item ALTER id RESTART WITH 1",
+                "ALTER TABLE item ALTER id SET CACHE 5",
+            ),
+            (
+                "alter-composite",
+                "ALTER TYPE pair ADD ATTRIBUTE c int",
+                "CREATE TYPE pair AS (a int)",
+            ),
+            (
+                "add-enum-value",
+                "ALTER TYPE mood ADD VALUE 'b' AFTER 'a'",
+                "ALTER TYPE mood OWNER TO app",
+            ),
+            ("revoke", "REVOKE SELECT ON item FROM app", "GRANT SELECT ON item TO app"),
+            ("alter-role", "ALTER ROLE app NOLOGIN", "CREATE ROLE app"),
+            ("alter-role", "ALTER USER app SET timezone = 'UTC'", "CREATE USER app"),
+            (
+                "alter-database",
+                "ALTER DATABASE d SET timezone = 'UTC'",
+                "SET timezone = 'UTC'",
+            ),
+            (
+                "alter-system",
+                "ALTER SYSTEM SET work_mem = '1GB'",
+                "SET work_mem = '1GB'",
+            ),
+            (
+                "alter-extension",
+                "ALTER EXTENSION postgis UPDATE",
+                "ALTER EXTENSION postgis ADD FUNCTION f()",
+            ),
+        ]
+    ),
 ]
 MYSQL = [
     Example(
@@ -409,6 +611,27 @@ MYSQL = [
         'op.execute("CREATE FULLTEXT INDEX ft ON item (n)")',
         'op.execute("CREATE INDEX ft ON item (n)")',
     ),
+    Example(
+        "drop-partition",
+        ALTER("DROP PARTITION p1"),
+        ALTER("ADD PARTITION (PARTITION p2 VALUES LESS THAN (9))"),
+    ),
+    Example(
+        "table-rebuilt", ALTER("ROW_FORMAT = COMPRESSED"), ALTER("AUTO_INCREMENT = 9")
+    ),
+    Example(
+        "reference-in-column",
+        ALTER("ADD COLUMN k INT REFERENCES kind (id)"),
+        ALTER("ADD COLUMN k INT"),
+    ),
+    Example(
+        "change-type-copies-table",
+        'op.alter_column("item", "n", type_=sa.Enum("b"), existing_type=sa.Enum("a"))',
+        'op.alter_column("item", "n", type_=sa.Enum("a", "b"), existing_type=sa.Enum("a"))',
+    ),
+    Example(
+        "no-lock-timeout", ALTER("ADD COLUMN m INT"), ALTER("WAIT 5 ADD COLUMN m INT")
+    ),
     Example("rename-column", ALTER("CHANGE n m INT"), ALTER("CHANGE n n INT")),
     Example("rename-table", 'op.execute("RENAME TABLE item TO thing")', index()),
     Example("drop-column", 'op.drop_column("item", "n")', index()),
@@ -450,6 +673,11 @@ SQLITE = [
         'op.add_column("item", sa.Column("m", sa.Integer, unique=True))',
         BATCH.format(', recreate="always"')
         + 'batch_op.add_column(sa.Column("m", sa.Integer, unique=True))',
+    ),
+    Example(
+        "sqlite-needs-batch",
+        ALTER("ALTER COLUMN n DROP DEFAULT"),
+        ALTER("RENAME COLUMN n TO m"),
     ),
     Example("sqlite-drop-column", 'op.drop_column("item", "n")', index()),
     Example(
@@ -512,13 +740,19 @@ def test_every_rule_has_an_example_on_a_dialect_of_its_own() -> None:
 SCHEMA = """
     CREATE TABLE kind (id bigint PRIMARY KEY);
     CREATE TABLE item (id bigint PRIMARY KEY, n int, name varchar(20),
-        kind_id bigint NOT NULL, during int4range);
+        kind_id bigint NOT NULL, during int4range,
+        twice bigint GENERATED ALWAYS AS (kind_id * 2) STORED);
     CREATE INDEX ix_old ON item (n);
     ALTER TABLE item ADD CONSTRAINT ck_later CHECK (n > 0) NOT VALID;
     CREATE TABLE bare (n int);
     CREATE MATERIALIZED VIEW seen AS SELECT id FROM kind;
     CREATE TABLE parts (n int) PARTITION BY LIST (n);
-    CREATE TABLE part1 PARTITION OF parts FOR VALUES IN (1)
+    CREATE TABLE part1 PARTITION OF parts FOR VALUES IN (1);
+    CREATE TABLE part2 (n int);
+    CREATE TRIGGER tr_old BEFORE INSERT ON item FOR EACH ROW
+        EXECUTE FUNCTION suppress_redundant_updates_trigger();
+    CREATE POLICY po_old ON item USING (true);
+    CREATE SCHEMA other
 """
 # From weakest to strongest, as the manual lists them.
 MODES = [
@@ -542,7 +776,7 @@ def test_postgresql_takes_the_lock_that_the_rule_says(
     from alembic.runtime.migration import MigrationContext
 
     upgrade = upgrade_of(example.bad, tmp_path / "bad.py")
-    engine = sa.create_engine(postgresql_url)
+    engine = sa.create_engine(postgresql_url, poolclass=sa.NullPool)
     with engine.connect() as connection:
         oid = sa.text("SELECT CAST(CAST(:name AS regclass) AS oid)")
         for statement in SCHEMA.split(";"):

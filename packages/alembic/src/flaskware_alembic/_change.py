@@ -24,30 +24,54 @@ Kind: t.TypeAlias = t.Literal[
     "add_foreign_key",
     "add_primary_key",
     "add_unique",
+    "alter_composite",
+    "alter_database",
     "alter_domain",
+    "alter_extension",
+    "alter_generated",
+    "alter_identity",
+    "alter_policy",
+    "alter_role",
+    "alter_routine",
+    "alter_sequence",
+    "alter_system",
     "alter_type",
+    "alter_view",
+    "attach_partition",
     "create_domain",
     "create_index",
+    "create_policy",
     "create_table",
     "create_trigger",
     "delete",
     "detach_partition",
+    "disable_trigger",
     "drop_column",
     "drop_constraint",
     "drop_database",
+    "drop_default",
     "drop_index",
     "drop_not_null",
+    "drop_object",
+    "drop_partition",
     "drop_table",
     "harmless",
     "insert",
     "lock_table",
+    "move_object",
+    "no_inherit",
     "other",
     "refresh_view",
     "reindex",
     "rename_column",
+    "rename_object",
     "rename_schema",
     "rename_table",
+    "replace_object",
+    "replica_identity",
+    "revoke",
     "rewrite_table",
+    "row_security",
     "set_default",
     "set_not_null",
     "set_timeout",
@@ -88,11 +112,14 @@ class Change:
     :param columns: What it declares, or the columns of an index by name only.
     :param is_flagged: It says CONCURRENTLY, NOT VALID or USING INDEX, whichever keeps
         its kind from holding a lock for long.
+    :param condition: What a check asks of a row.
+    :param refers: The tables that the foreign keys of a new one refer to.
     :param is_robust: It says IF EXISTS or IF NOT EXISTS.
     :param text: The SQL, where it was given as such.
     :param line: The line of the revision's file.
     :param in_transaction: It is undone if what follows it in the revision fails.
     :param rebuilds: It is part of a batch that may copy the whole table.
+    :param batch: Which batch it is part of.
     """
 
     kind: Kind
@@ -101,6 +128,8 @@ class Change:
     other: str | None = None
     columns: tuple[ColumnInfo, ...] = ()
     old_type: str | None = None
+    condition: str | None = None
+    refers: tuple[str, ...] = ()
     is_unique: bool = False
     is_flagged: bool = False
     is_robust: bool = False
@@ -109,7 +138,12 @@ class Change:
     line: int | None = None
     in_transaction: bool = True
     rebuilds: bool = False
-    in_batch: bool = False
+    batch: int | None = None
+
+    @property
+    def in_batch(self) -> bool:
+        """Whether it is part of a batch."""
+        return self.batch is not None
 
     @property
     def column(self) -> ColumnInfo:
@@ -122,6 +156,8 @@ class Change:
             return text if len(text) <= 80 else f"{text[:77]}..."
         words = self.kind.replace("_", " ")
         what = ".".join(filter(None, (self.table, self.name)))
+        if self.name is None and self.columns and self.kind != "create_table":
+            what += f" ({', '.join(info.name for info in self.columns)})"
         return f"{words} {what}".rstrip()
 
 
@@ -207,18 +243,23 @@ def _add_column(op: t.Any, dialect: sa.Dialect) -> cabc.Iterator[Change]:
 
 
 def _alter_column(op: t.Any, dialect: sa.Dialect) -> cabc.Iterator[Change]:
+    kind: Kind
     table, name = _key(op.table_name, op.schema), op.column_name
     old = None if op.existing_type is None else type_text(op.existing_type, dialect)
     if op.modify_type is not None:
         info = ColumnInfo(name, type_text(op.modify_type, dialect))
         yield Change("alter_type", table, name, columns=(info,), old_type=old)
     if op.modify_nullable is not None:
-        kind: Kind = "drop_not_null" if op.modify_nullable else "set_not_null"
+        kind = "drop_not_null" if op.modify_nullable else "set_not_null"
         yield Change(kind, table, name, old_type=old)
     if op.modify_server_default is not False:
-        text = default_text(op.modify_server_default, dialect)
+        default = op.modify_server_default
+        text = default_text(default, dialect)
+        is_identity = isinstance(default, sa.Identity)
+        kind = "drop_default" if text is None else "set_default"
+        info = ColumnInfo(name, "", default=text)
         yield Change(
-            "set_default", table, name, columns=(ColumnInfo(name, "", default=text),)
+            "alter_identity" if is_identity else kind, table, name, columns=(info,)
         )
     if op.modify_name is not None:
         yield Change("rename_column", table, name, op.modify_name, old_type=old)
@@ -267,6 +308,7 @@ def _check(op: t.Any, _: sa.Dialect) -> cabc.Iterator[Change]:
         "add_check",
         _key(op.table_name, op.schema),
         op.constraint_name,
+        condition=str(op.condition),
         is_flagged=bool(op.kw.get("postgresql_not_valid")),
     )
 
@@ -304,6 +346,9 @@ def _create_table(op: t.Any, dialect: sa.Dialect) -> cabc.Iterator[Change]:
         "create_table",
         table.key,
         columns=tuple(column_info(column, dialect) for column in table.columns),
+        refers=tuple(
+            str(key.target_fullname).rpartition(".")[0] for key in table.foreign_keys
+        ),
         is_robust=bool(getattr(op, "if_not_exists", None)),
     )
 
@@ -323,7 +368,8 @@ def _rename_table(op: t.Any, _: sa.Dialect) -> cabc.Iterator[Change]:
 
 
 def _bulk_insert(op: t.Any, _: sa.Dialect) -> cabc.Iterator[Change]:
-    yield Change("insert", op.table.key)
+    schema = getattr(op.table, "schema", None)
+    yield Change("insert", _key(op.table.name, schema))
 
 
 def _exclude(op: t.Any, _: sa.Dialect) -> cabc.Iterator[Change]:

@@ -10,7 +10,9 @@ import textwrap
 from pathlib import Path
 
 from ._finding import Finding
-from ._lint import statement_at
+from ._sql import changes_of_sql
+from ._syntax import Call
+from ._syntax import call_at
 
 _AUTOCOMMIT = "with op.get_context().autocommit_block():"
 
@@ -45,18 +47,17 @@ def fix(finding: Finding) -> Edit | None:
     """The file of a finding with the safe form written, ``None`` where it cannot be."""
     path = finding.revision.path
     source = path.read_text("utf-8")
-    call = _call_at(source, finding.line)
-    writer = _WRITERS.get(finding.rule)
-    if call is None or writer is None:
-        return None
-    written = writer(call)
-    if written is None:
+    call = call_at(source, finding.line)
+    writer = None if call is None else _WRITERS.get(finding.rule, {}).get(call.name)
+    written = None if call is None or writer is None else writer(call)
+    if call is None or written is None:
         return None
     code, contract = written
     lines = source.splitlines(keepends=True)
     first, last = call.statement.lineno, call.statement.end_lineno or 0
     indent = " " * call.statement.col_offset
-    lines[first - 1 : last] = [textwrap.indent(code.rstrip() + "\n", indent)]
+    above = "".join(f"{comment}\n" for comment in call.comments)
+    lines[first - 1 : last] = [textwrap.indent(above + code.rstrip() + "\n", indent)]
     text = "".join(lines)
     if contract is not None and contract.backfill and contract.backfill_first:
         text = with_backfill(text, contract.backfill)
@@ -81,79 +82,80 @@ def with_backfill(text: str, backfill: str) -> str:
     return text
 
 
-@dc.dataclass(frozen=True)
-class _Call:
-    """A call of an operation that is a statement of its own."""
-
-    statement: ast.Expr
-    call: ast.Call
-    source: str
-
-    def argument(self, position: int, *names: str) -> ast.expr | None:
-        for keyword in self.call.keywords:
-            if keyword.arg in names:
-                return keyword.value
-        return self.call.args[position] if position < len(self.call.args) else None
-
-    def text(self, position: int, *names: str) -> str | None:
-        """An argument that is a plain string."""
-        node = self.argument(position, *names)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            return node.value
-        # op.f("name") is a name, too.
-        if isinstance(node, ast.Call) and node.args:
-            inner = node.args[0]
-            if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
-                return inner.value
-        return None
-
-    def with_keywords(self, **values: bool) -> str:
-        kept = [k for k in self.call.keywords if k.arg not in values]
-        added = [ast.keyword(k, ast.Constant(v)) for k, v in values.items()]
-        return ast.unparse(ast.Call(self.call.func, self.call.args, [*kept, *added]))
-
-
 _Written = tuple[str, Contract | None] | None
 
 
-def _call_at(source: str, line: int | None) -> _Call | None:
-    if line is None:
-        return None
-    statement = statement_at(ast.parse(source), line)
-    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
-        return None
-    function = statement.value.func
-    is_operation = (
-        isinstance(function, ast.Attribute)
-        and isinstance(function.value, ast.Name)
-        and function.value.id == "op"
-    )
-    return _Call(statement, statement.value, source) if is_operation else None
-
-
-def _online(*lines: str) -> str:
+def _online(call: Call, *lines: str) -> str:
+    if call.in_autocommit:
+        return "\n".join(lines)
     return "\n".join([_AUTOCOMMIT, *(f"    {line}" for line in lines)])
 
 
-def _create_index(call: _Call) -> _Written:
+def _create_index(call: Call) -> _Written:
+    name = call.argument(0, "index_name")
+    if name is None or (isinstance(name, ast.Constant) and name.value is None):
+        # IF NOT EXISTS goes by the name.
+        return None
     return _online(
-        call.with_keywords(postgresql_concurrently=True, if_not_exists=True)
+        call, call.with_keywords(postgresql_concurrently=True, if_not_exists=True)
     ), None
 
 
-def _drop_index(call: _Call) -> _Written:
+def _drop_index(call: Call) -> _Written:
     return _online(
-        call.with_keywords(postgresql_concurrently=True, if_exists=True)
+        call, call.with_keywords(postgresql_concurrently=True, if_exists=True)
     ), None
 
 
-def _wrap(call: _Call) -> _Written:
-    name = call.call.func.attr if isinstance(call.call.func, ast.Attribute) else ""
-    writer = {"create_index": _create_index, "drop_index": _drop_index}.get(name)
-    return writer(call) if writer else (_online(ast.unparse(call.call)), None)
+def _wrap(call: Call) -> _Written:
+    if not _is_one(call.text(0, "sqltext") or ""):
+        return None
+    return _online(call, ast.unparse(call.call)), None
 
 
-def _not_valid(call: _Call) -> _Written:
+def _index_sql(call: Call) -> _Written:
+    """CONCURRENTLY, in SQL that is one statement."""
+    return _rewritten(
+        call,
+        r"(create\s+(?:unique\s+)?index|drop\s+index|reindex\s+(?:table|index))"
+        r"(?=\s)(?!\s+concurrently)",
+        r"\1 CONCURRENTLY",
+    )
+
+
+def _not_valid_sql(call: Call) -> _Written:
+    """NOT VALID and then VALIDATE, in SQL that adds one named constraint."""
+    name = r'("(?:[^"]|"")+"|\w+)'
+    sql = call.text(0, "sqltext") or ""
+    match = re.fullmatch(
+        rf"(?is)\s*alter\s+table\s+((?:only\s+)?{name}(?:\.{name})?)\s+add\s+constraint"
+        rf"\s+{name}\s+(?:check|foreign\s+key)\b.*?\)[^()]*?;?\s*",
+        sql,
+    )
+    if match is None or not _is_one(sql):
+        return None
+    statement = sql.strip().rstrip(";").rstrip()
+    return _online(
+        call,
+        _execute(f"{statement} NOT VALID"),
+        _execute(f"ALTER TABLE {match[1]} VALIDATE CONSTRAINT {match[4]}"),
+    ), None
+
+
+def _rewritten(call: Call, pattern: str, new: str) -> _Written:
+    sql = call.text(0, "sqltext")
+    if sql is None or not _is_one(sql):
+        return None
+    written, count = re.subn(rf"(?is)^\s*{pattern}", new, sql)
+    return (_online(call, _execute(written)), None) if count else None
+
+
+def _is_one(sql: str) -> bool:
+    """Whether it is one statement that does one thing, with no comment."""
+    return len(changes_of_sql(sql, "postgresql")) == 1 and not re.search(r"--|/\*", sql)
+
+
+def _not_valid(call: Call) -> _Written:
     name = call.text(0, "constraint_name")
     table = call.text(1, "source_table", "table_name")
     schema = call.text(99, "source_schema", "schema")
@@ -161,12 +163,13 @@ def _not_valid(call: _Call) -> _Written:
         return None
     place = f"{_quoted(schema)}.{_quoted(table)}" if schema else _quoted(table)
     return _online(
+        call,
         call.with_keywords(postgresql_not_valid=True),
         _execute(f"ALTER TABLE {place} VALIDATE CONSTRAINT {_quoted(name)}"),
     ), None
 
 
-def _unique(call: _Call) -> _Written:
+def _unique(call: Call) -> _Written:
     name, table = call.text(0, "constraint_name"), call.text(1, "table_name")
     columns = call.argument(2, "columns")
     schema = call.text(99, "schema")
@@ -175,6 +178,7 @@ def _unique(call: _Call) -> _Written:
     place = f"{_quoted(schema)}.{_quoted(table)}" if schema else _quoted(table)
     in_schema = f", schema={schema!r}" if schema else ""
     return _online(
+        call,
         f"op.create_index({name!r}, {table!r}, {ast.unparse(columns)}, unique=True,"
         f"{in_schema and in_schema[1:] + ','} postgresql_concurrently=True,"
         " if_not_exists=True)",
@@ -185,26 +189,28 @@ def _unique(call: _Call) -> _Written:
     ), None
 
 
-def _set_not_null(call: _Call) -> _Written:
+def _set_not_null(call: Call) -> _Written:
     table, name = call.text(0, "table_name"), call.text(1, "column_name")
     if table is None or name is None or call.argument(99, "schema") is not None:
         return None
-    return _require(table, name, ast.unparse(call.call)), None
-
-
-def _require(table: str, name: str, statement: str) -> str:
+    allowed = {"existing_type", "existing_nullable", "existing_server_default"}
+    if {k.arg for k in call.call.keywords} - allowed - {"nullable"}:
+        # What else it alters would wait for the rows to be checked, too.
+        return None
     check = f"{table}_{name}_is_set"[:63]
     code = _online(
+        call,
         _execute(
             f"ALTER TABLE {_quoted(table)} ADD CONSTRAINT {_quoted(check)}"
             f" CHECK ({_quoted(name)} IS NOT NULL) NOT VALID"
         ),
         _execute(f"ALTER TABLE {_quoted(table)} VALIDATE CONSTRAINT {_quoted(check)}"),
     )
-    return f"{code}\n{statement}\nop.drop_constraint({check!r}, {table!r})"
+    lines = [code, ast.unparse(call.call), f"op.drop_constraint({check!r}, {table!r})"]
+    return "\n".join(lines), None
 
 
-def _rename(call: _Call) -> _Written:
+def _rename(call: Call) -> _Written:
     table, name = call.text(0, "table_name"), call.text(1, "column_name")
     new, type_ = call.text(99, "new_column_name"), call.argument(99, "existing_type")
     others = {k.arg for k in call.call.keywords} - {
@@ -215,10 +221,12 @@ def _rename(call: _Call) -> _Written:
     }
     if table is None or name is None or new is None or type_ is None or others:
         return None
-    return _replace_column(table, name, new, ast.unparse(type_), _sql_name(name))
+    return _replace_column(
+        call, table, name, new, type_=ast.unparse(type_), value=_sql_name(name)
+    )
 
 
-def _change_type(call: _Call) -> _Written:
+def _change_type(call: Call) -> _Written:
     table, name = call.text(0, "table_name"), call.text(1, "column_name")
     type_ = call.argument(99, "type_")
     allowed = {
@@ -236,13 +244,17 @@ def _change_type(call: _Call) -> _Written:
     code = ast.unparse(type_)
     if value is None:
         value = f"sa.cast({_sql_name(name)}, {code})"
-    return _replace_column(table, name, f"{name}_new", code, value)
+    return _replace_column(call, table, name, f"{name}_new", type_=code, value=value)
 
 
 def _replace_column(
-    table: str, name: str, new: str, type_: str, value: str
+    call: Call, table: str, name: str, new: str, *, type_: str, value: str
 ) -> _Written:
-    code = f"op.add_column({table!r}, sa.Column({new!r}, {type_}, nullable=True))"
+    default = call.argument(99, "existing_server_default")
+    options = "nullable=True"
+    if default is not None and ast.unparse(default) not in {"None", "False"}:
+        options = f"server_default={ast.unparse(default)}, {options}"
+    code = f"op.add_column({table!r}, sa.Column({new!r}, {type_}, {options}))"
     slug = re.sub(r"\W", "_", new)
     backfill = "\n".join(
         [
@@ -252,15 +264,20 @@ def _replace_column(
             "    connection.execute(statement.where(batch.where))",
         ]
     )
-    return code, Contract(
-        f"drop {table}.{name}, which {new} took the place of",
-        f"op.drop_column({table!r}, {name!r})",
-        f"op.add_column({table!r}, sa.Column({name!r}, {type_}, nullable=True))",
-        backfill,
-    )
+    ups = [f"op.drop_column({table!r}, {name!r})"]
+    downs = [f"op.add_column({table!r}, sa.Column({name!r}, {type_}, nullable=True))"]
+    nullable = call.argument(99, "existing_nullable")
+    if nullable is not None and ast.unparse(nullable) == "False":
+        alter = f"op.alter_column({table!r}, {new!r}, existing_type={type_}, nullable="
+        ups.insert(0, f"{alter}False)")
+        downs.append(f"{alter}True)")
+    message = f"drop {table}.{name}, which {new} took the place of"
+    # The template indents the first line alone.
+    upgrade, downgrade = ("\n    ".join(lines) for lines in (ups, downs))
+    return code, Contract(message, upgrade, downgrade, backfill)
 
 
-def _add_required(call: _Call) -> _Written:
+def _add_required(call: Call) -> _Written:
     table = call.text(0, "table_name")
     node = call.argument(1, "column")
     if table is None or not isinstance(node, ast.Call) or not node.args:
@@ -302,19 +319,38 @@ def _add_required(call: _Call) -> _Written:
     )
 
 
-_WRITERS: dict[str, cabc.Callable[[_Call], _Written]] = {
-    "add-required-column": _add_required,
-    "change-type": _change_type,
-    "change-type-copies-table": _change_type,
-    "check-validates": _not_valid,
-    "concurrent-in-transaction": _wrap,
-    "drop-index-not-concurrent": _drop_index,
-    "foreign-key-validates": _not_valid,
-    "index-not-concurrent": _create_index,
-    "rename-column": _rename,
-    "set-not-null": _set_not_null,
-    "unique-builds-index": _unique,
+_Writer = cabc.Callable[[Call], _Written]
+# By the rule and the operation that breaks it.
+_WRITERS: dict[str, dict[str, _Writer]] = {
+    "add-required-column": {"add_column": _add_required},
+    "change-type": {"alter_column": _change_type},
+    "change-type-copies-table": {"alter_column": _change_type},
+    "check-validates": {
+        "create_check_constraint": _not_valid,
+        "execute": _not_valid_sql,
+    },
+    "concurrent-in-transaction": {
+        "create_index": _create_index,
+        "drop_index": _drop_index,
+        "execute": _wrap,
+    },
+    "drop-index-not-concurrent": {"drop_index": _drop_index, "execute": _index_sql},
+    "foreign-key-validates": {
+        "create_foreign_key": _not_valid,
+        "execute": _not_valid_sql,
+    },
+    "index-not-concurrent": {"create_index": _create_index, "execute": _index_sql},
+    "reindex-not-concurrent": {"execute": _index_sql},
+    "rename-column": {"alter_column": _rename},
+    "set-not-null": {"alter_column": _set_not_null},
+    "unique-builds-index": {"create_unique_constraint": _unique},
+    "validate-constraint": {"execute": _wrap},
+    "validate-in-same-transaction": {"execute": _wrap},
 }
+
+
+FIXED = frozenset(_WRITERS)
+"""The rules that a safe form is written for, where the code allows it."""
 
 
 def write_contract(path: Path, contract: Contract, expand: str) -> None:

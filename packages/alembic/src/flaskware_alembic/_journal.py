@@ -191,7 +191,7 @@ class Journal:
         inspector = sa.inspect(connection)
         answers = {
             _is_in_schema(change, inspector)
-            for change in changes_of_sql(entry.statement)
+            for change in changes_of_sql(entry.statement, "mysql")
         }
         if answers == {True}:
             return True
@@ -241,7 +241,7 @@ def _text_of(construct: t.Any, dialect: sa.Dialect) -> str:
 
 
 def _changes_rows(statement: str) -> bool:
-    kinds = {change.kind for change in changes_of_sql(statement)}
+    kinds = {change.kind for change in changes_of_sql(statement, "mysql")}
     return kinds <= {"insert", "update", "delete"}
 
 

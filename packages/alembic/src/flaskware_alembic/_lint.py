@@ -17,16 +17,28 @@ from flaskware_core import Level
 from ._change import Change
 from ._errors import MigrationError
 from ._finding import Finding
+from ._fix import fix
+from ._fix import FIXED
 from ._recording import record
 from ._revision import RevisionInfo
 from ._rules import Rule
 from ._rules import Scene
 from ._rules_any import ANY
+from ._rules_objects import OBJECTS
 from ._rules_other import OTHER
 from ._rules_postgresql import POSTGRESQL
 from ._rules_types import TYPES
+from ._syntax import statement_at
 
-RULES: dict[str, Rule] = {rule.id: rule for rule in (*ANY, *POSTGRESQL, *TYPES, *OTHER)}
+_ALL = (*ANY, *POSTGRESQL, *OBJECTS, *TYPES, *OTHER)
+RULES: dict[str, Rule] = {rule.id: rule for rule in _ALL}
+# What is said of the file itself, where no rule is.
+ABOUT_LINTING = (
+    "not-readable",
+    "waiver-unknown",
+    "waiver-unused",
+    "waiver-without-reason",
+)
 
 _WAIVER = re.compile(r"#\s*lint:\s*allow\s+([\w-]+)\s*(?::\s*(.*))?$")
 # What a more telling rule has said of the same change.
@@ -51,6 +63,7 @@ class Subject:
     upgrade: cabc.Callable[..., object]
     arguments: cabc.Mapping[str, str]
     has_timeout: bool = False
+    has_statement_timeout: bool = False
 
 
 def findings_of(subject: Subject) -> list[Finding]:
@@ -58,7 +71,12 @@ def findings_of(subject: Subject) -> list[Finding]:
     path = subject.revision.path
     recording = record(subject.upgrade, path, subject.dialect, subject.arguments)
     dialect = {"mariadb": "mysql"}.get(subject.dialect.name, subject.dialect.name)
-    scene = Scene(dialect, recording.changes, subject.has_timeout)
+    scene = Scene(
+        dialect,
+        recording.changes,
+        subject.has_timeout,
+        subject.has_statement_timeout,
+    )
     found = [
         _finding(rule, change, subject.revision)
         for change in recording.changes
@@ -112,19 +130,6 @@ def new_since(base: str, folder: Path) -> cabc.Callable[[Path], bool]:
     return lambda path: path.name not in there
 
 
-def statement_at(tree: ast.Module, line: int) -> ast.stmt | None:
-    """The innermost statement that a line is part of."""
-    found: ast.stmt | None = None
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.stmt)
-            and node.lineno <= line <= (node.end_lineno or node.lineno)
-            and (found is None or node.lineno >= found.lineno)
-        ):
-            found = node
-    return found
-
-
 def _broken(change: Change, scene: Scene) -> list[Rule]:
     rules = [
         rule
@@ -138,7 +143,7 @@ def _broken(change: Change, scene: Scene) -> list[Rule]:
 
 
 def _finding(rule: Rule, change: Change, revision: RevisionInfo) -> Finding:
-    return Finding(
+    finding = Finding(
         rule.id,
         rule.level,
         revision,
@@ -147,8 +152,9 @@ def _finding(rule: Rule, change: Change, revision: RevisionInfo) -> Finding:
         rule.reason,
         rule.safe(change),
         rule.lock,
-        can_fix=rule.can_fix and change.text is None and not change.in_batch,
     )
+    can_fix = rule.id in FIXED and not change.in_batch and fix(finding) is not None
+    return dc.replace(finding, can_fix=can_fix)
 
 
 @dc.dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ._migrator import Migrator
 from ._plan import Direction
 from ._plan import Plan
 from ._revision import RevisionInfo
+from ._timeout import Timeouts
 
 # A mended file is looked at again; what is not mended by then never is.
 _ROUNDS = 100
@@ -97,15 +98,15 @@ def planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
 
 def _findings(migrator: Migrator, info: RevisionInfo) -> list[Finding]:
     module = migrator.tree_of(info.id).module(info.id)
-    settings = migrator.settings
-    timeout = getattr(module, "lock_timeout", settings.table_lock_timeout)
+    timeouts = Timeouts.of(module, migrator.settings)
     return findings_of(
         Subject(
             info,
             migrator.database.engine.dialect,
             module.upgrade,
             migrator.tree.arguments(),
-            has_timeout=timeout is not None,
+            has_timeout=timeouts.lock is not None,
+            has_statement_timeout=timeouts.statement is not None,
         )
     )
 

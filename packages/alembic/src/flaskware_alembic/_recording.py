@@ -16,6 +16,7 @@ from alembic.operations import BatchOperations
 from alembic.operations import Operations
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import exc as sa_exc
 
 from ._change import Change
 from ._change import changes_of_operation
@@ -72,7 +73,7 @@ def record(
         _redirect(operations, recorder)
         try:
             function(**(arguments or {}))
-        except Exception as error:  # noqa: BLE001
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             line = _line_of(error, path)
             reason = f"{type(error).__name__}: {error}"
             return Recording(tuple(recorder.changes), (), reason, line)
@@ -90,6 +91,7 @@ class _Recorder:
         self.dialect = dialect
         self.autocommit = False
         self.was_asked = False
+        self.batches = 0
         self._path = str(path)
 
     def operation(
@@ -107,12 +109,8 @@ class _Recorder:
         if isinstance(statement, str):
             text = statement
         else:
-            text = str(
-                t.cast("sa.ClauseElement", statement).compile(
-                    dialect=self.dialect, compile_kwargs={"literal_binds": True}
-                )
-            )
-        self._add(changes_of_sql(text))
+            text = _text_of(t.cast("sa.ClauseElement", statement), self.dialect)
+        self._add(changes_of_sql(text, self.dialect.name))
 
     def _add(
         self, changes: cabc.Iterable[Change], batch: BatchOperations | None = None
@@ -131,7 +129,7 @@ class _Recorder:
                     line=line,
                     in_transaction=not self.autocommit,
                     rebuilds=rebuilds,
-                    in_batch=batch is not None,
+                    batch=None if batch is None else self.batches,
                 )
             )
 
@@ -142,6 +140,17 @@ class _Recorder:
                 return frame.f_lineno
             frame = frame.f_back
         return None
+
+
+def _text_of(statement: sa.ClauseElement, dialect: sa.Dialect) -> str:
+    try:
+        compiled = statement.compile(
+            dialect=dialect, compile_kwargs={"literal_binds": True}
+        )
+    except (sa_exc.CompileError, NotImplementedError):
+        # A value that has no literal form, or that comes with the call.
+        compiled = statement.compile(dialect=dialect)
+    return str(compiled)
 
 
 class _Context(MigrationContext):
@@ -155,8 +164,10 @@ class _Context(MigrationContext):
     @contextlib.contextmanager
     def autocommit_block(self) -> cabc.Generator[None]:
         before, self._recorder.autocommit = self._recorder.autocommit, True
-        yield
-        self._recorder.autocommit = before
+        try:
+            yield
+        finally:
+            self._recorder.autocommit = before
 
     def execute(self, sql: t.Any, execution_options: t.Any = None) -> None:  # noqa: ARG002
         self._recorder.sql(sql)
@@ -183,6 +194,7 @@ def _redirect(operations: Operations, recorder: _Recorder) -> None:
     ) -> cabc.Generator[BatchOperations]:
         # Entered for what it makes, and left alone: its end would do the work.
         batch = original(table_name, *args, **kwargs).__enter__()
+        recorder.batches += 1
         yield _Batch(context, batch.impl, recorder)
 
     target = t.cast("t.Any", operations)
@@ -224,6 +236,18 @@ class _Connection:
 
     def scalars(self, statement: object, *_: object, **__: object) -> _Empty:
         return self.execute(statement)
+
+    @contextlib.contextmanager
+    def begin_nested(self) -> cabc.Generator[t.Self]:
+        yield self
+
+    begin = begin_nested
+
+    def commit(self) -> None:
+        self._recorder.sql("COMMIT")
+
+    def rollback(self) -> None:
+        self._recorder.sql("ROLLBACK")
 
     def in_transaction(self) -> bool:
         return False

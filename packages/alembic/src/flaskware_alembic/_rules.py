@@ -34,20 +34,46 @@ class Scene:
     :param dialect: MariaDB counts as ``"mysql"``.
     :param changes: All of the revision.
     :param has_timeout: Whether waiting for a lock is bounded.
+    :param has_statement_timeout: Whether the time of a statement is bounded.
     """
 
     dialect: str
     changes: tuple[Change, ...]
     has_timeout: bool = False
+    has_statement_timeout: bool = False
 
     def is_new(self, change: Change) -> bool:
         """Whether the table was made by the same revision, so that nobody uses it."""
-        for earlier in self.changes:
-            if earlier is change:
-                return False
-            if earlier.kind == "create_table" and earlier.table == change.table:
-                return not earlier.is_robust
-        return False
+        is_new = False
+        for earlier in self.before(change):
+            if earlier.kind == "create_table" and self.same(earlier, change):
+                is_new = not earlier.is_robust
+            elif earlier.kind == "drop_table" and self.same(earlier, change):
+                is_new = False
+            elif earlier.kind == "rename_table" and change.table is not None:
+                renamed = dc.replace(earlier, table=earlier.other)
+                is_new = is_new or (self.same(renamed, change) and self.is_new(earlier))
+            elif (
+                # PostgreSQL and SQLite drop an index without naming its table.
+                change.table is None
+                and change.kind == "drop_index"
+                and earlier.kind == "create_index"
+                and earlier.name == change.name
+            ):
+                is_new = self.is_new(earlier)
+        return is_new
+
+    def same(self, one: Change, other: Change) -> bool:
+        """Whether two changes are of one table, as far as can be told."""
+        return self._key(one.table) == self._key(other.table) is not None
+
+    def _key(self, table: str | None) -> str | None:
+        if table is None:
+            return None
+        own = {"postgresql": "public", "sqlite": "main"}.get(self.dialect)
+        key = table.removeprefix(f"{own}.")
+        # PostgreSQL alone tells names apart by upper and lower case.
+        return key if self.dialect == "postgresql" else key.lower()
 
     def before(self, change: Change) -> cabc.Iterator[Change]:
         """What the revision did before."""
@@ -70,7 +96,6 @@ class Rule:
     :param safe: The safe form, as code of a revision or as advice.
     :param lock: What PostgreSQL locks the table with meanwhile.
     :param on_new: Whether it also counts for a table that the revision made.
-    :param can_fix: Whether ``--fix`` writes the safe form.
     """
 
     id: str
@@ -81,7 +106,6 @@ class Rule:
     safe: cabc.Callable[[Change], str]
     lock: str | None = None
     on_new: bool = False
-    can_fix: bool = False
 
 
 def kind(*kinds: str, **wanted: object) -> Applies:

@@ -28,13 +28,20 @@ def _is_required(change: Change, _: Scene) -> bool:
 def _is_too_long(change: Change, scene: Scene) -> bool:
     longest = _LONGEST.get(scene.dialect)
     names = [change.name or "", (change.table or "").rpartition(".")[2]]
+    if change.kind.startswith("rename"):
+        names.append(change.other or "")
     names.extend(info.name for info in change.columns)
     return longest is not None and any(len(n.encode()) > longest for n in names)
 
 
+def _names_twice(change: Change, _: Scene) -> bool:
+    names = [info.name for info in change.columns]
+    return change.kind in {"create_table", "update"} and len(names) > len(set(names))
+
+
 def _is_replaced(change: Change, scene: Scene) -> bool:
     return change.kind == "create_table" and any(
-        earlier.kind == "drop_table" and earlier.table == change.table
+        earlier.kind == "drop_table" and scene.same(earlier, change)
         for earlier in scene.before(change)
     )
 
@@ -90,7 +97,6 @@ ANY = (
             'op.drop_column("{table}", "{name}")'
         ),
         lock=READS,
-        can_fix=True,
     ),
     Rule(
         "rename-table",
@@ -111,7 +117,8 @@ ANY = (
         EVERY,
         Level.ERROR,
         "A new column that must have a value and has no default cannot be added to a"
-        " table with rows, and code that is still running inserts none.",
+        " table with rows (MySQL and MariaDB fill in an empty value instead), and code"
+        " that is still running inserts none.",
         _is_required,
         advice(
             "# Expand: without NOT NULL.\n"
@@ -120,7 +127,6 @@ ANY = (
             "# then require it:\n"
             'op.alter_column("{table}", "{name}", nullable=False)'
         ),
-        can_fix=True,
     ),
     Rule(
         "truncate",
@@ -144,7 +150,7 @@ ANY = (
         "data-change",
         EVERY,
         Level.WARNING,
-        "One statement over all rows locks each of them until the revision is"
+        "One statement locks every row that it changes until the revision is"
         " committed, and what the revision altered stays locked as long.",
         kind("update", "delete"),
         advice(
@@ -193,9 +199,75 @@ ANY = (
         on_new=True,
     ),
     Rule(
-        "raw-sql",
+        "duplicate-column",
+        EVERY,
+        Level.ERROR,
+        "A column is named twice, so the database refuses the statement.",
+        _names_twice,
+        advice("# Name each column once."),
+        on_new=True,
+    ),
+    Rule(
+        "drop-view",
+        EVERY,
+        Level.WARNING,
+        "Code that is still running and reads the view fails from this moment.",
+        kind("drop_object", other="view"),
+        advice(
+            "# 1. Deploy code that does not read it.\n"
+            "op.execute('DROP VIEW {name}')  # lint: allow drop-view: unused since ..."
+        ),
+        on_new=True,
+    ),
+    Rule(
+        "drop-index",
         EVERY,
         Level.INFO,
+        "Queries that went by the index read the whole table from this moment, and a"
+        " unique one no longer keeps duplicates out.",
+        kind("drop_index"),
+        advice("# First see, in the statistics of the database, that nothing uses it."),
+    ),
+    Rule(
+        "drop-constraint",
+        EVERY,
+        Level.INFO,
+        "What the constraint kept out may be written from this moment, and code that"
+        " is still running may rely on it.",
+        kind("drop_constraint"),
+        advice(
+            "# First deploy code that does not rely on it:\n"
+            'op.drop_constraint("{name}", "{table}")'
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "drop-default",
+        EVERY,
+        Level.WARNING,
+        "Code that is still running and leaves the column out writes NULL from this"
+        " moment, or fails where that is not allowed.",
+        kind("drop_default"),
+        advice(
+            "# First deploy code that gives {table}.{name} a value; then drop the"
+            " default."
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "set-default",
+        EVERY,
+        Level.INFO,
+        "Code that is still running and leaves the column out writes the new value"
+        " from this moment; rows that are there keep the old one.",
+        kind("set_default"),
+        advice("# First deploy code that copes with both values in {table}.{name}."),
+        lock=READS,
+    ),
+    Rule(
+        "raw-sql",
+        EVERY,
+        Level.WARNING,
         "No rule understands this statement, so nothing is known of what it locks.",
         kind("other"),
         advice(

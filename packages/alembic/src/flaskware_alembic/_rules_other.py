@@ -24,6 +24,7 @@ _ALTERS = {
     "add_unique",
     "alter_type",
     "drop_constraint",
+    "drop_default",
     "drop_not_null",
     "set_default",
     "set_not_null",
@@ -38,10 +39,17 @@ def _copies_type(change: Change, _: Scene) -> bool:
     new = re.fullmatch(r"varchar\((\d+)\)", change.column.type)
     if change.old_type == change.column.type:
         return False
+    if _appends_value(change.old_type or "", change.column.type):
+        return False
     if old is None or new is None or int(new[1]) < int(old[1]):
         return True
     # Up to 255 bytes have one byte of length; utf8mb4 has up to four a character.
     return (int(old[1]) * 4 > 255) != (int(new[1]) * 4 > 255)
+
+
+def _appends_value(old: str, new: str) -> bool:
+    """Whether an ENUM only gets values after those it has."""
+    return old.startswith("enum(") and new.startswith(f"{old[:-1]},")
 
 
 def _has_expression(change: Change, _: Scene) -> bool:
@@ -54,7 +62,7 @@ def _has_expression(change: Change, _: Scene) -> bool:
 
 
 def _cannot_be_altered(change: Change, _: Scene) -> bool:
-    return change.kind in _ALTERS and not change.in_batch and change.text is None
+    return change.kind in _ALTERS and not change.in_batch
 
 
 def _cannot_be_added(change: Change, _: Scene) -> bool:
@@ -71,6 +79,14 @@ def _cannot_be_added(change: Change, _: Scene) -> bool:
             or default.startswith("current_")
             or (info.default or "").startswith("(")
         )
+    )
+
+
+def _rebuilds(change: Change, scene: Scene) -> bool:
+    # A batch copies the table once, whatever is in it.
+    return change.rebuilds and not any(
+        earlier.rebuilds and earlier.batch == change.batch
+        for earlier in scene.before(change)
     )
 
 
@@ -100,7 +116,6 @@ OTHER = (
             " while the code writes both.\n"
             "# Contract, a release later: drop {table}.{name}."
         ),
-        can_fix=True,
     ),
     Rule(
         "check-copies-table",
@@ -168,6 +183,30 @@ OTHER = (
         advice("# In a window, or with gh-ost or pt-online-schema-change."),
     ),
     Rule(
+        "drop-partition",
+        _MY,
+        Level.ERROR,
+        "It deletes every row of the partition, which no transaction brings back.",
+        kind("drop_partition"),
+        advice("# First back up what is really to go."),
+    ),
+    Rule(
+        "reference-in-column",
+        _MY,
+        Level.WARNING,
+        "MySQL before 9.0 reads REFERENCES in the line of a column, and forgets it: no"
+        " foreign key is made. MariaDB makes one.",
+        lambda change, _: (
+            change.kind == "add_column"
+            and change.column.has_reference
+            and change.text is not None
+        ),
+        advice(
+            'op.create_foreign_key("...", "{table}", "the_other", ["{name}"], ["id"])'
+        ),
+        on_new=True,
+    ),
+    Rule(
         "special-index-locks",
         _MY,
         Level.ERROR,
@@ -183,7 +222,7 @@ OTHER = (
         Level.WARNING,
         "SQLite cannot do it in place: the whole table is copied while nobody can"
         " write to the database.",
-        lambda change, _: change.rebuilds,
+        _rebuilds,
         advice(
             "# Put all changes of {table} into one batch, so that it is copied once,"
             " and free twice its size on the disk."

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from flaskware_core import Level
 
-from ._change import Change
+from ._postgresql import checks_rows
+from ._postgresql import has_volatile_default
+from ._postgresql import is_fragile
+from ._postgresql import rewrites_type
+from ._postgresql import validates_at_once
+from ._postgresql import waits_forever
+from ._postgresql import works_forever
 from ._rules import advice
 from ._rules import column
 from ._rules import Dialect
@@ -16,118 +20,9 @@ from ._rules import ONLINE
 from ._rules import online
 from ._rules import READS
 from ._rules import Rule
-from ._rules import Scene
 from ._rules import WRITES
-from ._types import parts_of
-from ._types import TEXTS
 
 _PG: tuple[Dialect, ...] = ("postgresql",)
-# What may stand in a default without a value for each row: constants, and functions
-# that are the same for the whole statement.
-_STABLE = re.compile(
-    r"^('(?:[^']|'')*'|[\d.+-]+|true|false|null|now\(\)|current_\w+|localtime\w*"
-    r"|statement_timestamp\(\)|transaction_timestamp\(\)|array\[\]|'[^']*'::.*)"
-    r"(::[\w \[\]()]+)?$",
-    re.IGNORECASE,
-)
-_TAKES_LOCK = {
-    "add_check",
-    "add_column",
-    "add_exclude",
-    "add_foreign_key",
-    "add_primary_key",
-    "add_unique",
-    "alter_type",
-    "create_trigger",
-    "drop_column",
-    "drop_constraint",
-    "drop_not_null",
-    "drop_table",
-    "rename_column",
-    "rename_table",
-    "rewrite_table",
-    "set_default",
-    "set_not_null",
-    "truncate",
-    "validate_constraint",
-}
-
-
-def has_volatile_default(change: Change, _: Scene) -> bool:
-    """Whether a new column's default is another value for each row."""
-    default = (change.column.default or "").strip()
-    if default.startswith("(") and default.endswith(")"):
-        default = default[1:-1]
-    is_new_number = change.column.is_serial or change.column.is_identity
-    return (
-        change.kind == "add_column"
-        and bool(default)
-        and not is_new_number
-        and not _STABLE.match(default)
-    )
-
-
-def rewrites_type(change: Change, _: Scene) -> bool:
-    """Whether a change of type makes PostgreSQL write the table anew."""
-    if change.kind != "alter_type":
-        return False
-    old, new = change.old_type, change.column.type
-    return old is None or not _is_same_on_disk(old, new)
-
-
-def _is_same_on_disk(old: str, new: str) -> bool:
-    if old == new:
-        return True
-    kind_of_old, size_of_old = parts_of(old)
-    kind_of_new, size_of_new = parts_of(new)
-    if kind_of_old in TEXTS and kind_of_new in TEXTS:
-        return not size_of_new or bool(size_of_old and size_of_old <= size_of_new)
-    if kind_of_old == kind_of_new == "numeric":
-        if not size_of_new:
-            return True
-        same_scale = size_of_old[1:] == size_of_new[1:]
-        return bool(size_of_old) and same_scale and size_of_old <= size_of_new
-    return False
-
-
-def _validates_at_once(change: Change, scene: Scene) -> bool:
-    return (
-        change.kind == "validate_constraint"
-        and change.in_transaction
-        and any(
-            earlier.kind in {"add_check", "add_foreign_key"}
-            and (earlier.table, earlier.name) == (change.table, change.name)
-            and earlier.in_transaction
-            for earlier in scene.before(change)
-        )
-    )
-
-
-def _checks_rows(change: Change, scene: Scene) -> bool:
-    """Whether NOT NULL is set with no valid constraint that says the same."""
-    if change.kind != "set_not_null":
-        return False
-    # A constraint was validated in this revision, outside of its transaction.
-    return not any(
-        earlier.kind == "validate_constraint" and earlier.table == change.table
-        for earlier in scene.before(change)
-    )
-
-
-def _waits_forever(change: Change, scene: Scene) -> bool:
-    if scene.has_timeout or change.kind not in _TAKES_LOCK or scene.is_new(change):
-        return False
-    first = next(c for c in scene.changes if c.kind in _TAKES_LOCK)
-    return change is first and all(
-        earlier.kind != "set_timeout" for earlier in scene.before(change)
-    )
-
-
-def _is_fragile(change: Change, _: Scene) -> bool:
-    kinds = {"create_index", "create_table", "add_column", "drop_index", "drop_table"}
-    return change.kind in kinds and not change.in_transaction and not change.is_robust
-
-
 _INDEX = (
     'op.create_index("{name}", "{table}", [{quoted}], postgresql_concurrently=True,'
     " if_not_exists=True)"
@@ -143,7 +38,6 @@ POSTGRESQL = (
         kind("create_index", is_flagged=False),
         online(_INDEX),
         lock=WRITES,
-        can_fix=True,
     ),
     Rule(
         "drop-index-not-concurrent",
@@ -156,7 +50,6 @@ POSTGRESQL = (
             " if_exists=True)"
         ),
         lock=READS,
-        can_fix=True,
     ),
     Rule(
         "concurrent-in-transaction",
@@ -170,7 +63,6 @@ POSTGRESQL = (
         ),
         online(_INDEX),
         on_new=True,
-        can_fix=True,
     ),
     Rule(
         "foreign-key-validates",
@@ -184,7 +76,6 @@ POSTGRESQL = (
             _VALIDATE,
         ),
         lock=KEYS,
-        can_fix=True,
     ),
     Rule(
         "check-validates",
@@ -198,7 +89,6 @@ POSTGRESQL = (
             _VALIDATE,
         ),
         lock=READS,
-        can_fix=True,
     ),
     Rule(
         "validate-in-same-transaction",
@@ -206,7 +96,7 @@ POSTGRESQL = (
         Level.ERROR,
         "The lock of adding the constraint is held while every row is checked, as if"
         " NOT VALID had not been said.",
-        _validates_at_once,
+        validates_at_once,
         online("...  # NOT VALID", _VALIDATE),
         lock=READS,
     ),
@@ -223,7 +113,6 @@ POSTGRESQL = (
             " {name}')",
         ),
         lock=READS,
-        can_fix=True,
     ),
     Rule(
         "primary-key-builds-index",
@@ -233,6 +122,7 @@ POSTGRESQL = (
         " or write the table.",
         kind("add_primary_key", is_flagged=False),
         online(
+            "# Each column must be NOT NULL before: see set-not-null.",
             'op.create_index("{name}", "{table}", [{quoted}], unique=True,'
             " postgresql_concurrently=True, if_not_exists=True)",
             "op.execute('ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY USING"
@@ -258,7 +148,7 @@ POSTGRESQL = (
         _PG,
         Level.ERROR,
         "Every row is checked while nobody can read or write the table.",
-        _checks_rows,
+        checks_rows,
         advice(
             "with op.get_context().autocommit_block():\n"
             "    op.execute('ALTER TABLE {table} ADD CONSTRAINT {name}_set CHECK"
@@ -268,7 +158,6 @@ POSTGRESQL = (
             'op.drop_constraint("{name}_set", "{table}")'
         ),
         lock=READS,
-        can_fix=True,
     ),
     Rule(
         "drop-not-null",
@@ -332,7 +221,6 @@ POSTGRESQL = (
             "# Contract, a release later: drop {table}.{name}."
         ),
         lock=READS,
-        can_fix=True,
     ),
     Rule(
         "rename-schema",
@@ -358,7 +246,7 @@ POSTGRESQL = (
         Level.ERROR,
         "The whole table is written anew while nobody can read it.",
         kind("rewrite_table"),
-        advice("# Use pg_repack, or do it in a window."),
+        advice("# Use pg_repack, REPACK (CONCURRENTLY) on PostgreSQL 19, or a window."),
         lock=READS,
     ),
     Rule(
@@ -387,7 +275,8 @@ POSTGRESQL = (
         " after.",
         kind("detach_partition", is_flagged=False),
         online(
-            "op.execute('ALTER TABLE {table} DETACH PARTITION {name} CONCURRENTLY')"
+            "# It leaves {name} a CHECK that says what its bounds were.",
+            "op.execute('ALTER TABLE {table} DETACH PARTITION {name} CONCURRENTLY')",
         ),
         lock=READS,
     ),
@@ -411,14 +300,26 @@ POSTGRESQL = (
     ),
     Rule(
         "no-lock-timeout",
-        _PG,
+        ("postgresql", "mysql"),
         Level.INFO,
         "While this waits for its lock, all who want the table wait behind it, however"
         " long that takes.",
-        _waits_forever,
+        waits_forever,
         advice(
             "ALEMBIC_TABLE_LOCK_TIMEOUT = 5  # seconds, for every revision\n"
             "lock_timeout = 5  # in this one, below `depends_on`"
+        ),
+        on_new=True,
+    ),
+    Rule(
+        "no-statement-timeout",
+        _PG,
+        Level.INFO,
+        "What takes longer than was thought holds its locks for as long.",
+        works_forever,
+        advice(
+            "ALEMBIC_STATEMENT_TIMEOUT = 60  # seconds, for every revision\n"
+            "statement_timeout = 60  # in this one, below `depends_on`"
         ),
         on_new=True,
     ),
@@ -428,7 +329,7 @@ POSTGRESQL = (
         Level.INFO,
         "Outside of a transaction a revision that failed is not undone, and this fails"
         " when it is run again.",
-        _is_fragile,
+        is_fragile,
         advice("# Add if_not_exists=True or if_exists=True."),
         on_new=True,
     ),
@@ -470,7 +371,7 @@ POSTGRESQL = (
         lambda change, scene: (
             change.kind == "validate_constraint"
             and change.in_transaction
-            and not _validates_at_once(change, scene)
+            and not validates_at_once(change, scene)
         ),
         online(_VALIDATE),
         lock=ONLINE,
