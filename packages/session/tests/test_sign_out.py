@@ -171,3 +171,127 @@ def test_who_ends_the_other_devices_stays_signed_in_under_a_new_id(
     assert tab.get("/end-others").text == "1"
     assert other.get("/read").json["user"] == "ann"
     assert phone.get("/read").json["user"] is None
+
+
+def test_a_sign_out_ends_the_session_however_long_its_request_took(
+    build: Build,
+) -> None:
+    clock = FakeClock()
+    sessions = Sessions(store=MemoryStore(), clock=clock)
+    app = build(sessions)
+    tab, other, phone = (app.test_client() for _ in range(3))
+
+    def meanwhile() -> None:
+        for _ in range(3):
+            other.get("/regenerate")
+            clock.advance(minutes=5)
+
+    add_slow_logout(app, sessions, meanwhile)
+    phone.get("/login/ann")
+    clock.advance(seconds=1)
+    tab.get("/login/ann")
+    copy_cookie(tab, other)
+    tab.get("/slow-logout")
+    assert other.get("/read").json["user"] is None
+    assert phone.get("/read").json["user"] == "ann"
+
+
+def clear_and_say(sessions: Sessions) -> None:
+    flask.session.clear()
+    flask.session["message"] = "See you"
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (lambda _: flask.session.clear(), (None, {})),
+        (clear_and_say, (None, {"message": "See you"})),
+        (lambda sessions: sessions.login("bob"), ("bob", {})),
+        (lambda sessions: sessions.login("ann"), ("ann", {"a": "1"})),
+    ],
+    ids=["clear", "message", "other user", "same user"],
+)
+def test_what_ends_a_session_ends_it_also_under_the_id_it_gets_meanwhile(
+    build: Build,
+    store_url: str,
+    end: cabc.Callable[[Sessions], object],
+    expected: tuple[str | None, dict[str, str]],
+) -> None:
+    sessions = Sessions(store=store_url)
+    app = build(sessions)
+    tab = app.test_client()
+    other = app.test_client()
+
+    @app.get("/end")
+    def view() -> str:
+        assert sessions.user_id == "ann"
+        other.get("/regenerate")
+        end(sessions)
+        return "ok"
+
+    tab.get("/login/ann")
+    tab.get("/set/a/1")
+    copy_cookie(tab, other)
+    assert tab.get("/end").status_code == 200
+    assert other.get("/read").json["user"] is None
+    seen = tab.get("/read").json
+    assert (seen["user"], seen["data"]) == expected
+    with app.app_context():
+        assert len(sessions.for_user("ann")) == (expected[0] == "ann")
+
+
+def test_what_a_visitor_had_is_kept_by_a_sign_in_that_meets_a_new_id(
+    build: Build,
+) -> None:
+    sessions = Sessions(store=MemoryStore())
+    app = build(sessions)
+    tab = app.test_client()
+    other = app.test_client()
+
+    @app.get("/slow-login")
+    def slow_login() -> str:
+        flask.session["b"] = "2"
+        other.get("/regenerate")
+        sessions.login("ann")
+        return "ok"
+
+    tab.get("/set/a/1")
+    copy_cookie(tab, other)
+    tab.get("/slow-login")
+    seen = tab.get("/read").json
+    assert (seen["user"], seen["data"]) == ("ann", {"a": "1", "b": "2"})
+    assert other.get("/read").json["data"] == {}
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+@pytest.mark.parametrize("end", ["logout", "write"])
+def test_a_pepper_that_is_rotated_meanwhile_changes_nothing(
+    build: Build, store_url: str, end: str, *, signed_in: bool
+) -> None:
+    if store_url == "memory://":
+        store = MemoryStore()
+        builds = [Sessions(store=store), Sessions(store=store)]
+    else:
+        builds = [Sessions(store=store_url), Sessions(store=store_url)]
+    sessions = builds[0]
+    app = build(sessions, SESSION_PEPPERS=["old", "new"])
+    other = build(builds[1], SESSION_PEPPERS=["new", "old"]).test_client()
+    tab = app.test_client()
+
+    @app.get("/slow")
+    def slow() -> str:
+        assert flask.session["a"] == "1"
+        copy_cookie(tab, other)
+        assert other.get("/read").json["data"]["a"] == "1"
+        if end == "write":
+            flask.session["b"] = "2"
+        else:
+            sessions.logout()
+        return "ok"
+
+    if signed_in:
+        tab.get("/login/ann")
+    tab.get("/set/a/1")
+    tab.get("/slow")
+    expected = {"a": "1", "b": "2"} if end == "write" else {}
+    assert other.get("/read").json["data"] == expected

@@ -109,6 +109,17 @@ class Loader:
         found = self._read(claim.key, spent)
         return None if found is None else self._followed(found, spent)
 
+    def elsewhere(self, key: str, token: str | None, spent: Spent) -> Record | None:
+        """Find a session that was under a key and is now under another pepper's.
+
+        :raises StoreUnavailable: if the store does not answer.
+        """
+        for other in self._keys.all_of(token):
+            record = None if other == key else self._read(other, spent)
+            if record is not None and not record.is_alias:
+                return record
+        return None
+
     def _read(self, key: str, spent: Spent) -> Record | None:
         asking = self._asking
         return asking.ask(

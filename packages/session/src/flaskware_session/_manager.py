@@ -16,17 +16,24 @@ from ._changes import Changes
 from ._changes import ConflictPolicy
 from ._codec import decode
 from ._codec import encode
-from ._codec import is_immutable
 from ._codec import join
+from ._ending import end_session
 from ._errors import SessionConflict
 from ._errors import SessionTooLarge
 from ._errors import StoreUnavailable
 from ._loader import alias_of
 from ._loader import Loader
+from ._noting import forget
+from ._noting import is_empty
+from ._noting import is_gone
+from ._noting import items_of
+from ._noting import refuse_new_id
+from ._noting import settle
+from ._noting import show
+from ._noting import stored
 from ._record import Lifetime
 from ._record import Record
 from ._record import Written
-from ._session import PERMANENT
 from ._session import ServerSession
 from ._store import Store
 from ._token import handle_of
@@ -120,8 +127,8 @@ class SessionManager:
         """Whether the content differs from what was read."""
         if not session._suspect or session._data is None:
             return False
-        stored = {} if session._record is None else _items(session._record)
-        return stored != encode(session._data)
+        known = {} if session._record is None else items_of(session._record)
+        return known != encode(session._data)
 
     def bind(
         self, session: ServerSession, user_id: str, *, address: str, agent: str
@@ -158,12 +165,15 @@ class SessionManager:
             session._data = {}
             session._views.clear()
             session._record = session._token = session._user_id = None
-            _settle(session)
+            settle(session)
         if key is None:
             return
         session._cookie = "delete"
         try:
-            ended = self._ask(session, "delete", self.store.delete, key)
+            if record is None:
+                ended = self._ask(session, "delete", self.store.delete, key)
+            else:
+                ended = self._end(session, record, token)
         except StoreUnavailable as error:
             session._outage = error
             session._cookie = None
@@ -207,16 +217,19 @@ class SessionManager:
     ) -> t.Any:
         return self.asking.ask(session._spent, operation, function, *args, **kwargs)
 
+    def _end(self, session: ServerSession, record: Record, token: str | None) -> bool:
+        return end_session(self.asking, self._keys, record, token, session._spent)
+
     def _save_new(self, session: ServerSession, items: dict[str, str]) -> None:
-        if _is_empty(session, items):
+        if is_empty(session, items):
             return
-        _refuse_new_id(session)
+        refuse_new_id(session)
         token, now = new_token(), self.now()
         record = self._record_for(session, token, items, version=1, now=now)
         if not self._ask(session, "write", self.store.create, record, now):
             raise StoreUnavailable("the key of a new session belongs to something else")
         self._limit(session, record)
-        _stored(session, record, token)
+        stored(session, record, token)
         signals.notify(
             signals.session_created,
             handle=handle_of(record.key),
@@ -225,13 +238,13 @@ class SessionManager:
 
     def _save_renewed(self, session: ServerSession, base: Record) -> None:
         items = encode(session._data or {})
-        if _is_empty(session, items):
-            self._ask(session, "delete", self.store.delete, base.key)
-            _forget(session)
+        if is_empty(session, items):
+            self._end(session, base, session._token)
+            forget(session)
             return
-        _refuse_new_id(session)
+        refuse_new_id(session)
         changes = Changes.between(
-            {} if session._cleared else _items(base), items, session._counted
+            {} if session._cleared else items_of(base), items, session._counted
         )
         token = new_token()
         # Only a mere new id leaves the old one for a while: who had that before the
@@ -250,7 +263,7 @@ class SessionManager:
             )
             if written.saved:
                 self._limit(session, record)
-                _stored(session, record, token)
+                stored(session, record, token)
                 signals.notify(
                     signals.session_renewed,
                     handle=handle_of(record.key),
@@ -261,25 +274,27 @@ class SessionManager:
         merge = None if session._cleared else changes
         if self._attempt(session, attempt, base, items, merge):
             return
-        # Who signs in, or starts afresh, does so also where the old session was
-        # revoked meanwhile, and then without its content. A mere new id does not.
-        if session._fresh:
-            self._save_new(session, changes.applied_to({}))
-        else:
+        if not session._fresh:
             self._drop(session, base)
+            return
+        # Who signs in, or starts afresh, does so also where the old session was
+        # revoked meanwhile, and then without its content; or has another id by now,
+        # and then that ends.
+        was_alive = self._end(session, base, session._token)
+        self._save_new(session, items if was_alive else changes.applied_to({}))
 
     def _save_changed(self, session: ServerSession, base: Record) -> None:
         items = encode(session._data or {})
-        changes = Changes.between(_items(base), items, session._counted)
+        changes = Changes.between(items_of(base), items, session._counted)
         if not changes and not session._forced:
             return
         mark = None if changes.may_repeat(self.rules.on_conflict) else new_mark()
 
         def attempt(base: Record, items: dict[str, str], now: int) -> Written:
-            if _is_empty(session, items) and self._ask(
+            if is_empty(session, items) and self._ask(
                 session, "delete", self.store.delete, base.key, version=base.version
             ):
-                _forget(session)
+                forget(session)
                 return Written(saved=True)
             record = self._renew(base, items, now, mark)
             written: Written = self._ask(
@@ -289,9 +304,9 @@ class SessionManager:
                 # By an attempt whose answer was lost: to count again would be wrong.
                 record = t.cast("Record", written.current)
                 written = Written(saved=True)
-                _show(session, record)
+                show(session, record)
             if written.saved:
-                _stored(session, record, session._token, before=base)
+                stored(session, record, session._token, before=base)
             return written
 
         if not self._attempt(session, attempt, base, items, changes):
@@ -310,11 +325,11 @@ class SessionManager:
         After a conflict the request's own changes are made again on the content that
         the other one stored.
         """
-        written = attempt(base, items, self.now())
-        if written.saved or _is_gone(written):
+        written = self._tried(session, attempt, base, items)
+        if written.saved or is_gone(written):
             return written.saved
         if changes is not None and written.current is not None:
-            keys = changes.conflicts_with(_items(written.current))
+            keys = changes.conflicts_with(items_of(written.current))
             signals.notify(
                 signals.session_conflict,
                 handle=handle_of(base.key),
@@ -330,10 +345,10 @@ class SessionManager:
                 current = t.cast("Record", written.current)
                 if changes is not None:
                     items = self._replayed(session, changes, current)
-                written = attempt(current, items, self.now())
+                written = self._tried(session, attempt, current, items)
                 if written.saved and session._record is not None:
-                    _show(session, session._record)
-                if written.saved or _is_gone(written):
+                    show(session, session._record)
+                if written.saved or is_gone(written):
                     return written.saved
                 time.sleep(random.uniform(0, min(number, 10) / 1000))
         finally:
@@ -341,18 +356,32 @@ class SessionManager:
                 queue.release()
         raise StoreUnavailable(f"the session changed {_MAX_ATTEMPTS} times meanwhile")
 
+    def _tried(
+        self,
+        session: ServerSession,
+        attempt: cabc.Callable[[Record, dict[str, str], int], Written],
+        base: Record,
+        items: dict[str, str],
+    ) -> Written:
+        written = attempt(base, items, self.now())
+        if written.saved or written.current is not None:
+            return written
+        # Another process may have a newer pepper.
+        found = self._loader.elsewhere(base.key, session._token, session._spent)
+        return Written(saved=False, current=found)
+
     def _replayed(
         self, session: ServerSession, changes: Changes, current: Record
     ) -> dict[str, str]:
-        stored = _items(current)
+        theirs = items_of(current)
         try:
-            return changes.applied_to(stored, self.rules.on_conflict)
+            return changes.applied_to(theirs, self.rules.on_conflict)
         except SessionConflict:
             # The session is now what is stored, so that the app can try again.
             session._record = current
             session._data = decode(current.data) or {}
             session._views.clear()
-            _settle(session)
+            settle(session)
             raise
 
     def _limit(self, session: ServerSession, record: Record) -> None:
@@ -423,78 +452,5 @@ class SessionManager:
         # The cookie stays as it is: the browser may hold the next session's by now.
         handle = handle_of(base.key)
         logger.info("Session %s ended meanwhile: a change was dropped", handle)
-        _settle(session)
+        settle(session)
         signals.notify(signals.session_conflict, handle=handle, keys=[], dropped=True)
-
-
-def _is_gone(written: Written) -> bool:
-    """Whether there is nothing to write to: the session has ended, or another id."""
-    return written.current is None or written.current.is_alias
-
-
-def _is_empty(session: ServerSession, items: dict[str, str]) -> bool:
-    """Whether nothing would be lost by not storing a session."""
-    return session._user_id is None and not items.keys() - {PERMANENT}
-
-
-def _items(record: Record) -> dict[str, str]:
-    return encode(decode(record.data) or {})
-
-
-def _refuse_new_id(session: ServerSession) -> None:
-    if session._is_sent:
-        raise RuntimeError(
-            "The response has begun, so that the browser cannot be given the id of a"
-            " session any more. Call `session.save()` in the view, before it returns"
-            " the response that is streamed."
-        )
-
-
-def _stored(
-    session: ServerSession,
-    record: Record,
-    token: str | None,
-    *,
-    before: Record | None = None,
-) -> None:
-    """Note that the session is what the store holds now."""
-    # The cookie of a known id changes only with how long the browser keeps it.
-    if before is None or _is_permanent(before) != _is_permanent(record):
-        session._cookie = "set"
-    session._record, session._token = record, token
-    session._read_only = False
-    _settle(session)
-    # The view may go on to change what it has been handed.
-    values = (session._data or {}).values()
-    session._suspect = not all(map(is_immutable, values))
-
-
-def _show(session: ServerSession, record: Record) -> None:
-    """Have the session hold what others have stored; what is the same stays as it is.
-
-    Otherwise what they added would be taken for deleted at the next save.
-    """
-    mine = session._data = session._data or {}
-    stored = decode(record.data) or {}
-    old, new = encode(mine), encode(stored)
-    for key in old.keys() - new.keys():
-        del mine[key]
-    for key in new:
-        if old.get(key) != new[key]:
-            mine[key] = stored[key]
-
-
-def _settle(session: ServerSession) -> None:
-    session._suspect = session._forced = False
-    session._renewed = session._fresh = session._cleared = False
-    session._counted.clear()
-
-
-def _is_permanent(record: Record) -> bool:
-    return '"_permanent":true' in record.data
-
-
-def _forget(session: ServerSession) -> None:
-    session._record = session._token = None
-    session._cookie = "delete"
-    _settle(session)

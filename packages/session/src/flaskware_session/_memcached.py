@@ -37,8 +37,8 @@ class MemcachedStore:
     memcached forgets what it has no room for, and knows no step that touches two keys.
     So a conditional write takes two trips, as does a due touch; a new id takes the old
     one away before the new one is there; a sign-out with an id that was just replaced
-    ends the session only while memcached remembers the old one, and
-    ``SESSION_MAX_PER_USER`` relies on a lock that it may forget; and if the list of a
+    ends the session only while memcached remembers the old one or the list of the
+    user's sessions, and ``SESSION_MAX_PER_USER`` relies on a lock that it may forget; and if the list of a
     user's sessions is evicted, they can no longer be listed or ended together. Where
     that matters, use another store.
 

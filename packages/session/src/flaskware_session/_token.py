@@ -47,6 +47,10 @@ class Keys:
         """The key under the pepper that is used now."""
         return key_of(token, self._first)
 
+    def all_of(self, token: str | None) -> list[str]:
+        """The keys that an id may have, where there is one."""
+        return [] if token is None else [self.of(token), *self.older_of(token)]
+
     def older_of(self, token: str) -> list[str]:
         """The keys that the same id had under earlier peppers."""
         return [key_of(token, pepper) for pepper in self._older]
