@@ -8,6 +8,7 @@ from pathlib import Path
 import flask
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from flaskware_alembic import Alembic
 from flaskware_alembic import MigrationError
@@ -225,6 +226,23 @@ def test_an_installed_package_brings_its_tree_by_entry_point(
         project.alembic.upgrade()
     assert "shop" in project.tables()
     assert seen == [project.app]
+
+
+def test_a_tree_of_an_async_engine_is_applied_beside_the_others(
+    project: Project, tmp_path: Path, entry_point: cabc.Callable[[t.Any], None]
+) -> None:
+    path = project.write_table("shop1", None, "shop")
+    (tmp_path / "shop").mkdir()
+    path.rename(tmp_path / "shop" / "shop1.py")
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/other.db")
+    entry_point({"path": tmp_path / "shop", "engine": engine})
+    with project.app.app_context():
+        project.alembic.upgrade()
+        assert project.alembic.check().state is State.UP_TO_DATE
+    plain = sa.create_engine(f"sqlite:///{tmp_path}/other.db")
+    assert "shop" in sa.inspect(plain).get_table_names()
+    assert project.tables() == set()
+    plain.dispose()
 
 
 def test_a_package_that_the_app_does_not_use_brings_nothing(

@@ -5,9 +5,12 @@ import collections.abc as cabc
 import os
 import threading
 import time
+from pathlib import Path
 
 import flask
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from flaskware_session import AsyncRedisStore
 from flaskware_session import AsyncSQLAlchemyStore
@@ -19,6 +22,7 @@ from flaskware_session import RedisStore
 from flaskware_session import Sessions
 from flaskware_session import Store
 from flaskware_session import StoreUnavailable
+from flaskware_session._migrations import tree
 from flaskware_session.testing import StoreSuite
 
 Build = cabc.Callable[..., flask.Flask]
@@ -54,6 +58,35 @@ def test_a_table_that_is_not_there_is_made_by_the_command(
     client.get("/login/ann")
     client.get("/regenerate")
     assert client.get("/read").json["user"] == "ann"
+
+
+@pytest.mark.parametrize("driver", ["sqlite+aiosqlite", "postgresql+asyncpg"])
+def test_the_url_of_an_asynchronous_driver_is_a_store(
+    build: Build, request: pytest.FixtureRequest, tmp_path: Path, driver: str
+) -> None:
+    url = f"{driver}:///{tmp_path}/s.db"
+    if driver == "postgresql+asyncpg":
+        plain = str(request.getfixturevalue("postgresql_url"))
+        url = sa.make_url(plain).set(drivername=driver).render_as_string(False)
+    sessions = Sessions(store=url)
+    app = build(sessions)
+    done = app.test_cli_runner().invoke(args=["session", "create-table"])
+    assert done.output == "The table is there.\n"
+    tab, phone = app.test_client(), app.test_client()
+    for client in (tab, phone):
+        client.get("/login/ann")
+    tab.get("/set/a/1")
+    tab.get("/regenerate")
+    assert tab.get("/read").json["data"] == {"a": "1"}
+    with app.app_context():
+        assert len(sessions.for_user("ann")) == 2
+        assert sessions.stats().sessions == 2
+        brought = tree(app)
+        assert brought is not None
+        assert isinstance(brought["engine"], AsyncEngine)
+        assert sessions.revoke_user("ann") == 2
+        assert sessions.prune() == 0
+    assert tab.get("/read").json["user"] is None
 
 
 def loops() -> int:

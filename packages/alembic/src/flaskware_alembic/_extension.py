@@ -174,13 +174,19 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
                     " metadata=...)."
                 )
         databases = databases_of(source, self._metadata, self._engine)
+        return Selection.of(state, settings, databases, self._specs())
+
+    def _specs(self) -> list[TreeSpec]:
+        state = self.state
         if state.discovered is None:
             app = t.cast("t.Any", flask.current_app)._get_current_object()
-            state.discovered = discover(app) if settings.discover else []
+            state.discovered = discover(app) if self.settings.discover else []
         by_name = {spec.name: spec for spec in state.discovered} | self._registered
-        return Selection.of(state, settings, databases, list(by_name.values()))
+        return list(by_name.values())
 
     def _has_async_engine(self) -> bool:
         self._installed()
         source = self._source or flask.current_app.extensions.get("sqlalchemy")
-        return has_async(source, self._engine)
+        if has_async(source, self._engine):
+            return True
+        return any(spec.is_async for spec in self._specs())

@@ -14,6 +14,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ._errors import MigrationError
+from ._source import as_sync
 
 ENTRY_POINTS = "flaskware_alembic.trees"
 APP = "app"
@@ -77,8 +78,13 @@ class TreeSpec:
             fields.get("metadata"),
             tuple(depends_on),
             fields.get("bind"),
-            fields.get("engine"),
+            None if (engine := fields.get("engine")) is None else as_sync(engine),
         )
+
+    @property
+    def is_async(self) -> bool:
+        """Whether its database is reached by an async driver."""
+        return self.engine is not None and self.engine.dialect.is_async
 
 
 def discover(app: object) -> list[TreeSpec]:

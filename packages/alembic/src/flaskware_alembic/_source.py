@@ -159,11 +159,12 @@ def _engines(source: object, engine: Engines | None) -> dict[str | None, sa.Engi
         )
     if isinstance(given, cabc.Mapping):
         engines = t.cast("cabc.Mapping[str | None, AnyEngine]", given)
-        return {b: _as_sync(e) for b, e in _default_is_none(engines).items()}
-    return {None: _as_sync(t.cast("AnyEngine", given))}
+        return {b: as_sync(e) for b, e in _default_is_none(engines).items()}
+    return {None: as_sync(t.cast("AnyEngine", given))}
 
 
-def _as_sync(engine: AnyEngine) -> sa.Engine:
+def as_sync(engine: AnyEngine) -> sa.Engine:
+    """The engine, or one with the same driver and connections of its own."""
     if isinstance(engine, sa.Engine):
         return engine
     theirs = engine.sync_engine

@@ -19,6 +19,7 @@ from ._sqlalchemy import repeats_of
 if t.TYPE_CHECKING:
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 _T = t.TypeVar("_T")
 _Isolation: t.TypeAlias = t.Literal["SERIALIZABLE", "READ COMMITTED"]
@@ -31,7 +32,7 @@ class AsyncSQLAlchemyStore:
 
     :param url: As SQLAlchemy takes it, with an asynchronous driver.
     :param timeout: How long to wait for a connection and for an answer, in seconds,
-        where the driver can (psycopg).
+        where the driver can (psycopg, asyncpg, aiosqlite).
     :param pool_size: How many connections a process keeps open.
     """
 
@@ -55,6 +56,11 @@ class AsyncSQLAlchemyStore:
         self._prune_statement = sql.prune_statement(self._dialect)
         self._next_prune = 0
         self._pid = os.getpid()
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """What it connects by; for migrations."""
+        return self._engine
 
     async def create_table(self) -> None:
         """Make the table if it is not there.

@@ -294,7 +294,8 @@ class Sessions(Extension[SessionSettings, SessionState]):
         if not isinstance(app, flask.Flask):
             raise TypeError(
                 "flaskware-session works with flask.Flask; this app is a"
-                f" {type(app).__module__}.{type(app).__qualname__}."
+                f" {type(app).__module__}.{type(app).__qualname__}. Keep the sessions"
+                " that its framework brings; Quart is not supported yet."
             )
         return SessionState(
             build_manager(app, settings, self._clock),

@@ -38,9 +38,9 @@ class MemcachedStore:
     So a conditional write takes two trips, as does a due touch; a new id takes the old
     one away before the new one is there; a sign-out with an id that was just replaced
     ends the session only while memcached remembers the old one or the list of the
-    user's sessions, and ``SESSION_MAX_PER_USER`` relies on a lock that it may forget; and if the list of a
-    user's sessions is evicted, they can no longer be listed or ended together. Where
-    that matters, use another store.
+    user's sessions; ``SESSION_MAX_PER_USER`` relies on a lock that it may forget; and
+    if that list is evicted, the sessions in it can no longer be listed or ended
+    together. Where that matters, use another store.
 
     :param url: ``memcached://host:port``, several hosts separated by commas, or
         ``memcached:///path`` for a Unix socket.

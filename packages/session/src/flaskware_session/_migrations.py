@@ -8,14 +8,19 @@ from pathlib import Path
 import flask
 
 from ._extension import Sessions
-from ._sqlalchemy import SQLAlchemyStore
 
 
 def tree(app: flask.Flask) -> cabc.Mapping[str, object] | None:
     """Say where the revisions are; ``None`` where sessions are not in a database."""
+    from ._async_sqlalchemy import AsyncSQLAlchemyStore
+    from ._blocking import BlockingStore
+    from ._sqlalchemy import SQLAlchemyStore
+
     sessions = app.extensions.get("session")
-    store = sessions.store if isinstance(sessions, Sessions) else None
-    if not isinstance(store, SQLAlchemyStore):
+    store: object = sessions.store if isinstance(sessions, Sessions) else None
+    if isinstance(store, BlockingStore):
+        store = store.store
+    if not isinstance(store, SQLAlchemyStore | AsyncSQLAlchemyStore):
         return None
     from ._sql_table import metadata
 

@@ -31,16 +31,17 @@ PRESETS: dict[str, Timeouts] = {
         dt.timedelta(hours=1),
         "OWASP Session Management Cheat Sheet, Session Expiration",
     ),
+    # At this level both should, at the next the absolute one must, be no longer.
     "nist-aal2": Timeouts(
-        dt.timedelta(minutes=30),
-        dt.timedelta(hours=12),
+        dt.timedelta(hours=1),
+        dt.timedelta(hours=24),
         None,
-        "NIST SP 800-63B (revision 3), section 4.2.3",
+        "NIST SP 800-63B-4, section 2.2.3",
     ),
     "nist-aal3": Timeouts(
         dt.timedelta(minutes=15),
         dt.timedelta(hours=12),
         None,
-        "NIST SP 800-63B (revision 3), section 4.3.3",
+        "NIST SP 800-63B-4, section 2.3.3",
     ),
 }

@@ -228,6 +228,12 @@ def driver_arguments(driver: str, timeout: float) -> dict[str, t.Any]:
             "tcp_user_timeout": milliseconds,
             "options": f"-c statement_timeout={milliseconds}",
         }
+    if driver == "asyncpg":
+        return {"timeout": timeout, "command_timeout": timeout}
+    if driver == "aiosqlite":
+        return {"timeout": timeout}
+    if driver in {"asyncmy", "aiomysql"}:
+        return {"connect_timeout": max(1, round(timeout))}
     if driver == "pymysql":
         return {
             "connect_timeout": timeout,

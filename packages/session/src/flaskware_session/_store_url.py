@@ -94,6 +94,13 @@ def _memcached(url: str, namespace: str, timeout: float) -> Store:
 
 
 def _database(url: str, timeout: float) -> Store:
+    import sqlalchemy as sa
+
+    if sa.make_url(url).get_dialect().is_async:
+        from ._async_sqlalchemy import AsyncSQLAlchemyStore
+        from ._blocking import BlockingStore
+
+        return BlockingStore(AsyncSQLAlchemyStore(url, timeout=timeout))
     from ._sqlalchemy import SQLAlchemyStore
 
     return SQLAlchemyStore(url, timeout=timeout)

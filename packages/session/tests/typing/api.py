@@ -10,6 +10,7 @@ import blinker
 import flask
 import pydantic
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from flaskware_session import AsyncRedisStore
 from flaskware_session import AsyncSQLAlchemyStore
@@ -159,6 +160,7 @@ in_folder: Store = FileStore("sessions", timeout=0.5)
 coroutines: AsyncStore = AsyncRedisStore("redis://localhost", namespace="x")
 in_async_table = AsyncSQLAlchemyStore("postgresql+psycopg://localhost/x", pool_size=2)
 also_coroutines: AsyncStore = in_async_table
+assert_type(in_async_table.engine, AsyncEngine)
 bridge = BlockingStore(in_async_table)
 assert_type(bridge.wait(in_async_table.create_table()), None)
 waiting: Store = BlockingStore(coroutines)
