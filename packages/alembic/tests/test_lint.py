@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import typing as t
 from pathlib import Path
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from flaskware_alembic import MigrationError
 from flaskware_alembic import UnknownRevision
 from flaskware_alembic import UnsafeRevisions
+from flaskware_alembic._finding import show
 from flaskware_core import Level
 
 Project: t.TypeAlias = t.Any
@@ -127,6 +129,35 @@ def test_only_revisions_that_a_commit_does_not_have_are_looked_at(pg: Project) -
         pg.alembic.lint(base="elsewhere")
 
 
+def test_a_file_that_was_only_renamed_is_not_new(pg: Project) -> None:
+    path = pg.write("aa", None, DROP)
+    folder = pg.folder.parent
+    git(folder, "init", "-b", "main")
+    git(folder, "add", ".")
+    git(folder, "commit", "-m", "first")
+    git(folder, "mv", str(path), str(path.with_name("another.py")))
+    assert rules(pg, base="HEAD") == []
+
+
+def test_a_base_that_cannot_be_read_says_why(
+    pg: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pg.write("aa", None, DROP)
+    with pytest.raises(MigrationError, match="not a git repository"):
+        pg.alembic.lint(base="main")
+    folder = pg.folder.parent
+    git(folder, "init", "-b", "main")
+    git(folder, "add", ".")
+    git(folder, "commit", "-m", "first")
+    git(folder, "checkout", "--orphan", "other")
+    git(folder, "commit", "-m", "as in a shallow clone")
+    with pytest.raises(MigrationError, match="--unshallow"):
+        pg.alembic.lint(base="main")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MigrationError, match="git is not installed"):
+        pg.alembic.lint(base="main")
+
+
 def test_the_command_fails_for_what_is_bad_enough(pg: Project) -> None:
     pg.write("aa", None, DROP)
     result = pg.run("lint")
@@ -135,6 +166,31 @@ def test_the_command_fails_for_what_is_bad_enough(pg: Project) -> None:
     assert pg.run("lint", "--fail-on", "error").exit_code == 0
     listed = pg.run("lint", "--list").output
     assert "drop-column (warning; postgresql, mysql, sqlite)" in listed
+
+
+def test_the_text_counts_in_words_and_has_no_colors_in_a_file(pg: Project) -> None:
+    pg.write("aa", None, f"{DROP}  # lint: allow drop-column: unused")
+    pg.write("bb", "aa", DROP)
+    output = pg.run("lint", "--fail-on", "error").output
+    assert "1 warning, 4 info in 2 revisions; 1 waived." in output
+    assert "\x1b" not in output
+    assert "Error: 1 finding of level warning or above." in pg.run("lint", "bb").output
+
+
+def test_a_terminal_gets_lines_of_its_width_and_colors(pg: Project) -> None:
+    pg.write("aa", None, DROP)
+    text = show(pg.alembic.lint(), "text", 60)
+    assert "\x1b[33m\x1b[1mwarning" in text
+    reasons = [line for line in text.splitlines() if re.match("  [A-Z]", line)]
+    assert len(reasons) > 3
+    assert all(len(line) <= 60 for line in reasons)
+
+
+def test_findings_for_github_keep_their_line(pg: Project) -> None:
+    pg.write("aa", None, "op.execute('DROP TABLE\\n\"a%b\"')")
+    lines = pg.run("lint", "--format", "github", "--fail-on", "error").output
+    assert 'DROP TABLE "a%25b"' in lines
+    assert all(line.startswith("::") for line in lines.splitlines())
 
 
 def test_findings_are_printed_for_programs(pg: Project) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import re
+import shutil
+import sys
 import typing as t
 
 import click
@@ -23,6 +25,7 @@ from ._echo import print_step
 from ._echo import print_wait
 from ._errors import MigrationError
 from ._errors import UnsafeRevisions
+from ._finding import count_of
 from ._finding import Format
 from ._finding import FORMATS
 from ._finding import show
@@ -444,11 +447,14 @@ def lint(
         for finding in alembic.fix(*revisions, base=base, binds=binds, trees=chosen):
             click.echo(f"Mended {finding.rule} in {finding.place}", err=True)
     findings = alembic.lint(*revisions, base=base, binds=binds, trees=chosen)
-    click.echo(show(findings, format_))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(show(findings, format_, width))
     bad = [f for f in findings if f.waiver is None and f.level >= Level(fail_on)]
     if bad:
+        above = "" if fail_on == Level.ERROR.value else " or above"
         raise UnsafeRevisions(
-            f"{len(bad)} findings of level {fail_on} or above.", findings=tuple(bad)
+            f"{count_of(len(bad), 'finding')} of level {fail_on}{above}.",
+            findings=tuple(bad),
         )
 
 

@@ -101,33 +101,42 @@ def findings_of(subject: Subject) -> list[Finding]:
 def new_since(base: str, folder: Path) -> cabc.Callable[[Path], bool]:
     """Whether a file of a folder is not on a commit of git.
 
+    A file that was only renamed is not new, and nor is one that git ignores, such as
+    that of an installed package.
+
     :raises MigrationError: if git or the commit is not there.
     """
     git = shutil.which("git")
     if git is None:
         raise MigrationError("git is not installed, so there is no base to look at.")
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, answers: cabc.Container[int] = (0,)) -> str:
         done = subprocess.run(  # noqa: S603
             [git, "-C", str(folder), *arguments],
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode:
+        if done.returncode not in answers:
+            reason = done.stderr.strip() or (
+                "it has no commit in common with HEAD here. In a shallow clone, fetch"
+                " more of it first: git fetch --unshallow"
+            )
             raise MigrationError(
-                f"The base {base!r} cannot be read with git in {folder}:"
-                f" {done.stderr.strip()}"
+                f"The base {base!r} cannot be read with git in {folder}: {reason}"
             )
         return done.stdout
 
     if base.startswith("-"):
         raise MigrationError(f"{base!r} is no name of a commit.")
+    root = Path(run("rev-parse", "--show-toplevel").strip())
     # Where the branch left the base: what was added there since is not new here.
     commit = run("merge-base", "HEAD", base).strip()
-    listed = run("ls-tree", "-z", "--name-only", commit, "./")
-    there = {Path(name).name for name in listed.split("\0") if name}
-    return lambda path: path.name not in there
+    listed = run("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+    renamed = run("diff", "-M", "-z", "--name-only", "--diff-filter=R", commit)
+    ignored = run("check-ignore", str(folder), answers=(0, 1)).strip()
+    there = {root / name for name in f"{listed}{renamed}".split("\0") if name}
+    return lambda path: not ignored and path.resolve() not in there
 
 
 def _broken(change: Change, scene: Scene) -> list[Rule]:

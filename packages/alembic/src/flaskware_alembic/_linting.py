@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses as dc
 import re
+from pathlib import Path
 
 from ._errors import MigrationError
 from ._errors import UnknownRevision
@@ -31,7 +32,7 @@ def linted(
     found: list[Finding] = []
     named: set[str] = set()
     for m in migrators:
-        is_new = new_since(base, m.tree.folder) if base and m.tree.exists else None
+        is_new = _newness(m, base)
         wanted = {m.tree.resolve(id) for id in revisions if m.tree.resolves(id)}
         named.update(id for id in revisions if m.tree.resolves(id))
         for info in reversed(m.tree.infos()):
@@ -44,6 +45,18 @@ def linted(
             f"There is no revision {', '.join(sorted(missing))} to look at."
         )
     return found
+
+
+def _newness(m: Migrator, base: str | None) -> cabc.Callable[[Path], bool] | None:
+    if base is None or not m.tree.exists:
+        return None
+    try:
+        return new_since(base, m.tree.folder)
+    except MigrationError:
+        if m.tree.name is None:
+            raise
+        # An installed package is in no repository, and nothing of it is written here.
+        return lambda _: False
 
 
 def fixed(
