@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ._backfill import Backfill as Backfill
-from ._backfill import backfill as backfill
-from ._backfill import BackfillInfo as BackfillInfo
-from ._backfill import BackfillState as BackfillState
-from ._backfill import Batch as Batch
+import typing as t
+
+from flaskware_core import lazy_names
+
 from ._errors import DatabaseAhead as DatabaseAhead
 from ._errors import DatabaseDiverged as DatabaseDiverged
 from ._errors import DatabaseUnreachable as DatabaseUnreachable
@@ -21,19 +20,45 @@ from ._errors import SeveralHeads as SeveralHeads
 from ._errors import TableLocked as TableLocked
 from ._errors import UnknownRevision as UnknownRevision
 from ._errors import UnsafeRevisions as UnsafeRevisions
-from ._explain import Explanation as Explanation
 from ._extension import Alembic as Alembic
-from ._finding import Finding as Finding
-from ._journal import JournalEntry as JournalEntry
-from ._plan import Plan as Plan
-from ._plan import PlanStep as PlanStep
-from ._revision import RevisionInfo as RevisionInfo
 from ._settings import AlembicSettings as AlembicSettings
 from ._source import EngineSource as EngineSource
 from ._source import NamedEngineSource as NamedEngineSource
-from ._status import BindStatus as BindStatus
-from ._status import State as State
-from ._status import Status as Status
+
+if t.TYPE_CHECKING:
+    from ._backfill import Backfill as Backfill
+    from ._backfill import backfill as backfill
+    from ._backfill import BackfillInfo as BackfillInfo
+    from ._backfill import BackfillState as BackfillState
+    from ._backfill import Batch as Batch
+    from ._explain import Explanation as Explanation
+    from ._finding import Finding as Finding
+    from ._journal import JournalEntry as JournalEntry
+    from ._plan import Plan as Plan
+    from ._plan import PlanStep as PlanStep
+    from ._revision import RevisionInfo as RevisionInfo
+    from ._status import BindStatus as BindStatus
+    from ._status import State as State
+    from ._status import Status as Status
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "_backfill": [
+                "Backfill",
+                "backfill",
+                "BackfillInfo",
+                "BackfillState",
+                "Batch",
+            ],
+            "_explain": ["Explanation"],
+            "_finding": ["Finding"],
+            "_journal": ["JournalEntry"],
+            "_plan": ["Plan", "PlanStep"],
+            "_revision": ["RevisionInfo"],
+            "_status": ["BindStatus", "State", "Status"],
+        },
+    )
 
 __all__ = [
     "Alembic",

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import abc
 import collections.abc as cabc
+import typing as t
 
 from ._command import command
 from ._errors import UnknownRevision
-from ._explain import explain
-from ._explain import Explanation
-from ._finding import Finding
-from ._linting import fixed
-from ._linting import linted
-from ._migrations import Binds
-from ._migrations import Names
-from ._migrations import refuse_behind
-from ._migrations import Selection
-from ._renames import OnRename
-from ._revision import RevisionInfo
-from ._rewriting import rebase
-from ._rewriting import squash
-from ._writing import write_changes
-from ._writing import write_empty
+
+# As in _moving.py.
+if t.TYPE_CHECKING:
+    from ._explain import Explanation
+    from ._finding import Finding
+    from ._migrations import Binds
+    from ._migrations import Names
+    from ._renames import OnRename
+    from ._revision import RevisionInfo
+    from ._selection import Selection
 
 
 class Authoring(abc.ABC):
@@ -55,6 +51,10 @@ class Authoring(abc.ABC):
         :raises PendingRevisions: if the database is behind, so that it cannot be
             compared.
         """
+        from ._selection import refuse_behind
+        from ._writing import write_changes
+        from ._writing import write_empty
+
         chosen = self._selection()
         if not autogenerate:
             binds = (None,) if binds is None and trees is None else binds
@@ -93,6 +93,8 @@ class Authoring(abc.ABC):
     @command
     def explain(self, *, binds: Binds = None, trees: Names = None) -> list[Explanation]:
         """Why a comparison of the models finds what it finds, or nothing."""
+        from ._explain import explain
+
         return explain(self._selection().own(binds, trees))
 
     @command
@@ -112,6 +114,8 @@ class Authoring(abc.ABC):
         :returns: The revisions whose files were changed.
         :raises MigrationError: if a database has a part of the branch.
         """
+        from ._rewriting import rebase
+
         chosen = [
             m for m in self._selection().own(binds, trees) if m.tree.resolves(head)
         ]
@@ -136,6 +140,8 @@ class Authoring(abc.ABC):
 
         :raises MigrationError: if a revision does what cannot be written down again.
         """
+        from ._rewriting import squash
+
         chosen = [
             m
             for m in self._selection().own(binds, trees)
@@ -159,6 +165,8 @@ class Authoring(abc.ABC):
         :param base: A commit of git, such as ``"origin/main"``: leave out the revisions
             that it has.
         """
+        from ._linting import linted
+
         chosen = self._selection().own(binds, trees)
         return linted(chosen, revisions, base)
 
@@ -177,5 +185,7 @@ class Authoring(abc.ABC):
 
         :returns: What was mended.
         """
+        from ._linting import fixed
+
         chosen = self._selection().own(binds, trees)
         return fixed(chosen, revisions, base)

@@ -29,11 +29,10 @@ from ._finding import count_of
 from ._finding import Format
 from ._finding import FORMATS
 from ._finding import show
-from ._journal import Assumed
-from ._lint import RULES
 
 if t.TYPE_CHECKING:
     from ._extension import Alembic
+    from ._journal import Assumed
     from ._migrations import Binds
     from ._migrations import Names
 
@@ -439,6 +438,8 @@ def lint(
     A line of a revision with `# lint: allow RULE: the reason` waives it there.
     """
     if as_list:
+        from ._lint import RULES
+
         for rule in RULES.values():
             click.echo(f"{rule.id} ({rule.level.value}; {', '.join(rule.dialects)})")
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections.abc as cabc
 import contextvars
 import functools
@@ -40,6 +39,8 @@ def _is_inside() -> bool:
 
 def _in_loop(function: cabc.Callable[[], R]) -> R:
     """Call a function on a thread with a loop of its own, in this context."""
+    import asyncio
+
     results: list[R] = []
     errors: list[BaseException] = []
 

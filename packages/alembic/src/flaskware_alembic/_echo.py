@@ -6,16 +6,17 @@ import collections.abc as cabc
 import shlex
 import sys
 import textwrap
+import typing as t
 
 import click
 
 from flaskware_core import Level
 
-from ._backfill import BackfillInfo
-from ._backfill import BackfillState
-from ._plan import Plan
-from ._plan import PlanStep
-from ._revision import RevisionInfo
+if t.TYPE_CHECKING:
+    from ._backfill import BackfillInfo
+    from ._plan import Plan
+    from ._plan import PlanStep
+    from ._revision import RevisionInfo
 
 
 def print_made(made: list[RevisionInfo]) -> None:
@@ -54,18 +55,21 @@ def print_step(step: PlanStep) -> None:
 
 def print_progress(info: BackfillInfo) -> None:
     """How far a backfill came."""
+    from ._backfill import BackfillState
+
+    is_done = info.state is BackfillState.DONE
     if is_watched():
-        click.echo(f"\r{_bar(info)} {info}\x1b[K", nl=False, err=True)
-        if info.state is BackfillState.DONE:
+        bar = _bar(info, is_done=is_done)
+        click.echo(f"\r{bar} {info}\x1b[K", nl=False, err=True)
+        if is_done:
             click.echo(err=True)
-    elif info.state is BackfillState.DONE:
+    elif is_done:
         click.echo(str(info))
 
 
-def _bar(info: BackfillInfo, width: int = 20) -> str:
+def _bar(info: BackfillInfo, width: int = 20, *, is_done: bool) -> str:
     share = min(1.0, info.rows / info.total) if info.total else 0.0
-    if info.state is BackfillState.DONE:
-        share = 1.0
+    share = 1.0 if is_done else share
     return f"[{'#' * round(share * width):<{width}}]"
 
 

@@ -19,7 +19,6 @@ from ._authoring import Authoring
 from ._errors import MigrationError
 from ._migrations import find_directory
 from ._migrations import Migrations
-from ._migrations import Selection
 from ._moving import Moving
 from ._registry import discover
 from ._registry import TreeSpec
@@ -30,6 +29,9 @@ from ._source import EngineSource
 from ._source import has_async
 from ._source import Metadata
 from ._source import NamedEngineSource
+
+if t.TYPE_CHECKING:
+    from ._selection import Selection
 
 
 class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
@@ -163,6 +165,8 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
                 )
 
     def _selection(self) -> Selection:
+        from ._selection import Selection
+
         state, settings = self.state, self.settings
         source = self._source
         if source is None and self._engine is None:

@@ -14,7 +14,8 @@ import click
 
 from flaskware_core import Level
 
-from ._revision import RevisionInfo
+if t.TYPE_CHECKING:
+    from ._revision import RevisionInfo
 
 Format: t.TypeAlias = t.Literal["text", "json", "sarif", "github"]
 FORMATS: tuple[Format, ...] = ("text", "json", "sarif", "github")

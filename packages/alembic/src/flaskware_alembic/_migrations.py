@@ -1,28 +1,15 @@
-"""Which revisions go to which database of an app."""
+"""What is kept for an app, and where its revisions are."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses as dc
 import typing as t
 from pathlib import Path
 
-import sqlalchemy as sa
-
-from ._errors import MigrationError
-from ._errors import PendingRevisions
-from ._errors import SeveralHeads
-from ._errors import UnknownRevision
-from ._migrator import Migrator
-from ._registry import APP
-from ._registry import in_order
 from ._registry import TreeSpec
-from ._settings import AlembicSettings
-from ._source import Database
-from ._status import State
-from ._status import Status
-from ._status import status_of
-from ._tree import Tree
+
+if t.TYPE_CHECKING:
+    from ._tree import Tree
 
 Names: t.TypeAlias = cabc.Collection[str] | None
 Binds: t.TypeAlias = cabc.Collection[str | None] | None
@@ -43,6 +30,9 @@ class Migrations:
 
     def tree(self, bind: str | None, spec: TreeSpec | None = None) -> Tree:
         """The revisions of a database, the app's own or those that a package brings."""
+        # As in _moving.py.
+        from ._tree import Tree
+
         key = (bind, spec.name if spec else None)
         tree = self._trees.get(key)
         if tree is None or (spec is not None and tree.folder != spec.path):
@@ -57,152 +47,6 @@ class Migrations:
     def forget(self) -> None:
         """Read every file anew when it is next needed."""
         self._trees.clear()
-
-
-@dc.dataclass(frozen=True)
-class Selection:
-    """Every tree of an app with its database, in the order of an upgrade."""
-
-    migrators: tuple[Migrator, ...]
-    databases: tuple[Database, ...]
-
-    @classmethod
-    def of(
-        cls,
-        state: Migrations,
-        settings: AlembicSettings,
-        databases: cabc.Sequence[Database],
-        specs: cabc.Sequence[TreeSpec],
-    ) -> Selection:
-        """Put databases and trees together."""
-        by_name = {spec.name: spec for spec in specs}
-        found: list[Migrator] = []
-        for name in in_order(specs):
-            if name == APP:
-                trees = ((d, state.tree(d.bind), d.metadata) for d in databases)
-                found.extend(
-                    Migrator(database, tree, settings, _claimed(database, specs))
-                    for database, tree, metadata in trees
-                    # A database with neither models nor revisions is somebody else's.
-                    if metadata is not None or tree.exists
-                )
-            else:
-                spec = by_name[name]
-                database = _database_of(spec, databases)
-                tree = state.tree(database.bind, spec)
-                found.append(Migrator(database, tree, settings))
-        return cls(tuple(found), tuple(databases))
-
-    def chosen(self, binds: Binds = None, trees: Names = None) -> list[Migrator]:
-        """Those of some databases and some trees; all where nothing is named.
-
-        :raises MigrationError: if there is no such database or tree.
-        """
-        known = [database.bind for database in self.databases]
-        for bind in binds or ():
-            if bind not in known:
-                names = ", ".join(repr(name or "default") for name in known)
-                raise MigrationError(
-                    f"There is no database {bind or 'default'!r}; the names are"
-                    f" {names}."
-                )
-        labels = {m.tree.name or APP for m in self.migrators} | {APP}
-        for name in trees or ():
-            if name not in labels:
-                raise MigrationError(
-                    f"There is no tree {name!r}; known are"
-                    f" {', '.join(repr(label) for label in sorted(labels))}."
-                )
-        return [
-            m
-            for m in self.migrators
-            if (binds is None or m.database.bind in binds)
-            and (trees is None or (m.tree.name or APP) in trees)
-        ]
-
-    def own(self, binds: Binds = None, trees: Names = None) -> list[Migrator]:
-        """The same, but only the app's own trees where no tree is named."""
-        return self.chosen(binds, (APP,) if trees is None else trees)
-
-    def at(self, target: str, binds: Binds, trees: Names) -> list[Migrator]:
-        """The ones that a target is meant for."""
-        if target in {"head", "heads"}:
-            return self.chosen(binds, trees)
-        if target == "base" or target[0] in "+-":
-            chosen = self.own(binds, trees)
-            if binds is None and len(chosen) > 1 and trees is None:
-                raise MigrationError(
-                    f"{target!r} of which database? There are"
-                    f" {', '.join(m.label for m in chosen)}: name one with"
-                    " `--bind`, or binds=[...]."
-                )
-            return chosen
-        chosen = self.chosen(binds, trees)
-        if len(chosen) < 2:
-            return chosen
-        having = [m for m in chosen if m.tree.resolves(target)]
-        if not having:
-            raise UnknownRevision(
-                f"There is no revision {target!r} in any of"
-                f" {', '.join(str(m.tree.folder) for m in chosen)}."
-            )
-        return having
-
-
-def refuse_behind(migrators: cabc.Iterable[Migrator]) -> None:
-    """Refuse databases that a new revision cannot be compared with.
-
-    :raises PendingRevisions: if one is behind.
-    :raises SeveralHeads: if it is not clear what a new revision follows.
-    """
-    migrators = list(migrators)
-    status = Status(tuple(status_of(m, models=False) for m in migrators))
-    for m, bind in zip(migrators, status.binds, strict=True):
-        m.refuse_unknown(bind.unknown)
-        if len(m.tree.heads) > 1:
-            raise SeveralHeads(
-                f"{m.tree.folder} has several heads ({', '.join(m.tree.heads)}),"
-                " and a new revision follows one. Run: flask db merge"
-            )
-    if status.state is State.PENDING:
-        raise PendingRevisions(
-            f"{status}\nThe models are compared with a database that has them"
-            " all. Run: flask db upgrade",
-            status=status,
-        )
-
-
-def _database_of(spec: TreeSpec, databases: cabc.Sequence[Database]) -> Database:
-    if spec.engine is not None:
-        return Database(spec.bind, spec.engine, spec.metadata, label=spec.name)
-    for database in databases:
-        if database.bind == spec.bind:
-            return dc.replace(database, metadata=spec.metadata)
-    raise MigrationError(
-        f"The tree {spec.name!r} belongs to the database {spec.bind or 'default'!r},"
-        " which the app does not have. Configure it, or register the tree with"
-        " another bind=..."
-    )
-
-
-def _claimed(database: Database, specs: cabc.Iterable[TreeSpec]) -> frozenset[str]:
-    """The tables in a database that are other trees' business."""
-    return frozenset(
-        table.key
-        for spec in specs
-        if spec.metadata is not None and _shares(spec, database)
-        for table in spec.metadata.tables.values()
-    )
-
-
-def _shares(spec: TreeSpec, database: Database) -> bool:
-    if spec.engine is None:
-        return spec.bind == database.bind
-    return _place(spec.engine.url) == _place(database.engine.url)
-
-
-def _place(url: sa.URL) -> tuple[object, ...]:
-    return (url.get_backend_name(), url.host, url.port, url.database)
 
 
 def find_directory(root: Path, directory: Path) -> Path:

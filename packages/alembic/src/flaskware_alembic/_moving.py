@@ -5,21 +5,22 @@ from __future__ import annotations
 import abc
 import typing as t
 
-from ._backfill import BackfillInfo
-from ._backfill import OnProgress
 from ._command import command
-from ._journal import Assumed
-from ._linting import planned
-from ._lock import OnWait
-from ._migrations import Binds
-from ._migrations import Names
-from ._migrations import Selection
-from ._plan import Direction
-from ._plan import Plan
-from ._revision import RevisionInfo
-from ._run import OnStep
-from ._status import Status
-from ._status import status_of
+
+# A worker that only makes the app loads neither Alembic nor what works with it.
+if t.TYPE_CHECKING:
+    from ._backfill import BackfillInfo
+    from ._backfill import OnProgress
+    from ._journal import Assumed
+    from ._lock import OnWait
+    from ._migrations import Binds
+    from ._migrations import Names
+    from ._plan import Direction
+    from ._plan import Plan
+    from ._revision import RevisionInfo
+    from ._run import OnStep
+    from ._selection import Selection
+    from ._status import Status
 
 
 class Moving(abc.ABC):
@@ -131,6 +132,9 @@ class Moving(abc.ABC):
 
         Each step has the SQL it would send, and what the rules find in it.
         """
+        from ._linting import planned
+        from ._plan import Plan
+
         chosen = self._selection().at(target, binds, trees)
         if direction == "downgrade":
             chosen.reverse()
@@ -196,6 +200,9 @@ class Moving(abc.ABC):
 
         :param models: Also compare the models, which reads the whole schema.
         """
+        from ._status import Status
+        from ._status import status_of
+
         return Status(
             tuple(
                 status_of(m, models=models)
@@ -256,6 +263,8 @@ class Moving(abc.ABC):
         trees: Names,
         **options: t.Any,
     ) -> Plan:
+        from ._plan import Plan
+
         chosen = self._selection().at(target, binds, trees)
         if direction == "downgrade":
             chosen.reverse()

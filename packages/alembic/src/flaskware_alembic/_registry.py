@@ -7,8 +7,6 @@ import dataclasses as dc
 import importlib.metadata
 import re
 import typing as t
-from graphlib import CycleError
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -118,6 +116,9 @@ def in_order(specs: cabc.Iterable[TreeSpec]) -> list[str]:
 
     :raises MigrationError: if one depends on itself or on what is not there.
     """
+    from graphlib import CycleError
+    from graphlib import TopologicalSorter
+
     by_name = {spec.name: spec for spec in specs}
     for spec in by_name.values():
         for name in spec.depends_on:
