@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import sys
 import textwrap
 import typing as t
 
@@ -91,8 +92,20 @@ def code_of_changes(
 
 
 def _upgrade_of(context: MigrationContext, metadata: sa.MetaData) -> ops.UpgradeOps:
+    # An app that declares views, functions and triggers by it has imported it.
+    if "sqlalchemy_declarative_extensions" in sys.modules:
+        from sqlalchemy_declarative_extensions import register_alembic_events
+
+        register_alembic_events()
     script = autogenerate.produce_migrations(context, metadata)
-    return script.upgrade_ops or ops.UpgradeOps([])
+    upgrade = script.upgrade_ops or ops.UpgradeOps([])
+    # Its operations, which are none of Alembic's, need the tables.
+    found: list[t.Any] = list(upgrade.ops)
+    own = [op for op in found if isinstance(op, ops.MigrateOperation)]
+    others = [op for op in found if op not in own]
+    gone = [op for op in others if type(op).__name__.startswith("Drop")]
+    upgrade.ops[:] = [*gone, *own, *(op for op in others if op not in gone)]
+    return upgrade
 
 
 def _before(migrator: Migrator, tables: cabc.Mapping[str, str]) -> Migrator:
@@ -200,6 +213,8 @@ _WORDS = {"add": "add", "remove": "remove", "modify": "change"}
 
 
 def _phrase(diff: tuple[t.Any, ...]) -> str:
+    if diff[0] == "execute":
+        return " ".join("; ".join(diff[1:]).split())
     verb, _, noun = str(diff[0]).partition("_")
     word = _WORDS.get(verb, verb)
     noun = {"fk": "foreign key"}.get(noun, noun.replace("_", " "))

@@ -148,6 +148,20 @@ def _default(column: sa.Column[t.Any], dialect: sa.Dialect) -> str | None:
     return str(clause.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 
+def is_type_changed(
+    context: MigrationContext, _: object, __: object, there: t.Any, declared: t.Any
+) -> bool | None:
+    """Whether an enum of MySQL has other values; ``None`` leaves it to Alembic.
+
+    Not every Alembic looks at them.
+    """
+    if context.dialect.name not in {"mysql", "mariadb"}:
+        return None
+    if not (isinstance(there, sa.Enum) and isinstance(declared, sa.Enum)):
+        return None
+    return list(there.enums) != list(declared.enums) if declared.native_enum else None
+
+
 def is_default_changed(
     context: MigrationContext,
     _: object,

@@ -22,6 +22,7 @@ from ._backfill import BackfillLog
 from ._backfill import BackfillState
 from ._backfill import OnProgress
 from ._enums import is_default_changed
+from ._enums import is_type_changed
 from ._errors import DatabaseAhead
 from ._errors import MigrationError
 from ._errors import RevisionFileError
@@ -230,7 +231,7 @@ class Migrator:
                 connection,
                 opts={
                     "target_metadata": self.database.metadata,
-                    "compare_type": self.settings.compare_type,
+                    "compare_type": self.settings.compare_type and is_type_changed,
                     "compare_server_default": self.settings.compare_server_default
                     and is_default_changed,
                     "render_as_batch": self.database.is_sqlite,

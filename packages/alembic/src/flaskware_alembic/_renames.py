@@ -93,6 +93,7 @@ def under_old_names(
     :param tables: New keys by old ones.
     """
     copied = sa.MetaData(naming_convention=metadata.naming_convention)
+    copied.info.update(metadata.info)
     for table in metadata.tables.values():
         table.to_metadata(copied)
     for old, new in tables.items():
