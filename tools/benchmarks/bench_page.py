@@ -2,14 +2,18 @@
 
 The page reads the session and 20 rows; it has a form with CSRF protection and a script
 with a nonce. The post validates the form, inserts a row and writes the session.
-Sessions are in Redis, rows in SQLite; each side is as it comes.
+Sessions are in Redis, rows in SQLite; each side is as it comes. "By hand" does what can
+be seen and nothing else, with Flask, SQLAlchemy and a Redis client alone.
 """
 
 from __future__ import annotations
 
 import atexit
 import collections.abc as cabc
+import hmac
+import json
 import os
+import secrets
 import tempfile
 import typing as t
 from pathlib import Path
@@ -22,6 +26,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm import Mapped
 from sqlalchemy.orm import mapped_column
+from sqlalchemy.orm import sessionmaker
 
 BASELINE = "bare Flask"
 
@@ -30,6 +35,7 @@ _BASE_URL = "https://localhost"
 _HEADERS = {
     "Origin": _BASE_URL, "Referer": f"{_BASE_URL}/", "Sec-Fetch-Site": "same-origin"
 }  # fmt: skip
+_SECRET = "k3y-0f-a-benchmark:0123456789abcdef"
 _BODY = {"title": "Lost cat", "body": "Grey, and answers to Tom"}
 _TEMPLATE = """\
 <!doctype html><title>Notices</title>
@@ -41,6 +47,13 @@ _TEMPLATE = """\
 """
 _WTF_FIELDS = """{{ form.hidden_tag() }}
 {% for field in [form.title, form.body] %}<div>{{ field.label }} {{ field() }}</div>
+{% endfor %}<button>Send</button>"""
+
+_PLAIN_FIELDS = """<input type="hidden" name="csrf_token" value="{{ token }}">
+{% for name, label in [("title", "Title"), ("body", "Body")] %}
+<div><label for="{{ name }}">{{ label }}</label>
+<input id="{{ name }}" name="{{ name }}"
+required></div>
 {% endfor %}<button>Send</button>"""
 
 
@@ -59,7 +72,8 @@ def cases() -> dict[str, cabc.Callable[[], object]]:
     bare.add_url_rule("/", "index", lambda: "ok")
     nobody = bare.test_client()
     found: dict[str, cabc.Callable[[], object]] = {BASELINE: lambda: nobody.get("/")}
-    for name, make in {"flaskware": _flaskware, "what people use": _today}.items():
+    sides = {"flaskware": _flaskware, "what people use": _today, "by hand": _by_hand}
+    for name, make in sides.items():
         client = make(folder / name.partition(" ")[0]).test_client()
         page = client.get("/start", base_url=_BASE_URL, headers=_HEADERS)
         assert page.status_code == 200, page.status
@@ -96,7 +110,7 @@ def _app(folder: Path, fields: str) -> flask.Flask:
     app = flask.Flask("bench", instance_path=str(folder))
     app.jinja_loader = jinja2.DictLoader({"page.html": _TEMPLATE.replace("%s", fields)})
     app.config.update(
-        SECRET_KEY="k3y-0f-a-benchmark:0123456789abcdef",
+        SECRET_KEY=_SECRET,
         SQLALCHEMY_DATABASE_URI="sqlite:///rows.db",
     )
     return app
@@ -211,13 +225,74 @@ def _today(folder: Path) -> flask.Flask:
     return app
 
 
+def _by_hand(folder: Path) -> flask.Flask:
+    class Base(DeclarativeBase):
+        """The models of this app."""
+
+    class Notice(Base):
+        __tablename__ = "notice"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        title: Mapped[str]
+        body: Mapped[str]
+
+    app = _app(folder, _PLAIN_FIELDS)
+    engine = sa.create_engine(f"sqlite:///{folder}/rows.db")
+    open_session = sessionmaker(engine)
+    Base.metadata.create_all(engine)
+    store = _redis()
+    newest = sa.select(Notice).order_by(Notice.id.desc()).limit(20)
+
+    def token(key: str) -> str:
+        return hmac.digest(_SECRET.encode(), key.encode(), "sha256").hex()
+
+    @app.get("/start")
+    def start() -> flask.Response:
+        id = secrets.token_urlsafe()
+        store.set(_NAMESPACE + id, json.dumps({"name": "Ann"}))
+        response = flask.Response(token(id))
+        response.set_cookie("id", id, secure=True, httponly=True, samesite="Lax")
+        return response
+
+    @app.route("/", methods=["GET", "POST"])
+    def index() -> flask.typing.ResponseReturnValue:
+        id = flask.request.cookies["id"]
+        session = json.loads(t.cast("bytes", store.get(_NAMESPACE + id)))
+        sent = flask.request.form
+        title, body = sent.get("title", ""), sent.get("body", "")
+        proven = hmac.compare_digest(sent.get("csrf_token", ""), token(id))
+        if proven and 2 <= len(title) <= 40 and 1 <= len(body) <= 400:
+            with open_session.begin() as db:
+                db.add(Notice(title=title, body=body))
+            session["sent"] = session.get("sent", 0) + 1
+            store.set(_NAMESPACE + id, json.dumps(session))
+            return flask.redirect(flask.url_for("index"))
+        nonce = secrets.token_urlsafe(16)
+        with open_session() as db:
+            page = flask.render_template(
+                "page.html",
+                session=session,
+                notices=db.scalars(newest).all(),
+                token=token(id),
+                csp_nonce=lambda: nonce,
+            )
+        policy = f"default-src 'self'; script-src 'self' 'nonce-{nonce}'"
+        return page, {"Content-Security-Policy": policy}
+
+    with open_session.begin() as db:
+        db.connection().exec_driver_sql("PRAGMA journal_mode = wal")
+        db.add_all(_notices(Notice))
+    return app
+
+
 def _fill(app: flask.Flask, db: t.Any, model: type[t.Any]) -> None:
     with app.app_context():
         db.create_all()
-        db.session.add_all(
-            model(title=f"Notice {number}", body="Words") for number in range(20)
-        )
+        db.session.add_all(_notices(model))
         db.session.commit()
+
+
+def _notices(model: type[t.Any]) -> list[t.Any]:
+    return [model(title=f"Notice {number}", body="Words") for number in range(20)]
 
 
 _NAMESPACE = f"flaskware-bench-{os.getpid()}"

@@ -14,6 +14,7 @@ from forms_page import Page
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from flaskware_core.testing import make_app
 from flaskware_forms import FormError
@@ -394,3 +395,12 @@ def test_labels_come_from_the_name_where_none_is_given():
     text = render(spec=FormSpec(Named, name="n")).text
     assert "Given name" in text
     assert "As titled" in text
+
+
+def test_the_text_of_a_button_is_escaped_unless_it_is_markup():
+    app = make_app(Forms())
+    with app.test_request_context():
+        form = SPEC.bind()
+        for _ in range(2):
+            assert "&lt;b&gt;Go&lt;/b&gt;" in form.render(submit="<b>Go</b>")
+            assert "<b>Go</b>" in form.render(submit=Markup("<b>Go</b>"))

@@ -7,6 +7,8 @@ import flask
 from ._state import current_state
 from ._theme import VALIDATE_HEADER
 
+_VARY = f"Accept, HX-Request, {VALIDATE_HEADER}"
+
 
 def is_fragment(request: flask.Request) -> bool:
     """Whether htmx asks for a part of a page."""
@@ -21,7 +23,7 @@ def is_fragment(request: flask.Request) -> bool:
 
 def varied(response: flask.Response) -> flask.Response:
     """Say what an answer depends on beside the address."""
-    names = ("Accept", "HX-Request", VALIDATE_HEADER)
     varies = current_state().looks.varies
-    response.vary.update((*names, "Accept-Language") if varies else names)
+    # Not by `response.vary`, which reads and writes the header for each name.
+    response.headers.add("Vary", f"{_VARY}, Accept-Language" if varies else _VARY)
     return response

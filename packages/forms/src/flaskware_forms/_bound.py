@@ -374,7 +374,7 @@ class Bound(t.Generic[M]):
             )
         where = f' action="{escape(action)}"' if action else ""
         text = look.say("Send") if submit is None else submit
-        button = look.theme.text("button", kind="submit", text=text)
+        button = look.theme.button(kind="submit", text=text)
         return _safe(
             f'<form method="post" id="{self.spec.name}" class="form"{where}{kind}>\n'
             f"{_editing.hidden(self)}\n{self.errors_summary()}{self.rows(live=live)}"

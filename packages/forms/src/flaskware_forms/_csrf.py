@@ -73,9 +73,12 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         attach(app, "before_request", self._guard)
 
     def _guard(self) -> None:
-        app = flask.current_app
-        if app.config["WTF_CSRF_ENABLED"] and app.config["WTF_CSRF_CHECK_DEFAULT"]:
-            view = app.view_functions.get(flask.request.endpoint or "")
+        app, request = flask.current_app, flask.request
+        config = app.config
+        if request.method not in config["WTF_CSRF_METHODS"]:
+            return
+        if config["WTF_CSRF_ENABLED"] and config["WTF_CSRF_CHECK_DEFAULT"]:
+            view = app.view_functions.get(request.endpoint or "")
             if view is not None and not self._is_exempted(view):
                 self.protect()
 

@@ -243,7 +243,7 @@ class BoundSteps(t.Generic[M]):
         back = ""
         if self.number > 1:
             attrs = Markup(' name="{}" value="1" formnovalidate').format(BACK)
-            back = theme.text("button", kind="back", text=say("Back"), attrs=attrs)
+            back = theme.button(kind="back", text=say("Back"), attrs=attrs)
         text = say("Send") if self.is_last else say("Next")
         whole = self.form.render(action=action, submit=text, live=live)
         # Behind the other button, which is what the Enter key presses.

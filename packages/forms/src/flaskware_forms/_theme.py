@@ -61,6 +61,11 @@ class Theme:
             autoescape=True,
         )
         self._macros = environment.get_template(f"{name}.html").module
+        # What it says comes from a view. By type, since Markup equals a text that
+        # must be escaped.
+        self.button: cabc.Callable[..., str] = functools.lru_cache(64, typed=True)(
+            functools.partial(self.text, "button")
+        )
 
     def frame(self, macro: str, *holes: str, **parts: object) -> tuple[str, ...]:
         """What stands before, between and after the holes of a macro."""
