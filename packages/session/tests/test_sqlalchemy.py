@@ -253,3 +253,30 @@ def test_steps_on_several_rows_of_a_user_at_once_do_not_block_each_other(
                 task.result()
     store.close()
     plain.close()
+
+
+def test_mariadb_gets_no_rollback_for_what_has_committed_by_itself(
+    mariadb_url: str,
+) -> None:
+    store = SQLAlchemyStore(mariadb_url)
+    if not hasattr(sa.engine.Dialect, "detect_autocommit_setting"):
+        pytest.skip("SQLAlchemy 2.0.43 is the first that can leave it out")
+    store.create_table()
+
+    def rollbacks() -> object:
+        raw = store.engine.raw_connection()
+        try:
+            cursor = raw.cursor()
+            cursor.execute("SHOW SESSION STATUS LIKE 'Com_rollback'")
+            return cursor.fetchall()
+        finally:
+            raw.close()
+
+    stored = dc.replace(RECORD, key="a" * 64)
+    lifetime = Lifetime(idle=10**8, absolute=10**9, touch_interval=10**8)
+    store.create(stored, 0)
+    before = rollbacks()
+    assert store.read(stored.key, 0, lifetime) is not None
+    assert store.update(dc.replace(stored, version=2), 0).saved
+    assert rollbacks() == before
+    store.close()

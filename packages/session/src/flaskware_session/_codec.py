@@ -41,7 +41,10 @@ def encode(data: cabc.Mapping[str, t.Any]) -> dict[str, str]:
         if not isinstance(t.cast("object", key), str):
             raise UnstorableValue(key, f"has a key of type {type(key).__name__}")
         try:
-            items[key] = _dumps(value if type(value) in _PLAIN else _tagged(value))
+            if type(value) is int:  # its text needs no encoder
+                items[key] = repr(value)
+            else:
+                items[key] = _dumps(_tagged(value))
         except TypeError as error:
             raise UnstorableValue(key, f"holds {error}") from None
         except (RecursionError, ValueError):
@@ -94,6 +97,12 @@ def _tagged(value: t.Any) -> t.Any:
     raise TypeError(f"an object of {kind.__module__}.{kind.__qualname__}")
 
 
+def _tagged_list(value: list[t.Any]) -> list[t.Any]:
+    if _PLAIN.issuperset(map(type, value)):
+        return value
+    return [_tagged(item) for item in value]
+
+
 def _tagged_dict(value: dict[t.Any, t.Any]) -> dict[str, t.Any]:
     if all(isinstance(key, str) and not key.startswith(_MARK) for key in value):
         return {str(key): _tagged(item) for key, item in value.items()}
@@ -106,7 +115,7 @@ def _plain_text(value: str) -> str:
 
 _WRITERS: tuple[tuple[type, cabc.Callable[[t.Any], t.Any]], ...] = (
     (dict, _tagged_dict),
-    (list, lambda value: [_tagged(item) for item in value]),
+    (list, _tagged_list),
     (tuple, lambda value: {"~t": [_tagged(item) for item in value]}),
     (str, _plain_text),
     (bool, bool),

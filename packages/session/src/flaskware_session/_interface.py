@@ -67,7 +67,7 @@ class ServerSessionInterface(SessionInterface):
                 _replace(app, response, error)
         else:
             self._tell_outage(app, session, response)
-        response.vary.add("Cookie")
+        _vary_by_cookie(response)
         self._send_cookie(session, response)
         session._is_sent = True
 
@@ -117,6 +117,14 @@ class ServerSessionInterface(SessionInterface):
         # as it is used; when it ends is for the server to say.
         end = record.created + self._manager.lifetime.absolute
         return max((end - self._manager.now()) // 1000, 0)
+
+
+def _vary_by_cookie(response: flask.Response) -> None:
+    # Mostly there is none yet, and a set need not be made of it.
+    if "Vary" in response.headers:
+        response.vary.add("Cookie")
+    else:
+        response.headers["Vary"] = "Cookie"
 
 
 def _replace(

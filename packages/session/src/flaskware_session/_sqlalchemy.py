@@ -56,7 +56,12 @@ class SQLAlchemyStore:
             connect_args=sql.driver_arguments(parsed.get_driver_name(), timeout),
             **sql.pool_arguments(parsed, pool_size, timeout),
         )
-        self._prune_statement = sql.prune_statement(self._engine.dialect.name)
+        dialect = self._engine.dialect
+        # A driver of MySQL would send a ROLLBACK after each statement, though it has
+        # committed by itself. SQLAlchemy before 2.0.43 does not look at this.
+        if dialect.name in {"mysql", "mariadb"}:
+            dialect.skip_autocommit_rollback = True
+        self._prune_statement = sql.prune_statement(dialect.name)
         self._pid = os.getpid()
         self._next_prune = 0
 
