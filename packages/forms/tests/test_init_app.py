@@ -12,6 +12,7 @@ from wtforms import StringField
 from flaskware_core import AlreadyInitialised
 from flaskware_core import NotInitialised
 from flaskware_core.testing import make_app
+from flaskware_forms import Bound
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
 
@@ -106,3 +107,22 @@ def test_a_hand_written_flaskform_works_beside_typed_ones():
     by_token = client.post("/old", data={"name": "b", "csrf_token": token})
     assert by_token.text == "ok b"
     assert client.post("/old", data={"name": "c"}).status_code == 400
+
+
+def test_a_view_without_the_decorator_of_its_form_is_told_what_to_write():
+    app = make_app(Forms(), TESTING=True)
+
+    @app.get("/")
+    def index(form: Bound[Model]) -> str:
+        return form.render()
+
+    @app.get("/other/<word>")
+    def other(form: Bound[Model]) -> str:
+        return form.render()
+
+    with pytest.raises(TypeError) as caught:
+        app.test_client().get("/")
+    assert "@<the spec>.handles between @app.route(...)" in caught.value.__notes__[0]
+    with pytest.raises(TypeError) as caught:
+        app.test_client().get("/other/x")
+    assert not hasattr(caught.value, "__notes__")

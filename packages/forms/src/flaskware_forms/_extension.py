@@ -16,6 +16,7 @@ from ._csrf import LayeredCSRF
 from ._csrf import V
 from ._looks import Looks
 from ._settings import FormsSettings
+from ._spec import explain_missing_form
 from ._state import FormsState
 from ._wtforms import register
 
@@ -70,6 +71,7 @@ class Forms(Extension[FormsSettings, FormsState]):
         register(t.cast("flask.Flask", app))
         app.cli.add_command(forms_commands)
         state.csrf.init_app(t.cast("flask.Flask", app))
+        flask.got_request_exception.connect(explain_missing_form, app)
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:  # noqa: ARG002
         from ._checks import check_forms

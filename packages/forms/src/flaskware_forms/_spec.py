@@ -252,6 +252,24 @@ class FormSpec(t.Generic[M]):
         return tuple(field.split("."))
 
 
+def explain_missing_form(
+    app: flask.Flask, *, exception: BaseException, **_: object
+) -> None:
+    """Add to the error of a view that was given no form how it gets one."""
+    view: t.Any = app.view_functions.get(flask.request.endpoint or "")
+    if not isinstance(exception, TypeError) or hasattr(view, FORM_MARK):
+        return
+    hints: dict[str, object] = getattr(view, "__annotations__", {})
+    if any(
+        f"{name!r}" in str(exception) and re.search(r"\bBound(Steps)?\[", str(hint))
+        for name, hint in hints.items()
+    ):
+        exception.add_note(
+            "A FormSpec hands a form to a view: write @<the spec>.handles between"
+            " @app.route(...) and the view."
+        )
+
+
 def _unknown(
     model: type[pydantic.BaseModel], field: str, children: cabc.Iterable[Node]
 ) -> str:

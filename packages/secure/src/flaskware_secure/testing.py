@@ -157,14 +157,26 @@ class _Finder(html.parser.HTMLParser):
         if tag in {"script", "style"} and not _is_data(tag, given):
             nonce = given.get("nonce")
             if nonce is None:
-                self.wrong.append(f"line {line}: <{tag}> without a nonce")
+                self.wrong.append(
+                    f"line {line}: <{tag}> without a nonce; write"
+                    f' <{tag} nonce="{{{{ csp_nonce() }}}}">'
+                )
             elif nonce != self.nonce:
-                self.wrong.append(f"line {line}: <{tag}> with another nonce")
+                self.wrong.append(
+                    f"line {line}: <{tag}> with another nonce than the header's; write"
+                    ' nonce="{{ csp_nonce() }}", and do not cache the markup'
+                )
         self.wrong.extend(
-            f"line {line}: <{tag} {name}=…>, which no nonce allows"
+            f"line {line}: <{tag} {name}=…>, which no nonce allows; write {instead}"
             for name in given
-            if name == "style" or name.startswith("on")
+            if (instead := _instead_of(name)) is not None
         )
+
+
+def _instead_of(attribute: str) -> str | None:
+    if attribute.startswith("on"):
+        return "addEventListener in a script that has the nonce"
+    return "a class, and its rule in a style sheet" if attribute == "style" else None
 
 
 def _is_data(tag: str, attrs: cabc.Mapping[str, str | None]) -> bool:
