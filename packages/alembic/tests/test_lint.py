@@ -206,6 +206,12 @@ def test_findings_are_printed_for_programs(pg: Project) -> None:
     assert sarif["version"] == "2.1.0"
     known = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
     assert {result["ruleId"] for result in run["results"]} <= known
+    # What the standard requires of a result, and the levels that it has.
+    assert all(result["message"]["text"] for result in run["results"])
+    assert {result["level"] for result in run["results"]} <= {"note", "warning"}
+    places = [r["locations"][0]["physicalLocation"] for r in run["results"]]
+    assert {p["artifactLocation"]["uri"] for p in places} == {path.as_uri()}
+    assert all(p["region"]["startLine"] > 0 for p in places)
     reasons = [r["suppressions"] for r in run["results"] if "suppressions" in r]
     assert reasons == [[{"kind": "inSource", "justification": "why not"}]]
 

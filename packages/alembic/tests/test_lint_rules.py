@@ -356,7 +356,7 @@ POSTGRESQL = [
     Example(
         "drop-constraint",
         'op.drop_constraint("ck_later", "item")',
-        NEW + 'op.drop_constraint("ck", "fresh")',
+        ALTER("ADD CONSTRAINT ck CHECK (n > 0)") + '\nop.drop_constraint("ck", "item")',
     ),
     Example(
         "drop-default",

@@ -34,6 +34,16 @@ def _is_too_long(change: Change, scene: Scene) -> bool:
     return longest is not None and any(len(n.encode()) > longest for n in names)
 
 
+def _drops_constraint(change: Change, scene: Scene) -> bool:
+    # One of this revision only helped it along.
+    return change.kind == "drop_constraint" and not any(
+        earlier.kind.startswith("add_")
+        and earlier.name == change.name
+        and scene.same(earlier, change)
+        for earlier in scene.before(change)
+    )
+
+
 def _names_twice(change: Change, _: Scene) -> bool:
     names = [info.name for info in change.columns]
     return change.kind in {"create_table", "update"} and len(names) > len(set(names))
@@ -234,7 +244,7 @@ ANY = (
         Level.INFO,
         "What the constraint kept out may be written from this moment, and code that"
         " is still running may rely on it.",
-        kind("drop_constraint"),
+        _drops_constraint,
         advice(
             "# First deploy code that does not rely on it:\n"
             'op.drop_constraint("{name}", "{table}")'
