@@ -330,7 +330,11 @@ def test_a_fix_splits_what_takes_two_deploys(
         with project.engine.connect() as connection:
             assert connection.execute(select).all() == [(10, 10), (20, 20)]
         assert left.down == ("bb",)
-        assert "Left for when" in project.run("upgrade").output
+        said = project.run("upgrade").output
+        assert f"Held back: {left}, since it completes bb" in said
+        for command in ("upgrade", "check", "migrate"):
+            assert "flask db upgrade --contract" in project.run(command).output
+        assert "(only with --contract)" in project.run("plan").output
         project.alembic.upgrade(contract=True)
         columns = sa.inspect(project.engine).get_columns("item")
         assert [column["name"] for column in columns] == ["id", new]

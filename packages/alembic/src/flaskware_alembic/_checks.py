@@ -80,8 +80,8 @@ def _states(alembic: Alembic) -> cabc.Iterator[Finding]:
             yield Finding(
                 "alembic.pending",
                 Level.WARNING,
-                f"{len(status.pending)} revisions are not applied to the database"
-                f" {name}; the next is {status.pending[0]}.",
+                f"Not applied to the database {name}:"
+                f" {', '.join(info.id for info in status.pending)}.",
                 "flask db upgrade",
             )
 

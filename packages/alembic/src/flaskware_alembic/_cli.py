@@ -165,7 +165,9 @@ def migrate(
 @click.argument("target", default="heads")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the SQL, run nothing.")
 @click.option(
-    "--contract", is_flag=True, help="Also what completes an earlier revision."
+    "--contract",
+    is_flag=True,
+    help="Also what is held back until no process runs older code.",
 )
 @_resume
 @_assume

@@ -19,6 +19,12 @@ if t.TYPE_CHECKING:
     from ._revision import RevisionInfo
 
 
+CONTRACT = (
+    "What is held back breaks processes that run older code. Once none does:"
+    " flask db upgrade --contract"
+)
+
+
 def print_made(made: list[RevisionInfo]) -> None:
     """The files that were written."""
     if not made:
@@ -84,9 +90,10 @@ def print_findings(plan: Plan) -> None:
 def print_done(done: Plan) -> None:
     """What an upgrade leaves to say."""
     for info in done.left:
-        click.echo(
-            f"Left for when no process runs older code: {info} (--contract applies it)"
-        )
+        why = f"it completes {info.contracts}" if info.contracts else "it comes after"
+        click.echo(f"Held back: {info}, since {why}")
+    if done.left:
+        click.echo(CONTRACT)
     if not done and not done.left:
         click.echo("Nothing to do: the databases are there already.")
 
@@ -101,7 +108,8 @@ def print_plan(plan: Plan) -> None:
     if not plan:
         click.echo("Nothing to do: the databases are there already.")
     for step in plan:
-        click.echo(str(step))
+        held = step.revision.contracts and step.direction == "upgrade"
+        click.echo(f"{step}{' (only with --contract)' if held else ''}")
         sql = step.sql
         if sql is None:
             sql = "-- It can be told only by doing it."

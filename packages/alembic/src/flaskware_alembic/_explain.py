@@ -75,8 +75,8 @@ def _about_state(
         yield Explanation(
             "made-by-create-all",
             bind,
-            f"{len(made)} tables of the models are in the database, and no revision"
-            f" is: {_names(made)}. `db.create_all()` made them, so that nothing is"
+            f"The database has tables of the models, and no revision: {_names(made)}."
+            f" `db.create_all()` made them, so that nothing is"
             " left to detect.",
             "Remove create_all(), empty the database (or use another one), and run:"
             " flask db migrate. To keep this database, stamp it afterwards: flask db"
@@ -94,9 +94,9 @@ def _about_state(
         yield Explanation(
             "pending",
             bind,
-            f"{len(pending)} revisions are not applied, so a comparison would tell"
-            " what they make, again.",
-            "Run: flask db upgrade",
+            f"Not applied yet: {_names(info.id for info in pending)}. So a comparison"
+            " would tell again what they make.",
+            "Run: flask db upgrade, with --contract if it holds one back.",
         )
         return
     try:
@@ -108,15 +108,15 @@ def _about_state(
         yield Explanation(
             "changes",
             bind,
-            f"There are {len(changes)} changes: {'; '.join(changes)}.",
+            f"The models have changed: {'; '.join(changes)}.",
             'Run: flask db migrate -m "what changed"',
         )
         return
     yield Explanation(
         "same",
         bind,
-        f"The {len(known)} tables of the models are in the database as they are"
-        f" declared: {_names(known)}.",
+        "The tables of the models are in the database as they are declared:"
+        f" {_names(known)}.",
         "If a model is missing from that list, its module was not imported. Compared"
         f" are tables, columns, types ({_word(m.settings.compare_type)}), server"
         f" defaults ({_word(m.settings.compare_server_default)}), indexes, unique and"

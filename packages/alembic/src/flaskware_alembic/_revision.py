@@ -29,6 +29,8 @@ class RevisionInfo:
     :param path: The file.
     :param is_head: Whether no other revision follows it.
     :param tree: The extension or blueprint that brings it, ``None`` for the app.
+    :param contracts: The revision that it completes, once no process runs code that
+        is older than that one; an upgrade holds it back until it is told.
     """
 
     id: str
@@ -40,6 +42,7 @@ class RevisionInfo:
     branch_labels: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
     tree: str | None = None
+    contracts: str | None = None
 
     def __str__(self) -> str:
         return f"{self.id} {self.message}".rstrip()
@@ -59,6 +62,7 @@ def describe_script(
         branch_labels=tuple(sorted(script.branch_labels)),
         depends_on=_as_tuple(script.dependencies),
         tree=tree,
+        contracts=getattr(script.module, "contracts", None),
     )
 
 

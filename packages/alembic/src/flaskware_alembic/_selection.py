@@ -133,7 +133,7 @@ def refuse_behind(migrators: cabc.Iterable[Migrator]) -> None:
     if status.state is State.PENDING:
         raise PendingRevisions(
             f"{status}\nThe models are compared with a database that has them"
-            " all. Run: flask db upgrade",
+            f" all. {status.advice}",
             status=status,
         )
 

@@ -77,6 +77,17 @@ class Status:
     def __str__(self) -> str:
         return "\n".join(str(bind) for bind in self.binds)
 
+    @property
+    def advice(self) -> str:
+        """What to type where revisions are pending."""
+        behind = [bind.pending[0] for bind in self.binds if bind.pending]
+        if behind and all(revision.contracts for revision in behind):
+            return (
+                "They are held back since they break processes that run older code."
+                " Once none does: flask db upgrade --contract"
+            )
+        return "Run: flask db upgrade"
+
     def refuse(self) -> None:
         """Raise what belongs to the state, unless everything is up to date.
 
@@ -102,7 +113,7 @@ class Status:
                 bind=first.bind,
             )
         if self.state is State.PENDING:
-            raise PendingRevisions(f"{self}\nRun: flask db upgrade", status=self)
+            raise PendingRevisions(f"{self}\n{self.advice}", status=self)
         if self.state is State.MODELS_CHANGED:
             raise ModelsChanged(
                 f'{self}\nRun: flask db migrate -m "what changed"', status=self

@@ -157,6 +157,7 @@ t.assert_type(status, Status)
 t.assert_type(alembic.status(models=False, binds=[None]), Status)
 t.assert_type(status.state, State)
 t.assert_type(status.binds, tuple[BindStatus, ...])
+t.assert_type(status.advice, str)
 status.refuse()
 for bind in status.binds:
     t.assert_type(bind.bind, str | None)
@@ -164,6 +165,7 @@ for bind in status.binds:
     t.assert_type(bind.unknown, tuple[str, ...])
     t.assert_type(bind.changes, tuple[str, ...])
 for info in alembic.history():
+    t.assert_type(info.contracts, str | None)
     t.assert_type(info.id, str)
     t.assert_type(info.down, tuple[str, ...])
     t.assert_type(info.path, Path)
