@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import annotated_types as at
 import flask
 import pydantic
+from flask.testing import FlaskClient
 
 from flaskware_forms import Bound
 from flaskware_forms import Forms
@@ -142,7 +143,12 @@ def _flask_wtf(**config: t.Any) -> flask.Flask:
 def _post(
     app: flask.Flask, body: cabc.Mapping[str, str] = _BODY, **environ: str
 ) -> cabc.Callable[[], object]:
-    client = app.test_client()
+    return _post_by(app.test_client(), body, **environ)
+
+
+def _post_by(
+    client: FlaskClient, body: cabc.Mapping[str, str], **environ: str
+) -> cabc.Callable[[], object]:
     data = urlencode(body)
     headers = {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
 
@@ -161,18 +167,7 @@ def _post(
 def _post_with_token(app: flask.Flask) -> cabc.Callable[[], object]:
     client = app.test_client()
     token = client.get("/").text
-    data = urlencode({**_BODY, "csrf_token": token})
-    headers = {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}
-
-    def post() -> object:
-        return client.post(
-            "/",
-            data=data,
-            content_type="application/x-www-form-urlencoded",
-            headers=headers,
-        )
-
-    return post
+    return _post_by(client, {**_BODY, "csrf_token": token})
 
 
 def _render_typed() -> cabc.Callable[[], object]:

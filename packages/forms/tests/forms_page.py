@@ -59,3 +59,16 @@ def sent_by(page: Page) -> dict[str, list[str]]:
         ):
             raw.setdefault(name, []).append(attrs["value"] or "")
     return raw
+
+
+def encode(value: t.Any, name: str = "") -> dict[str, list[str]]:
+    """What a browser would send for a value."""
+    if isinstance(value, dict):
+        parts = [encode(v, f"{name}.{k}" if name else k) for k, v in value.items()]
+    elif isinstance(value, list):
+        parts = [encode(v, f"{name}-{i}") for i, v in enumerate(value)]
+    elif value is False:
+        return {}
+    else:
+        return {name: ["" if value is None else str(value)]}
+    return {k: v for part in parts for k, v in part.items()}

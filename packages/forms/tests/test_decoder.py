@@ -7,6 +7,7 @@ import typing as t
 import annotated_types as at
 import pydantic
 import pytest
+from forms_page import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -209,19 +210,6 @@ class Tree(pydantic.BaseModel):
     tags: list[t.Annotated[str, at.MinLen(1)]]
     rows: list[Row]
     one: Row
-
-
-def encode(value: t.Any, name: str = "") -> dict[str, list[str]]:
-    """What a browser would send for a value."""
-    if isinstance(value, dict):
-        parts = [encode(v, f"{name}.{k}" if name else k) for k, v in value.items()]
-    elif isinstance(value, list):
-        parts = [encode(v, f"{name}-{i}") for i, v in enumerate(value)]
-    elif value is False:
-        return {}
-    else:
-        return {name: ["" if value is None else str(value)]}
-    return {k: v for part in parts for k, v in part.items()}
 
 
 _TEXT = st.text(min_size=1, max_size=6)

@@ -14,6 +14,7 @@ from forms_models import Iban
 from forms_models import PAY
 from forms_models import Pay
 from forms_models import TREE
+from forms_page import encode
 from forms_page import Page
 from forms_page import sent_by
 from hypothesis import given
@@ -219,19 +220,6 @@ def filled_models(draw: st.DrawFn) -> tuple[type[pydantic.BaseModel], t.Any]:
     fields = draw(st.dictionaries(_NAMES, shapes(), min_size=1, max_size=4))
     model, values = model_of(fields)
     return model, draw(values)
-
-
-def encode(value: t.Any, name: str = "") -> dict[str, list[str]]:
-    """What a browser would send for a value."""
-    if isinstance(value, dict):
-        parts = [encode(v, f"{name}.{k}" if name else k) for k, v in value.items()]
-    elif isinstance(value, list):
-        parts = [encode(v, f"{name}-{i}") for i, v in enumerate(value)]
-    elif value is False:
-        return {}
-    else:
-        return {name: ["" if value is None else str(value)]}
-    return {k: v for part in parts for k, v in part.items()}
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
