@@ -8,6 +8,7 @@ import sys
 import typing as t
 
 import flask
+from flask.globals import app_ctx
 from flask.sansio.app import App
 
 Hook: t.TypeAlias = t.Literal[
@@ -39,17 +40,19 @@ def is_async(app: App) -> bool:
 
 def active_app() -> App | None:
     """The app of the current context, or ``None`` outside of any."""
-    if flask.has_app_context():
-        return _unwrap(flask.current_app)
+    try:
+        return t.cast("App", _context().app)
+    except RuntimeError:
+        pass
     # Quart keeps its own context variables; who has not imported it has no context.
     quart: t.Any = sys.modules.get("quart")
     if quart is not None and quart.current_app:
-        return _unwrap(quart.current_app)
+        return t.cast("App", quart.current_app._get_current_object())
     return None
 
 
-def _unwrap(proxy: t.Any) -> App:
-    return t.cast("App", proxy._get_current_object())
+# One look at the proxy, where asking whether it is bound and then using it are two.
+_context: cabc.Callable[[], t.Any] = t.cast("t.Any", app_ctx)._get_current_object
 
 
 def _as_coroutine(

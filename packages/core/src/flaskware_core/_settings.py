@@ -37,6 +37,8 @@ class Settings(pydantic.BaseModel):
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,
         validate_default=True,
+        # A validator is made when an app is initialised, not when a module is imported.
+        defer_build=True,
     )
 
     prefix: t.ClassVar[str]
