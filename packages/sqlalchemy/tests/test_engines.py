@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
+from flaskware_core import ConfigError
 from flaskware_core.testing import make_app
 from flaskware_sqlalchemy import SQLAlchemy
 
@@ -46,6 +47,28 @@ def test_a_sqlite_file_has_a_write_ahead_log_and_waits_for_others(engine):
     assert pragma(engine, "journal_mode") == "wal"
     assert pragma(engine, "busy_timeout") == 10_000
     assert pragma(engine, "foreign_keys") == 1
+
+
+def test_pragmas_that_are_configured_win_over_the_defaults(make_site):
+    site = make_site(
+        SQLALCHEMY_SQLITE_PRAGMAS={
+            "foreign_keys": False,
+            "journal_mode": "PERSIST",
+            "cache_size": -4000,
+        }
+    )
+    with site.app.app_context():
+        assert pragma(site.db.engine, "foreign_keys") == 0
+        assert pragma(site.db.engine, "journal_mode") == "persist"
+        assert pragma(site.db.engine, "cache_size") == -4000
+        site.db.session.add(site.Post(user_id=99))
+        site.db.session.flush()
+
+
+@pytest.mark.parametrize("pragmas", [{"a; b": 1}, {"synchronous": "NORMAL; x"}])
+def test_a_pragma_that_is_none_is_refused(make_site, pragmas):
+    with pytest.raises(ConfigError, match="SQLALCHEMY_SQLITE_PRAGMAS"):
+        make_site(SQLALCHEMY_SQLITE_PRAGMAS=pragmas)
 
 
 def test_a_mode_that_the_file_has_already_is_kept(make_site, tmp_path):

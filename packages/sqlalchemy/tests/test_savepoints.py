@@ -175,6 +175,49 @@ def test_of_two_that_deadlock_in_an_inner_block_both_succeed(
     assert site.in_use() == {None: 0, "audit": 0}
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg", "asyncmy"])
+@pytest.mark.parametrize("flushes", [False, True])
+def test_of_two_coroutines_that_deadlock_in_an_inner_block_both_succeed(
+    make_site, request, driver, flushes
+):
+    name = "mariadb" if driver == "asyncmy" else "postgresql"
+    url = request.getfixturevalue(f"{name}_url")
+    drivers = {"mysql": driver, "mariadb": driver, "postgresql": driver}
+    site = make_site(url, url, SQLALCHEMY_ASYNC_DRIVERS=drivers)
+    db = site.db
+    with db.session_scope(site.app) as session:
+        session.add_all([site.User(id=1, name="one"), site.User(id=2, name="two")])
+        session.commit()
+    calls = []
+
+    async def run(first, second, both_have_begun):
+        @db.async_transaction(retries=5)
+        async def work():
+            calls.append(1)
+            session = db.async_session
+            update = sa.update(site.User).values(name=site.User.name + "+")
+            await session.execute(update.where(site.User.id == first))
+            both_have_begun[first].set()
+            await asyncio.wait_for(both_have_begun[second].wait(), 10)
+            async with db.async_transaction():
+                session.add(site.Post(user_id=second))
+                user = await session.get_one(site.User, second)
+                user.name = f"by {first}"
+                if flushes:
+                    await session.flush()
+
+        with site.app.app_context():
+            await work()
+
+    async def main():
+        begun = {1: asyncio.Event(), 2: asyncio.Event()}
+        await asyncio.gather(run(1, 2, begun), run(2, 1, begun))
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    assert len(calls) == 3
+    assert sorted(site.names()) in (["by 1", "by 2+"], ["by 1+", "by 2"])
+
+
 def test_an_inner_block_of_coroutines_leaves_the_outer_one_whole(async_site):
     db, user = async_site.db, async_site.User
     calls = []

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import typing as t
+
+from flaskware_core import lazy_names
+
 from ._errors import AsyncDriverMissing as AsyncDriverMissing
 from ._errors import NPlusOneError as NPlusOneError
 from ._errors import TransactionBegun as TransactionBegun
 from ._errors import UnknownBind as UnknownBind
 from ._extension import SQLAlchemy as SQLAlchemy
-from ._keyset import KeysetPage as KeysetPage
-from ._lazy_load import NPlusOneWarning as NPlusOneWarning
-from ._location import Location as Location
 from ._model import Model as Model
 from ._model import NAMING_CONVENTION as NAMING_CONVENTION
-from ._page import Page as Page
-from ._query_log import RecordedQuery as RecordedQuery
 from ._settings import SQLAlchemySettings as SQLAlchemySettings
+
+if t.TYPE_CHECKING:
+    from ._keyset import KeysetPage as KeysetPage
+    from ._lazy_load import NPlusOneWarning as NPlusOneWarning
+    from ._location import Location as Location
+    from ._page import Page as Page
+    from ._query_log import RecordedQuery as RecordedQuery
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "_keyset": ["KeysetPage"],
+            "_lazy_load": ["NPlusOneWarning"],
+            "_location": ["Location"],
+            "_page": ["Page"],
+            "_query_log": ["RecordedQuery"],
+        },
+    )
 
 __all__ = [
     "AsyncDriverMissing",

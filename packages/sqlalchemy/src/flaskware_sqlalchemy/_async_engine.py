@@ -57,7 +57,7 @@ class _Template:
                 **first.get_execution_options(),
             },
         )
-        prepare(engine, self._source.timeout)
+        prepare(engine, self._source)
         return AsyncEngine(engine)
 
     def _make_first(self) -> sa.Engine:
@@ -173,14 +173,14 @@ class AsyncDatabases:
             )
             for key, some in self._replicas.items()
         }
-        router = dc.replace(
-            self._router,
-            engines={
+        router = Router(
+            {
                 **self._router.engines,
                 **{key: engine.sync_engine for key, engine in engines.items()},
             },
-            replicas=replicas,
-            is_isolated=False,
+            self._router.metadatas,
+            replicas,
+            self._router.session_options,
         )
         return _Loop(router, engines)
 

@@ -7,39 +7,34 @@ import collections.abc as cabc
 import contextlib
 import typing as t
 
-import flask
 import sqlalchemy as sa
 from flask.sansio.app import App
 
-from ._async_transaction import AsyncTransaction
+from ._context import current_context
 from ._context import current_schemas
 from ._context import Held
-from ._context import KEY
+from ._context import held_by
 from ._context import SCHEMAS
-from ._databases import Databases
-from ._isolation import isolated
-from ._keyset import KeysetPage
-from ._lazy_load import watch as watch_loads
-from ._page import Count
-from ._page import Page
 from ._query import first_with
 from ._query import get_with
-from ._query import keyset_with
 from ._query import one_with
-from ._query import paginate_with
 from ._query import Queries
-from ._query import query_argument
 from ._schema import ALL
 from ._schema import Keys
 from ._schema import tables_and_engines
-from ._transaction import Block
 
 if t.TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from ._async_session import RoutedAsyncSession
+    from ._async_transaction import AsyncTransaction
+    from ._databases import Databases
+    from ._keyset import KeysetPage
     from ._model import Metadatas
+    from ._page import Count
+    from ._page import Page
+    from ._transaction import Block
 
 _O = t.TypeVar("_O")
 _T = t.TypeVar("_T")
@@ -80,23 +75,18 @@ class AsyncQueries(Queries):
     def get_async_session(self, name: str = "default") -> AsyncSession:
         """Same as :meth:`get_session`, but for coroutines."""
         loop = asyncio.get_running_loop()
-        try:
-            held: Held = getattr(flask.g, KEY)[self]
-            return held.async_sessions[name, SCHEMAS.get(), loop]
-        except (AttributeError, KeyError, RuntimeError):
-            return self._new_async_session(name, loop)
-
-    def _new_async_session(
-        self, name: str, loop: asyncio.AbstractEventLoop
-    ) -> AsyncSession:
+        key = name, SCHEMAS.get(), loop
+        context = current_context()
+        held = None if context is None else held_by(context, self)
+        if held is not None and key in held.async_sessions:
+            return held.async_sessions[key]
         databases = self._databases()
         held = self._held(databases)
         session = databases.asynchronous.session(
             route=held.route, schemas=current_schemas()
         )
-        if databases.n_plus_one != "off":
-            watch_loads(session.routed, held.lazy_loads, databases.n_plus_one)
-        return held.async_sessions.setdefault((name, SCHEMAS.get(), loop), session)
+        databases.watch_loads(session.routed, held.lazy_loads)
+        return held.async_sessions.setdefault(key, session)
 
     @contextlib.asynccontextmanager
     async def async_session_scope(
@@ -119,6 +109,9 @@ class AsyncQueries(Queries):
         name: str = "default",
     ) -> AsyncTransaction:
         """Same as :meth:`transaction`, but for ``async with`` and ``async def``."""
+
+        from ._async_transaction import AsyncTransaction
+        from ._transaction import Block
 
         def session() -> RoutedAsyncSession:
             return t.cast("RoutedAsyncSession", self.get_async_session(name))
@@ -278,11 +271,13 @@ class AsyncQueries(Queries):
         count: Count | bool = "exact",
     ) -> Page[t.Any]:
         """Same as :meth:`paginate`, but for coroutines."""
+        from ._requested import paginate_with
+
         return await self.async_session.run_sync(
             paginate_with,
             statement,
-            query_argument("page", page),
-            query_argument("per_page", per_page),
+            page,
+            per_page,
             max_per_page,
             error_out,
             count,
@@ -337,6 +332,8 @@ class AsyncQueries(Queries):
         limit: int = 50,
     ) -> KeysetPage[t.Any]:
         """Same as :meth:`keyset`, but for coroutines."""
+        from ._requested import keyset_with
+
         return await self.async_session.run_sync(
             keyset_with, statement, after, before, limit
         )
@@ -351,6 +348,7 @@ class AsyncQueries(Queries):
         did; they do not see what synchronous ones did, and the other way round.
         """
         from ._async_session import in_greenlet
+        from ._isolation import isolated
 
         with self.test_isolation(app):
             databases = self._databases(app)
@@ -369,9 +367,8 @@ class AsyncQueries(Queries):
                     await self._end_async_sessions()
 
     async def _end_async_sessions(self) -> None:
-        held: Held | None = None
-        if flask.has_app_context():
-            held = getattr(flask.g, KEY, {}).get(self)
+        context = current_context()
+        held = None if context is None else held_by(context, self)
         if held is not None:
             loop = asyncio.get_running_loop()
             for key in [key for key in held.async_sessions if key[2] is loop]:

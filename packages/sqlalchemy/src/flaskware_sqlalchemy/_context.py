@@ -9,16 +9,17 @@ import contextvars
 import functools
 import typing as t
 
-import flask
+from flask.ctx import AppContext
+from flask.globals import app_ctx
 
-from ._lazy_load import Seen
-from ._query_log import RecordedQuery
 from ._session import Route
 from ._session import RoutedSession
 from ._session import Schemas
 
 if t.TYPE_CHECKING:
     from ._async_session import RoutedAsyncSession
+    from ._lazy_load import Seen
+    from ._query_log import RecordedQuery
 
 # On `g`, so that each app context, of whatever app, has sessions of its own; async
 # views and threads that copy the context have the same.
@@ -46,8 +47,8 @@ class Held:
         self.queries: list[RecordedQuery] = []
         self.lazy_loads: Seen = {}
 
-    def end(self) -> None:
-        """End every session, also where one of them fails to."""
+    def ends(self) -> list[cabc.Callable[[], None]]:
+        """What ends each of the sessions."""
         ends: list[cabc.Callable[[], None]]
         ends = [session.end for session in self.sessions.values()]
         if self.async_sessions:
@@ -57,32 +58,58 @@ class Held:
                 functools.partial(end_session, session, key[2])
                 for key, session in self.async_sessions.items()
             ]
-        _call_all(ends)
+        return ends
 
 
-def _call_all(functions: cabc.Sequence[cabc.Callable[[], None]]) -> None:
-    """Call each, also where one fails; the last error is raised."""
-    for number, function in enumerate(functions):
-        try:
-            function()
-        except BaseException:
-            _call_all(functions[number + 1 :])
-            raise
+def current_context() -> AppContext | None:
+    """The active app context.
+
+    Asked once for all that is on it, because each look at one of Flask's proxies
+    costs as much.
+    """
+    try:
+        return _current()
+    except RuntimeError:
+        return None
 
 
-def held_by_context(owner: object) -> Held:
-    """What the current app context has of an extension, made if there is nothing."""
-    every: dict[object, Held] = flask.g.setdefault(KEY, {})
+_current: cabc.Callable[[], AppContext] = t.cast("t.Any", app_ctx)._get_current_object
+
+
+def held_by(context: AppContext, owner: object) -> Held | None:
+    """What an app context has of an extension, if anything."""
+    every: dict[object, Held] | None = context.g.get(KEY)
+    return None if every is None else every.get(owner)
+
+
+def hold(context: AppContext, owner: object) -> Held:
+    """What an app context has of an extension, made if there is nothing."""
+    every: dict[object, Held] = context.g.setdefault(KEY, {})
     held = every.get(owner)
     # Of two threads that share a context one may lose; it has used nothing yet.
     return every.setdefault(owner, Held()) if held is None else held
 
 
+def held_by_context(owner: object) -> Held:
+    """What the current app context has of an extension, made if there is nothing."""
+    return hold(_current(), owner)
+
+
 def end_sessions(error: BaseException | None = None) -> None:  # noqa: ARG001
-    """End what the current app context has of every extension."""
-    every: dict[object, Held] | None = flask.g.pop(KEY, None)
+    """End every session of the current app context, also where one fails to."""
+    every: dict[object, Held] | None = _current().g.pop(KEY, None)
     if every is not None:
-        _call_all([held.end for held in every.values()])
+        _call_all([end for held in every.values() for end in held.ends()])
+
+
+def _call_all(functions: list[cabc.Callable[[], None]]) -> None:
+    """Call each, the last first, also where one fails; the last error is raised."""
+    while functions:
+        try:
+            functions.pop()()
+        except BaseException:
+            _call_all(functions)
+            raise
 
 
 @contextlib.contextmanager

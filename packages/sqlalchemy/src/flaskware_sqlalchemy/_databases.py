@@ -13,10 +13,13 @@ from flaskware_core import ConfigProblem
 from ._engine import EngineOptionProblem
 from ._engine import make_engine
 from ._engine import Source
+from ._lazy_load import Seen
+from ._lazy_load import watch
 from ._model import Metadatas
 from ._query_log import QueryWatch
 from ._replica import Health
 from ._replica import Replicas
+from ._session import RoutedSession
 from ._session import Router
 from ._settings import SQLAlchemySettings
 
@@ -49,6 +52,11 @@ class Databases:
                 self.watch,
             )  # fmt: skip
         return self._asynchronous
+
+    def watch_loads(self, session: RoutedSession, seen: Seen) -> None:
+        """Tell of what a session loads one by one, where the app wants to know."""
+        if self.n_plus_one != "off":
+            watch(session, seen, self.n_plus_one)
 
     def engines(self) -> list[sa.Engine]:
         """Every synchronous engine, those of replicas included."""
@@ -105,6 +113,7 @@ class _Maker:
                 echo=settings.echo,
                 isolation_level=settings.level_of(bind),
                 timeout=settings.timeout_of(bind),
+                pragmas=settings.sqlite_pragmas,
                 is_replica=is_replica,
             )
         except EngineOptionProblem as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import dataclasses as dc
 import difflib
 import os
 import re
+import types
 import typing as t
 import weakref
 
@@ -13,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import pool
 
+from . import _deadlock
 from . import _sqlite
 from . import _timeout
 from ._replica import replica_options
@@ -51,11 +54,13 @@ class Source:
 
     :param options: What ``create_engine`` got.
     :param timeout: How many seconds a statement may take.
+    :param pragmas: For each new connection to SQLite.
     """
 
     engine: sa.Engine
     options: dict[str, t.Any]
     timeout: float | None
+    pragmas: cabc.Mapping[str, object]
 
 
 def make_engine(
@@ -66,6 +71,7 @@ def make_engine(
     echo: bool | t.Literal["debug"] = False,
     isolation_level: str | None = None,
     timeout: float | None = None,
+    pragmas: cabc.Mapping[str, object] = types.MappingProxyType({}),
     is_replica: bool = False,
 ) -> Source:
     """Make an engine; nothing is connected yet.
@@ -75,6 +81,7 @@ def make_engine(
     :param instance_path: Where relative SQLite paths are.
     :param isolation_level: Of its transactions; an option of that name wins.
     :param timeout: How many seconds a statement may take.
+    :param pragmas: For each new connection to SQLite.
     :param is_replica: Whether others can be read where it does not answer soon.
     :raises EngineOptionProblem: if an option is unknown or wrong.
     """
@@ -89,17 +96,19 @@ def make_engine(
     engine = _create(url, options)
     if isolation_level is not None:
         _check_level(engine, isolation_level)
-    prepare(engine, timeout)
+    source = Source(engine, options, timeout, pragmas)
+    prepare(engine, source)
     if not is_shared_memory(engine):
         _forked.add(engine)
-    return Source(engine, options, timeout)
+    return source
 
 
-def prepare(engine: sa.Engine, timeout: float | None) -> None:
+def prepare(engine: sa.Engine, source: Source) -> None:
     """Listen for what each new connection needs."""
     if engine.dialect.name == "sqlite":
-        _sqlite.prepare(engine)
-    _timeout.prepare(engine, timeout)
+        _sqlite.prepare(engine, source.pragmas)
+    _deadlock.prepare(engine)
+    _timeout.prepare(engine, source.timeout)
 
 
 def _check_level(engine: sa.Engine, level: str) -> None:

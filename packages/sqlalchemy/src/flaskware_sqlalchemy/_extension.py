@@ -7,6 +7,7 @@ import typing as t
 import flask
 import sqlalchemy as sa
 import typing_extensions as te
+from flask.ctx import AppContext
 from flask.sansio.app import App
 from sqlalchemy import orm
 
@@ -17,31 +18,19 @@ from flaskware_core import Extension
 from flaskware_core import Finding
 
 from ._async_query import AsyncQueries
-from ._checks import check
+from ._context import current_context
 from ._context import current_schemas
 from ._context import end_sessions
 from ._context import Held
+from ._context import held_by
 from ._context import held_by_context
 from ._context import KEY
 from ._context import mapped_schemas
 from ._context import SCHEMAS
-from ._databases import build
-from ._databases import Databases
-from ._isolation import isolated
-from ._lazy_load import watch as watch_loads
-from ._links import page_query
 from ._model import based_on
 from ._model import metadatas_of
 from ._model import Model
 from ._names import Names
-from ._probe import unreachable
-from ._query_log import expected_count
-from ._query_log import explain_count
-from ._query_log import QueryListener
-from ._query_log import RecordedQuery
-from ._query_log import server_timing
-from ._query_log import warn_of_slow
-from ._replica import primary
 from ._schema import ALL
 from ._schema import Keys
 from ._schema import tables_and_engines
@@ -49,11 +38,17 @@ from ._session import ContextSession
 from ._session import RoutedSession
 from ._session import Router
 from ._settings import SQLAlchemySettings
-from ._sticky import remember
-from ._sticky import wrote_lately
-from ._transaction import Block
-from ._transaction import Transaction
 
+if t.TYPE_CHECKING:
+    from ._databases import Databases
+    from ._query_log import RecordedQuery
+    from ._session import Router
+    from ._transaction import Block
+    from ._transaction import Transaction
+
+# The other parts are imported where they are used: at `init_app`, or by the first
+# request, test or command that asks for what they do. To import them all takes as
+# long as the whole of Flask's own modules.
 _B = te.TypeVar(
     "_B",
     bound=orm.DeclarativeBase | orm.DeclarativeBaseNoMeta,
@@ -62,7 +57,7 @@ _B = te.TypeVar(
 
 
 class SQLAlchemy(
-    AsyncQueries, Names, Extension[SQLAlchemySettings, Databases], t.Generic[_B]
+    AsyncQueries, Names, Extension[SQLAlchemySettings, "Databases"], t.Generic[_B]
 ):
     """Engines and sessions of an app, bound to its contexts.
 
@@ -121,11 +116,17 @@ class SQLAlchemy(
                     )
                 ],
             )
+        from ._databases import build
+
         return build(
             settings, self._metadatas, app.instance_path, self._session_options
         )
 
     def _attach(self, app: App, settings: SQLAlchemySettings, state: Databases) -> None:
+        from ._links import page_query
+        from ._query_log import QueryListener
+        from ._query_log import warn_of_slow
+
         attach(app, "teardown_appcontext", end_sessions, blocking=True)
         app.shell_context_processor(self._names_for_shell)
         app.register_blueprint(
@@ -159,11 +160,15 @@ class SQLAlchemy(
             held_by_context(self).queries.append(query)
 
     def _send_timing(self, response: flask.Response) -> flask.Response:
+        from ._query_log import server_timing
+
         queries = held_by_context(self).queries
         response.headers.add("Server-Timing", server_timing(queries))
         return response
 
     def _remember_write(self, response: flask.Response) -> flask.Response:
+        from ._sticky import remember
+
         if held_by_context(self).route.wrote:
             remember(response, self.settings.sticky_seconds)
         return response
@@ -175,10 +180,14 @@ class SQLAlchemy(
         return response
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
+        from ._checks import check
+
         engines = self.state_of(app).router.engines
         return check(self.settings_of(app), engines, self._metadatas, deploy=deploy)
 
     def _probe(self, app: App) -> cabc.Iterator[ConfigProblem]:
+        from ._probe import unreachable
+
         engines = self.state_of(app).router.engines
         for key, reason in unreachable(engines).items():
             yield ConfigProblem(
@@ -204,13 +213,10 @@ class SQLAlchemy(
         :class:`~flaskware_core.NotInitialised`; it can be handed on before there is a
         context, as to Flask-Admin.
         """
-        try:
-            held: Held = getattr(flask.g, KEY)[self]
-            return held.sessions["default", SCHEMAS.get()]
-        except (AttributeError, KeyError, RuntimeError):
-            if flask.has_app_context():
-                return self._new_session("default")
-        return t.cast("orm.Session", ContextSession(self.get_session))
+        context = current_context()
+        if context is None:
+            return t.cast("orm.Session", ContextSession(self.get_session))
+        return self._session_of(context, "default")
 
     def get_session(self, name: str = "default") -> orm.Session:
         """A further session of the current app context, beside :attr:`session`.
@@ -220,19 +226,18 @@ class SQLAlchemy(
 
         :raises NotInitialised: outside an app context.
         """
-        try:
-            held: Held = getattr(flask.g, KEY)[self]
-            return held.sessions[name, SCHEMAS.get()]
-        except (AttributeError, KeyError, RuntimeError):
-            return self._new_session(name)
+        return self._session_of(current_context(), name)
 
-    def _new_session(self, name: str) -> RoutedSession:
+    def _session_of(self, context: AppContext | None, name: str) -> RoutedSession:
+        key = name, SCHEMAS.get()
+        held = None if context is None else held_by(context, self)
+        if held is not None and key in held.sessions:
+            return held.sessions[key]
         databases = self.state
         held = self._held(databases)
         session = databases.router.session(held.route, current_schemas())
-        if databases.n_plus_one != "off":
-            watch_loads(session, held.lazy_loads, databases.n_plus_one)
-        return held.sessions.setdefault((name, SCHEMAS.get()), session)
+        databases.watch_loads(session, held.lazy_loads)
+        return held.sessions.setdefault(key, session)
 
     def _databases(self, app: App | None = None) -> Databases:
         return self.state if app is None else self.state_of(app)
@@ -240,6 +245,8 @@ class SQLAlchemy(
     def _held(self, databases: Databases) -> Held:
         held = held_by_context(self)
         if databases.router.replicas and not held.route.is_known:
+            from ._sticky import wrote_lately
+
             held.route.is_known = True
             seconds = databases.sticky_seconds
             held.route.is_sticky = bool(
@@ -286,6 +293,9 @@ class SQLAlchemy(
             that has written already.
         """
 
+        from ._transaction import Block
+        from ._transaction import Transaction
+
         def make() -> Block:
             session = t.cast("RoutedSession", self.get_session(name))
             return Block(session, level=isolation_level, timeout=timeout)
@@ -294,6 +304,8 @@ class SQLAlchemy(
 
     def primary(self) -> contextlib.AbstractContextManager[None]:
         """Read from the primary in the block, and not from a replica."""
+        from ._replica import primary
+
         return primary()
 
     def schemas(
@@ -332,6 +344,9 @@ class SQLAlchemy(
         :param exactly: The number; or give ``min`` and ``max``.
         :param app: The current one if left out.
         """
+        from ._query_log import expected_count
+        from ._query_log import explain_count
+
         state = self._databases(app)
         with state.watch.recording() as queries:
             yield queries
@@ -402,6 +417,8 @@ class SQLAlchemy(
         :param app: The current one if left out.
         :raises RuntimeError: if the databases are isolated already.
         """
+        from ._isolation import isolated
+
         router = self._databases(app).router
         if router.is_isolated:
             raise RuntimeError(

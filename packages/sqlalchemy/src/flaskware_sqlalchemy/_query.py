@@ -9,18 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
-from ._errors import CursorInvalid
-from ._errors import PageMalformed
-from ._errors import PageNotFound
-from ._keyset import fetch_keyset
-from ._keyset import KeysetPage
-from ._page import Count
-from ._page import fetch_page
-from ._page import lenient
-from ._page import Page
-from ._page import page_number
-from ._page import page_size
-from ._sticky import signer
+if t.TYPE_CHECKING:
+    from ._keyset import KeysetPage
+    from ._page import Count
+    from ._page import Page
 
 _O = t.TypeVar("_O")
 _T = t.TypeVar("_T")
@@ -162,14 +154,10 @@ class Queries:
             ``"none"`` not at all; whether there is a next page is always known.
             ``True`` is ``"exact"``, ``False`` is ``"none"``.
         """
+        from ._requested import paginate_with
+
         return paginate_with(
-            self.session,
-            statement,
-            query_argument("page", page),
-            query_argument("per_page", per_page),
-            max_per_page,
-            error_out,
-            count,
+            self.session, statement, page, per_page, max_per_page, error_out, count
         )
 
     @t.overload
@@ -234,65 +222,9 @@ class Queries:
         :param limit: How many rows a page has.
         :raises ValueError: if the statement is grouped, distinct or limited.
         """
+        from ._requested import keyset_with
+
         return keyset_with(self.session, statement, after, before, limit)
-
-
-def paginate_with(
-    session: orm.Session,
-    statement: sa.Select[t.Any],
-    page: int | str | None,
-    per_page: int | str | None,
-    largest: int,
-    error_out: bool,
-    count: Count | bool,
-) -> Page[t.Any]:
-    """Run a statement for a page, or abort."""
-    if isinstance(count, bool):
-        count = "exact" if count else "none"
-    default = min(20, largest)
-    try:
-        return fetch_page(
-            session,
-            statement,
-            page=page_number(page) if error_out else lenient(page, 1),
-            per_page=page_size(
-                per_page if error_out else lenient(per_page, default), default, largest
-            ),
-            count=count,
-            may_be_empty=not error_out,
-        )
-    except PageNotFound as error:
-        flask.abort(404, str(error))
-    except PageMalformed as error:
-        flask.abort(400, str(error))
-
-
-def keyset_with(
-    session: orm.Session,
-    statement: sa.Select[t.Any],
-    after: str | None,
-    before: str | None,
-    limit: int,
-) -> KeysetPage[t.Any]:
-    """Run a statement for the rows that follow a cursor, or abort."""
-    if limit < 1:
-        raise ValueError(f"limit is {limit}; it must be at least 1.")
-    if after is None and before is None and flask.has_request_context():
-        after = flask.request.args.get("after")
-        before = flask.request.args.get("before")
-    if after is not None and before is not None:
-        flask.abort(400, "A page is after a cursor or before one, not both.")
-    try:
-        return fetch_keyset(
-            session,
-            statement,
-            limit=limit,
-            signer=signer("flaskware-sqlalchemy.keyset"),
-            after=after,
-            before=before,
-        )
-    except CursorInvalid as error:
-        flask.abort(400, str(error))
 
 
 def get_with(
@@ -325,13 +257,6 @@ def first_with(
     if row is None:
         flask.abort(404, description)
     return row[0]
-
-
-def query_argument(name: str, value: int | None) -> int | str | None:
-    """What a call gives, else what the query string does."""
-    if value is not None or not flask.has_request_context():
-        return value
-    return flask.request.args.get(name)
 
 
 def _is_out_of_range(session: orm.Session, entity: type[t.Any], ident: t.Any) -> bool:

@@ -7,8 +7,9 @@ import typing as t
 
 import sqlalchemy as sa
 
-from ._model import Metadatas
-from ._session import Router
+if t.TYPE_CHECKING:
+    from ._model import Metadatas
+    from ._session import Router
 
 ALL: t.Final = "__all__"
 """Every database that is configured or that a model names."""

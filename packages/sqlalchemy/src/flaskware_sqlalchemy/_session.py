@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses as dc
+import re
 import typing as t
 import warnings
 
@@ -15,30 +15,26 @@ from ._errors import UnknownBind
 from ._legacy import LegacyQuery
 from ._model import BIND_KEY
 from ._model import Metadatas
-from ._replica import is_read
-from ._replica import reads_primary
-from ._replica import Replicas
+
+if t.TYPE_CHECKING:
+    from ._replica import Replicas
 
 Bind: t.TypeAlias = sa.Engine | sa.Connection
 Schemas: t.TypeAlias = cabc.Mapping[str | None, str | None]
+_READS = re.compile(r"\s*(?:SELECT|PRAGMA|SHOW)\b", re.IGNORECASE).match
 
 
-@dc.dataclass(eq=False)
 class Route:
-    """What the sessions of one context know of each other.
+    """What the sessions of one context know of each other."""
 
-    :param wrote: Whether one of them has written: what it wrote may not have reached
-        the replicas yet.
-    :param is_sticky: Whether an earlier request of the same browser has.
-    :param is_known: Whether that was looked up.
-    """
-
-    wrote: bool = False
-    is_sticky: bool = False
-    is_known: bool = False
+    wrote = False
+    """Whether one has written: what it wrote may not have reached the replicas yet."""
+    is_sticky = False
+    """Whether an earlier request of the same browser has."""
+    is_known = False
+    """Whether that was looked up."""
 
 
-@dc.dataclass(eq=False)
 class Router:
     """Where sessions get their connections from.
 
@@ -46,16 +42,22 @@ class Router:
     :param metadatas: What the models declare for each.
     :param replicas: The copies of those that have any.
     :param session_options: For every session that is made.
-    :param is_isolated: Set while a test is isolated: its one connection sees all.
     """
 
-    engines: dict[str | None, sa.Engine]
-    metadatas: Metadatas
-    replicas: dict[str | None, Replicas] = dc.field(
-        default_factory=dict[str | None, Replicas]
-    )
-    session_options: dict[str, t.Any] = dc.field(default_factory=dict[str, t.Any])
-    is_isolated: bool = False
+    is_isolated = False
+    """Set while a test is isolated: its one connection sees all."""
+
+    def __init__(
+        self,
+        engines: dict[str | None, sa.Engine],
+        metadatas: Metadatas,
+        replicas: dict[str | None, Replicas],
+        session_options: dict[str, t.Any],
+    ) -> None:
+        self.engines = engines
+        self.metadatas = metadatas
+        self.replicas = replicas
+        self.session_options = session_options
 
     @property
     def has_several(self) -> bool:
@@ -91,22 +93,24 @@ class RoutedSession(orm.Session):
     is refused: it would take a connection that nobody gives back.
     """
 
+    in_block = False
+    wrote = False
+    """Whether the transaction has written; known at its latest when it is used."""
+    has_connection = False
+    """Whether the transaction may have a connection."""
+
     def __init__(
         self,
         router: Router,
         route: Route | None = None,
         schemas: Schemas | None = None,
+        *,
+        query_cls: type[orm.Query[t.Any]] = LegacyQuery,
         **options: t.Any,
     ) -> None:
-        options.setdefault("query_cls", LegacyQuery)
-        super().__init__(close_resets_only=False, **options)
+        super().__init__(query_cls=query_cls, close_resets_only=False, **options)
         self.router = router
         self.route = route or Route()
-        self.in_block = False
-        self.wrote = False
-        """Whether the transaction has written; known at its latest when it is used."""
-        self.has_connection = False
-        """Whether the transaction may have a connection."""
         self._options: dict[str, t.Any] = {}
         self._variants: dict[sa.Engine, sa.Engine] = {}
         self._chosen: dict[str | None, sa.Engine | None] = {}
@@ -147,15 +151,16 @@ class RoutedSession(orm.Session):
     def _note_write(self, clause: t.Any) -> None:
         if clause is None and not self._flushing:
             return  # a connection was asked for, and nothing is known of its use
-        if isinstance(clause, sa.TextClause):
-            words = clause.text.split(None, 1)
-            if words and words[0].lower() in {"select", "pragma", "show"}:
-                return
+        if isinstance(clause, sa.TextClause) and _READS(clause.text):
+            return
         self.wrote = self.route.wrote = True
 
     def _replica_or(
         self, engine: sa.Engine, key: str | None, clause: t.Any
     ) -> sa.Engine:
+        from ._replica import is_read
+        from ._replica import reads_primary
+
         if (
             self._flushing
             or self.in_block
@@ -216,9 +221,8 @@ class RoutedSession(orm.Session):
         )
         self.reset()
 
-    def end(self) -> None:
-        """Roll back, give everything back, and refuse any further use."""
-        super().close()
+    end = orm.Session.close
+    """Roll back, give everything back, and refuse any further use."""
 
 
 class ContextSession(orm.scoped_session[orm.Session]):

@@ -12,9 +12,6 @@ from flaskware_core import describe
 from flaskware_core import Sensitive
 from flaskware_core import Settings
 
-from ._url import UrlProblem
-from ._url import usable_url
-
 _URL_EXAMPLE = "sqlite:///app.db"
 _OPTIONS = "SQLALCHEMY_ENGINE_OPTIONS = {%r: …}"
 
@@ -58,6 +55,10 @@ _Level: t.TypeAlias = t.Literal[
     "REPEATABLE READ",
     "SERIALIZABLE",
 ]
+_PragmaName: t.TypeAlias = t.Annotated[str, pydantic.Field(pattern="^[a-z_]+$")]
+_PragmaValue: t.TypeAlias = (
+    bool | int | t.Annotated[str, pydantic.Field(pattern="^[A-Za-z_]+$")]
+)
 _Seconds: t.TypeAlias = t.Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 DEFAULT: t.Final = "default"
 """What the default database is called where databases are named."""
@@ -128,6 +129,12 @@ class SQLAlchemySettings(Settings):
         description="How many seconds a statement may take: for every database, or by"
         " the name of each. On MySQL it is for SELECT alone.",
         examples=[30.0, {"reports": 300.0}],
+    )
+    sqlite_pragmas: dict[_PragmaName, _PragmaValue] = pydantic.Field(
+        default_factory=dict[str, bool | int | str],
+        description="Pragmas of each new connection to SQLite; they win over those"
+        " that this extension sets, `foreign_keys` and `journal_mode`.",
+        examples=[{"foreign_keys": False, "synchronous": "NORMAL"}],
     )
     commit_on_success: bool = pydantic.Field(
         default=False,
@@ -224,6 +231,9 @@ class SQLAlchemySettings(Settings):
         return value.get(bind or DEFAULT) if isinstance(value, dict) else value
 
     def _url_problem(self, key: str, url: str) -> cabc.Iterator[ConfigProblem]:
+        from ._url import UrlProblem
+        from ._url import usable_url
+
         try:
             usable_url(url)
         except UrlProblem as problem:

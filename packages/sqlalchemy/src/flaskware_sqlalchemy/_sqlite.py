@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import contextlib
-import sqlite3
 import typing as t
 from pathlib import Path
 
@@ -47,32 +47,42 @@ def defaults(url: sa.URL) -> dict[str, t.Any]:
     return {"connect_args": {"timeout": BUSY_TIMEOUT}}
 
 
-def prepare(engine: sa.Engine) -> None:
-    """Give an engine foreign keys, a write-ahead log and real transactions."""
-    event.listen(engine, "connect", _set_pragmas)
-    event.listen(engine, "begin", _begin)
+def prepare(engine: sa.Engine, pragmas: cabc.Mapping[str, object]) -> None:
+    """Give an engine foreign keys, a write-ahead log and real transactions.
 
-
-def _set_pragmas(connection: t.Any, record: object) -> None:  # noqa: ARG001
-    cursor = connection.cursor()
+    :param pragmas: For each new connection; they win over these.
+    """
     # SQLite parses foreign keys and does not enforce them, unless told so.
-    cursor.execute("PRAGMA foreign_keys = ON")
+    every = {"foreign_keys": "ON", **pragmas}
+    statements = [f"PRAGMA {name} = {value}" for name, value in every.items()]
+
+    def set_pragmas(connection: t.Any, record: object) -> None:  # noqa: ARG001
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        if "journal_mode" not in pragmas:
+            _use_log(cursor)
+        cursor.close()
+
+    event.listen(engine, "connect", set_pragmas)
+    event.listen(engine, "begin", _begin_async if engine.dialect.is_async else _begin)
+
+
+def _use_log(cursor: t.Any) -> None:
+    import sqlite3  # only where a connection needs it, which has imported it before
+
     # With the log, readers and a writer do not wait for each other. The mode stays
     # with the file; a database in memory or opened read-only keeps its own.
     cursor.execute("PRAGMA journal_mode")
     if cursor.fetchone()[0] == "delete":
         with contextlib.suppress(sqlite3.OperationalError):
             cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.close()
 
 
 def _begin(connection: sa.Connection) -> None:
     # The driver begins at the first INSERT, UPDATE or DELETE only, so that reads and
     # savepoints before it are in no transaction: begun here, it never has to.
     dbapi: t.Any = connection.connection.dbapi_connection
-    if hasattr(dbapi, "run_async"):
-        _begin_async(connection, dbapi)
-        return
     if dbapi.isolation_level is None or dbapi.in_transaction:
         return  # AUTOCOMMIT was asked for, or a database in memory is shared
     if connection.get_execution_options().get(WRITING):
@@ -84,7 +94,8 @@ def _begin(connection: sa.Connection) -> None:
         dbapi.execute("BEGIN")
 
 
-def _begin_async(connection: sa.Connection, dbapi: t.Any) -> None:
+def _begin_async(connection: sa.Connection) -> None:
+    dbapi: t.Any = connection.connection.dbapi_connection
     driver = connection.connection.driver_connection
     if dbapi.isolation_level is None or t.cast("t.Any", driver).in_transaction:
         return

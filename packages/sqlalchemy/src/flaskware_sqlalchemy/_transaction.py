@@ -16,6 +16,9 @@ from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
+from ._deadlock import errno
+from ._deadlock import ERRNOS
+from ._deadlock import NO_SAVEPOINT
 from ._errors import TransactionBegun
 from ._session import RoutedSession
 from ._sqlite import WRITING
@@ -34,10 +37,6 @@ LONGEST_DELAY = 2.0
 # which it ended the connection itself. https://www.postgresql.org/docs/current/
 # errcodes-appendix.html
 _SQLSTATES = {"40001", "40P01", "57P01", "57P02", "57P03"}
-# MySQL and MariaDB: lock wait timeout, deadlock, and MariaDB's "record has changed".
-_ERRNOS = {1020, 1205, 1213}
-# MySQL and MariaDB: what was to be rolled back to does not exist.
-_NO_SAVEPOINT = 1305
 _SQLITE_BUSY = 5
 
 
@@ -54,12 +53,11 @@ def is_passing(error: BaseException) -> bool:
     code = getattr(cause, "sqlite_errorcode", None)
     if code is not None:
         return bool(code & 0xFF == _SQLITE_BUSY)  # its variants are in higher bits
-    arguments: tuple[t.Any, ...] = getattr(cause, "args", ())
-    if arguments[:1] == (_NO_SAVEPOINT,):
+    if errno(error) == NO_SAVEPOINT:
         # To end a deadlock, the server undoes the transaction with its savepoints. An
         # inner block then fails a second time, and the first error tells why.
         return any(is_passing(earlier) for earlier in _before(error))
-    return bool(arguments) and arguments[0] in _ERRNOS
+    return errno(error) in ERRNOS
 
 
 def _before(error: BaseException) -> cabc.Iterator[BaseException]:

@@ -1,0 +1,88 @@
+"""Pages as a request asks for them: by its query string, with its errors."""
+
+from __future__ import annotations
+
+import typing as t
+
+import flask
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from ._errors import CursorInvalid
+from ._errors import PageMalformed
+from ._errors import PageNotFound
+from ._keyset import fetch_keyset
+from ._keyset import KeysetPage
+from ._page import Count
+from ._page import fetch_page
+from ._page import lenient
+from ._page import Page
+from ._page import page_number
+from ._page import page_size
+from ._sticky import signer
+
+
+def paginate_with(
+    session: orm.Session,
+    statement: sa.Select[t.Any],
+    page: int | None,
+    per_page: int | None,
+    largest: int,
+    error_out: bool,
+    count: Count | bool,
+) -> Page[t.Any]:
+    """Run a statement for a page, or abort."""
+    if isinstance(count, bool):
+        count = "exact" if count else "none"
+    default = min(20, largest)
+    number, size = _argument("page", page), _argument("per_page", per_page)
+    try:
+        return fetch_page(
+            session,
+            statement,
+            page=page_number(number) if error_out else lenient(number, 1),
+            per_page=page_size(
+                size if error_out else lenient(size, default), default, largest
+            ),
+            count=count,
+            may_be_empty=not error_out,
+        )
+    except PageNotFound as error:
+        flask.abort(404, str(error))
+    except PageMalformed as error:
+        flask.abort(400, str(error))
+
+
+def keyset_with(
+    session: orm.Session,
+    statement: sa.Select[t.Any],
+    after: str | None,
+    before: str | None,
+    limit: int,
+) -> KeysetPage[t.Any]:
+    """Run a statement for the rows that follow a cursor, or abort."""
+    if limit < 1:
+        raise ValueError(f"limit is {limit}; it must be at least 1.")
+    if after is None and before is None and flask.has_request_context():
+        after = flask.request.args.get("after")
+        before = flask.request.args.get("before")
+    if after is not None and before is not None:
+        flask.abort(400, "A page is after a cursor or before one, not both.")
+    try:
+        return fetch_keyset(
+            session,
+            statement,
+            limit=limit,
+            signer=signer("flaskware-sqlalchemy.keyset"),
+            after=after,
+            before=before,
+        )
+    except CursorInvalid as error:
+        flask.abort(400, str(error))
+
+
+def _argument(name: str, value: int | None) -> int | str | None:
+    """What a call gives, else what the query string does."""
+    if value is not None or not flask.has_request_context():
+        return value
+    return flask.request.args.get(name)
