@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
 
 import pytest
@@ -259,12 +261,18 @@ def test_options_of_the_session_are_used(tmp_path):
         assert db.session.expire_on_commit is db.session.autoflush is False
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_flask_admin_lists_adds_edits_and_deletes(site):
+def add_view(site, session):
     admin = pytest.importorskip("flask_admin")
     from flask_admin.contrib.sqla import ModelView
 
-    admin.Admin(site.app, name="x").add_view(ModelView(site.User, site.db.session))
+    with contextlib.suppress(ImportError):  # where it is installed, it is asked
+        importlib.import_module("flask_babel").Babel(site.app)
+    admin.Admin(site.app, name="x").add_view(ModelView(site.User, session))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_flask_admin_lists_adds_edits_and_deletes(site):
+    add_view(site, site.db.session)
     client = site.app.test_client()
     assert client.get("/admin/user/").status_code == 200
     answer = client.post("/admin/user/new/", data={"name": "ada"})
@@ -275,6 +283,14 @@ def test_flask_admin_lists_adds_edits_and_deletes(site):
     client.post("/admin/user/delete/", data={"id": "1"})
     assert site.names() == []
     assert site.in_use() == {None: 0, "audit": 0}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_flask_admin_with_the_extension_for_a_session_is_told_what_to_write(site):
+    add_view(site, site.db)
+    site.app.testing = True
+    with pytest.raises(AttributeError, match=r"write `db\.session\.query`"):
+        site.app.test_client().get("/admin/user/")
 
 
 def test_a_session_can_be_handed_on_before_there_is_a_context(site):

@@ -157,6 +157,10 @@ class Names:
         def __getattr__(self, name: str) -> t.Any:
             if not name.startswith("_"):
                 for module in (sa, orm):
-                    if hasattr(module, name):
+                    # `orm.query` is a module: who writes db.query means a session's.
+                    if name != "query" and hasattr(module, name):
                         return getattr(module, name)
-            raise AttributeError(f"SQLAlchemy has no {name!r}", name=name, obj=self)
+            message = f"SQLAlchemy has no {name!r}"
+            if hasattr(orm.Session, name):
+                message += f"; it is of a session: write `db.session.{name}`"
+            raise AttributeError(message, name=name, obj=self)
