@@ -257,3 +257,19 @@ def test_a_permanent_session_has_a_cookie_that_lasts(build: Build) -> None:
     assert int(cookie.partition("Max-Age=")[2].partition(";")[0]) > 39 * 86400
     assert "Set-Cookie" not in client.get("/set/a/2").headers
     assert "Max-Age" not in client.get("/permanent/0").headers["Set-Cookie"]
+
+
+def test_a_session_is_updated_and_joined_like_a_dict(build: Build) -> None:
+    app = build(Sessions(store="memory://"))
+
+    @app.get("/join")
+    def join() -> dict[str, object]:
+        session = t.cast("t.Any", flask.session)
+        session |= {"b": 2}
+        return {"left": session | {"c": 3}, "right": {"a": 0} | session}
+
+    client = app.test_client()
+    client.get("/set/a/1")
+    expected = {"a": "1", "b": 2}
+    assert client.get("/join").json == {"left": expected | {"c": 3}, "right": expected}
+    assert client.get("/read").json["data"] == expected

@@ -295,3 +295,18 @@ def test_a_pepper_that_is_rotated_meanwhile_changes_nothing(
     tab.get("/slow")
     expected = {"a": "1", "b": "2"} if end == "write" else {}
     assert other.get("/read").json["data"] == expected
+
+
+def test_clearing_with_an_id_replaced_twice_ends_the_session(
+    build: Build, store_url: str
+) -> None:
+    sessions = Sessions(store=store_url)
+    app = build(sessions)
+    tab = app.test_client()
+    tab.get("/login/ann")
+    old = twin(tab)
+    tab.get("/regenerate")
+    tab.get("/regenerate")
+    assert old.get("/read").json["user"] == "ann"
+    old.get("/clear")
+    assert tab.get("/read").json["user"] is None

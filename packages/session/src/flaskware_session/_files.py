@@ -88,15 +88,14 @@ class FileStore:
             if current is None or current.version != record.version - 1:
                 is_made = self._live(record.key, now) is not None
                 return Written(is_made, None if is_made else current)
-            # Who ends all sessions of the user meanwhile must find the old or the new.
-            self._list(record)
-            # The new one last: a crash in between ends the session, and leaves no two.
+            # The new one first: who reads the alias, or ends all sessions of the user
+            # meanwhile, must find it. After a crash in between nobody has its id.
+            self._put(record)
             if alias is None:
                 self._path(old_key).unlink()
             else:
                 self._write(alias)
             self._unlist(current)
-            self._put(record)
             return Written(saved=True)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:

@@ -148,7 +148,9 @@ class Loader:
             return None
         # Where the session has ended since, it has ended for the old id too.
         record = self._read(key, spent)
-        if record is None or record.is_alias:
+        while record is not None and record.successor is not None:
+            record = self._read(record.successor, spent)
+        if record is None:
             return None
         if text is not None:
             record = dc.replace(record, data=str(text))

@@ -194,6 +194,8 @@ class SessionManager:
         session._flush_views()
         try:
             if session._record is None:
+                if session._cleared:
+                    self._end_unread(session)
                 self._save_new(session, encode(session._data))
             elif session._read_only and not session._fresh:
                 if self.is_changed(session) or session._renewed:
@@ -216,6 +218,12 @@ class SessionManager:
         **kwargs: t.Any,
     ) -> t.Any:
         return self.asking.ask(session._spent, operation, function, *args, **kwargs)
+
+    def _end_unread(self, session: ServerSession) -> None:
+        # An id may lead to a session that could not be read any more, or not yet.
+        token = session._read_token()
+        if token is not None:
+            self._ask(session, "delete", self.store.delete, self._keys.of(token))
 
     def _end(self, session: ServerSession, record: Record, token: str | None) -> bool:
         return end_session(self.asking, self._keys, record, token, session._spent)

@@ -35,11 +35,11 @@ class MemcachedStore:
     """Keeps sessions in memcached, on one server or several.
 
     memcached forgets what it has no room for, and knows no step that touches two keys.
-    So a conditional write takes two trips, as does a due touch; a new id takes the old
-    one away before the new one is there; a sign-out with an id that was just replaced
-    ends the session only while memcached remembers the old one or the list of the
-    user's sessions; ``SESSION_MAX_PER_USER`` relies on a lock that it may forget; and
-    if that list is evicted, the sessions in it can no longer be listed or ended
+    So a conditional write takes two trips, as does a due touch; signing in takes the
+    old id away before the new one is there; a sign-out with an id that was just
+    replaced ends the session only while memcached remembers the old one or the list of
+    the user's sessions; ``SESSION_MAX_PER_USER`` relies on a lock that it may forget;
+    and if that list is evicted, the sessions in it can no longer be listed or ended
     together. Where that matters, use another store.
 
     :param url: ``memcached://host:port``, several hosts separated by commas, or
@@ -83,14 +83,10 @@ class MemcachedStore:
 
     def create(self, record: Record, now: int) -> bool:
         """See :meth:`Store.create`."""
-        value, seconds = to_text(record), _seconds(record, now)
-        name = self._name(record.key)
-        if not self._ask(name, lambda c: c.add(name, value, expire=seconds)):
-            # An attempt whose answer was lost may have made it.
-            return self._find(record.key, now)[0] == record
-        if record.user_id is not None:
+        is_added = self._add(record, now)
+        if is_added and record.user_id is not None:
             self._list(record.user_id, add=record.key)
-        return True
+        return is_added
 
     def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
@@ -107,18 +103,25 @@ class MemcachedStore:
     ) -> Written:
         """See :meth:`Store.replace`."""
         current, stamp = self._find(old_key, now)
+        is_due = current is not None and current.version == record.version - 1
+        # The new one first: who reads the alias must find it.
+        if is_due and alias is not None:
+            self._add(record, now)
         while current is not None and current.version == record.version - 1:
             if self._take(old_key, stamp, alias, now):
-                self.create(record, now)
+                if alias is None:
+                    self._add(record, now)
+                if record.user_id is not None:
+                    self._list(record.user_id, add=record.key)
                 # Last: who ends all sessions of the user must find the old or the new.
                 if current.user_id is not None:
                     self._list(current.user_id, remove={old_key})
-                # Who signed out between the two found no new one, but took the alias.
-                if alias is not None and self._find(old_key, now)[0] is None:
-                    self.delete(record.key)
-                    return Written(saved=False)
                 return Written(saved=True)
             current, stamp = self._find(old_key, now)
+        if is_due and alias is not None:
+            # Nobody has its id.
+            name = self._name(record.key)
+            self._ask(name, lambda client: client.delete(name))
         is_made = self._find(record.key, now)[0] is not None
         return Written(is_made, None if is_made else current)
 
@@ -202,6 +205,14 @@ class MemcachedStore:
         if record is None or record.expires <= now:
             return None, None
         return record, stamp
+
+    def _add(self, record: Record, now: int) -> bool:
+        value, seconds = to_text(record), _seconds(record, now)
+        name = self._name(record.key)
+        if self._ask(name, lambda c: c.add(name, value, expire=seconds)):
+            return True
+        # An attempt whose answer was lost may have made it.
+        return self._find(record.key, now)[0] == record
 
     def _swap(self, record: Record, stamp: bytes | None, now: int) -> bool:
         name, value = self._name(record.key), to_text(record)

@@ -98,6 +98,16 @@ class ServerSession(SessionMixin):
             return "<ServerSession, not read yet>"
         return f"<ServerSession, keys: {', '.join(map(repr, self._data)) or 'none'}>"
 
+    def __or__(self, other: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        return {**self, **other}
+
+    def __ror__(self, other: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        return {**other, **self}
+
+    def __ior__(self, other: cabc.Mapping[str, t.Any]) -> t.Self:
+        self.update(other)
+        return self
+
     def copy(self) -> dict[str, t.Any]:
         """A plain dict with the same content."""
         return dict(self.items())
