@@ -333,3 +333,15 @@ def test_a_rename_that_names_nothing_is_an_error(project: Project) -> None:
         done = project.run("migrate", "--rename", "item.x=m")
         assert done.exit_code == MigrationError.exit_code == 1
         assert "--rename item.x=m names nothing" in done.stderr
+
+
+def test_revisions_with_types_can_be_squashed(pg: Project) -> None:
+    declare(pg, mood("a", "b"))
+    migrate(pg)
+    pg.add_table("other", mood("a", "b"))
+    migrate(pg)
+    (squashed,) = pg.alembic.squash()
+    assert squashed.path.read_text().count("create_type=False") == 2
+    pg.alembic.downgrade("base")
+    pg.alembic.upgrade()
+    assert pg.alembic.check().state is State.UP_TO_DATE

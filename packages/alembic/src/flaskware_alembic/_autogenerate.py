@@ -173,12 +173,14 @@ def code_of_operations(
     seen: list[t.Any] = []
 
     def render_item(
-        kind: str, item: object, autogen_context: t.Any
+        kind: str, item: t.Any, autogen_context: t.Any
     ) -> str | t.Literal[False]:
         # Alembic collects what it must import, and tells only here.
         seen.append(autogen_context)
-        is_one = kind == "type" and not isinstance(item, sa.ARRAY)
-        enum = enum_type(item, context.dialect) if is_one else None
+        enum = None
+        # The elements of a list are rendered by themselves.
+        if kind == "type" and not hasattr(item, "item_type"):
+            enum = enum_type(item, context.dialect)
         if enum is not None and (
             has_enums_apart or not getattr(item, "create_type", True)
         ):

@@ -91,7 +91,8 @@ def enums_of(
             if enum is None:
                 others.add((schema, table.name, column.name))
                 continue
-            key = (enum.schema or there.schema, str(enum.name))
+            schema_of_enum = t.cast("str | None", t.cast("t.Any", enum).schema)
+            key = (schema_of_enum or there.schema, str(enum.name))
             declared[key] = enum
             uses.setdefault(key, []).append(
                 _Use(
@@ -361,7 +362,7 @@ def _altered(
         schema=operation.schema,
         existing_type=was,
         existing_nullable=operation.existing_nullable,
-        existing_server_default=operation.existing_server_default,
+        existing_server_default=t.cast("t.Any", operation.existing_server_default),
         existing_comment=operation.existing_comment,
         modify_type=becomes,
     )

@@ -107,7 +107,7 @@ def under_old_names(
             names = {tuple(x.name for x in item.columns): item.name for item in theirs}
             for item in ours:
                 key = tuple(x.name for x in item.columns)
-                item.name = names.get(key, item.name)
+                t.cast("t.Any", item).name = names.get(key, item.name)
     return copied
 
 
