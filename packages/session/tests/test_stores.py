@@ -389,3 +389,17 @@ def test_a_redis_that_hangs_is_told_in_time() -> None:
             store.ping()
         assert time.monotonic() - start < 20
         store.close()
+
+
+@pytest.mark.parametrize("column", ["data", "version", "last_seen", "user_id"])
+def test_a_row_of_sqlite_with_values_of_other_types_counts_as_gone(
+    sqlite_store: SQLiteStore, tmp_path: Path, column: str
+) -> None:
+    one = record(user_id="ann")
+    sqlite_store.create(one, one.created)
+    with sqlite3.connect(tmp_path / "s.db") as other:
+        other.execute(f"UPDATE flaskware_session SET {column} = x'ff'")
+    other.close()
+    assert sqlite_store.read(one.key, one.created, LIFETIME) is None
+    assert sqlite_store.for_user("ann", one.created) == []
+    assert sqlite_store.delete(one.key)

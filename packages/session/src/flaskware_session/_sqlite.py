@@ -53,6 +53,10 @@ _TOUCH = """UPDATE flaskware_session SET last_seen = ?, expires = ?
 _PRUNE = """DELETE FROM flaskware_session WHERE key IN
     (SELECT key FROM flaskware_session WHERE expires <= ? LIMIT ?)"""
 _DELETE = "DELETE FROM flaskware_session WHERE key = ?"
+_TYPES = frozenset(
+    (str, str, int, int, int, int, user_id, str, str, int)
+    for user_id in (str, type(None))
+)
 
 _MAX_IDLE_CONNECTIONS = 8
 _PRUNE_INTERVAL = 60_000
@@ -158,7 +162,7 @@ class SQLiteStore:
                 f"{_SELECT} WHERE user_id = ? AND expires > ? ORDER BY last_seen DESC",
                 (user_id, now),
             )
-            return [Record(*row) for row in rows]
+            return [record for row in rows if (record := _record(row)) is not None]
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
@@ -299,7 +303,12 @@ def _transaction(connection: sqlite3.Connection) -> cabc.Generator[None]:
 def _find(connection: sqlite3.Connection, key: str, now: int) -> Record | None:
     statement = f"{_SELECT} WHERE key = ? AND expires > ?"
     row = connection.execute(statement, (key, now)).fetchone()
-    return None if row is None else Record(*row)
+    return None if row is None else _record(row)
+
+
+def _record(row: tuple[t.Any, ...]) -> Record | None:
+    # A column of SQLite takes values of any type, as from another program.
+    return Record(*row) if tuple(map(type, row)) in _TYPES else None
 
 
 def _successor(connection: sqlite3.Connection, key: str) -> str | None:
