@@ -346,6 +346,58 @@ def test_a_foreign_key_in_redis_is_no_session(redis_url: str) -> None:
     store.close()
 
 
+def test_a_foreign_key_in_place_of_a_user_s_index_is_set_aside(redis_url: str) -> None:
+    import redis
+
+    store = RedisStore(redis_url)
+    one, two = record(user_id="ann"), record("b" * 64, user_id="ann")
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("session:u:ann", "a text")
+        assert store.create(one, one.created)
+        assert client.get("session:u:ann:foreign") == b"a text"
+        assert store.for_user("ann", one.created) == [one]
+        client.delete("session:u:ann")
+        client.set("session:u:ann", "another")
+        assert store.delete(one.key)
+        assert store.read(one.key, one.created, LIFETIME) is None
+        assert store.create(two, two.created)
+        assert store.limit_user("ann", 1, two.created, keep=two.key) == 0
+    assert store.delete_user("ann") == 1
+    store.close()
+
+
+def test_a_redis_that_is_full_still_tells_who_is_signed_in(own_redis: str) -> None:
+    import redis
+
+    store = RedisStore(own_redis)
+    stored = record(user_id="ann")
+    store.create(stored, stored.created)
+    with redis.Redis.from_url(own_redis) as client:
+        client.config_set("maxmemory", "1mb")
+        later = stored.created + 10_000
+        assert store.read(stored.key, later, LIFETIME) == stored
+        with pytest.raises(StoreUnavailable) as caught:
+            store.create(record("b" * 64), later)
+        assert "maxmemory" in caught.value.reason
+        assert store.delete(stored.key)
+        assert store.for_user("ann", later) == []
+    store.close()
+
+
+def test_a_former_primary_of_redis_is_not_taken_for_one(own_redis: str) -> None:
+    import redis
+
+    store = RedisStore(own_redis)
+    stored = record(user_id="ann")
+    store.create(stored, stored.created)
+    with redis.Redis.from_url(own_redis) as client:
+        client.replicaof("127.0.0.1", "1")
+        with pytest.raises(StoreUnavailable) as caught:
+            store.read(stored.key, stored.created + 10_000, LIFETIME)
+        assert "ReadOnlyError" in caught.value.reason
+    store.close()
+
+
 def test_a_repeated_replacement_is_done_once(redis_url: str) -> None:
     store = RedisStore(redis_url)
     old = record()

@@ -35,7 +35,13 @@ local function put(key, expires, user, text)
   local left = math.max(expires - now, 1)
   redis.call('SET', name(key), text, 'PX', left)
   if user ~= '' then
-    redis.call('ZADD', index(user), expires, key)
+    local added = redis.pcall('ZADD', index(user), expires, key)
+    if type(added) == 'table' then
+      -- somebody else's key makes room: who signs in must be found by it
+      redis.log(redis.LOG_WARNING, index(user) .. ' is no index of sessions: renamed')
+      redis.call('RENAME', index(user), index(user) .. ':foreign')
+      redis.call('ZADD', index(user), expires, key)
+    end
     if redis.call('PTTL', index(user)) < left then
       redis.call('PEXPIRE', index(user), left)
     end
@@ -45,7 +51,8 @@ end
 
 _DROP = """
 local function drop(key, r)
-  if r and r.user ~= '' then redis.call('ZREM', index(r.user), key) end
+  -- also where somebody else's key has taken the place of the index
+  if r and r.user ~= '' then redis.pcall('ZREM', index(r.user), key) end
   return redis.call('DEL', name(key))
 end
 """
@@ -57,8 +64,13 @@ if not r then return false end
 if now - r.seen < tonumber(interval) or r.version == '0' then return r.text end
 local expires = string.format('%.0f', math.min(now + idle, r.created + absolute))
 local text = table.concat({r.version, ARGV[2], expires, r.text:sub(r.rest)}, '\\n')
-put(key, expires, r.user, text)
-return text
+-- a server that is full, or cannot save to disk, still tells who is signed in; one that
+-- is no primary any more says so, that the connection is replaced
+local noted, reason = pcall(put, key, expires, r.user, text)
+if noted then return text end
+if type(reason) == 'table' then reason = reason.err end
+if reason:find('READONLY', 1, true) then return redis.error_reply(reason) end
+return r.text
 """
 
 _CREATE = """
