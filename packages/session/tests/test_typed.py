@@ -111,6 +111,52 @@ def test_what_does_not_fit_is_not_stored(build: Build, schema: t.Any) -> None:
         run(build, write)
 
 
+def test_a_model_never_writes_over_what_it_did_not_change(build: Build) -> None:
+    sessions = Sessions(store=MemoryStore())
+    app = build(sessions)
+    client = app.test_client()
+
+    @app.get("/slow")
+    def slow() -> str:
+        session = t.cast("t.Any", flask.session)
+        basket = sessions.typed(Basket)
+        basket.lines.append(Line(name="plum"))
+        tab = app.test_client()
+        tab.set_cookie("session", flask.request.cookies["session"])
+        assert tab.get("/other").status_code == 200
+        session.save()
+        assert sessions.typed(Basket) is basket
+        assert (basket.note, basket.lines[1].name) == ("theirs", "plum")
+        basket.lines.append(Line(name="fig"))
+        session["note"] = "mine"
+        return "ok"
+
+    @app.get("/other")
+    def other() -> str:
+        sessions.typed(Basket).note = "theirs"
+        flask.session["kept"] = 1
+        return "ok"
+
+    @app.get("/begin")
+    def begin() -> str:
+        sessions.typed(Basket).lines = [Line(name="pear")]
+        return "ok"
+
+    @app.get("/see")
+    def see() -> dict[str, object]:
+        names = [line.name for line in sessions.typed(Basket).lines]
+        return {
+            "names": names,
+            "note": flask.session["note"],
+            "kept": "kept" in flask.session,
+        }
+
+    client.get("/begin")
+    assert client.get("/slow").status_code == 200
+    seen = client.get("/see").json
+    assert seen == {"names": ["pear", "plum", "fig"], "note": "mine", "kept": 1}
+
+
 def test_what_an_earlier_version_stored_is_dropped_where_it_does_not_fit(
     build: Build,
 ) -> None:

@@ -61,7 +61,7 @@ class ServerSession(SessionMixin):
         self._is_sent = False
         self._spent = Spent()
         # What looks at the content by a type; see `Sessions.typed`.
-        self._views: dict[type, tuple[View, object]] = {}
+        self._views: dict[type, View] = {}
         self._outage: StoreUnavailable | None = None
         self._cookie: CookieChange = None
         # Set before anything was read, as in a before-request hook of every request.
@@ -192,7 +192,7 @@ class ServerSession(SessionMixin):
             self[PERMANENT] = bool(value)
 
     def _flush_views(self) -> None:
-        for view, _ in self._views.values():
+        for view in self._views.values():
             view.flush(self)
 
     def _loaded(self) -> dict[str, t.Any]:

@@ -8,7 +8,6 @@ import typing as t
 
 import pydantic
 
-from ._codec import encode
 from ._errors import SessionMismatch
 
 if t.TYPE_CHECKING:
@@ -32,21 +31,22 @@ class View(t.Protocol):
 
 def view_of(session: ServerSession, schema: type[D]) -> D:
     """The session as an instance of a schema; see ``Sessions.typed``."""
-    known = session._views.get(schema)
-    if known is not None:
-        return t.cast("D", known[1])
     adapters = _adapters(t.cast("t.Any", schema))
+    known = session._views.get(schema)
+    if known is not None and not isinstance(known, _ModelView):
+        return t.cast("D", session)
     _drop_what_does_not_fit(session, adapters)
-    shown: object
-    if issubclass(schema, pydantic.BaseModel):
-        shown = schema.model_validate(
-            {name: session[name] for name in adapters if name in session}
-        )
-        session._views[schema] = (_ModelView(shown), shown)
+    if not issubclass(schema, pydantic.BaseModel):
+        session._views[schema] = _DictView(adapters)
+        return t.cast("D", session)
+    model = schema.model_validate(
+        {name: session[name] for name in adapters if name in session}
+    )
+    if known is None:
+        known = session._views[schema] = _ModelView(model)
     else:
-        shown = session
-        session._views[schema] = (_DictView(adapters), shown)
-    return t.cast("D", shown)
+        known.follow(model)
+    return t.cast("D", known.model)
 
 
 class _DictView:
@@ -64,33 +64,40 @@ class _DictView:
 
 class _ModelView:
     def __init__(self, model: pydantic.BaseModel) -> None:
-        self._model = model
+        self.model = model
+        self._read = _texts_of(model)
+
+    def follow(self, newer: pydantic.BaseModel) -> None:
+        """Take over what has changed in the session, as by another request."""
+        mine = _texts_of(self.model)
+        for name, text in _texts_of(newer).items():
+            if mine[name] == self._read[name] != text:
+                self.model.__dict__[name] = newer.__dict__[name]
+                self._read[name] = text
 
     def flush(self, session: ServerSession) -> None:
-        schema = type(self._model)
-        # What was assigned with a wrong type is told below, with the key.
-        values = self._model.model_dump(warnings=False)
-        changed = {
-            name: value
-            for name, value in values.items()
-            if name in schema.model_fields and self._differs(session, name, value)
-        }
+        # Only what was changed here, by what was read: the session may have newer.
+        texts = _texts_of(self.model)
+        changed = [name for name, text in texts.items() if text != self._read[name]]
         if not changed:
             return
+        # What was assigned with a wrong type is told below, with the key.
+        values = self.model.model_dump(warnings=False)
         try:
-            schema.model_validate(values)
+            type(self.model).model_validate(values)
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             raise SessionMismatch(str(first["loc"][0]), first["msg"]) from None
-        for name, value in changed.items():
-            session[name] = value
+        for name in changed:
+            session[name] = values[name]
+        self._read = texts
 
-    def _differs(self, session: ServerSession, name: str, value: object) -> bool:
-        if name in session:
-            return encode({name: session[name]}) != encode({name: value})
-        # A default that nobody touched is not worth a session.
-        field = type(self._model).model_fields[name]
-        return bool(value != field.get_default(call_default_factory=True))
+
+def _texts_of(model: pydantic.BaseModel) -> dict[str, str]:
+    # By their texts, as values that are equal may differ, such as 1 and True.
+    values = model.model_dump(warnings=False)
+    fields = type(model).model_fields
+    return {name: repr(value) for name, value in values.items() if name in fields}
 
 
 def _drop_what_does_not_fit(
