@@ -134,7 +134,8 @@ def test_a_revocation_that_meets_a_new_id_ends_the_session(build: Build) -> None
 def test_of_sign_ins_at_once_exactly_the_maximum_is_left(
     build: Build, store_url: str
 ) -> None:
-    app = build(Sessions(store=store_url, store_timeout=20), SESSION_MAX_PER_USER=1)
+    sessions = Sessions(store=store_url, store_timeout=60, budget=600)
+    app = build(sessions, SESSION_MAX_PER_USER=1)
 
     def sign_in(client: Client, start: threading.Barrier, user_id: str) -> None:
         start.wait(30)
@@ -151,11 +152,13 @@ def test_of_sign_ins_at_once_exactly_the_maximum_is_left(
             assert users == {None, f"u{turn}"}
 
 
+@pytest.mark.parametrize("minutes", [0, 5])
 def test_who_ends_the_other_devices_stays_signed_in_under_a_new_id(
-    build: Build, store_url: str
+    build: Build, store_url: str, minutes: int
 ) -> None:
     """As where a tab of the same browser renews the id meanwhile."""
-    sessions = Sessions(store=store_url)
+    clock = FakeClock()
+    sessions = Sessions(store=store_url, clock=clock)
     app = build(sessions)
     tab, other, phone = (app.test_client() for _ in range(3))
 
@@ -163,9 +166,11 @@ def test_who_ends_the_other_devices_stays_signed_in_under_a_new_id(
     def end_others() -> str:
         assert sessions.user_id == "ann"
         other.get("/regenerate")
+        clock.advance(minutes=minutes)
         return str(sessions.revoke_user("ann", keep_current=True))
 
     phone.get("/login/ann")
+    clock.advance(seconds=1)
     tab.get("/login/ann")
     copy_cookie(tab, other)
     assert tab.get("/end-others").text == "1"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
+
 from ._asking import Asking
 from ._asking import Spent
 from ._record import Record
@@ -31,6 +33,15 @@ def end_session(
         if _is_same(found, record):
             ended |= asking.ask(spent, "delete", store.delete, found.key)
     return ended
+
+
+def key_now(record: Record, found: cabc.Iterable[Record]) -> str:
+    """The key that a session has, of the sessions of its user.
+
+    :param record: As it was read, which may be long ago.
+    """
+    keys = [one.key for one in found if _is_same(one, record)]
+    return keys[0] if keys and record.key not in keys else record.key
 
 
 def _is_same(one: Record, other: Record) -> bool:

@@ -26,12 +26,14 @@ from ._cipher import plain_store
 from ._cli import session_commands
 from ._cookie import SessionCookie
 from ._cookie_config import cookie_from_config
+from ._ending import key_now
 from ._errors import NotFresh
 from ._errors import StoreUnavailable
 from ._interface import ServerSessionInterface
 from ._manager import SessionManager
 from ._memory import MemoryStore
 from ._record import Clock
+from ._record import Record
 from ._record import SessionInfo
 from ._record import StoreStats
 from ._session import ServerSession
@@ -232,12 +234,14 @@ class Sessions(Extension[SessionSettings, SessionState]):
         :param keep_current: Whether this request's session goes on.
         :return: How many were ended.
         """
-        current = self._current_key()
-        store = self.state.manager.store
-        is_mine = current is not None and self.user_id == str(user_id)
-        ended = store.delete_user(str(user_id), keep=current if is_mine else None)
+        manager, keep = self.state.manager, None
+        if self._current_key() is not None and self.user_id == str(user_id):
+            record = t.cast("Record", self._session()._record)
+            # A store knows for a minute only what an id was replaced by.
+            keep = key_now(record, manager.store.for_user(str(user_id), manager.now()))
+        ended = manager.store.delete_user(str(user_id), keep=keep)
         self._tell_revoked(ended, str(user_id))
-        if is_mine and not keep_current:
+        if keep is not None and not keep_current:
             self.logout()
             return ended + 1
         return ended
