@@ -127,8 +127,11 @@ class SessionManager:
         """Whether the content differs from what was read."""
         if not session._suspect or session._data is None:
             return False
-        known = {} if session._record is None else items_of(session._record)
-        return known != encode(session._data)
+        items, record = encode(session._data), session._record
+        if record is None:
+            return bool(items)
+        # Mostly the texts are the same; those that differ may name other writes.
+        return join(items) != record.data and items != items_of(record)
 
     def bind(
         self, session: ServerSession, user_id: str, *, address: str, agent: str
@@ -293,6 +296,9 @@ class SessionManager:
 
     def _save_changed(self, session: ServerSession, base: Record) -> None:
         items = encode(session._data or {})
+        # Mostly a value that can change was only read.
+        if join(items) == base.data and not session._forced:
+            return
         changes = Changes.between(items_of(base), items, session._counted)
         if not changes and not session._forced:
             return
