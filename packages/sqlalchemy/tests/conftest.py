@@ -153,3 +153,14 @@ def any_site(request: pytest.FixtureRequest, make_site: MakeSite) -> Site:
         return make_site()
     url = request.getfixturevalue(f"{request.param}_url")
     return make_site(url, url)
+
+
+@pytest.fixture(params=["sqlite", "psycopg", "psycopg2", "mariadb"])
+def each_site(request: pytest.FixtureRequest, make_site: MakeSite) -> Site:
+    """A site on each synchronous driver that a test can be isolated with."""
+    if request.param == "sqlite":
+        return make_site()
+    name = "mariadb" if request.param == "mariadb" else "postgresql"
+    url: str = request.getfixturevalue(f"{name}_url")
+    url = url.replace("+psycopg:", f"+{request.param}:")
+    return make_site(url, url)

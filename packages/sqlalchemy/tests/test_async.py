@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import dataclasses as dc
+import sys
 import threading
 
 import flask
@@ -51,6 +54,24 @@ def test_a_session_of_coroutines_reads_and_writes(site):
 
     run(main)
     assert (site.names(), site.entries()) == (["ada"], ["seen"])
+
+
+def test_threads_that_come_first_at_once_share_the_asynchronous_engines(make_site):
+    site = make_site()
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    for _ in range(100):
+        databases = dc.replace(site.db.state_of(site.app), _asynchronous=None)
+        barrier = threading.Barrier(4)
+
+        def find(databases=databases, barrier=barrier):
+            barrier.wait()
+            return databases.asynchronous
+
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            found = [threads.submit(find) for _ in range(4)]
+        assert len({one.result() for one in found}) == 1
+    sys.setswitchinterval(usual)
 
 
 def test_an_async_view_gives_its_connections_back(site):

@@ -19,43 +19,46 @@ def _register(site):
         return name
 
 
-def test_commits_of_the_code_under_test_are_undone_on_every_bind(any_site):
-    _register(any_site)
-    with isolation(any_site.app):
-        assert any_site.app.test_client().get("/add/ada").text == "ada"
-        assert any_site.names() == ["ada"]
-        assert any_site.entries() == ["ada"]
-    assert any_site.names() == []
-    assert any_site.entries() == []
-    assert any_site.in_use() == {None: 0, "audit": 0}
+def test_commits_of_the_code_under_test_are_undone_on_every_bind(each_site):
+    _register(each_site)
+    with isolation(each_site.app):
+        assert each_site.app.test_client().get("/add/ada").text == "ada"
+        assert each_site.names() == ["ada"]
+        assert each_site.entries() == ["ada"]
+    assert each_site.names() == []
+    assert each_site.entries() == []
+    assert each_site.in_use() == {None: 0, "audit": 0}
 
 
-def test_rollbacks_and_savepoints_of_the_code_under_test_work(any_site):
-    with any_site.db.test_isolation(any_site.app), any_site.app.app_context():
-        session = any_site.db.session
-        session.add(any_site.User(name="one"))
+def test_rollbacks_and_savepoints_of_the_code_under_test_work(each_site):
+    with each_site.db.test_isolation(each_site.app), each_site.app.app_context():
+        session = each_site.db.session
+        session.add(each_site.User(name="one"))
         session.commit()
-        session.add(any_site.User(name="two"))
+        session.add(each_site.User(name="two"))
         session.rollback()
         savepoint = session.begin_nested()
-        session.add(any_site.User(name="one"))
+        session.add(each_site.User(name="one"))
         with pytest.raises(sa_exc.IntegrityError):
             session.flush()
         savepoint.rollback()
-        with any_site.db.transaction():
-            session.add(any_site.User(name="three"))
-        assert session.scalars(sa.select(any_site.User.name)).all() == ["one", "three"]
-    assert any_site.names() == []
+        with each_site.db.transaction():
+            session.add(each_site.User(name="three"))
+        assert session.scalars(sa.select(each_site.User.name)).all() == [
+            "one",
+            "three",
+        ]
+    assert each_site.names() == []
 
 
-def test_one_isolation_after_another_sees_nothing_of_it(any_site):
+def test_one_isolation_after_another_sees_nothing_of_it(each_site):
     for _ in range(3):
-        with any_site.db.test_isolation(any_site.app):
-            assert any_site.names() == []
-            with any_site.db.session_scope(any_site.app) as session:
-                session.add(any_site.User(name="ada"))
+        with each_site.db.test_isolation(each_site.app):
+            assert each_site.names() == []
+            with each_site.db.session_scope(each_site.app) as session:
+                session.add(each_site.User(name="ada"))
                 session.commit()
-            assert any_site.names() == ["ada"]
+            assert each_site.names() == ["ada"]
 
 
 def test_a_context_that_was_active_before_keeps_its_session(site):
@@ -126,106 +129,108 @@ def insert(site, connection, name):
     connection.execute(sa.insert(site.User).values(name=name))
 
 
-def test_connections_of_an_engine_are_undone_too(any_site):
+def test_connections_of_an_engine_are_undone_too(each_site):
     """What an extension does by itself, and what no session knows of."""
-    engine = any_site.db.state_of(any_site.app).router.engines[None]
-    with any_site.db.test_isolation(any_site.app):
+    engine = each_site.db.state_of(each_site.app).router.engines[None]
+    with each_site.db.test_isolation(each_site.app):
         with engine.begin() as connection:
-            insert(any_site, connection, "begun")
+            insert(each_site, connection, "begun")
         with engine.connect() as connection:
-            insert(any_site, connection, "committed")
+            insert(each_site, connection, "committed")
             connection.commit()
-            insert(any_site, connection, "rolled back")
+            insert(each_site, connection, "rolled back")
             connection.rollback()
             with connection.begin_nested():
-                insert(any_site, connection, "nested")
+                insert(each_site, connection, "nested")
             connection.commit()
         raw = engine.raw_connection()
         raw.cursor().execute("insert into post (id, user_id) values (7, 1)")
         raw.commit()
         raw.close()
-        assert any_site.names() == ["begun", "committed", "nested"]
-    assert any_site.names() == []
-    assert any_site.in_use() == {None: 0, "audit": 0}
+        assert each_site.names() == ["begun", "committed", "nested"]
+    assert each_site.names() == []
+    assert each_site.in_use() == {None: 0, "audit": 0}
 
 
-def test_autocommit_and_a_disposed_engine_are_undone_too(any_site):
-    engine = any_site.db.state_of(any_site.app).router.engines[None]
-    with any_site.db.test_isolation(any_site.app):
+def test_autocommit_and_a_disposed_engine_are_undone_too(each_site):
+    engine = each_site.db.state_of(each_site.app).router.engines[None]
+    with each_site.db.test_isolation(each_site.app):
         auto = engine.execution_options(isolation_level="AUTOCOMMIT")
         with auto.connect() as connection:
-            insert(any_site, connection, "auto")
+            insert(each_site, connection, "auto")
         engine.dispose()
-        assert any_site.names() == ["auto"]
-        with any_site.app.app_context():
-            with any_site.db.transaction(isolation_level="SERIALIZABLE") as session:
-                session.add(any_site.User(name="serial"))
-            assert any_site.names() == ["auto", "serial"]
-    assert any_site.names() == []
+        assert each_site.names() == ["auto"]
+        with each_site.app.app_context():
+            with each_site.db.transaction(isolation_level="SERIALIZABLE") as session:
+                session.add(each_site.User(name="serial"))
+            assert each_site.names() == ["auto", "serial"]
+    assert each_site.names() == []
 
 
-def test_threads_see_and_undo_what_the_test_does(any_site):
+def test_threads_see_and_undo_what_the_test_does(each_site):
     def work(number):
-        with any_site.db.session_scope(any_site.app) as session:
-            session.add(any_site.User(name=f"thread {number}"))
+        with each_site.db.session_scope(each_site.app) as session:
+            session.add(each_site.User(name=f"thread {number}"))
             session.flush()
             if number % 2:
                 session.commit()
 
-    with any_site.db.test_isolation(any_site.app), any_site.app.app_context():
-        any_site.db.session.scalars(sa.select(any_site.User)).all()  # is open meanwhile
+    with each_site.db.test_isolation(each_site.app), each_site.app.app_context():
+        each_site.db.session.scalars(
+            sa.select(each_site.User)
+        ).all()  # is open meanwhile
         for number in range(4):
             thread = threading.Thread(target=work, args=(number,))
             thread.start()
             thread.join()
-        assert any_site.names() == ["thread 1", "thread 3"]
+        assert each_site.names() == ["thread 1", "thread 3"]
         threads = [threading.Thread(target=work, args=(n,)) for n in (5, 7, 9)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(any_site.names()) == 5
-    assert any_site.names() == []
+        assert len(each_site.names()) == 5
+    assert each_site.names() == []
 
 
-def test_savepoints_of_two_connections_do_not_meet(any_site):
-    with any_site.db.test_isolation(any_site.app), any_site.app.app_context():
-        one, two = any_site.db.session, any_site.db.get_session("two")
+def test_savepoints_of_two_connections_do_not_meet(each_site):
+    with each_site.db.test_isolation(each_site.app), each_site.app.app_context():
+        one, two = each_site.db.session, each_site.db.get_session("two")
         with one.begin_nested():
-            one.add(any_site.User(name="one"))
+            one.add(each_site.User(name="one"))
             one.flush()
             with two.begin_nested():
-                two.add(any_site.User(name="two"))
+                two.add(each_site.User(name="two"))
             two.commit()
         one.commit()
-        assert any_site.names() == ["one", "two"]
-    assert any_site.names() == []
+        assert each_site.names() == ["one", "two"]
+    assert each_site.names() == []
 
 
-def test_a_rollback_below_what_was_written_later_is_refused(any_site):
+def test_a_rollback_below_what_was_written_later_is_refused(each_site):
     """It would undo the other's work, which the real databases would keep."""
-    with any_site.db.test_isolation(any_site.app):
-        engine = any_site.db.state_of(any_site.app).router.engines[None]
+    with each_site.db.test_isolation(each_site.app):
+        engine = each_site.db.state_of(each_site.app).router.engines[None]
         connection = engine.connect()
-        insert(any_site, connection, "one")
+        insert(each_site, connection, "one")
         with engine.begin() as other:
-            insert(any_site, other, "two")
+            insert(each_site, other, "two")
         with pytest.raises(RuntimeError, match="Commit or roll back the first before"):
             connection.rollback()
         connection.close()
-    assert any_site.names() == []
+    assert each_site.names() == []
 
 
-def test_a_reader_that_ends_late_disturbs_nobody(any_site):
-    with any_site.db.test_isolation(any_site.app):
-        with any_site.db.session_scope(any_site.app) as reader:
-            reader.scalars(sa.select(any_site.User)).all()
-            with any_site.db.session_scope(any_site.app) as writer:
-                writer.add(any_site.User(name="kept"))
+def test_a_reader_that_ends_late_disturbs_nobody(each_site):
+    with each_site.db.test_isolation(each_site.app):
+        with each_site.db.session_scope(each_site.app) as reader:
+            reader.scalars(sa.select(each_site.User)).all()
+            with each_site.db.session_scope(each_site.app) as writer:
+                writer.add(each_site.User(name="kept"))
                 writer.commit()
             reader.rollback()
-        assert any_site.names() == ["kept"]
-    assert any_site.names() == []
+        assert each_site.names() == ["kept"]
+    assert each_site.names() == []
 
 
 def test_a_pool_keeps_its_connections_over_an_isolation(pg_site):

@@ -261,6 +261,24 @@ def test_options_of_the_session_are_used(tmp_path):
         assert db.session.expire_on_commit is db.session.autoflush is False
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"class_": sa.orm.Session}, r"'class_'.*event\.listen"),
+        ({"close_resets_only": True}, "'close_resets_only'.*Write nothing"),
+        ({"bind": None}, "'bind'.*SQLALCHEMY_DATABASE_URI"),
+        ({"binds": {}}, "'binds'.*__bind_key__"),
+        ({"autobegin": False}, "'autobegin'"),
+        ({"scopefunc": id}, r"'scopefunc'.*db\.session_scope\(\)"),
+        ({"autoflsh": False}, "'autoflsh'.*It knows autocommit, autoflush"),
+        ({"autocommit": True}, "autocommit"),
+    ],
+)
+def test_an_option_that_no_session_could_have_is_refused_at_once(options, words):
+    with pytest.raises((TypeError, sa.exc.ArgumentError), match=words):
+        SQLAlchemy(session_options=options)
+
+
 def add_view(site, session):
     admin = pytest.importorskip("flask_admin")
     from flask_admin.contrib.sqla import ModelView

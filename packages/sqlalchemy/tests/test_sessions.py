@@ -236,3 +236,33 @@ def test_one_session_that_cannot_be_closed_does_not_keep_the_others_open(pg_site
     assert pg_site.in_use()[None] == 1
     type(other).end(other)
     assert pg_site.in_use() == NONE_IN_USE
+
+
+@pytest.mark.parametrize("lost", [(None,), ("audit",), (None, "audit")])
+@pytest.mark.parametrize("close", [lambda _: None, lambda session: session.close()])
+def test_a_response_survives_connections_that_are_lost_after_its_last_query(
+    pg_site, lost, close
+):
+    connections = []
+
+    @pg_site.app.route("/")
+    def index():
+        session = pg_site.db.session
+        for model in (pg_site.User, pg_site.Entry):
+            session.scalars(sa.select(model)).all()
+            # Held, so that nothing is given back because it is no longer referred to.
+            connections.append(session.connection(bind_arguments={"mapper": model}))
+        pids = [one.scalar(sa.text("select pg_backend_pid()")) for one in connections]
+        killer = sa.create_engine(pg_site.db.engine.url)
+        with killer.connect() as connection:
+            for key, pid in zip((None, "audit"), pids, strict=True):
+                if key in lost:
+                    connection.scalar(
+                        sa.select(sa.func.pg_terminate_backend(pid, 5000))
+                    )
+        killer.dispose()
+        close(session)
+        return "page"
+
+    assert pg_site.app.test_client().get("/").text == "page"
+    assert pg_site.in_use() == {None: 0, "audit": 0}

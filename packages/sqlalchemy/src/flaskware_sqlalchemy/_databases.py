@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses as dc
+import threading
 import typing as t
 
 import sqlalchemy as sa
@@ -26,6 +27,8 @@ from ._settings import SQLAlchemySettings
 if t.TYPE_CHECKING:
     from ._async_engine import AsyncDatabases
 
+_making = threading.Lock()
+
 
 @dc.dataclass(eq=False)
 class Databases:
@@ -44,14 +47,15 @@ class Databases:
     @property
     def asynchronous(self) -> AsyncDatabases:
         """The asynchronous engines; who uses none never imports their part."""
-        if self._asynchronous is None:
-            from ._async_engine import AsyncDatabases
+        with _making:  # the first requests come at once, each in a thread
+            if self._asynchronous is None:
+                from ._async_engine import AsyncDatabases
 
-            self._asynchronous = AsyncDatabases(
-                self.router, self.sources, self.copies, self.health, self.drivers,
-                self.watch,
-            )  # fmt: skip
-        return self._asynchronous
+                self._asynchronous = AsyncDatabases(
+                    self.router, self.sources, self.copies, self.health, self.drivers,
+                    self.watch,
+                )  # fmt: skip
+            return self._asynchronous
 
     def watch_loads(self, session: RoutedSession, seen: Seen) -> None:
         """Tell of what a session loads one by one, where the app wants to know."""

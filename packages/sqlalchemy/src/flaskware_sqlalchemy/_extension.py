@@ -34,6 +34,7 @@ from ._names import Names
 from ._schema import ALL
 from ._schema import Keys
 from ._schema import tables_and_engines
+from ._session import checked_options
 from ._session import ContextSession
 from ._session import RoutedSession
 from ._session import Router
@@ -67,7 +68,8 @@ class SQLAlchemy(
     :param metadata: For the base that is made; one with a naming convention if left
         out.
     :param session_options: For each :class:`sqlalchemy.orm.Session`, such as
-        ``{"expire_on_commit": False}``.
+        ``{"expire_on_commit": False}``. One it does not know, or that is set here,
+        such as ``bind`` or ``class_``, is a :class:`TypeError`.
     :param overrides: ``database_uri``, ``binds``, ``engine_options``, ``echo``: they
         win over the config keys of these names.
     """
@@ -98,7 +100,7 @@ class SQLAlchemy(
             )
         base = based_on(base)
         self.Model = t.cast("type[_B]", base)
-        self._session_options = dict(session_options or {})
+        self._session_options = checked_options(session_options or {})
         self._metadatas = metadatas_of(base)
         super().__init__(app, **overrides)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import inspect
 import re
 import typing as t
 import warnings
 
 import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 from sqlalchemy.sql import visitors
 
@@ -21,6 +23,17 @@ if t.TYPE_CHECKING:
 
 Bind: t.TypeAlias = sa.Engine | sa.Connection
 Schemas: t.TypeAlias = cabc.Mapping[str | None, str | None]
+# What a session of a context cannot be given, and what to write instead.
+_REFUSED = {
+    "autobegin": "nothing: a session begins a transaction when it is first used",
+    "bind": "SQLALCHEMY_DATABASE_URI, and SQLALCHEMY_BINDS for other databases",
+    "binds": "SQLALCHEMY_BINDS, and `__bind_key__` in the models",
+    "class_": "sqlalchemy.event.listen(sqlalchemy.orm.Session, …) for what your class"
+    " does at a flush or a commit",
+    "close_resets_only": "nothing: a session is ended with its context",
+    "scopefunc": "nothing: the scope is the app context; db.session_scope() and"
+    " db.get_session(name) make further ones",
+}
 _READS = re.compile(r"\s*(?:SELECT|PRAGMA|SHOW)\b", re.IGNORECASE).match
 
 
@@ -204,7 +217,7 @@ class RoutedSession(orm.Session):
 
     def reset(self) -> None:
         """Give everything back, and forget all objects."""
-        super().reset()
+        self._give_back(super().reset)
         self._forget_transaction()
 
     def close(self) -> None:
@@ -221,8 +234,22 @@ class RoutedSession(orm.Session):
         )
         self.reset()
 
-    end = orm.Session.close
-    """Roll back, give everything back, and refuse any further use."""
+    def end(self) -> None:
+        """Roll back, give everything back, and refuse any further use."""
+        self._give_back(super().close)
+
+    def _give_back(self, close: cabc.Callable[[], None]) -> None:
+        begun = self.get_transaction()
+        while True:
+            try:
+                return close()
+            except sa_exc.DBAPIError as error:
+                # A server that dropped the connection has rolled back itself, so what
+                # the app answers is as good as it was. Connections that were to be
+                # closed after this one are still in use.
+                if begun is None or not error.connection_invalidated:
+                    raise
+                close = begun.close
 
 
 class ContextSession(orm.scoped_session[orm.Session]):
@@ -238,6 +265,29 @@ class ContextSession(orm.scoped_session[orm.Session]):
     def remove(self) -> None:
         """Give back what the session of the current context holds."""
         self.registry().close()
+
+
+def checked_options(options: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What every session of an extension is made with.
+
+    :raises TypeError: if sessions have no such option, or this extension sets it.
+    :raises sqlalchemy.exc.ArgumentError: if they do not take its value.
+    """
+    for name in options:
+        if name in _REFUSED:
+            raise TypeError(
+                f"session_options has {name!r}, which this extension sets itself."
+                f" Write {_REFUSED[name]}."
+            )
+    known = inspect.signature(orm.Session).parameters.keys() - _REFUSED.keys()
+    if unknown := sorted(options.keys() - known):
+        raise TypeError(
+            f"session_options has {', '.join(map(repr, unknown))}, which"
+            f" sqlalchemy.orm.Session does not know. It knows"
+            f" {', '.join(sorted(known))}."
+        )
+    orm.Session(**options)
+    return dict(options)
 
 
 def _key_of(clause: object) -> str | None:
