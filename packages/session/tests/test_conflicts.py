@@ -13,6 +13,7 @@ import pytest
 from flaskware_session import MemoryStore
 from flaskware_session import SessionConflict
 from flaskware_session import Sessions
+from flaskware_session.testing import FakeClock
 
 Build = cabc.Callable[..., flask.Flask]
 Client = flask.testing.FlaskClient
@@ -196,13 +197,17 @@ def test_saving_before_a_stream_stores_and_sends_the_cookie(build: Build) -> Non
     assert client.get("/read").json["data"] == {"a": 1, "b": 2}
 
 
-def test_a_new_session_while_the_response_is_sent_is_refused(build: Build) -> None:
+@pytest.mark.parametrize("was_read", [True, False])
+def test_a_new_session_while_the_response_is_sent_is_refused(
+    build: Build, was_read: bool
+) -> None:
     app = build(Sessions(store="memory://"))
     told: list[str] = []
 
     @app.get("/stream")
     def stream() -> flask.Response:
-        flask.session.get("a")
+        if was_read:
+            flask.session.get("a")
 
         def body() -> cabc.Iterator[str]:
             flask.session["b"] = 2
@@ -215,6 +220,30 @@ def test_a_new_session_while_the_response_is_sent_is_refused(build: Build) -> No
 
     assert app.test_client().get("/stream").text == "done"
     assert told
+
+
+def test_a_session_that_is_first_read_in_a_stream_gets_its_new_id_later(
+    build: Build,
+) -> None:
+    clock = FakeClock()
+    app = build(Sessions(store="memory://", renewal_timeout=60, clock=clock))
+
+    @app.get("/stream")
+    def stream() -> flask.Response:
+        def body() -> cabc.Iterator[str]:
+            flask.session["b"] = 2
+            t.cast("t.Any", flask.session).save()
+            yield "done"
+
+        return flask.Response(flask.stream_with_context(body()))
+
+    client = app.test_client()
+    client.get("/set/a/1")
+    clock.advance(minutes=2)
+    assert client.get("/stream").text == "done"
+    response = client.get("/read")
+    assert response.json["data"] == {"a": "1", "b": 2}
+    assert "session=" in response.headers["Set-Cookie"]
 
 
 @pytest.mark.parametrize("store_url", ["memory", "redis"], indirect=True)

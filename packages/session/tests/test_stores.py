@@ -332,6 +332,20 @@ def test_a_session_that_ends_earlier_does_not_shorten_the_index(redis_url: str) 
     store.close()
 
 
+def test_a_due_touch_that_finds_no_room_never_fails_a_read(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    store = FileStore(tmp_path)
+    stored = record()
+    store.create(stored, stored.created)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        found = store.read(stored.key, stored.created + 10_000, LIFETIME)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert found == stored
+
+
 def test_a_foreign_key_in_redis_is_no_session(redis_url: str) -> None:
     import redis
 

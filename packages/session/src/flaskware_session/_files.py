@@ -47,8 +47,9 @@ class FileStore:
             record = self._live(key, now)
             if record is None or lifetime.touched(record, now) is None:
                 return record
-            # A touch that finds the folder locked is left to the next request.
-            with contextlib.suppress(TimeoutError), self._locked(key, wait=0):
+            # A touch that finds the folder locked, or no room on the disk, is left to
+            # the next request.
+            with contextlib.suppress(OSError), self._locked(key, wait=0):
                 # Another request may have changed it since.
                 record = self._live(key, now)
                 touched = None if record is None else lifetime.touched(record, now)

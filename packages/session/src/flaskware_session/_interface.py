@@ -54,7 +54,10 @@ class ServerSessionInterface(SessionInterface):
         self, app: flask.Flask, session: SessionMixin, response: flask.Response
     ) -> None:
         """Store what changed and say it to the browser; nothing if it was not used."""
-        if not isinstance(session, ServerSession) or session._data is None:
+        if not isinstance(session, ServerSession):
+            return
+        if session._data is None:
+            session._is_sent = True
             return
         try:
             if response.status_code < 500 or self._save_on_error:

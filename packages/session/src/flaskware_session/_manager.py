@@ -101,7 +101,7 @@ class SessionManager:
         token = session._read_token()
         try:
             found = None if token is None else self._loader.load(token, session._spent)
-            if found is None and session._read_old is not None:
+            if found is None and session._read_old and not session._is_sent:
                 old = session._read_old()
                 if old is not None:
                     found = self._loader.take_over(old, session._spent)
@@ -120,7 +120,8 @@ class SessionManager:
             session._cookie = "set"
         renewal = self.lifetime.renewal
         if renewal is not None and self.now() - record.issued >= renewal:
-            session._renewed = not session._read_only
+            # A new id that the browser cannot be told any more waits.
+            session._renewed = not (session._read_only or session._is_sent)
         return session._data
 
     def is_changed(self, session: ServerSession) -> bool:

@@ -72,7 +72,7 @@ class _ModelView:
         mine = _texts_of(self.model)
         for name, text in _texts_of(newer).items():
             if mine[name] == self._read[name] != text:
-                self.model.__dict__[name] = newer.__dict__[name]
+                vars(self.model)[name] = vars(newer)[name]
                 self._read[name] = text
 
     def flush(self, session: ServerSession) -> None:
