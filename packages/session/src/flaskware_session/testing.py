@@ -143,6 +143,14 @@ class StoreSuite:
         )
         return record, now
 
+    def _renewed(self, old: Record) -> tuple[Record, Record]:
+        """A record under a new key, and the alias that stays in its place."""
+        new = dc.replace(old, key=self.make()[0].key, version=old.version + 1)
+        alias = dc.replace(
+            old, version=0, data="{}", user_id=None, address=new.key, agent=""
+        )
+        return new, alias
+
     def test_a_record_is_read_as_it_was_created(self, store: Store) -> None:
         record, now = self.make("ann", data='{"a":"\\u00e9 \\\\ \'quoted\' %s"}')
         store.create(record, now)
@@ -281,13 +289,10 @@ class StoreSuite:
         other, _ = self.make("ann", age=1_000)
         store.create(other, now)
         store.create(first, now)
-        second = dc.replace(first, key=self.make()[0].key, version=2)
-        third = dc.replace(first, key=self.make()[0].key, version=3)
-        for old, new in ((first, second), (second, third)):
-            alias = dc.replace(
-                old, version=0, data="{}", user_id=None, address=new.key, agent=""
-            )
-            assert store.replace(old.key, new, now, alias=alias) == Written(saved=True)
+        second, alias = self._renewed(first)
+        assert store.replace(first.key, second, now, alias=alias).saved
+        third, alias = self._renewed(second)
+        assert store.replace(second.key, third, now, alias=alias).saved
         assert store.delete(first.key)
         assert store.for_user("ann", now) == [other]
         for record in (first, second, third):
@@ -300,10 +305,7 @@ class StoreSuite:
         for _ in range(20):
             old, now = self.make("ann")
             store.create(old, now)
-            new = dc.replace(old, key=self.make()[0].key, version=2)
-            alias = dc.replace(
-                old, version=0, data="{}", user_id=None, address=new.key, agent=""
-            )
+            new, alias = self._renewed(old)
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
                 replaced = pool.submit(store.replace, old.key, new, now, alias=alias)
                 deleted = pool.submit(store.delete, old.key)
@@ -396,13 +398,10 @@ class StoreSuite:
         other, _ = self.make("ann")
         store.create(other, now)
         store.create(first, now)
-        second = dc.replace(first, key=self.make()[0].key, version=2)
-        third = dc.replace(first, key=self.make()[0].key, version=3)
-        for old, new in ((first, second), (second, third)):
-            alias = dc.replace(
-                old, version=0, data="{}", user_id=None, address=new.key, agent=""
-            )
-            assert store.replace(old.key, new, now, alias=alias) == Written(saved=True)
+        second, alias = self._renewed(first)
+        assert store.replace(first.key, second, now, alias=alias).saved
+        third, alias = self._renewed(second)
+        assert store.replace(second.key, third, now, alias=alias).saved
         assert store.delete_user("ann", keep=first.key) == 1
         assert store.for_user("ann", now) == [third]
 
@@ -416,10 +415,7 @@ class StoreSuite:
             moves: list[tuple[Record, Record, Record]] = []
             for old in (mine, other):
                 store.create(old, now)
-                new = dc.replace(old, key=self.make()[0].key, version=2)
-                alias = dc.replace(
-                    old, version=0, data="{}", user_id=None, address=new.key, agent=""
-                )
+                new, alias = self._renewed(old)
                 moves.append((old, new, alias))
             with concurrent.futures.ThreadPoolExecutor(3) as pool:
                 tasks = [
