@@ -280,3 +280,35 @@ def test_mariadb_gets_no_rollback_for_what_has_committed_by_itself(
     assert store.update(dc.replace(stored, version=2), 0).saved
     assert rollbacks() == before
     store.close()
+
+
+_REFUSE_CHANGES = {
+    "postgresql": "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET"
+    " default_transaction_read_only = on', current_database()); END $$",
+    "mariadb": "CREATE TRIGGER refuse BEFORE UPDATE ON flaskware_session FOR EACH ROW"
+    " SIGNAL SQLSTATE '45000'",
+}
+
+
+@pytest.mark.parametrize("kind", [*DATABASES, "postgresql async"])
+def test_a_database_that_takes_no_writes_still_tells_who_is_signed_in(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    server, _, is_async = kind.partition(" ")
+    empty_url = str(request.getfixturevalue(f"{server}_url"))
+    maker = SQLAlchemyStore(empty_url, timeout=30)
+    maker.create_table()
+    record = dc.replace(RECORD, key="a" * 64, user_id="ann")
+    maker.create(record, 0)
+    with maker.engine.connect() as connection:
+        connection.execute(sa.text(_REFUSE_CHANGES[server]))
+    maker.close()
+    store: Store = SQLAlchemyStore(empty_url, timeout=30)
+    if is_async:
+        url = sa.make_url(empty_url).set(drivername="postgresql+asyncpg")
+        store = BlockingStore(AsyncSQLAlchemyStore(url, timeout=30))
+    lifetime = Lifetime(idle=10**9, absolute=10**9, touch_interval=10_000)
+    assert store.read(record.key, 10_000, lifetime) == record
+    with pytest.raises(StoreUnavailable):
+        store.update(dc.replace(record, version=2), 10_000)
+    store.close()

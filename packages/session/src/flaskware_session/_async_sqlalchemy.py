@@ -71,17 +71,30 @@ class AsyncSQLAlchemyStore:
 
     async def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
         """See :meth:`Store.read`."""
-        if self._dialect == "postgresql":
-            values = self._sql.read_values(key, now, lifetime)
-            return await self._run(lambda c: _one(c, self._sql.READ_AND_TOUCH, values))
+        from sqlalchemy import exc
 
         async def read(connection: AsyncConnection) -> Record | None:
+            if self._dialect == "postgresql":
+                values = self._sql.read_values(key, now, lifetime)
+                # A server that takes no writes, as with a full disk, still tells who
+                # is signed in.
+                try:
+                    return await _one(connection, self._sql.READ_AND_TOUCH, values)
+                except exc.DBAPIError as error:
+                    if error.connection_invalidated:
+                        raise
+                return await self._find(connection, key, now)
             record = await self._find(connection, key, now)
             touched = None if record is None else lifetime.touched(record, now)
             if touched is None:
                 return record
             values = {"old_key": key, "last_seen": now, "expires": touched.expires}
-            await connection.execute(self._sql.TOUCH, values)
+            try:
+                await connection.execute(self._sql.TOUCH, values)
+            except exc.DBAPIError as error:
+                if error.connection_invalidated:
+                    raise
+                return record
             return touched
 
         return await self._run(read)

@@ -79,21 +79,30 @@ class SQLAlchemyStore:
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
         """See :meth:`Store.read`."""
-        if self._engine.dialect.name == "postgresql":
-            values = self._sql.read_values(key, now, lifetime)
-            return self._run(lambda c: _one(c, self._sql.READ_AND_TOUCH, values))
+        from sqlalchemy import exc
 
         def read(connection: sa.Connection) -> Record | None:
+            if self._engine.dialect.name == "postgresql":
+                values = self._sql.read_values(key, now, lifetime)
+                # A server that takes no writes, as with a full disk, still tells who
+                # is signed in.
+                try:
+                    return _one(connection, self._sql.READ_AND_TOUCH, values)
+                except exc.DBAPIError as error:
+                    if error.connection_invalidated:
+                        raise
+                return self._find(connection, key, now)
             record = self._find(connection, key, now)
             touched = None if record is None else lifetime.touched(record, now)
             if touched is None:
                 return record
-            values = {
-                "old_key": key,
-                "last_seen": now,
-                "expires": touched.expires,
-            }
-            connection.execute(self._sql.TOUCH, values)
+            values = {"old_key": key, "last_seen": now, "expires": touched.expires}
+            try:
+                connection.execute(self._sql.TOUCH, values)
+            except exc.DBAPIError as error:
+                if error.connection_invalidated:
+                    raise
+                return record
             return touched
 
         return self._run(read)
