@@ -113,6 +113,16 @@ def test_extensions_are_asked_too(mail_class):
     assert [finding.id for finding in report.findings] == ["mail.mode"]
 
 
+def test_a_backend_that_does_not_answer_is_an_error_where_people_are_served(mail_class):
+    app = sound_app(MAIL_URL="smtp://down")
+    mail_class().init_app(app)
+    assert found(app, deploy=False) == set()
+    (finding,) = examine(app, deploy=True).findings
+    assert (finding.id, finding.level) == ("mail.unreachable", Level.ERROR)
+    assert finding.message == "MAIL_URL needs a server that answers. Given: refused."
+    assert finding.fix
+
+
 def test_the_worst_comes_first():
     app = sound_app(SECRET_KEY="dev", MAX_CONTENT_LENGTH=None)
     levels = [finding.level for finding in examine(app).findings]

@@ -11,7 +11,9 @@ from flaskware_session import Sessions
 def found(*, deploy: bool = True, **config: object) -> set[str]:
     app = make_app(Sessions(), **config)
     report = examine(app, deploy=deploy)
-    return {f.id for f in report.findings if f.id.startswith("session.")}
+    # No server is behind the addresses that are written here.
+    ids = {f.id for f in report.findings if f.id.startswith("session.")}
+    return ids - {"session.unreachable"}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ import redis
 
 from flaskware_core import check_connections
 from flaskware_core import ConfigError
+from flaskware_core import examine
+from flaskware_core import Finding
+from flaskware_core import Level
 from flaskware_session import Sessions
 from flaskware_session import StoreUnavailable
 
@@ -216,3 +219,11 @@ def test_a_store_that_does_not_answer_is_told_at_start(
     with pytest.raises(ConfigError, match="SESSION_STORE") as caught:
         check_connections(app)
     assert "a store that answers" in str(caught.value)
+    assert not unreachable(app, deploy=False)
+    (finding,) = unreachable(app, deploy=True)
+    assert (finding.id, finding.level) == ("session.unreachable", Level.ERROR)
+
+
+def unreachable(app: flask.Flask, *, deploy: bool) -> list[Finding]:
+    findings = examine(app, deploy=deploy).findings
+    return [finding for finding in findings if finding.id.endswith(".unreachable")]

@@ -14,7 +14,9 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import NotFound
 
 from flaskware_core import NotInitialised
+from flaskware_core.testing import make_app
 from flaskware_sqlalchemy import AsyncDriverMissing
+from flaskware_sqlalchemy import SQLAlchemy
 from flaskware_sqlalchemy import TransactionBegun
 from flaskware_sqlalchemy import UnknownBind
 from flaskware_sqlalchemy._engine import checked_out
@@ -390,3 +392,29 @@ def test_synchronous_isolation_takes_in_async_views(site):
         assert sorted(site.names()) == ["kept", "view"]
         assert site.entries() == ["nested"]
     assert (site.names(), site.entries()) == ([], [])
+
+
+def test_what_was_read_is_still_there_after_a_commit(site):
+    @site.app.get("/users/<int:id>/name")
+    async def name(id):
+        user = await site.db.async_get_or_404(site.User, id)
+        async with site.db.async_transaction() as session:
+            session.add(site.User(name=f"like {user.name}"))
+        return user.name
+
+    with site.db.session_scope(site.app) as session:
+        session.add(site.User(name="ada"))
+        session.commit()
+    assert site.app.test_client().get("/users/1/name").text == "ada"
+    assert site.names() == ["ada", "like ada"]
+
+
+def test_session_options_decide_whether_a_commit_expires():
+    db = SQLAlchemy(session_options={"expire_on_commit": True})
+    app = make_app(db, SQLALCHEMY_DATABASE_URI="sqlite://")
+
+    async def main():
+        with app.app_context():
+            return db.async_session.sync_session.expire_on_commit
+
+    assert run(main) is True

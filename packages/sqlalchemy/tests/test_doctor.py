@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from flaskware_core import examine
+from flaskware_core import Level
 from flaskware_core.testing import make_app
 from flaskware_sqlalchemy import SQLAlchemy
 
@@ -19,6 +20,19 @@ def ids(app, *, deploy):
 
 def test_a_site_in_order_has_no_findings(pg_site):
     assert ids(pg_site.app, deploy=True) == set()
+
+
+def test_a_database_that_does_not_answer_is_an_error_where_people_are_served():
+    app = make_app(
+        SQLAlchemy(),
+        SQLALCHEMY_DATABASE_URI="postgresql+psycopg://me:s3cret-word@127.0.0.1:1/shop",
+    )
+    assert "sqlalchemy.unreachable" not in ids(app, deploy=False)
+    found = {finding.id: finding for finding in examine(app, deploy=True).findings}
+    finding = found["sqlalchemy.unreachable"]
+    assert finding.level is Level.ERROR
+    assert finding.message.startswith("SQLALCHEMY_DATABASE_URI needs a database that")
+    assert "s3cret-word" not in finding.message
 
 
 def test_sqlite_is_told_of_where_people_are_served_only(site):

@@ -151,6 +151,18 @@ def test_a_database_that_does_not_answer_is_named_without_its_password():
     assert "postgresql+psycopg://me:***@127.0.0.1:1/reports" in str(info.value)
 
 
+def test_a_replica_that_does_not_answer_is_named_too():
+    app = make_app(
+        SQLAlchemy(),
+        SQLALCHEMY_DATABASE_URI="sqlite://",
+        SQLALCHEMY_REPLICAS={"default": ["postgresql+psycopg://me@127.0.0.1:1/shop"]},
+    )
+    with pytest.raises(ConfigError) as info:
+        check_connections(app)
+    (problem,) = info.value.problems
+    assert problem.key == "SQLALCHEMY_REPLICAS['default'][0]"
+
+
 def test_a_database_that_never_answers_is_not_waited_for():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

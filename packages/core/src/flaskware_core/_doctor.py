@@ -10,6 +10,9 @@ import typing as t
 
 from flask.sansio.app import App
 
+if t.TYPE_CHECKING:
+    from ._extension import Extension
+
 
 @functools.total_ordering
 class Level(enum.Enum):
@@ -75,7 +78,8 @@ class Report:
 def examine(app: App, *, deploy: bool = False) -> Report:
     """Ask the app and each of its Flaskware extensions what should be told.
 
-    :param deploy: Also ask what matters only where real people are served.
+    :param deploy: Also ask what matters only where real people are served, and each
+        database and store whether it answers.
     """
     from ._checks import check_app
     from ._core_settings import CoreSettings
@@ -85,6 +89,8 @@ def examine(app: App, *, deploy: bool = False) -> Report:
     found = list(check_app(app, deploy=deploy))
     for item in installed.values():
         found.extend(item.extension._check(app, deploy=deploy))
+        if deploy:
+            found.extend(_unreachable(item.extension, app))
     silenced = CoreSettings.from_config(app.config).silenced_checks
     ids = {finding.id for finding in found}
     return Report(
@@ -94,6 +100,19 @@ def examine(app: App, *, deploy: bool = False) -> Report:
         silenced=tuple(sorted(ids & silenced)),
         unknown_silenced=tuple(sorted(silenced - ids)),
     )
+
+
+def _unreachable(
+    extension: Extension[t.Any, t.Any], app: App
+) -> cabc.Iterator[Finding]:
+    for problem in extension._probe(app):
+        given = f" Given: {problem.given}." if problem.given else ""
+        yield Finding(
+            f"{extension.name}.unreachable",
+            Level.ERROR,
+            f"{problem.key} needs {problem.expected}.{given}",
+            problem.write or "Start it, or correct the address.",
+        )
 
 
 def _worst_first(findings: cabc.Iterable[Finding]) -> list[Finding]:

@@ -130,9 +130,10 @@ class AsyncDatabases:
     def session(self, **arguments: t.Any) -> RoutedAsyncSession:
         """Make a session for the running loop; it is ended with it at the latest."""
         loop = self._loop()
-        session = RoutedAsyncSession(
-            router=self.router(), **self._router.session_options, **arguments
-        )
+        # An attribute that a commit has expired is loaded where it is read, and there
+        # nothing awaits the driver: SQLAlchemy raises MissingGreenlet.
+        options = {"expire_on_commit": False, **self._router.session_options}
+        session = RoutedAsyncSession(router=self.router(), **options, **arguments)
         loop.sessions.add(session)
         return session
 

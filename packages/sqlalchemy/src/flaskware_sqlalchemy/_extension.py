@@ -190,10 +190,14 @@ class SQLAlchemy(
     def _probe(self, app: App) -> cabc.Iterator[ConfigProblem]:
         from ._probe import unreachable
 
-        engines = self.state_of(app).router.engines
+        router, names = self.state_of(app).router, SQLAlchemySettings
+        engines = {names.key_of(key): one for key, one in router.engines.items()}
+        for key, some in router.replicas.items():
+            for number, one in enumerate(some.engines):
+                engines[names.key_of_replica(key, number)] = one
         for key, reason in unreachable(engines).items():
             yield ConfigProblem(
-                SQLAlchemySettings.key_of(key),
+                key,
                 f"a database that answers; this one does not: {reason}",
                 engines[key].url.render_as_string(hide_password=True),
                 "the URL of a server that runs, or start it",

@@ -14,10 +14,10 @@ PATIENCE = 5.0
 
 
 def unreachable(
-    engines: cabc.Mapping[str | None, sa.Engine], patience: float = PATIENCE
-) -> dict[str | None, str]:
+    engines: cabc.Mapping[str, sa.Engine], patience: float = PATIENCE
+) -> dict[str, str]:
     """The reason for each database that does not answer, without its password."""
-    reasons: dict[str | None, str] = {}
+    reasons: dict[str, str] = {}
     # Drivers spell their connection timeouts differently, and some have none: each
     # is asked in a thread of its own, and one that hangs is left behind.
     threads = {
@@ -34,7 +34,7 @@ def unreachable(
     return dict(reasons)
 
 
-def _ask(key: str | None, engine: sa.Engine, reasons: dict[str | None, str]) -> None:
+def _ask(key: str, engine: sa.Engine, reasons: dict[str, str]) -> None:
     try:
         with engine.connect() as connection:
             connection.execute(sa.select(1))
