@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import graphlib
 import sys
 import textwrap
 import typing as t
@@ -20,6 +21,7 @@ from ._enums import enum_type
 from ._enums import Extra
 from ._enums import rename_values
 from ._migrator import Migrator
+from ._renames import key_of
 from ._renames import leave_keys_that_follow
 from ._renames import OnRename
 from ._renames import rename_columns
@@ -69,6 +71,7 @@ def code_of_changes(
             return None
         downgrade = upgrade.reverse_into(ops.DowngradeOps([]))
         rename_tables(upgrade, downgrade, tables)
+        back = extras[::-1]
         imports: set[str] = set()
         options: t.Any = {
             "as_batch": migrator.database.is_sqlite,
@@ -83,9 +86,9 @@ def code_of_changes(
                 (extra.upgrade for extra in extras if not extra.first),
             ),
             "downgrades": _joined(
-                (extra.downgrade for extra in extras if extra.first_back),
+                (extra.downgrade for extra in back if extra.first_back),
                 "" if upgrade.is_empty() else down,
-                (extra.downgrade for extra in extras if not extra.first_back),
+                (extra.downgrade for extra in back if not extra.first_back),
             ),
             "imports": "\n".join(sorted(imports)),
         }
@@ -104,8 +107,26 @@ def _upgrade_of(context: MigrationContext, metadata: sa.MetaData) -> ops.Upgrade
     own = [op for op in found if isinstance(op, ops.MigrateOperation)]
     others = [op for op in found if op not in own]
     gone = [op for op in others if type(op).__name__.startswith("Drop")]
-    upgrade.ops[:] = [*gone, *own, *(op for op in others if op not in gone)]
+    come = [op for op in others if op not in gone]
+    upgrade.ops[:] = [*gone, *_with_drops_last(own), *come]
     return upgrade
+
+
+def _with_drops_last(found: list[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+    """Tables go after the keys that refer to them; Alembic has them in any order."""
+    gone = {key_of(op): op for op in found if isinstance(op, ops.DropTableOp)}
+    before: dict[str, set[str]] = {key: set() for key in sorted(gone)}
+    for key in before:
+        for foreign in gone[key].to_table().foreign_keys:
+            target = foreign.target_fullname.rpartition(".")[0]
+            if target in before and target != key:
+                before[target].add(key)
+    try:
+        order = list(graphlib.TopologicalSorter(before).static_order())
+    except graphlib.CycleError:
+        order = list(before)
+    kept = [op for op in found if not isinstance(op, ops.DropTableOp)]
+    return [*kept, *(gone[key] for key in order)]
 
 
 def _before(migrator: Migrator, tables: cabc.Mapping[str, str]) -> Migrator:

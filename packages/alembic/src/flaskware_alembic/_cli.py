@@ -151,14 +151,16 @@ def migrate(
         rev_id=rev_id,
         renamed=renamed,
     )
+    if unmet := sorted(set(renames) - set(asked)):
+        for info in made:
+            info.path.unlink()
+        raise MigrationError(
+            f"--rename {' --rename '.join(unmet)} names nothing of one kind that goes"
+            " and comes, so no file was written."
+        )
     print_made(made)
     if not is_asked():
         print_possible(name for name, answer in asked.items() if not answer)
-    if unmet := sorted(set(renames) - set(asked)):
-        raise MigrationError(
-            f"--rename {' --rename '.join(unmet)} names nothing of one kind that goes"
-            " and comes. Delete what was written, and try again."
-        )
 
 
 @db.command("upgrade")

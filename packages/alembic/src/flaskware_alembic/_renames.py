@@ -60,8 +60,8 @@ def _render_table(_: t.Any, operation: RenameTableOp) -> str:
 
 def renamed_tables(upgrade: ops.UpgradeOps, renamed: OnRename | None) -> dict[str, str]:
     """The keys of tables that go by those of tables that come, for what was renamed."""
-    gone = {_key(op): op for op in upgrade.ops if isinstance(op, ops.DropTableOp)}
-    come = {_key(op): op for op in upgrade.ops if isinstance(op, ops.CreateTableOp)}
+    gone = {key_of(op): op for op in upgrade.ops if isinstance(op, ops.DropTableOp)}
+    come = {key_of(op): op for op in upgrade.ops if isinstance(op, ops.CreateTableOp)}
 
     alike = {
         (old, new)
@@ -77,7 +77,7 @@ def _is_alike(old: sa.Table, new: sa.Table) -> bool:
     return 2 * len(theirs & ours) > max(len(theirs), len(ours))
 
 
-def _key(operation: ops.DropTableOp | ops.CreateTableOp) -> str:
+def key_of(operation: ops.DropTableOp | ops.CreateTableOp) -> str:
     return ".".join(filter(None, (operation.schema, operation.table_name)))
 
 
@@ -216,21 +216,55 @@ def rename_columns(
     renamed: OnRename | None,
     tables: cabc.Mapping[str, str],
 ) -> None:
-    """Make a column that goes and one that comes a renamed one, where it is that."""
+    """Make a column that goes and one that comes a renamed one, where it is that.
+
+    What has the old name is dropped before, and what has the new one made after, each
+    in a part of its own: a batch of SQLite knows a column by one name.
+    """
+    before: list[ops.MigrateOperation] = []
+    names: list[ops.MigrateOperation] = []
+    after: list[ops.MigrateOperation] = []
     for part in upgrade.ops:
         if not isinstance(part, ops.ModifyTableOps):
+            after.append(part)
             continue
-        gone = {x.column_name: x for x in part.ops if isinstance(x, ops.DropColumnOp)}
-        come = {x.column.name: x for x in part.ops if isinstance(x, ops.AddColumnOp)}
-        alike = {
-            (old, new)
-            for old, new in itertools.product(gone, come)
-            if _affinity(gone[old].to_column()) is _affinity(come[new].column)
-        }
-        place = tables.get(part.table_name, part.table_name)
-        for old, new in renamed_pairs(place, gone, come, renamed, alike).items():
-            column = gone[old].to_column()
-            part.ops[part.ops.index(come[new])] = RenameColumnOp(
+        renames = _renamed_columns(part, renamed, tables)
+        dropped = [
+            op
+            for op in part.ops
+            if isinstance(op, (ops.DropIndexOp, ops.DropConstraintOp))
+        ]
+        others = [op for op in part.ops if op not in dropped]
+        for group, found in ((before, dropped), (names, renames), (after, others)):
+            if found:
+                group.append(
+                    ops.ModifyTableOps(part.table_name, found, schema=part.schema)
+                )
+    if names:
+        upgrade.ops[:] = [*before, *names, *after]
+
+
+def _renamed_columns(
+    part: ops.ModifyTableOps,
+    renamed: OnRename | None,
+    tables: cabc.Mapping[str, str],
+) -> list[ops.MigrateOperation]:
+    """Take the renamed columns of a table out of what comes and goes in it."""
+    gone = {x.column_name: x for x in part.ops if isinstance(x, ops.DropColumnOp)}
+    come = {x.column.name: x for x in part.ops if isinstance(x, ops.AddColumnOp)}
+    alike = {
+        (old, new)
+        for old, new in itertools.product(gone, come)
+        if _affinity(gone[old].to_column()) is _affinity(come[new].column)
+    }
+    place = tables.get(part.table_name, part.table_name)
+    found: list[ops.MigrateOperation] = []
+    for old, new in renamed_pairs(place, gone, come, renamed, alike).items():
+        column = gone[old].to_column()
+        part.ops.remove(gone[old])
+        part.ops.remove(come[new])
+        found.append(
+            RenameColumnOp(
                 part.table_name,
                 old,
                 schema=part.schema,
@@ -238,8 +272,20 @@ def rename_columns(
                 existing_type=column.type,
                 existing_nullable=column.nullable,
             )
-            part.ops.remove(gone[old])
+        )
+    return found
+
+
+# What some databases give back as another.
+_KEPT_AS: dict[type, type] = {
+    sa.Boolean: sa.Integer,
+    sa.JSON: sa.String,
+    sa.Uuid: sa.String,
+}
 
 
 def _affinity(column: sa.Column[t.Any]) -> type:
-    return column.type._type_affinity or type(column.type)
+    if isinstance(column.type, sa.Enum):
+        return sa.String
+    found = column.type._type_affinity or type(column.type)
+    return _KEPT_AS.get(found, found)
