@@ -210,6 +210,21 @@ def test_a_restart_of_redis_between_two_requests_is_not_noticed(
     assert client.get("/read").json["user"] == "ann"
 
 
+def test_a_redis_that_is_full_keeps_nobody_from_reading_and_signing_out(
+    build: Build, own_redis: str
+) -> None:
+    app = build(Sessions(store=own_redis, store_timeout=60, budget=60))
+    client = app.test_client()
+    client.get("/login/ann")
+    with redis.Redis.from_url(own_redis) as server:
+        server.config_set("maxmemory", "1mb")
+    for _ in range(7):
+        assert app.test_client().get("/set/a/1").status_code == 503
+    assert client.get("/read").json["user"] == "ann"
+    assert client.get("/logout").status_code == 200
+    assert client.get("/read").json["user"] is None
+
+
 def test_a_store_that_does_not_answer_is_told_at_start(
     build: Build, server: Server
 ) -> None:

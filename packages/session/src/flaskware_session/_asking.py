@@ -1,4 +1,4 @@
-"""How a session's request asks the store: with a breaker, and a time that ends."""
+"""How a session's request asks the store: with breakers, and a time that ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _T = t.TypeVar("_T")
 
 
 class Asking:
-    """Calls the store for requests; what they share is the state of the breaker.
+    """Calls the store for requests; what they share is the state of the breakers.
 
     :param store: Replaced by another one only while tests are isolated.
     :param budget: For how long one request may ask, over all attempts, in seconds.
@@ -32,11 +32,12 @@ class Asking:
         *,
         clock: Clock = time.time,
         budget: float = 3.0,
-        breaker: CircuitBreaker | None = None,
     ) -> None:
         self.store = store
         self.budget = budget
-        self.breaker = breaker or CircuitBreaker()
+        self.breaker = CircuitBreaker()
+        # Of its own, as a store that is full takes no writes and still answers.
+        self._write_breaker = CircuitBreaker()
         self._clock = clock
 
     def now(self) -> int:
@@ -63,7 +64,9 @@ class Asking:
                 raise StoreUnavailable(
                     f"the request has used up its {self.budget:g} s (SESSION_BUDGET)"
                 )
-            return self.breaker.call(function, *args, **kwargs)
+            is_write = operation == "write"
+            breaker = self._write_breaker if is_write else self.breaker
+            return breaker.call(function, *args, **kwargs)
         except StoreUnavailable as error:
             logger.error("The session store failed to %s: %s", operation, error.reason)
             signals.notify(
