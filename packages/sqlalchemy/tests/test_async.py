@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import dataclasses as dc
+import gc
 import sys
 import threading
 
@@ -275,6 +276,9 @@ def test_a_database_in_memory_is_the_one_of_synchronous_sessions(make_site):
         with site.app.app_context():
             site.db.async_session.add(site.User(name="ada"))
             await site.db.async_session.commit()
+            names = sa.select(site.User.__table__.c.name)
+            for session in (site.db.async_session, site.db.get_async_session("two")):
+                assert (await session.execute(names)).all() == [("ada",)]
             with pytest.raises(AsyncDriverMissing, match="use a file"):
                 site.db.async_engine  # noqa: B018
 
@@ -379,16 +383,36 @@ def test_isolation_undoes_what_coroutines_did(site):
     assert (site.names(), site.entries()) == ([], [])
 
 
+def test_isolation_waits_for_the_session_of_a_context_that_ended_in_it(site):
+    errors = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, told: errors.append(told))
+        async with site.db.async_test_isolation(site.app):
+            with site.app.app_context():
+                site.db.async_session.add(site.User(name="ada"))
+                await site.db.async_session.flush()
+        with site.app.app_context():
+            assert in_use(site.db) == NONE_IN_USE
+        await asyncio.sleep(0.05)
+
+    run(main)
+    gc.collect()
+    assert (errors, site.names()) == ([], [])
+
+
 def test_synchronous_isolation_takes_in_async_views(site):
     @site.app.get("/")
     async def view():
         await add_and_roll_back(site)
         site.db.async_session.add(site.User(name="view"))
         await site.db.async_session.commit()
-        return ""
+        found = await site.db.async_session.execute(sa.text("select 'raw'"))
+        return found.scalar_one()
 
     with site.db.test_isolation(site.app):
-        site.app.test_client().get("/")
+        assert site.app.test_client().get("/").text == "raw"
         assert sorted(site.names()) == ["kept", "view"]
         assert site.entries() == ["nested"]
     assert (site.names(), site.entries()) == ([], [])

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 
+import psycopg.sql
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
@@ -281,3 +282,35 @@ def test_the_fixture_isolates_each_test(tmp_path):
         [*command, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path
     )
     assert "3 passed" in done.stdout, done.stdout
+
+
+def test_a_transaction_that_has_only_read_can_write_after_others_and_be_undone(
+    each_site,
+):
+    _register(each_site)
+    db, app = each_site.db, each_site.app
+    with db.test_isolation(app), db.session_scope(app) as session:
+        assert session.scalars(sa.select(each_site.User)).all() == []
+        app.test_client().get("/add/ada")
+        session.add(each_site.User(name="ada"))
+        with pytest.raises(sa_exc.IntegrityError):
+            session.flush()
+        session.rollback()
+        assert each_site.names() == ["ada"]
+        assert each_site.entries() == ["ada"]
+    assert each_site.names() == []
+
+
+def test_a_statement_that_is_no_text_is_undone_with_its_transaction(
+    pg_site,
+):
+    with pg_site.db.test_isolation(pg_site.app), pg_site.app.app_context():
+        raw = pg_site.db.engine.raw_connection()
+        insert = psycopg.sql.SQL("insert into {} (name) values ('ada')")
+        raw.cursor().execute(insert.format(psycopg.sql.Identifier("user")))
+        raw.cursor().execute(b"""insert into "user" (name) values ('eve')""")
+        raw.commit()
+        raw.cursor().execute(b'delete from "user"')
+        raw.rollback()
+        raw.close()
+        assert pg_site.names() == ["ada", "eve"]

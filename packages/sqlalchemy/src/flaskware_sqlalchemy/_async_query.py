@@ -347,6 +347,7 @@ class AsyncQueries(Queries):
         Asynchronous sessions and engines keep their own driver and see what each other
         did; they do not see what synchronous ones did, and the other way round.
         """
+        from ._async_session import all_ended
         from ._async_session import in_greenlet
         from ._isolation import isolated
 
@@ -365,6 +366,7 @@ class AsyncQueries(Queries):
                     yield
                 finally:
                     await self._end_async_sessions()
+                    await all_ended()
 
     async def _end_async_sessions(self) -> None:
         context = current_context()

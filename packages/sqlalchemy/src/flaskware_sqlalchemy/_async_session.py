@@ -51,6 +51,12 @@ def end_session(session: RoutedAsyncSession, loop: asyncio.AbstractEventLoop) ->
         loop.run_until_complete(session.end())
 
 
+async def all_ended() -> None:
+    """Wait until the sessions of contexts that ended in the running loop have too."""
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(*(one for one in list(_closing) if one.get_loop() is loop))
+
+
 async def in_greenlet(function: cabc.Callable[[], _T]) -> _T:
     """Run what blocks on an asynchronous driver's connections."""
     return await AsyncSession().run_sync(lambda _: function())

@@ -35,6 +35,7 @@ class _Work:
     savepoint: str
     owner: StandIn
     must_undo: bool = False
+    has_savepoints: bool = False
     has_others: bool = False
     """Whether what another one wrote and committed is inside of its savepoint."""
     is_over: bool = False
@@ -59,9 +60,11 @@ class SharedConnection:
         """Make a connection that stands in for the real one."""
         return StandIn(self, next(self._numbers))
 
-    def prepare(self, owner: StandIn, statement: str) -> str | None:
+    def prepare(self, owner: StandIn, statement: t.Any) -> t.Any:
         """What to run for a statement; ``None`` where there is nothing left to do."""
-        text = statement.strip().rstrip(";")
+        # Some drivers take bytes too, or objects of theirs: it may well be a write.
+        is_text = isinstance(statement, str)
+        text: str = statement.strip().rstrip(";") if is_text else ""
         if _BEGIN.match(text):
             return None
         if text.upper() in {"COMMIT", "ROLLBACK"}:
@@ -77,8 +80,12 @@ class SharedConnection:
         if match := _SAVEPOINT.fullmatch(text):
             # Two connections use the same names.
             name = match[2].strip('"`')
+            work.has_savepoints = True
             return f"{match[1]} {name}_{owner.number}"
-        work.must_undo = work.must_undo or not _READ.match(text)
+        if not _READ.match(text):
+            if not work.must_undo and not work.has_savepoints:
+                work = self._put_last(work)
+            work.must_undo = True
         return statement
 
     def failed(self, owner: StandIn) -> None:
@@ -125,6 +132,14 @@ class SharedConnection:
         self._stack.append(work)
         owner.work = work
         return work
+
+    def _put_last(self, work: _Work) -> _Work:
+        """Let what has only read begin again, after what others wrote meanwhile."""
+        if self._stack[-1] is work and not work.has_others:
+            return work
+        work.is_over = True
+        self._release()
+        return self._begin(work.owner)
 
     def _release(self) -> None:
         while self._stack and self._stack[-1].is_over:
@@ -202,13 +217,15 @@ class StandInCursor:
     def __init__(self, owner: StandIn, real: t.Any) -> None:
         self.__dict__.update(_owner=owner, _real=real)
 
-    def execute(self, statement: str, *args: t.Any, **kwargs: t.Any) -> t.Any:
+    def execute(self, statement: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
         return self._run("execute", statement, *args, **kwargs)
 
-    def executemany(self, statement: str, *args: t.Any, **kwargs: t.Any) -> t.Any:
+    def executemany(self, statement: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
         return self._run("executemany", statement, *args, **kwargs)
 
-    def _run(self, method: str, statement: str, *args: t.Any, **kwargs: t.Any) -> t.Any:
+    def _run(
+        self, method: str, statement: t.Any, *args: t.Any, **kwargs: t.Any
+    ) -> t.Any:
         owner: StandIn = self._owner
         with owner.shared.lock:
             prepared = owner.shared.prepare(owner, statement)
@@ -222,6 +239,12 @@ class StandInCursor:
             if owner.is_autocommit:
                 owner.commit()
         return self
+
+    async def _async_soft_close(self) -> None:
+        # Asynchronous sessions ask for it; the real cursor of an asynchronous driver
+        # has it, that of a synchronous one has nothing to wait for.
+        if hasattr(self._real, "_async_soft_close"):
+            await self._real._async_soft_close()
 
     def __iter__(self) -> cabc.Iterator[t.Any]:
         return iter(self._real)

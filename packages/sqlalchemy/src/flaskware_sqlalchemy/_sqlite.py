@@ -42,9 +42,24 @@ def defaults(url: sa.URL) -> dict[str, t.Any]:
         # Each connection would see an empty database of its own.
         return {
             "poolclass": pool.StaticPool,
-            "connect_args": {"check_same_thread": False},
+            "connect_args": {"check_same_thread": False, "factory": _shared()},
         }
     return {"connect_args": {"timeout": BUSY_TIMEOUT}}
+
+
+def _shared() -> type[t.Any]:
+    """The class of a connection that asynchronous sessions use too."""
+    import sqlite3  # which only they need who have such a database
+
+    class Cursor(sqlite3.Cursor):
+        async def _async_soft_close(self) -> None:
+            """Do nothing: SQLAlchemy's asynchronous sessions ask for it."""
+
+    class Connection(sqlite3.Connection):
+        def cursor(self, factory: t.Any = Cursor) -> t.Any:
+            return super().cursor(factory)
+
+    return Connection
 
 
 def prepare(engine: sa.Engine, pragmas: cabc.Mapping[str, object]) -> None:
