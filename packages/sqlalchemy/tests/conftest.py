@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import concurrent.futures
 import contextlib
 import dataclasses as dc
 import itertools
+import threading
 import typing as t
 from pathlib import Path
 
@@ -14,10 +16,12 @@ from sqlalchemy import Engine
 from sqlalchemy import event
 from sqlalchemy import ForeignKey
 from sqlalchemy import String
+from sqlalchemy import update
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm import Mapped
 from sqlalchemy.orm import mapped_column
 from sqlalchemy.orm import relationship
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 
 from flaskware_core.testing import make_app
@@ -164,3 +168,37 @@ def each_site(request: pytest.FixtureRequest, make_site: MakeSite) -> Site:
     url: str = request.getfixturevalue(f"{name}_url")
     url = url.replace("+psycopg:", f"+{request.param}:")
     return make_site(url, url)
+
+
+@pytest.fixture
+def cross() -> cabc.Callable[..., int]:
+    """Let two transactions at once wait for the row that the other one has written."""
+
+    def run(site: Site, go_on: cabc.Callable[[Session, int, int], object]) -> int:
+        with site.db.session_scope(site.app) as session:
+            session.add_all([site.User(id=1, name="one"), site.User(id=2, name="two")])
+            session.commit()
+        meet = threading.Barrier(2)
+        calls: list[int] = []
+        rename = update(User).values(name=User.name + "+")
+
+        @site.db.transaction(retries=5)
+        def work(first: int, second: int) -> None:
+            calls.append(first)
+            session = site.db.session
+            session.execute(rename.where(User.id == first))
+            if len(calls) <= 2:
+                meet.wait(10)
+            go_on(session, first, second)
+
+        def call(first: int, second: int) -> None:
+            with site.app.app_context():
+                work(first, second)
+
+        with concurrent.futures.ThreadPoolExecutor(2) as threads:
+            both = [threads.submit(call, *rows) for rows in ((1, 2), (2, 1))]
+        for one in both:
+            one.result()
+        return len(calls)
+
+    return run

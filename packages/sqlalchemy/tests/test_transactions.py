@@ -239,34 +239,16 @@ def test_two_serializable_transactions_that_conflict_both_succeed(pg_site):
 
 
 @pytest.mark.parametrize("backend", ["postgresql", "mariadb"])
-def test_of_two_that_deadlock_both_succeed(make_site, request, backend):
+def test_of_two_that_deadlock_both_succeed(make_site, request, backend, cross):
     url = request.getfixturevalue(f"{backend}_url")
     site = make_site(url, url)
-    with site.db.session_scope(site.app) as session:
-        session.add_all([site.User(id=1, name="one"), site.User(id=2, name="two")])
-        session.commit()
-    meet = threading.Barrier(2)
-    orders = iter([(1, 2), (2, 1)])
-    calls = []
+    rename = sa.update(site.User).values(name=site.User.name + "+")
 
-    def run():
-        first, second = next(orders)
+    def go_on(session, first, second):
+        session.execute(rename.where(site.User.id == second))
 
-        @site.db.transaction(retries=5)
-        def work():
-            calls.append(1)
-            update = sa.update(site.User).values(name=site.User.name + "+")
-            site.db.session.execute(update.where(site.User.id == first))
-            if len(calls) <= 2:
-                meet.wait(10)
-            site.db.session.execute(update.where(site.User.id == second))
-
-        with site.app.app_context():
-            work()
-
-    run_both(run)
+    assert cross(site, go_on) == 3
     assert site.names() == ["one++", "two++"]
-    assert len(calls) == 3
 
 
 def test_a_connection_that_is_lost_is_replaced(pg_site):

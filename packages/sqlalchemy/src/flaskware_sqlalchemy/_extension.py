@@ -43,7 +43,6 @@ from ._settings import SQLAlchemySettings
 if t.TYPE_CHECKING:
     from ._databases import Databases
     from ._query_log import RecordedQuery
-    from ._session import Router
     from ._transaction import Block
     from ._transaction import Transaction
 
