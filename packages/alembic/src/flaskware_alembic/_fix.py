@@ -9,27 +9,19 @@ import re
 import textwrap
 from pathlib import Path
 
+from ._expand import checked_not_null
+from ._expand import Contract
+from ._expand import execute as _execute
+from ._expand import in_autocommit
+from ._expand import name_of_check
+from ._expand import quoted as _quoted
+from ._expand import Replacement
 from ._finding import Finding
+from ._fix_history import History
+from ._fix_history import past_of
 from ._sql import changes_of_sql
 from ._syntax import Call
 from ._syntax import call_at
-
-_AUTOCOMMIT = "with op.get_context().autocommit_block():"
-
-
-@dc.dataclass(frozen=True)
-class Contract:
-    """The second of two revisions, which is applied by a later deploy.
-
-    :param backfill: A function with ``@backfill`` for the first of the two or for
-        this one, which says so.
-    """
-
-    message: str
-    upgrade: str
-    downgrade: str
-    backfill: str = ""
-    backfill_first: bool = True
 
 
 @dc.dataclass(frozen=True)
@@ -43,25 +35,46 @@ class Edit:
     contract: Contract | None = None
 
 
-def fix(finding: Finding) -> Edit | None:
-    """The file of a finding with the safe form written, ``None`` where it cannot be."""
+@dc.dataclass(frozen=True)
+class Unfixed:
+    """Why no safe form is written."""
+
+    reason: str
+
+
+def fix(
+    finding: Finding, dialect: str, history: History = tuple
+) -> Edit | Unfixed | None:
+    """The file of a finding with the safe form written.
+
+    :param history: What the revisions before this one do, the oldest first.
+    :returns: ``None`` where there is none to write, or why one that there is cannot be.
+    """
     path = finding.revision.path
     source = path.read_text("utf-8")
     call = call_at(source, finding.line)
-    writer = None if call is None else _WRITERS.get(finding.rule, {}).get(call.name)
-    written = None if call is None or writer is None else writer(call)
-    if call is None or written is None:
+    if call is None:
+        return None
+    if (finding.rule, call.name) in _REPLACED:
+        return _replace(source, call, dialect, history)
+    writer = _WRITERS.get(finding.rule, {}).get(call.name)
+    written = None if writer is None else writer(call)
+    if written is None:
         return None
     code, contract = written
+    text = _with_code(source, call, code)
+    if contract is not None and contract.backfill and contract.backfill_first:
+        text = with_backfill(text, contract.backfill)
+    return Edit(text, contract)
+
+
+def _with_code(source: str, call: Call, code: str) -> str:
     lines = source.splitlines(keepends=True)
     first, last = call.statement.lineno, call.statement.end_lineno or 0
     indent = " " * call.statement.col_offset
     above = "".join(f"{comment}\n" for comment in call.comments)
     lines[first - 1 : last] = [textwrap.indent(above + code.rstrip() + "\n", indent)]
-    text = "".join(lines)
-    if contract is not None and contract.backfill and contract.backfill_first:
-        text = with_backfill(text, contract.backfill)
-    return Edit(text, contract)
+    return "".join(lines)
 
 
 def with_backfill(text: str, backfill: str) -> str:
@@ -88,7 +101,7 @@ _Written = tuple[str, Contract | None] | None
 def _online(call: Call, *lines: str) -> str:
     if call.in_autocommit:
         return "\n".join(lines)
-    return "\n".join([_AUTOCOMMIT, *(f"    {line}" for line in lines)])
+    return "\n".join(in_autocommit(*lines))
 
 
 def _create_index(call: Call) -> _Written:
@@ -197,84 +210,169 @@ def _set_not_null(call: Call) -> _Written:
     if {k.arg for k in call.call.keywords} - allowed - {"nullable"}:
         # What else it alters would wait for the rows to be checked, too.
         return None
-    check = f"{table}_{name}_is_set"[:63]
-    code = _online(
-        call,
-        _execute(
-            f"ALTER TABLE {_quoted(table)} ADD CONSTRAINT {_quoted(check)}"
-            f" CHECK ({_quoted(name)} IS NOT NULL) NOT VALID"
-        ),
-        _execute(f"ALTER TABLE {_quoted(table)} VALIDATE CONSTRAINT {_quoted(check)}"),
-    )
+    check = name_of_check(table, name)
+    code = _online(call, *checked_not_null(table, name, check))
     lines = [code, ast.unparse(call.call), f"op.drop_constraint({check!r}, {table!r})"]
     return "\n".join(lines), None
 
 
-def _rename(call: Call) -> _Written:
+# The rules whose fix needs a trigger and what is known of the column.
+_REPLACED = {("rename-column", "alter_column"), ("change-type", "alter_column")}
+_EXISTING = {"existing_type", "existing_nullable", "existing_server_default"}
+# Types whose values can be compared, so that the trigger can tell what was written.
+_COMPARED = {
+    "bigint", "biginteger", "boolean", "char", "date", "datetime", "double", "float",
+    "integer", "interval", "jsonb", "largebinary", "numeric", "smallint",
+    "smallinteger", "string", "text", "time", "timestamp", "unicode", "unicodetext",
+    "uuid", "varchar",
+}  # fmt: skip
+# Each holds the values of those before it, and code that maps it can write them.
+_WIDTHS = {
+    "smallint": 1, "smallinteger": 1, "integer": 2, "bigint": 3, "biginteger": 3,
+    "numeric": 4,
+}  # fmt: skip
+
+
+def _replace(source: str, call: Call, dialect: str, history: History) -> Edit | Unfixed:
+    """A new column that takes the place of another, kept the same by a trigger."""
+    if dialect != "postgresql":
+        return Unfixed("the columns are kept the same by a trigger on PostgreSQL only")
+    read = _replacement(call, history)
+    if isinstance(read, Unfixed):
+        return read
+    tree = ast.parse(source)
+    functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
+    up, down = functions.get("upgrade"), functions.get("downgrade")
+    if up is None or not any(n.lineno == call.statement.lineno for n in up.body):
+        return Unfixed("it is not a statement of `upgrade` itself")
+    others = [
+        n for n in up.body if n.lineno != call.statement.lineno and _names(n, read)
+    ]
+    if others:
+        return Unfixed(f"other statements of `upgrade` name {read.name}, too")
+    inverse = None if down is None else _inverse(source, down, read)
+    if down is not None and inverse is None:
+        return Unfixed("`downgrade` does not take it back in one statement of its own")
+    # The lower one first, so that the lines of the other stay where they are.
+    edits = [(call, read.upgrade)]
+    if inverse is not None:
+        edits.append((inverse, read.downgrade))
+    for at, code in sorted(edits, key=lambda e: -e[0].statement.lineno):
+        source = _with_code(source, at, code)
+    contract = read.contract
+    return Edit(with_backfill(source, contract.backfill), contract)
+
+
+def _replacement(call: Call, history: History) -> Replacement | Unfixed:
     table, name = call.text(0, "table_name"), call.text(1, "column_name")
     new, type_ = call.text(99, "new_column_name"), call.argument(99, "existing_type")
-    others = {k.arg for k in call.call.keywords} - {
-        "new_column_name",
-        "existing_type",
-        "existing_nullable",
-        "existing_server_default",
-    }
-    if table is None or name is None or new is None or type_ is None or others:
-        return None
-    return _replace_column(
-        call, table, name, new, type_=ast.unparse(type_), value=_sql_name(name)
-    )
-
-
-def _change_type(call: Call) -> _Written:
-    table, name = call.text(0, "table_name"), call.text(1, "column_name")
-    type_ = call.argument(99, "type_")
-    allowed = {
-        "type_",
-        "existing_type",
-        "existing_nullable",
-        "existing_server_default",
-        "postgresql_using",
-    }
-    others = {k.arg for k in call.call.keywords} - allowed
-    if table is None or name is None or type_ is None or others:
-        return None
-    using = call.text(99, "postgresql_using")
-    value = f"sa.text({using!r})" if using else None
+    changed = call.argument(99, "type_")
+    what = {k.arg for k in call.call.keywords} - _EXISTING
+    if (
+        table is None
+        or name is None
+        or what - {"table_name", "column_name"}
+        not in (
+            {"new_column_name"},
+            {"type_"},
+        )
+    ):
+        return Unfixed("it does more than this one thing, or says it in variables")
+    if type_ is None:
+        return Unfixed("the type that the column has is not said: existing_type=...")
+    keeps_name = new is None
+    new = f"{name}_new" if new is None else new
+    if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", n) for n in (table, name, new)):
+        return Unfixed("a name of it has other signs than letters and digits")
+    if len(new) > 63:
+        return Unfixed(f"the name {new} is too long")
+    if reason := _unlike(type_, changed):
+        return Unfixed(reason)
+    past = past_of(history(), table, name)
+    if past.obstacle is not None:
+        return Unfixed(past.obstacle)
+    nullable = _said(call, "existing_nullable")
+    if nullable not in {None, str(past.nullable)}:
+        return Unfixed("existing_nullable= is not what earlier revisions say")
+    default = _said(call, "existing_server_default")
+    default = None if default in {"None", "False"} else default
+    if past.has_default != (default is not None):
+        return Unfixed("existing_server_default= is not what earlier revisions say")
+    if default is not None and (past.nullable or not _is_plain(default)):
+        return Unfixed("it is nullable and has a default, or one that is no constant")
     code = ast.unparse(type_)
-    if value is None:
-        value = f"sa.cast({_sql_name(name)}, {code})"
-    return _replace_column(call, table, name, f"{name}_new", type_=code, value=value)
-
-
-def _replace_column(
-    call: Call, table: str, name: str, new: str, *, type_: str, value: str
-) -> _Written:
-    default = call.argument(99, "existing_server_default")
-    options = "nullable=True"
-    if default is not None and ast.unparse(default) not in {"None", "False"}:
-        options = f"server_default={ast.unparse(default)}, {options}"
-    code = f"op.add_column({table!r}, sa.Column({new!r}, {type_}, {options}))"
-    slug = re.sub(r"\W", "_", new)
-    backfill = "\n".join(
-        [
-            f"@backfill({table!r}, batch=1000)",
-            f"def fill_{slug}(connection: sa.Connection, batch: Batch) -> None:",
-            f"    statement = sa.update(batch.table).values({{{new!r}: {value}}})",
-            "    connection.execute(statement.where(batch.where))",
-        ]
+    new_type = code if changed is None else ast.unparse(changed)
+    return Replacement(
+        table, name, new, code, new_type, past.nullable, default, keeps_name
     )
-    ups = [f"op.drop_column({table!r}, {name!r})"]
-    downs = [f"op.add_column({table!r}, sa.Column({name!r}, {type_}, nullable=True))"]
-    nullable = call.argument(99, "existing_nullable")
-    if nullable is not None and ast.unparse(nullable) == "False":
-        alter = f"op.alter_column({table!r}, {new!r}, existing_type={type_}, nullable="
-        ups.insert(0, f"{alter}False)")
-        downs.append(f"{alter}True)")
-    message = f"drop {table}.{name}, which {new} took the place of"
-    # The template indents the first line alone.
-    upgrade, downgrade = ("\n    ".join(lines) for lines in (ups, downs))
-    return code, Contract(message, upgrade, downgrade, backfill)
+
+
+def _said(call: Call, name: str) -> str | None:
+    node = call.argument(99, name)
+    return None if node is None else ast.unparse(node)
+
+
+def _is_plain(default: str) -> bool:
+    """Whether a default is a constant, which no sequence of the column makes."""
+    return re.fullmatch(r"(sa\.text\()?(['\"]).*\2\)?", default) is not None and not (
+        re.search(r"(?i)nextval|\(.*\(", default)
+    )
+
+
+def _unlike(old: ast.expr, new: ast.expr | None) -> str | None:
+    """Why two columns of these types cannot be kept the same."""
+    for node in filter(None, (old, new)):
+        if _type_name(node) not in _COMPARED:
+            return f"values of {ast.unparse(node)} may not be told apart by a trigger"
+    if new is None:
+        return None
+    has_arguments = any(isinstance(n, ast.Call) and n.args for n in (old, new))
+    widths = [_WIDTHS.get(_type_name(node), 0) for node in (old, new)]
+    if has_arguments or not 0 < widths[0] < widths[1]:
+        return (
+            "code that maps the one type cannot write the other, or not each of its"
+            " values; only a number that becomes wider is written by --fix"
+        )
+    return None
+
+
+def _type_name(node: ast.expr) -> str:
+    node = node.func if isinstance(node, ast.Call) else node
+    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "sa":
+        return node.attr.lower()
+    return ""
+
+
+def _names(node: ast.AST, read: Replacement) -> bool:
+    """Whether a string in it names the column."""
+    word = re.compile(rf"(?<!\w){re.escape(read.name)}(?!\w)")
+    return any(
+        isinstance(n, ast.Constant)
+        and isinstance(n.value, str)
+        and word.search(n.value)
+        for n in ast.walk(node)
+    )
+
+
+def _inverse(source: str, down: ast.FunctionDef, read: Replacement) -> Call | None:
+    """The statement of ``downgrade`` that takes it back."""
+    wanted = read.name if read.keeps_name else read.new
+    found = [call_at(source, statement.lineno) for statement in down.body]
+    calls = [
+        call
+        for call in found
+        if call is not None
+        and call.name == "alter_column"
+        and call.text(0, "table_name") == read.table
+        and call.text(1, "column_name") == wanted
+        and (
+            (read.keeps_name and call.argument(99, "type_") is not None)
+            or call.text(99, "new_column_name") == read.name
+        )
+        and not {k.arg for k in call.call.keywords}
+        - {*_EXISTING, "table_name", "column_name", "type_", "new_column_name"}
+    ]
+    return calls[0] if len(calls) == 1 else None
 
 
 def _add_required(call: Call) -> _Written:
@@ -323,8 +421,6 @@ _Writer = cabc.Callable[[Call], _Written]
 # By the rule and the operation that breaks it.
 _WRITERS: dict[str, dict[str, _Writer]] = {
     "add-required-column": {"add_column": _add_required},
-    "change-type": {"alter_column": _change_type},
-    "change-type-copies-table": {"alter_column": _change_type},
     "check-validates": {
         "create_check_constraint": _not_valid,
         "execute": _not_valid_sql,
@@ -341,7 +437,6 @@ _WRITERS: dict[str, dict[str, _Writer]] = {
     },
     "index-not-concurrent": {"create_index": _create_index, "execute": _index_sql},
     "reindex-not-concurrent": {"execute": _index_sql},
-    "rename-column": {"alter_column": _rename},
     "set-not-null": {"alter_column": _set_not_null},
     "unique-builds-index": {"create_unique_constraint": _unique},
     "validate-constraint": {"execute": _wrap},
@@ -349,7 +444,7 @@ _WRITERS: dict[str, dict[str, _Writer]] = {
 }
 
 
-FIXED = frozenset(_WRITERS)
+FIXED = frozenset(_WRITERS) | {rule for rule, _ in _REPLACED}
 """The rules that a safe form is written for, where the code allows it."""
 
 
@@ -362,15 +457,3 @@ def write_contract(path: Path, contract: Contract, expand: str) -> None:
     if contract.backfill and not contract.backfill_first:
         text = with_backfill(text, contract.backfill)
     path.write_text(text, "utf-8")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _sql_name(name: str) -> str:
-    return f"batch.table.c[{name!r}]"
-
-
-def _execute(sql: str) -> str:
-    return f"op.execute({sql!r})"

@@ -19,6 +19,8 @@ from ._errors import MigrationError
 from ._finding import Finding
 from ._fix import fix
 from ._fix import FIXED
+from ._fix import Unfixed
+from ._fix_history import History
 from ._recording import record
 from ._revision import RevisionInfo
 from ._rules import Rule
@@ -56,6 +58,7 @@ class Subject:
     :param dialect: Of the database that it is for.
     :param upgrade: Its function.
     :param arguments: What the function is called with.
+    :param history: What the revisions before it do, the oldest first.
     """
 
     revision: RevisionInfo
@@ -64,6 +67,7 @@ class Subject:
     arguments: cabc.Mapping[str, str]
     has_timeout: bool = False
     has_statement_timeout: bool = False
+    history: History = tuple
 
 
 def findings_of(subject: Subject) -> list[Finding]:
@@ -76,9 +80,10 @@ def findings_of(subject: Subject) -> list[Finding]:
         recording.changes,
         subject.has_timeout,
         subject.has_statement_timeout,
+        contracts=subject.revision.contracts is not None,
     )
     found = [
-        _finding(rule, change, subject.revision)
+        _finding(rule, change, subject)
         for change in recording.changes
         for rule in _broken(change, scene)
     ]
@@ -147,23 +152,42 @@ def _broken(change: Change, scene: Scene) -> list[Rule]:
         and (rule.on_new or not scene.is_new(change))
         and rule.applies(change, scene)
     ]
+    if scene.contracts:
+        rules = [rule for rule in rules if not _is_contracted(rule, change, scene)]
     ids = {rule.id for rule in rules}
     return [rule for rule in rules if not _SAID_BY.get(rule.id, set()) & ids]
 
 
-def _finding(rule: Rule, change: Change, revision: RevisionInfo) -> Finding:
+def _is_contracted(rule: Rule, change: Change, scene: Scene) -> bool:
+    """Whether it is what a contract is for, which waits for the old code to be gone."""
+    if rule.id == "rename-column":
+        return any(
+            earlier.kind == "drop_column"
+            and scene.same(earlier, change)
+            and earlier.name == change.other
+            for earlier in scene.before(change)
+        )
+    return rule.id in {"drop-column", "drop-trigger", "drop-routine"}
+
+
+def _finding(rule: Rule, change: Change, subject: Subject) -> Finding:
     finding = Finding(
         rule.id,
         rule.level,
-        revision,
+        subject.revision,
         change.line,
         str(change),
         rule.reason,
         rule.safe(change),
         rule.lock,
     )
-    can_fix = rule.id in FIXED and not change.in_batch and fix(finding) is not None
-    return dc.replace(finding, can_fix=can_fix)
+    if rule.id not in FIXED or change.in_batch:
+        return finding
+    fixed = fix(finding, subject.dialect.name, subject.history)
+    if isinstance(fixed, Unfixed):
+        safe = f"{finding.safe}\n# --fix does not write it: {fixed.reason}."
+        return dc.replace(finding, safe=safe)
+    return dc.replace(finding, can_fix=fixed is not None)
 
 
 @dc.dataclass(frozen=True)

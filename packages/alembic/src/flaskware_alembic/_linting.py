@@ -10,6 +10,7 @@ from pathlib import Path
 from ._errors import MigrationError
 from ._errors import UnknownRevision
 from ._finding import Finding
+from ._fix import Edit
 from ._fix import fix
 from ._fix import write_contract
 from ._lint import findings_of
@@ -18,6 +19,8 @@ from ._lint import Subject
 from ._migrator import Migrator
 from ._plan import Direction
 from ._plan import Plan
+from ._recording import record
+from ._recording import Recording
 from ._revision import RevisionInfo
 from ._timeout import Timeouts
 
@@ -120,20 +123,35 @@ def _findings(migrator: Migrator, info: RevisionInfo) -> list[Finding]:
             migrator.tree.arguments(),
             has_timeout=timeouts.lock is not None,
             has_statement_timeout=timeouts.statement is not None,
+            history=lambda: _history(migrator, info),
         )
     )
 
 
+def _history(migrator: Migrator, info: RevisionInfo) -> list[Recording]:
+    """What the revisions before one do, the oldest first."""
+    if not info.down:
+        return []
+    tree = migrator.tree_of(info.id)
+    scripts = list(tree.scripts.iterate_revisions(info.down, "base"))
+    dialect = migrator.database.engine.dialect
+    return [
+        record(script.module.upgrade, Path(script.path), dialect, tree.arguments())
+        for script in reversed(scripts)
+    ]
+
+
 def _fix(migrators: cabc.Iterable[Migrator], finding: Finding) -> bool:
-    edit = fix(finding)
-    if edit is None:
-        return False
     path, id = finding.revision.path, finding.revision.id
+    migrator = next(m for m in migrators if id in m.tree)
+    dialect = migrator.database.engine.dialect.name
+    edit = fix(finding, dialect, lambda: _history(migrator, finding.revision))
+    if not isinstance(edit, Edit):
+        return False
     before = path.read_text("utf-8")
     path.write_text(edit.text, "utf-8")
     contract = edit.contract
     if contract is not None:
-        migrator = next(m for m in migrators if id in m.tree)
         try:
             written = migrator.tree.write(
                 contract.message,

@@ -35,12 +35,14 @@ class Scene:
     :param changes: All of the revision.
     :param has_timeout: Whether waiting for a lock is bounded.
     :param has_statement_timeout: Whether the time of a statement is bounded.
+    :param contracts: Whether it completes an earlier revision.
     """
 
     dialect: str
     changes: tuple[Change, ...]
     has_timeout: bool = False
     has_statement_timeout: bool = False
+    contracts: bool = False
 
     def is_new(self, change: Change) -> bool:
         """Whether the table was made by the same revision, so that nobody uses it."""
