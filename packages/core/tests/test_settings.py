@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import pickle
 import typing as t
 
@@ -65,6 +66,28 @@ def test_a_choice_lists_the_choices(mail_settings):
     assert "expected  'off', 'log' or 'send'\n    given     'sned'" in refused(
         mail_settings, MAIL_URL=URL, MAIL_MODE="sned"
     )
+
+
+def test_a_misspelled_choice_gets_the_closest():
+    class LockSettings(Settings):
+        prefix = "LOCK_"
+        level: t.Literal["READ", "WRITE"] | dict[str, t.Literal["READ"]] | None = (
+            pydantic.Field(default=None, examples=["WRITE"])
+        )
+
+    assert refused(LockSettings, LOCK_LEVEL="raed").endswith("LOCK_LEVEL = 'READ'")
+    assert refused(LockSettings, LOCK_LEVEL="xyz").endswith("LOCK_LEVEL = 'WRITE'")
+
+
+def test_a_duration_or_a_list_is_asked_for_in_words():
+    class ClockSettings(Settings):
+        prefix = "CLOCK_"
+        pause: dt.timedelta = dt.timedelta(seconds=1)
+        zones: tuple[str, ...] = ()
+
+    text = refused(ClockSettings, CLOCK_PAUSE="15 minutes", CLOCK_ZONES="utc")
+    assert "expected  a number of seconds, or a timedelta" in text
+    assert "expected  a list or tuple" in text
 
 
 def test_an_unknown_key_names_the_closest(mail_settings):

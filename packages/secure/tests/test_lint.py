@@ -81,7 +81,7 @@ def test_a_wrong_directive_or_source_is_refused_with_what_to_write(
     problems = _problems(csp={directive: sources})
     found = {problem.code: problem for problem in problems}
     assert code in found
-    assert found[code].key == f"csp[{directive!r}]"
+    assert found[code].key == f"SECURE_CSP[{directive!r}]"
     assert write in found[code].write
 
 

@@ -50,11 +50,22 @@ def test_every_problem_is_told_at_once() -> None:
         "redirect.bad-path",
     ]
     assert (
-        "csp['scirpt-src']  (csp.unknown-directive)\n"
+        "SECURE_CSP['scirpt-src']  (csp.unknown-directive)\n"
         "    expected  a directive that browsers know\n"
         "    given     'scirpt-src'\n"
         "    write     script-src"
     ) in str(caught.value)
+
+
+def test_a_keyword_is_written_with_its_own_quotes() -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_app(SecureHeaders(), SECURE_CSP={"img-src": ["self"]})
+    assert str(caught.value.problems[0]) == (
+        "  SECURE_CSP['img-src']  (csp.unquoted-keyword)\n"
+        "    expected  a keyword in single quotes; without, it names a host\n"
+        "    given     'self'\n"
+        "    write     \"'self'\""
+    )
 
 
 def test_the_environment_can_set_a_directive(monkeypatch: pytest.MonkeyPatch) -> None:

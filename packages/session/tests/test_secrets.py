@@ -23,6 +23,7 @@ from flaskware_session.testing import CountingStore
 from flaskware_session.testing import StoreSuite
 
 Build = cabc.Callable[..., flask.Flask]
+NEW, NEWEST = "new" * 6, "newest" * 6
 ONE, TWO = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
 
 
@@ -131,10 +132,18 @@ def test_without_the_library_the_error_says_what_to_install(
         make_app(Sessions(store="memory://", encryption_keys=[ONE]))
 
 
+def test_a_pepper_that_can_be_guessed_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigError, match="16 characters or more") as caught:
+        make_app(Sessions(store="memory://"), SESSION_PEPPERS=["hunter2"])
+    assert "hunter2" not in str(caught.value)
+    assert "token_hex" in str(caught.value)
+    make_app(Sessions(store="memory://"), SESSION_PEPPERS=[NEW, "hunter2"])
+
+
 def test_a_session_is_found_under_an_earlier_pepper_once(build: Build) -> None:
     store = MemoryStore()
     _, cookie = visit(build, store, "/login/ann")
-    for peppers in (["new", ""], ["newest", "new"], ["newest"]):
+    for peppers in ([NEW, ""], [NEWEST, NEW], [NEWEST]):
         before = records(store)[0].key
         counting = CountingStore(store)
         found, same = visit(build, counting, "/read", cookie, peppers=peppers)
@@ -143,14 +152,14 @@ def test_a_session_is_found_under_an_earlier_pepper_once(build: Build) -> None:
         if len(peppers) == 1:
             assert counting.trips == ["read"]
     assert len(records(store)) == 1
-    found, _ = visit(build, store, "/read", cookie, peppers=["wrong"])
+    found, _ = visit(build, store, "/read", cookie, peppers=["wrong" * 4])
     assert found["user"] is None
 
 
 def test_a_session_survives_a_new_pepper_with_its_encryption(build: Build) -> None:
     store = MemoryStore()
     _, cookie = visit(build, store, "/set/a/1", encryption_keys=[ONE])
-    settings = {"encryption_keys": [ONE], "peppers": ["pepper", ""]}
+    settings = {"encryption_keys": [ONE], "peppers": [NEW, ""]}
     found, _ = visit(build, store, "/read", cookie, **settings)
     assert found["data"] == {"a": "1"}
     found, _ = visit(build, store, "/read", cookie, **settings)
@@ -158,7 +167,9 @@ def test_a_session_survives_a_new_pepper_with_its_encryption(build: Build) -> No
 
 
 def test_no_secret_is_in_the_representation_of_the_settings() -> None:
-    sessions = Sessions(store="memory://", encryption_keys=[ONE], peppers=["s3cr3t"])
+    sessions = Sessions(
+        store="memory://", encryption_keys=[ONE], peppers=["s3cr3t" * 6]
+    )
     text = repr(sessions.settings_of(make_app(sessions)))
     assert ONE not in text
     assert "s3cr3t" not in text

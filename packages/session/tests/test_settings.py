@@ -61,6 +61,13 @@ def test_a_store_that_is_not_known_is_refused_without_printing_it(url: str) -> N
     assert "hunter2" not in text
 
 
+@pytest.mark.parametrize("path", ["abc", "0/abc", "-1", "1x"])
+def test_a_database_of_redis_that_is_no_number_is_refused(path: str) -> None:
+    text = problem(SESSION_STORE=f"redis://:hunter2@127.0.0.1:6379/{path}")
+    assert "the number of a database after the host" in text
+    assert "hunter2" not in text
+
+
 def test_an_object_that_is_no_store_is_refused() -> None:
     assert "instance of Store" in problem(SESSION_STORE=object())
 

@@ -279,8 +279,8 @@ def test_a_pepper_that_is_rotated_meanwhile_changes_nothing(
     else:
         builds = [Sessions(store=store_url), Sessions(store=store_url)]
     sessions = builds[0]
-    app = build(sessions, SESSION_PEPPERS=["old", "new"])
-    other = build(builds[1], SESSION_PEPPERS=["new", "old"]).test_client()
+    app = build(sessions, SESSION_PEPPERS=["old" * 6, "new" * 6])
+    other = build(builds[1], SESSION_PEPPERS=["new" * 6, "old" * 6]).test_client()
     tab = app.test_client()
 
     @app.get("/slow")

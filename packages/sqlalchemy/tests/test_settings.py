@@ -169,3 +169,18 @@ def test_arguments_win_over_the_config():
     db = SQLAlchemy(database_uri="sqlite://", binds={"a": "sqlite://"})
     app = make_app(db, SQLALCHEMY_DATABASE_URI="sqlite:///unused.db")
     assert db.settings_of(app).database_uri == "sqlite://"
+
+
+def test_an_option_of_the_wrong_type_is_named_with_its_type():
+    problem = problems(
+        DATABASE_URI="postgresql+psycopg://host/db",
+        ENGINE_OPTIONS={"pool_size": "5", "max_overflow": 1},
+    )["SQLALCHEMY_ENGINE_OPTIONS"]
+    assert problem.given == "{'pool_size': (hidden) text of 1 characters}"
+
+
+def test_a_misspelled_isolation_level_gets_the_closest():
+    problem = problems(DATABASE_URI="sqlite://", ISOLATION_LEVEL="SERIALISABLE")[
+        "SQLALCHEMY_ISOLATION_LEVEL"
+    ]
+    assert problem.write == "SQLALCHEMY_ISOLATION_LEVEL = 'SERIALIZABLE'"

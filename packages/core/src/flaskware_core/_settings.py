@@ -175,13 +175,17 @@ class Settings(pydantic.BaseModel):
                 f"{name}{bracket}{path}",
                 " or ".join(phrases),
                 given,
-                cls._suggestion(field, as_argument=field in overrides),
+                cls._suggestion(
+                    field, values.get(field), as_argument=field in overrides
+                ),
             )
 
     @classmethod
-    def _suggestion(cls, field: str, *, as_argument: bool) -> str:
+    def _suggestion(cls, field: str, value: object, *, as_argument: bool) -> str:
         info = cls.model_fields[field]
-        if info.examples:
+        if (choice := _closest_choice(value, info.annotation)) is not None:
+            example: object = choice
+        elif info.examples:
             example = info.examples[0]
         elif info.is_required() or info.default is None:
             return info.description or ""
@@ -213,6 +217,23 @@ def _mentions_secret(annotation: object) -> bool:
     return any(_mentions_secret(argument) for argument in t.get_args(annotation))
 
 
+def _closest_choice(value: object, annotation: object) -> str | None:
+    """The member of a ``Literal`` that a misspelled text is meant to be."""
+    if not isinstance(value, str):
+        return None
+    choices = {text.lower(): text for text in _choices(annotation)}
+    found = difflib.get_close_matches(value.lower(), choices, n=1)
+    return choices[found[0]] if found else None
+
+
+def _choices(annotation: object) -> cabc.Iterator[str]:
+    for argument in t.get_args(annotation):
+        if t.get_origin(annotation) is t.Literal:
+            yield from (argument,) if isinstance(argument, str) else ()
+        else:
+            yield from _choices(argument)
+
+
 def _path_in_value(value: object, loc: cabc.Iterable[int | str]) -> str:
     """The part of a location that leads into the value, without union members."""
     path = ""
@@ -231,6 +252,10 @@ def _path_in_value(value: object, loc: cabc.Iterable[int | str]) -> str:
 def _phrase(item: pydantic_core.ErrorDetails) -> str:
     if item["type"] == "missing":
         return "a value"
+    if item["type"].startswith("time_delta"):
+        return "a number of seconds, or a timedelta"
+    if item["type"] == "tuple_type":
+        return "a list or tuple"
     message = item["msg"]
     for start in ("Value error, ", "Assertion failed, ", "Input should be "):
         message = message.removeprefix(start)

@@ -74,7 +74,7 @@ class FormsSettings(Settings):
         min_length=1,
         description="What the messages may be written in, the first where a client"
         " accepts none of them. Where Flask-Babel is on the app, its locale decides.",
-        examples=[("en", "de", "fr", "es")],
+        examples=[["en", "de", "fr", "es"]],
     )
 
     @pydantic.field_validator("languages")

@@ -42,6 +42,7 @@ class PolicyProblem(ConfigProblem):
         return "\n".join([f"{head}  ({self.code})", *rest])
 
 
+_KEYWORD = re.compile(r"'\S+'")
 Problems: t.TypeAlias = cabc.Iterator[PolicyProblem]
 
 # Servers and proxies stop reading a header line at 8 KiB (nginx, Apache, gunicorn).
@@ -152,7 +153,9 @@ def _lint_csp(
                 code="csp.not-in-report-only",
             )
         for code, expected, given, write in _lint_directive(policy, directive, sources):
-            yield PolicyProblem(key, expected, describe(given), write, code=code)
+            # The quotes of a keyword belong to it, and so stand inside of others.
+            text = f'"{write}"' if _KEYWORD.fullmatch(write) else write
+            yield PolicyProblem(key, expected, describe(given), text, code=code)
     length = sum(len(" ".join((name, *sources))) + 2 for name, sources in csp.items())
     if length > _LONGEST:
         yield PolicyProblem(

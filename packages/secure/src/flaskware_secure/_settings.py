@@ -203,7 +203,7 @@ class SecureSettings(Settings):
     def conflicts(self) -> cabc.Iterator[ConfigProblem]:
         """Yield what is wrong in the policy, and settings that contradict."""
         composed = self.composed_policy()
-        yield from lint(composed)
+        yield from map(self._by_key, lint(composed))
         yield from self._path_problems(composed)
         yield from self._hsts_problems()
         yield from self._preload_problems()
@@ -225,6 +225,14 @@ class SecureSettings(Settings):
                     f'SECURE_REDIRECT_EXEMPT = ["/{path}"]',
                     code="redirect.bad-path",
                 )
+
+    def _by_key(self, problem: PolicyProblem) -> PolicyProblem:
+        """Name the key where it is the configuration that says what is wrong."""
+        for field in ("csp", "permissions"):
+            for name in getattr(self, field):
+                if problem.key == f"{field}[{name!r}]":
+                    return dc.replace(problem, key=f"{self.key(field)}[{name!r}]")
+        return problem
 
     def _path_problems(self, policy: Policy) -> cabc.Iterator[ConfigProblem]:
         for path, changes in self.paths.items():

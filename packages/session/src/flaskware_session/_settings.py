@@ -19,6 +19,8 @@ from ._store_url import check_url
 
 _ZERO = dt.timedelta(0)
 _Positive: t.TypeAlias = t.Annotated[dt.timedelta, pydantic.Field(gt=dt.timedelta(0))]
+# What is shorter can be searched for by whoever has the store.
+_SHORTEST_PEPPER = 16
 _NOTHING = "nothing: remove the key"
 _NO_STORE = "an object with the methods of `flaskware_session.Store` as SESSION_STORE"
 
@@ -149,7 +151,7 @@ class SessionSettings(Settings):
         " first is used; the others are the earlier ones, with which sessions are"
         ' still found and then stored anew. `""` stands for the time before there was'
         " one.",
-        examples=[("a-new-secret", "the-one-before", "")],
+        examples=[("…64 characters…", "…the one before…", "")],
     )
     encryption_keys: tuple[pydantic.SecretStr, ...] = pydantic.Field(
         default=(),
@@ -239,6 +241,19 @@ class SessionSettings(Settings):
                 scheme.startswith("flask-session+") and "://" in source
             ):
                 raise ValueError("'flask', or flask-session+ and the URL of its store")
+        return value
+
+    @pydantic.field_validator("peppers")
+    @classmethod
+    def _long_pepper(
+        cls, value: tuple[pydantic.SecretStr, ...]
+    ) -> tuple[pydantic.SecretStr, ...]:
+        # An earlier one may be short, so that its sessions can still be found.
+        if value and 0 < len(value[0]) < _SHORTEST_PEPPER:
+            raise ValueError(
+                f"first a secret of {_SHORTEST_PEPPER} characters or more, such as the"
+                " output of: python -c 'import secrets; print(secrets.token_hex())'"
+            )
         return value
 
     @pydantic.field_validator("encryption_keys")

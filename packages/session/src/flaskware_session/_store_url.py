@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
@@ -15,6 +17,8 @@ _REDIS = frozenset(
     for name in ("redis", "rediss", "valkey", "valkeys")
     for topology in ("", "+sentinel", "+cluster")
 ) | {"unix"}
+_ONE_REDIS = frozenset({"redis", "rediss", "valkey", "valkeys"})
+_NUMBER = re.compile(r"(/\d*)?", re.ASCII)
 _EXPECTED = (
     "a URL that starts with sqlite:///, redis://, rediss://, redis+sentinel://,"
     " redis+cluster://, unix://, postgresql://, another database of SQLAlchemy,"
@@ -35,6 +39,12 @@ def check_url(url: str) -> None:
             raise ValueError(
                 f"the path of a {'file' if scheme == 'sqlite' else 'folder'} after"
                 f" {scheme}:/// (for sessions in memory, memory://)"
+            )
+    elif scheme in _ONE_REDIS:
+        # redis-py takes the database 0 for a path that is no number.
+        if not _NUMBER.fullmatch(urlsplit(url).path):
+            raise ValueError(
+                "the number of a database after the host, as in redis://localhost/1"
             )
     elif scheme not in {"memory", "memcached", *_REDIS}:
         _check_database(scheme)

@@ -121,7 +121,7 @@ class _Maker:
                 is_replica=is_replica,
             )
         except EngineOptionProblem as error:
-            problem = ConfigProblem(options_place, str(error), "", error.write)
+            problem = ConfigProblem(options_place, str(error), error.given, error.write)
         except OSError as error:
             problem = ConfigProblem(
                 place,

@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import pool
 
+from flaskware_core import describe
+
 from . import _deadlock
 from . import _sqlite
 from . import _timeout
@@ -40,12 +42,14 @@ class EngineOptionProblem(ValueError):
     """``create_engine`` refuses an option.
 
     :param write: What to do instead.
+    :param given: The option, safe to print; empty where it is not known.
     """
 
-    def __init__(self, expected: str, write: str) -> None:
+    def __init__(self, expected: str, write: str, given: str = "") -> None:
         super().__init__(expected)
         self.expected = expected
         self.write = write
+        self.given = given
 
 
 @dc.dataclass(frozen=True, eq=False)
@@ -156,11 +160,23 @@ def _create(url: sa.URL, options: dict[str, t.Any]) -> sa.Engine:
             raise EngineOptionProblem(
                 f"options that create_engine accepts ({type(error).__name__})",
                 "see sqlalchemy.create_engine for the type of each option",
+                _wrong_options(url, options),
             ) from error
     raise EngineOptionProblem(
         f"options that create_engine knows; unknown: {', '.join(names)}",
         ", ".join(_closest(name) for name in names),
     )
+
+
+def _wrong_options(url: sa.URL, options: dict[str, t.Any]) -> str:
+    """Those that are refused by themselves, and of what type they are."""
+    wrong: dict[str, t.Any] = {}
+    for name, value in options.items():
+        try:
+            sa.create_engine(url, **{name: value})
+        except Exception:  # noqa: BLE001 dialects and drivers raise what they like
+            wrong[name] = value
+    return describe(wrong, sensitive=True) if wrong else ""
 
 
 def _closest(name: str) -> str:
