@@ -406,6 +406,19 @@ def test_a_rename_that_names_nothing_writes_nothing(project: Project) -> None:
         assert len(project.alembic.history()) == 1
 
 
+def test_a_renamed_table_can_be_squashed(project: Project) -> None:
+    with project.app.app_context():
+        declare(project, sa.Column("n", sa.Integer))
+        migrate(project)
+        declare(project, sa.Column("n", sa.Integer), table="thing")
+        migrate(project, "item=thing")
+        (squashed,) = project.alembic.squash()
+        assert "op.rename_table('item', 'thing')" in squashed.path.read_text()
+        project.alembic.downgrade("base")
+        project.alembic.upgrade()
+        assert project.alembic.check().state is State.UP_TO_DATE
+
+
 def test_revisions_with_types_can_be_squashed(pg: Project) -> None:
     declare(pg, mood("a", "b"))
     migrate(pg)

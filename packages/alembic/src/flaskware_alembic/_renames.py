@@ -51,8 +51,8 @@ class RenameTableOp(ops.RenameTableOp):
         return RenameTableOp(self.new_table_name, self.table_name, schema=self.schema)
 
 
-@autogenerate.renderers.dispatch_for(RenameTableOp)
-def _render_table(_: t.Any, operation: RenameTableOp) -> str:
+@autogenerate.renderers.dispatch_for(ops.RenameTableOp)
+def _render_table(_: t.Any, operation: ops.RenameTableOp) -> str:
     names = f"{operation.table_name!r}, {operation.new_table_name!r}"
     schema = f", schema={operation.schema!r}" if operation.schema else ""
     return f"op.rename_table({names}{schema})"
