@@ -47,6 +47,17 @@ def test_list_shows_the_devices_of_a_user(app: flask.Flask) -> None:
     assert run(app, "list", "--user", "eve") == "eve is not signed in anywhere.\n"
 
 
+def test_one_is_one_and_a_long_name_of_a_browser_is_cut_to_the_line(
+    build: Build, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    app = build(Sessions(store=store_url))
+    app.test_client().get("/login/ann", headers={"User-Agent": "Phone" * 40})
+    assert run(app, "stats").startswith("1 session, 1 user signed in\n")
+    (line,) = run(app, "list", "--user", "ann").splitlines()
+    assert (len(line), line[-1]) == (80, "…")
+
+
 def test_revoke_ends_one_or_all(app: flask.Flask) -> None:
     handle = run(app, "list", "--user", "ann").split()[0]
     assert run(app, "revoke", "ann", handle) == "1 ended.\n"

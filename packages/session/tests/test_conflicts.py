@@ -11,6 +11,7 @@ import flask.testing
 import pytest
 
 from flaskware_session import MemoryStore
+from flaskware_session import session
 from flaskware_session import SessionConflict
 from flaskware_session import Sessions
 from flaskware_session.testing import FakeClock
@@ -67,11 +68,11 @@ def test_a_view_may_handle_the_conflict_and_try_again(build: Build) -> None:
     def mine() -> None:
         flask.session["a"] = "3"
         with pytest.raises(SessionConflict) as caught:
-            t.cast("t.Any", flask.session).save()
+            session.save()
         assert caught.value.keys == ["a"]
         assert flask.session["a"] == "2"
         flask.session["a"] += "4"
-        t.cast("t.Any", flask.session).save()
+        session.save()
 
     response, client = race(build, mine, "/set/a/2", on_conflict="raise")
     assert response.status_code == 200
@@ -101,7 +102,7 @@ def test_a_deletion_is_not_merged(build: Build) -> None:
 
 
 def increment(key: str = "n", by: float = 1) -> float:
-    return float(t.cast("t.Any", flask.session).increment(key, by))
+    return session.increment(key, by)
 
 
 def test_counters_of_parallel_requests_count_right(
@@ -183,11 +184,11 @@ def test_saving_before_a_stream_stores_and_sends_the_cookie(build: Build) -> Non
     @app.get("/stream")
     def stream() -> flask.Response:
         flask.session["a"] = 1
-        t.cast("t.Any", flask.session).save()
+        session.save()
 
         def body() -> cabc.Iterator[str]:
             flask.session["b"] = 2
-            t.cast("t.Any", flask.session).save()
+            session.save()
             yield "done"
 
         return flask.Response(flask.stream_with_context(body()))
@@ -212,7 +213,7 @@ def test_a_new_session_while_the_response_is_sent_is_refused(
         def body() -> cabc.Iterator[str]:
             flask.session["b"] = 2
             with pytest.raises(RuntimeError, match=r"session\.save\(\)") as caught:
-                t.cast("t.Any", flask.session).save()
+                session.save()
             told.append(str(caught.value))
             yield "done"
 
@@ -232,7 +233,7 @@ def test_a_session_that_is_first_read_in_a_stream_gets_its_new_id_later(
     def stream() -> flask.Response:
         def body() -> cabc.Iterator[str]:
             flask.session["b"] = 2
-            t.cast("t.Any", flask.session).save()
+            session.save()
             yield "done"
 
         return flask.Response(flask.stream_with_context(body()))
@@ -252,7 +253,7 @@ def test_a_save_that_found_the_session_gone_stores_nothing(
 ) -> None:
     def mine() -> None:
         flask.session["a"] = "3"
-        t.cast("t.Any", flask.session).save()
+        session.save()
         flask.session["b"] = "4"
 
     response, client = race(build, mine, "/logout", store=store_url)

@@ -23,6 +23,7 @@ from ._record import SessionInfo as SessionInfo
 from ._record import StoreStats as StoreStats
 from ._record import Written as Written
 from ._session import ServerSession as ServerSession
+from ._session import session as session
 from ._settings import SessionSettings as SessionSettings
 from ._signals import session_conflict as session_conflict
 from ._signals import session_created as session_created
@@ -70,6 +71,7 @@ __all__ = [
     "Record",
     "RedisStore",
     "ServerSession",
+    "session",
     "session_conflict",
     "session_created",
     "session_outage",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses as dc
 import json
+import shutil
 import sys
 import typing as t
 
@@ -41,7 +42,8 @@ def stats(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(dc.asdict(found)))
     else:
-        click.echo(f"{found.sessions} sessions, {found.users} users signed in")
+        users = _count_of(found.users, "user")
+        click.echo(f"{_count_of(found.sessions, 'session')}, {users} signed in")
         click.echo(f"{found.expired} expired and not yet removed")
 
 
@@ -62,9 +64,12 @@ def list_sessions(user_id: str, *, as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows))
         return
+    # What a browser calls itself is long; --json has all of it.
+    width = shutil.get_terminal_size().columns
     for info in found:
         seen = info.last_seen.strftime("%Y-%m-%d %H:%M UTC")
-        click.echo(f"{info.handle}  {seen}  {info.address or '-'}  {info.agent or '-'}")
+        line = f"{info.handle}  {seen}  {info.address or '-'}  {info.agent or '-'}"
+        click.echo(line if len(line) <= width else f"{line[: width - 1]}…")
     if not found:
         click.echo(f"{user_id} is not signed in anywhere.")
 
@@ -137,6 +142,10 @@ def prune(*, as_json: bool) -> None:
             removed += count
             bar.update(count)
     click.echo(json.dumps({"removed": removed}) if as_json else f"{removed} removed.")
+
+
+def _count_of(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _sessions() -> Sessions:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import typing as t
 
+import flask
 from flask.sessions import SessionMixin
 
 from ._asking import Spent
@@ -204,3 +205,7 @@ class ServerSession(SessionMixin):
             elif self._record is None and self._manager.rules.permanent:
                 self._data[PERMANENT] = True
         return self._data
+
+
+session: ServerSession = t.cast("ServerSession", flask.session)
+"""``flask.session`` itself, with the type that it has where this extension is used."""

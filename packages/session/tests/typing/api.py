@@ -25,6 +25,7 @@ from flaskware_session import NotFresh
 from flaskware_session import Record
 from flaskware_session import RedisStore
 from flaskware_session import ServerSession
+from flaskware_session import session
 from flaskware_session import session_conflict
 from flaskware_session import session_created
 from flaskware_session import session_outage
@@ -109,6 +110,11 @@ def show(info: SessionInfo, stats: StoreStats) -> None:
     assert_type(stats.sessions, int)
     assert_type(stats.users, int)
     assert_type(stats.expired, int)
+
+
+def count() -> float:
+    assert_type(session, ServerSession)
+    return session.increment("visits")
 
 
 def use(session: ServerSession) -> None:
