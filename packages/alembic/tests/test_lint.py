@@ -259,10 +259,6 @@ FIXES = {
         "op.create_unique_constraint('uq', 'item', ['n'])",
         ["unique=True", "USING INDEX"],
     ),
-    "set-not-null": (
-        "op.alter_column('item', 'n', existing_type=sa.Integer(), nullable=False)",
-        ["NOT VALID", "VALIDATE CONSTRAINT", "op.drop_constraint("],
-    ),
 }
 
 
@@ -412,7 +408,6 @@ SAME = [
         "op.execute('ALTER TABLE item VALIDATE CONSTRAINT ck')"
     ),
     "op.create_unique_constraint('uq', 'item', ['n'])",
-    "op.alter_column('item', 'n', existing_type=sa.Integer(), nullable=False)",
     "for name in ('n', 'm'):\n    op.create_index(f'ix_{name}', 'item', [name])",
     (
         "with op.get_context().autocommit_block():\n"

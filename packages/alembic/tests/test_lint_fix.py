@@ -7,6 +7,8 @@ import typing as t
 import pytest
 import sqlalchemy as sa
 
+from flaskware_alembic import RevisionFailed
+from flaskware_alembic import RevisionFileError
 from flaskware_core import Level
 
 Project: t.TypeAlias = t.Any
@@ -173,6 +175,19 @@ def test_writes_while_rows_are_filled_are_not_undone(pg: Project) -> None:
     assert rows(pg, '"user"', "owner") == [(2, 99, 99), (5, 10, 10)]
 
 
+@pytest.mark.parametrize("declared", ["nullable", "required"])
+def test_what_was_not_filled_is_not_dropped(pg: Project, declared: str) -> None:
+    expand(pg, RENAME, declared)
+    run(pg, 'ALTER TABLE "order" DISABLE TRIGGER USER')
+    run(pg, 'UPDATE "order" SET owner = NULL WHERE id = 2')
+    run(pg, 'ALTER TABLE "order" ENABLE TRIGGER USER')
+    with pytest.raises(RevisionFailed, match="'order_owner_is_"):
+        pg.alembic.upgrade(contract=True)
+    run(pg, 'UPDATE "order" SET "user" = "user"')
+    pg.alembic.upgrade(contract=True)
+    assert rows(pg, "owner") == [(1, 10), (2, 20)]
+
+
 REFUSED = {
     "type": (
         "sa.Column('n', sa.Integer())",
@@ -287,3 +302,79 @@ def test_on_other_databases_the_advice_stays(project: Project) -> None:
         ]
         assert "on PostgreSQL only" in finding.safe
         assert project.alembic.fix("bb") == []
+
+
+def require(project: Project) -> t.Any:
+    """NOT NULL for a column with a reserved name, of a table that has NULLs."""
+    project.write("aa", None, TABLE.format("nullable=True"))
+    project.alembic.upgrade()
+    run(project, 'INSERT INTO "order" (id) VALUES (3)')
+    code = (
+        "op.alter_column('order', 'user', existing_type=sa.Integer(), nullable=False)"
+    )
+    path = project.write("bb", "aa", code)
+    assert [finding.rule for finding in project.alembic.fix("bb")] == ["set-not-null"]
+    return path
+
+
+def test_not_null_is_set_once_it_is_said_what_fills_it(pg: Project) -> None:
+    path = require(pg)
+    path.write_text(path.read_text().replace("{'user': ...}", "{'user': 0}"))
+    assert pg.run("lint").exit_code == 0
+    assert pg.alembic.fix() == []
+    pg.alembic.upgrade()
+    assert rows(pg, '"user"') == [(1, 10), (2, 20), (3, 0)]
+    assert not columns(pg)["user"][1]
+    assert leftovers(pg) == []
+
+
+def test_not_null_that_fails_says_what_to_write_and_can_be_repeated(
+    pg: Project,
+) -> None:
+    path = require(pg)
+    text = path.read_text()
+    start, end = text.index("@backfill"), text.index("def upgrade")
+    path.write_text(text[:start] + text[end:])
+    fill = 'UPDATE "order" SET "user" = ... WHERE "user" IS NULL'
+    for _ in range(2):
+        with pytest.raises(RevisionFailed) as caught:
+            pg.alembic.upgrade()
+        assert "'order_user_is_set'" in str(caught.value)
+        assert fill in str(caught.value)
+        assert "index" not in str(caught.value)
+    run(pg, fill.replace("...", "5"))
+    pg.alembic.upgrade()
+    assert rows(pg, '"user"') == [(1, 10), (2, 20), (3, 5)]
+    assert leftovers(pg) == []
+
+
+def test_what_is_left_to_fill_in_is_refused_before_anything_is_done(
+    pg: Project,
+) -> None:
+    path = require(pg)
+    pg.write("ba", "aa", "op.add_column('order', sa.Column('k', sa.Integer()))")
+    path.write_text(path.read_text().replace("'aa'", "'ba'"))
+    lines = path.read_text().splitlines()
+    line = next(n for n, text in enumerate(lines, start=1) if "..." in text)
+    found = [f for f in pg.alembic.lint("bb") if f.rule == "to-fill-in"]
+    assert [(f.line, f.level) for f in found] == [(line, Level.ERROR)]
+    assert "{'user': ...}" in found[0].what
+    with pytest.raises(RevisionFileError, match=rf"bb\.py:{line} .*'user': \.\.\."):
+        pg.alembic.upgrade()
+    assert "k" not in columns(pg)
+    assert rows(pg, '"user"')[-1] == (3, None)
+
+
+def test_a_type_or_a_body_of_dots_is_nothing_to_fill_in(pg: Project) -> None:
+    pg.write("aa", None, "def later() -> None: ...\nkinds: tuple[int, ...] = ()")
+    assert "to-fill-in" not in {f.rule for f in pg.alembic.lint()}
+
+
+def test_what_is_printed_has_the_names_that_a_fix_writes(pg: Project) -> None:
+    code = "op.alter_column('order', 'user', nullable=False)"
+    path = pg.write("aa", None, code)
+    (finding,) = [f for f in pg.alembic.lint() if f.rule == "set-not-null"]
+    pg.alembic.fix()
+    printed = [line.strip() for line in finding.safe.splitlines() if "execute" in line]
+    assert len(printed) == 3
+    assert all(line in path.read_text() for line in printed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses as dc
 import hashlib
 import re
+import typing as t
 
 
 @dc.dataclass(frozen=True)
@@ -77,20 +78,22 @@ class Replacement:
     def _contract(self) -> list[str]:
         """What drops the old column, in one short transaction."""
         table, final = self.table, self.name if self.keeps_name else self.new
-        check = name_of_check(table, self.new)
-        before: list[str] = []
-        after: list[str] = []
-        if not self.nullable:
+        if self.nullable:
+            # Whoever applied the first revision without its backfill is stopped here.
+            check = short(f"{table}_{self.new}_is_filled")
+            filled = f"{quoted(self.new)} IS NOT NULL OR {quoted(self.name)} IS NULL"
+            before = in_autocommit(*checked(table, check, filled))
+        else:
+            check = name_of_check(table, self.new)
             before = in_autocommit(*checked_not_null(table, self.new, check))
             before.append(self._alter(self.new, self.new_type, "nullable=False"))
-            after = [f'op.drop_constraint({check!r}, {table!r}, type_="check")']
         if self.default is not None:
             default = f"server_default={self.default}"
             before.append(self._alter(self.new, self.new_type, default))
         renamed = self._rename(self.new, final) if self.keeps_name else []
         return [
             *before,
-            *after,
+            f'op.drop_constraint({check!r}, {table!r}, type_="check")',
             *self._drop_trigger(),
             self._drop(self.name),
             *renamed,
@@ -182,14 +185,16 @@ class Replacement:
 
 
 def checked_not_null(table: str, name: str, check: str) -> list[str]:
-    """What makes sure of NOT NULL while the table is used, as often as it is run."""
+    """What makes sure of NOT NULL while the table is used."""
+    return checked(table, check, f"{quoted(name)} IS NOT NULL")
+
+
+def checked(table: str, check: str, condition: str) -> list[str]:
+    """What checks every row while the table is used, as often as it is run."""
     alter, constraint = f"ALTER TABLE {quoted(table)}", quoted(check)
     return [
         execute(f"{alter} DROP CONSTRAINT IF EXISTS {constraint}"),
-        execute(
-            f"{alter} ADD CONSTRAINT {constraint}"
-            f" CHECK ({quoted(name)} IS NOT NULL) NOT VALID"
-        ),
+        execute(f"{alter} ADD CONSTRAINT {constraint} CHECK ({condition}) NOT VALID"),
         execute(f"{alter} VALIDATE CONSTRAINT {constraint}"),
     ]
 
@@ -198,6 +203,23 @@ def in_autocommit(*lines: str) -> list[str]:
     """Lines that each commit at once."""
     block = "with op.get_context().autocommit_block():"
     return [block, *(f"    {line}" for line in lines)]
+
+
+def violated_check(error: Exception) -> str | None:
+    """What to do where rows break a constraint that is checked, by its name."""
+    original = t.cast("t.Any", getattr(error, "orig", None))
+    code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    if code != "23514":
+        return None
+    # asyncpg keeps them on the error itself, which SQLAlchemy's is raised from.
+    details = getattr(original, "diag", None) or original.__cause__
+    name, table = details.constraint_name, details.table_name
+    kept = f"The constraint {name!r} stays if it was made before the rows were checked."
+    if name.startswith(f"{table}_") and name.endswith("_is_set"):
+        column = quoted(name[len(table) + 1 : -len("_is_set")])
+        set_ = f"{quoted(table)} SET {column} = ... WHERE {column} IS NULL"
+        return f"{kept} Fill what is NULL: UPDATE {set_}; and run the upgrade again."
+    return f"{kept} Correct the rows that break it, and run the upgrade again."
 
 
 def name_of_check(table: str, name: str) -> str:

@@ -63,6 +63,8 @@ def fix(
         return None
     code, contract = written
     text = _with_code(source, call, code)
+    if isinstance(contract, str):
+        return Edit(_with_own_backfill(text, contract))
     if contract is not None and contract.backfill and contract.backfill_first:
         text = with_backfill(text, contract.backfill)
     return Edit(text, contract)
@@ -75,6 +77,12 @@ def _with_code(source: str, call: Call, code: str) -> str:
     above = "".join(f"{comment}\n" for comment in call.comments)
     lines[first - 1 : last] = [textwrap.indent(above + code.rstrip() + "\n", indent)]
     return "".join(lines)
+
+
+def _with_own_backfill(text: str, backfill: str) -> str:
+    # Where one of the table is there already, it is thought to fill the column.
+    start = backfill.partition(",")[0]
+    return text if start in text.replace('"', "'") else with_backfill(text, backfill)
 
 
 def with_backfill(text: str, backfill: str) -> str:
@@ -95,7 +103,8 @@ def with_backfill(text: str, backfill: str) -> str:
     return text
 
 
-_Written = tuple[str, Contract | None] | None
+# A text is a backfill of the same revision.
+_Written = tuple[str, Contract | str | None] | None
 
 
 def _online(call: Call, *lines: str) -> str:
@@ -213,7 +222,22 @@ def _set_not_null(call: Call) -> _Written:
     check = name_of_check(table, name)
     code = _online(call, *checked_not_null(table, name, check))
     lines = [code, ast.unparse(call.call), f"op.drop_constraint({check!r}, {table!r})"]
-    return "\n".join(lines), None
+    question = f"What is {name} where it is NULL? If it never is, delete this function."
+    return "\n".join(lines), _fill(table, name, question)
+
+
+def _fill(table: str, name: str, question: str) -> str:
+    slug = re.sub(r"\W", "_", name)
+    return "\n".join(
+        [
+            f"@backfill({table!r}, batch=1000, before=True)",
+            f"def fill_{slug}(connection: sa.Connection, batch: Batch) -> None:",
+            f"    # {question}",
+            f"    empty = batch.table.c[{name!r}].is_(None)",
+            f"    statement = sa.update(batch.table).values({{{name!r}: ...}})",
+            "    connection.execute(statement.where(batch.where, empty))",
+        ]
+    )
 
 
 # The rules whose fix needs a trigger and what is known of the column.
@@ -398,16 +422,7 @@ def _add_required(call: Call) -> _Written:
     alter = (
         f"op.alter_column({table!r}, {name!r}, existing_type={type_}, nullable=False)"
     )
-    backfill = "\n".join(
-        [
-            f"@backfill({table!r}, batch=1000, before=True)",
-            f"def fill_{name}(connection: sa.Connection, batch: Batch) -> None:",
-            f"    # What is {name} for the rows that are there?",
-            f"    empty = batch.table.c[{name!r}].is_(None)",
-            f"    statement = sa.update(batch.table).values({{{name!r}: ...}})",
-            "    connection.execute(statement.where(batch.where, empty))",
-        ]
-    )
+    backfill = _fill(table, name, f"What is {name} for the rows that are there?")
     return f"op.add_column({arguments})", Contract(
         f"require {table}.{name}",
         alter,

@@ -21,6 +21,7 @@ from ._fix import fix
 from ._fix import FIXED
 from ._fix import Unfixed
 from ._fix_history import History
+from ._fix_placeholder import placeholders_in
 from ._recording import record
 from ._revision import RevisionInfo
 from ._rules import Rule
@@ -37,6 +38,7 @@ RULES: dict[str, Rule] = {rule.id: rule for rule in _ALL}
 # What is said of the file itself, where no rule is.
 ABOUT_LINTING = (
     "not-readable",
+    "to-fill-in",
     "waiver-unknown",
     "waiver-unused",
     "waiver-without-reason",
@@ -100,7 +102,22 @@ def findings_of(subject: Subject) -> list[Finding]:
                 "# Read the rest; then waive it with what you found.",
             )
         )
-    return _waived(found, path, subject.revision)
+    found = _waived(found, path, subject.revision)
+    found.extend(
+        Finding(
+            "to-fill-in",
+            Level.ERROR,
+            subject.revision,
+            placeholder.line,
+            placeholder.code,
+            "`...` stands for a value that only you know, and `flask db upgrade`"
+            " refuses the revision until it is written there.",
+            f"# A value, or an expression of SQL, in place of `...`:\n"
+            f"{placeholder.code}",
+        )
+        for placeholder in placeholders_in(path)
+    )
+    return found
 
 
 def new_since(base: str, folder: Path) -> cabc.Callable[[Path], bool]:

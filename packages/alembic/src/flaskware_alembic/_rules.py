@@ -15,6 +15,8 @@ from flaskware_core import Level
 
 from ._change import Change
 from ._change import ColumnInfo
+from ._expand import name_of_check
+from ._expand import quoted
 
 Dialect: t.TypeAlias = t.Literal["postgresql", "mysql", "sqlite"]
 EVERY: tuple[Dialect, ...] = ("postgresql", "mysql", "sqlite")
@@ -144,9 +146,14 @@ def of_type(matches: cabc.Callable[[ColumnInfo], bool]) -> Applies:
 
 
 def advice(text: str) -> cabc.Callable[[Change], str]:
-    """A safe form that is not one operation; ``{table}`` and the like are filled in."""
+    """A safe form that is not one operation; ``{table}`` and the like are filled in.
+
+    ``{sql_table}`` and ``{sql_name}`` are quoted as PostgreSQL has it.
+    """
 
     def safe(change: Change) -> str:
+        table = (change.table or "the_table").rpartition(".")[2]
+        check = name_of_check(table, change.name or "the_name")
         words = {
             "table": change.table or "the_table",
             "name": change.name or "the_name",
@@ -154,10 +161,18 @@ def advice(text: str) -> cabc.Callable[[Change], str]:
             "columns": ", ".join(info.name for info in change.columns),
             "quoted": ", ".join(f'"{info.name}"' for info in change.columns),
             "type": change.column.type or "the_type",
+            "sql_table": _in_sql(change.table or "the_table"),
+            "sql_name": _in_sql(change.name or "the_name"),
+            "check": check,
+            "sql_check": quoted(check),
         }
         return text.format_map(words).strip()
 
     return safe
+
+
+def _in_sql(name: str) -> str:
+    return ".".join(quoted(part) for part in name.split("."))
 
 
 AUTOCOMMIT = "with op.get_context().autocommit_block():\n    "

@@ -210,8 +210,9 @@ OBJECTS = (
         " nobody can read or write it.",
         kind("attach_partition"),
         "# First give {name} a valid CHECK that says the same as its bounds:\n"
-        "op.execute('ALTER TABLE {name} ADD CONSTRAINT fits CHECK (...) NOT VALID')\n"
-        "op.execute('ALTER TABLE {name} VALIDATE CONSTRAINT fits')",
+        "op.execute('ALTER TABLE {sql_name} ADD CONSTRAINT fits CHECK (...)"
+        " NOT VALID')\n"
+        "op.execute('ALTER TABLE {sql_name} VALIDATE CONSTRAINT fits')",
         READS,
     ),
     _rule(

@@ -27,7 +27,7 @@ _INDEX = (
     'op.create_index("{name}", "{table}", [{quoted}], postgresql_concurrently=True,'
     " if_not_exists=True)"
 )
-_VALIDATE = "op.execute('ALTER TABLE {table} VALIDATE CONSTRAINT {name}')"
+_VALIDATE = "op.execute('ALTER TABLE {sql_table} VALIDATE CONSTRAINT {sql_name}')"
 
 POSTGRESQL = (
     Rule(
@@ -109,8 +109,8 @@ POSTGRESQL = (
         online(
             'op.create_index("{name}", "{table}", [{quoted}], unique=True,'
             " postgresql_concurrently=True, if_not_exists=True)",
-            "op.execute('ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE USING INDEX"
-            " {name}')",
+            "op.execute('ALTER TABLE {sql_table} ADD CONSTRAINT {sql_name}"
+            " UNIQUE USING INDEX {sql_name}')",
         ),
         lock=READS,
     ),
@@ -125,8 +125,8 @@ POSTGRESQL = (
             "# Each column must be NOT NULL before: see set-not-null.",
             'op.create_index("{name}", "{table}", [{quoted}], unique=True,'
             " postgresql_concurrently=True, if_not_exists=True)",
-            "op.execute('ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY USING"
-            " INDEX {name}')",
+            "op.execute('ALTER TABLE {sql_table} ADD CONSTRAINT {sql_name}"
+            " PRIMARY KEY USING INDEX {sql_name}')",
         ),
         lock=READS,
     ),
@@ -150,12 +150,16 @@ POSTGRESQL = (
         "Every row is checked while nobody can read or write the table.",
         checks_rows,
         advice(
+            "# Fill what is NULL first, in batches (@backfill, before=True).\n"
             "with op.get_context().autocommit_block():\n"
-            "    op.execute('ALTER TABLE {table} ADD CONSTRAINT {name}_set CHECK"
-            " ({name} IS NOT NULL) NOT VALID')\n"
-            "    op.execute('ALTER TABLE {table} VALIDATE CONSTRAINT {name}_set')\n"
+            "    op.execute('ALTER TABLE {sql_table} DROP CONSTRAINT IF EXISTS"
+            " {sql_check}')\n"
+            "    op.execute('ALTER TABLE {sql_table} ADD CONSTRAINT {sql_check} CHECK"
+            " ({sql_name} IS NOT NULL) NOT VALID')\n"
+            "    op.execute('ALTER TABLE {sql_table} VALIDATE CONSTRAINT"
+            " {sql_check}')\n"
             'op.alter_column("{table}", "{name}", nullable=False)\n'
-            'op.drop_constraint("{name}_set", "{table}")'
+            'op.drop_constraint("{check}", "{table}")'
         ),
         lock=READS,
     ),
@@ -255,7 +259,7 @@ POSTGRESQL = (
         Level.ERROR,
         "Nobody can write to the table while its indexes are built.",
         kind("reindex", is_flagged=False),
-        online("op.execute('REINDEX TABLE CONCURRENTLY {table}')"),
+        online("op.execute('REINDEX TABLE CONCURRENTLY {sql_table}')"),
         lock=WRITES,
     ),
     Rule(
@@ -264,7 +268,7 @@ POSTGRESQL = (
         Level.WARNING,
         "Nobody can read the view while it is filled.",
         kind("refresh_view", is_flagged=False),
-        advice("op.execute('REFRESH MATERIALIZED VIEW CONCURRENTLY {table}')"),
+        advice("op.execute('REFRESH MATERIALIZED VIEW CONCURRENTLY {sql_table}')"),
         lock=READS,
     ),
     Rule(
@@ -276,7 +280,8 @@ POSTGRESQL = (
         kind("detach_partition", is_flagged=False),
         online(
             "# It leaves {name} a CHECK that says what its bounds were.",
-            "op.execute('ALTER TABLE {table} DETACH PARTITION {name} CONCURRENTLY')",
+            "op.execute('ALTER TABLE {sql_table} DETACH PARTITION {sql_name}"
+            " CONCURRENTLY')",
         ),
         lock=READS,
     ),

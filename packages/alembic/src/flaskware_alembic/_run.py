@@ -6,6 +6,7 @@ import collections.abc as cabc
 import contextlib
 import time
 import typing as t
+from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
@@ -17,7 +18,10 @@ from ._backfill import BackfillState
 from ._backfill import OnProgress
 from ._errors import MigrationError
 from ._errors import RevisionFailed
+from ._errors import RevisionFileError
 from ._errors import TableLocked
+from ._expand import violated_check
+from ._fix_placeholder import placeholders_in
 from ._journal import Assumed
 from ._journal import JournalEntry
 from ._journal import report
@@ -159,6 +163,8 @@ class Run:
             self._due, self._left = [], []
             found = m.moves(self._target, self._direction, heads)
             was_empty = not heads and not self.done
+            if self._direction == "upgrade":
+                self._refuse_placeholders(found, was_empty=was_empty)
             for index, move in enumerate(found):
                 if self._direction == "stamp":
                     self._now = move
@@ -184,6 +190,24 @@ class Run:
                         return
 
         return moves
+
+    def _refuse_placeholders(self, moves: list[_Move], *, was_empty: bool) -> None:
+        """Refuse what is to be filled in, before the first of them is applied.
+
+        :raises RevisionFileError: naming the file and line.
+        """
+        for move in moves:
+            if self._is_for_later(move.revision.module, was_empty=was_empty):
+                return
+            path = Path(move.revision.path)
+            for placeholder in placeholders_in(path):
+                raise RevisionFileError(
+                    f"{path}:{placeholder.line} is not finished: `{placeholder.code}`."
+                    " Write a value, or an expression of SQL, in place of `...`."
+                    " Nothing was applied.",
+                    paths=(path,),
+                    line=placeholder.line,
+                )
 
     def _is_for_later(self, module: t.Any, *, was_empty: bool) -> bool:
         return hasattr(module, "contracts") and not (self._contract or was_empty)
@@ -356,14 +380,14 @@ class Run:
         if is_lock_timeout(error):
             return TableLocked(
                 f"{what} It waited for a lock that another session held. Look who"
-                f" holds it, or try again at a quieter time. {self._kept()}",
+                f" holds it, or try again at a quieter time. {self._kept(error)}",
                 revision=revision,
             )
-        return RevisionFailed(f"{what} {self._kept()}", revision=revision)
+        return RevisionFailed(f"{what} {self._kept(error)}", revision=revision)
 
-    def _kept(self) -> str:
+    def _kept(self, error: Exception) -> str:
         if self._autocommitted:
-            return (
+            return violated_check(error) or (
                 "What it did outside of its transaction stays; an index that was being"
                 " built CONCURRENTLY may be there and invalid."
             )
