@@ -293,6 +293,15 @@ def test_an_index_that_an_earlier_revision_made_is_seen(pg: Project) -> None:
     assert pg.alembic.fix("bb") == []
 
 
+def test_what_later_revisions_may_have_used_is_not_fixed(pg: Project) -> None:
+    pg.write("aa", None, TABLE.format("nullable=True"))
+    pg.write("bb", "aa", WIDEN[0].format(""), WIDEN[1])
+    pg.write("cc", "bb", "op.create_index('ix', 'order', ['user'])")
+    (finding,) = [f for f in pg.alembic.lint("bb") if f.rule == "change-type"]
+    assert "later revisions follow" in finding.safe
+    assert pg.alembic.fix("bb") == []
+
+
 def test_on_other_databases_the_advice_stays(project: Project) -> None:
     project.write("aa", None, TABLE.format("nullable=True"))
     project.write("bb", "aa", RENAME[0].format(""), RENAME[1])
