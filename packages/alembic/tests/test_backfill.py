@@ -20,8 +20,10 @@ from flaskware_alembic import BackfillInfo
 from flaskware_alembic import BackfillState
 from flaskware_alembic import MigrationError
 from flaskware_alembic import RevisionFailed
+from flaskware_alembic import State
 from flaskware_alembic._backfill import _decode
 from flaskware_alembic._backfill import _encode
+from flaskware_core import examine
 
 Project: t.TypeAlias = t.Any
 HEADER = "from flaskware_alembic import backfill\n"
@@ -72,6 +74,38 @@ def test_a_backfill_goes_through_all_rows_in_batches(any_project: Project) -> No
     )
     assert not any_project.alembic.upgrade()
     assert values(any_project) == {1}
+
+
+def test_a_backfill_that_is_not_done_is_told_of_everywhere(
+    project: Project, in_context: object
+) -> None:
+    write(project, before="assert max(batch.keys) < (50,), 'too far'")
+    assert "backfill fill, after it: the rows of item, 10 at a time" in (
+        project.run("plan").output
+    )
+    with pytest.raises(RevisionFailed):
+        project.alembic.upgrade()
+    assert project.alembic.status(models=False).state is State.UNFINISHED
+    result = project.run("check", "--no-models")
+    assert result.exit_code == 5
+    told = "backfill bb fill: running, 10 rows of item"
+    assert told in result.output
+    assert "Run: flask db backfill" in result.output
+    assert f"go on with the {told}" in project.run("plan").output
+    findings = {f.id: f for f in examine(project.app).findings}
+    assert findings["alembic.backfill-unfinished"].fix == "flask db backfill"
+    project.add_table("item", sa.Column("n", sa.Integer, nullable=False))
+    assert "Run: flask db backfill" in project.run("doctor").output
+    write(project)
+    result = project.run("upgrade")
+    assert result.output == "bb fill: done, 25 rows of item\n"
+    assert project.run("check", "--no-models").exit_code == 0
+    assert "Nothing to do" in project.run("upgrade").output
+
+
+def test_an_estimate_that_was_too_low_is_not_told() -> None:
+    info = BackfillInfo("bb", "fill", "item", None, BackfillState.RUNNING, 60, 50)
+    assert str(info) == "bb fill: running, 60 rows of item"
 
 
 def test_a_backfill_that_failed_goes_on_after_the_last_batch(

@@ -121,3 +121,15 @@ def test_two_heads_in_the_database_of_which_one_is_unknown_are_diverged(
     (status,) = any_project.alembic.status(models=False).binds
     assert status.state is State.DIVERGED
     assert [info.id for info in status.pending] == ["dd"]
+
+
+def test_what_is_wrong_comes_first(project: Project, tmp_path: t.Any) -> None:
+    path = project.write_table("s1", None, "shop")
+    (tmp_path / "shop").mkdir()
+    path.rename(tmp_path / "shop" / "s1.py")
+    project.alembic.register("shop", path=tmp_path / "shop")
+    project.run("upgrade")
+    project.write_table("aa", None, "one")
+    output = project.run("check", "--no-models").output
+    assert output.startswith("Error: default: pending\n")
+    assert "shop: up to date" in output

@@ -118,3 +118,18 @@ def test_nothing_to_show_is_said(command: str, project: Project) -> None:
     result = project.run(command)
     assert result.exit_code == 0
     assert "yet" in result.output
+
+
+def test_a_revision_that_the_code_does_not_have_is_shown(project: Project) -> None:
+    path = project.write_table("aa", None, "one")
+    project.run("upgrade")
+    path.unlink()
+    result = project.run("current")
+    assert result.output == "aa is not in the code\n"
+    assert result.exit_code == 0
+
+
+def test_the_rules_name_databases_as_their_page_does(project: Project) -> None:
+    assert (
+        "; PostgreSQL, MySQL, MariaDB, SQLite)" in project.run("lint", "--list").output
+    )

@@ -471,3 +471,13 @@ def test_what_cannot_be_mended_surely_is_not_said_to_be(pg: Project, code: str) 
     assert not any(finding.can_fix for finding in pg.alembic.lint())
     assert pg.alembic.fix() == []
     assert path.read_text() == before
+
+
+def test_the_advice_on_a_key_names_its_column_and_the_model(
+    make_project: t.Any, postgresql_url: str
+) -> None:
+    project = make_project(postgresql_url)
+    project.write_table("aa", None, "one")
+    output = project.run("lint").output
+    assert 'sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True)' in output
+    assert "# In the model too" in output

@@ -246,6 +246,12 @@ POSTGRESQL = [
     Example("raw-sql", 'op.execute("SOMETHING NEW")', 'op.execute("SELECT 1")', None),
     Example("rewrite-table", ALTER("SET UNLOGGED"), ALTER("SET (fillfactor = 70)")),
     Example(
+        "vacuum-in-transaction",
+        'op.execute("VACUUM ANALYZE item")',
+        'op.execute("ANALYZE item")',
+        None,
+    ),
+    Example(
         "rewrite-table", 'op.execute("VACUUM FULL item")', 'op.execute("ANALYZE")', None
     ),
     Example(

@@ -124,7 +124,9 @@ class BackfillInfo:
     total: int | None = None
 
     def __str__(self) -> str:
-        of = f" of about {self.total}" if self.total is not None else ""
+        # What the database believes may be old; what it turned out to be is told.
+        total = None if self.state is BackfillState.DONE else self.total
+        of = f" of about {total}" if total is not None and total >= self.rows else ""
         return (
             f"{self.revision} {self.name}: {self.state.value}, {self.rows}{of} rows of"
             f" {self.table}"

@@ -13,6 +13,7 @@ from flaskware_core import Level
 from ._errors import DatabaseUnreachable
 from ._errors import MigrationError
 from ._recording import record
+from ._status import index_advice
 from ._status import State
 
 if t.TYPE_CHECKING:
@@ -83,6 +84,21 @@ def _states(alembic: Alembic) -> cabc.Iterator[Finding]:
                 f"Not applied to the database {name}:"
                 f" {', '.join(info.id for info in status.pending)}.",
                 "flask db upgrade",
+            )
+        for info in status.backfills:
+            yield Finding(
+                "alembic.backfill-unfinished",
+                Level.WARNING,
+                f"In the database {name}, the backfill {info}.",
+                "flask db backfill",
+            )
+        for index in status.invalid_indexes:
+            yield Finding(
+                "alembic.invalid-index",
+                Level.WARNING,
+                f"In the database {name}, the index {index} is invalid: it was not"
+                " built to the end, and no query uses it.",
+                index_advice([index]),
             )
 
 

@@ -14,6 +14,7 @@ from flaskware_core import Level
 
 from ._echo import is_asked
 from ._echo import is_watched
+from ._echo import print_ahead
 from ._echo import print_done
 from ._echo import print_findings
 from ._echo import print_infos
@@ -282,7 +283,12 @@ def sql(
 @_bind
 def current(*, names: tuple[str, ...], trees: tuple[str, ...]) -> None:
     """Show the revisions that the databases are at."""
-    found = _alembic().current(binds=_binds(names), trees=_trees(trees))
+    alembic, binds, chosen = _alembic(), _binds(names), _trees(trees)
+    status = alembic.status(models=False, binds=binds, trees=chosen)
+    if any(bind.unknown for bind in status.binds):
+        print_ahead(status)
+        return
+    found = alembic.current(binds=binds, trees=chosen)
     print_infos(found, "No database has a revision yet.")
 
 
@@ -391,8 +397,8 @@ def stamp(
 def check(*, no_models: bool, names: tuple[str, ...], trees: tuple[str, ...]) -> None:
     """Make sure that the databases are what the code expects.
 
-    Exits with 0 if they are, 3 if one is ahead, 5 if one is behind, 6 if the models
-    changed.
+    Exits with 0 if they are, 3 if one is ahead, 5 if one is behind or has something
+    unfinished, 6 if the models changed.
     """
     click.echo(
         str(
@@ -445,7 +451,7 @@ def lint(
         from ._lint import RULES
 
         for rule in RULES.values():
-            click.echo(f"{rule.id} ({rule.level.value}; {', '.join(rule.dialects)})")
+            click.echo(f"{rule.id} ({rule.level.value}; {rule.databases})")
         return
     alembic, binds, chosen = _alembic(), _binds(names), _trees(trees)
     if fixes:

@@ -17,6 +17,7 @@ if t.TYPE_CHECKING:
     from ._plan import Plan
     from ._plan import PlanStep
     from ._revision import RevisionInfo
+    from ._status import Status
 
 
 CONTRACT = (
@@ -107,12 +108,20 @@ def print_plan(plan: Plan) -> None:
     """What would be done, with SQL and findings."""
     if not plan:
         click.echo("Nothing to do: the databases are there already.")
+    for info in plan.backfills:
+        click.echo(f"go on with the backfill {info}")
     for step in plan:
         held = step.revision.contracts and step.direction == "upgrade"
         click.echo(f"{step}{' (only with --contract)' if held else ''}")
         sql = step.sql
         if sql is None:
             sql = "-- It can be told only by doing it."
+        for fill in step.backfills:
+            when = "before" if fill.before else "after"
+            click.echo(
+                f"  backfill {fill.name}, {when} it: the rows of {fill.table},"
+                f" {fill.batch} at a time"
+            )
         click.echo(textwrap.indent(sql, "    "))
         for finding in step.findings:
             if finding.waiver is None:
@@ -128,3 +137,12 @@ def print_infos(infos: list[RevisionInfo], otherwise: str) -> None:
         bind = f"{place}: " if place else ""
         head = " (head)" if info.is_head else ""
         click.echo(f"{bind}{info}{head}")
+
+
+def print_ahead(status: Status) -> None:
+    """Where databases are, some of them where the code does not know."""
+    for bind in status.binds:
+        name = bind.tree or bind.bind
+        for id in bind.current:
+            why = " is not in the code" if id in bind.unknown else ""
+            click.echo(f"{name + ': ' if name else ''}{id}{why}")

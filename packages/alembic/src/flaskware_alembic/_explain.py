@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from ._autogenerate import changes_of
 from ._errors import MigrationError
 from ._migrator import Migrator
+from ._status import index_advice
 
 
 @dc.dataclass(frozen=True)
@@ -99,6 +100,21 @@ def _about_state(
             "Run: flask db upgrade, with --contract if it holds one back.",
         )
         return
+    for info in m.unfinished_infos():
+        yield Explanation(
+            "backfill-unfinished",
+            bind,
+            f"The backfill {info}.",
+            "Run: flask db backfill",
+        )
+    for name in m.invalid_indexes():
+        yield Explanation(
+            "invalid-index",
+            bind,
+            f"The index {name} was not built to the end, and no query uses it. A"
+            " comparison takes it for one that is there.",
+            index_advice([name]),
+        )
     try:
         changes = changes_of(m)
     except MigrationError as error:

@@ -92,11 +92,12 @@ def fixed(
 def planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
     """What a move would do, with the SQL and what the rules find in it."""
     plan = migrator.plan(target, direction)
-    if not plan:
+    if not plan.steps:
         return plan
     statements = _sql_of(migrator, target, direction)
-    return Plan(
-        tuple(
+    return dc.replace(
+        plan,
+        steps=tuple(
             dc.replace(
                 step,
                 sql=statements.get(step.revision.id),
@@ -108,7 +109,6 @@ def planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
             )
             for step in plan
         ),
-        plan.left,
     )
 
 

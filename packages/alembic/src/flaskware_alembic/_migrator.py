@@ -19,6 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from ._backfill import Backfill
 from ._backfill import BackfillInfo
 from ._backfill import BackfillLog
+from ._backfill import backfills_in
 from ._backfill import BackfillState
 from ._backfill import OnProgress
 from ._enums import is_default_changed
@@ -26,6 +27,7 @@ from ._enums import is_type_changed
 from ._errors import DatabaseAhead
 from ._errors import MigrationError
 from ._errors import RevisionFileError
+from ._indexes import invalid_indexes
 from ._journal import Journal
 from ._lock import deploy_lock
 from ._lock import OnWait
@@ -80,7 +82,10 @@ class Migrator:
 
     def plan(self, target: str, direction: Direction) -> Plan:
         """What moving to a target would do at this moment."""
-        return self._as_plan(self.moves(target, direction, self.current()), direction)
+        plan = self._as_plan(self.moves(target, direction, self.current()), direction)
+        if direction == "upgrade":
+            plan = dc.replace(plan, backfills=self.unfinished_infos())
+        return plan
 
     def move(
         self,
@@ -167,15 +172,28 @@ class Migrator:
                 connection, [item for item in self.tree.backfills if item[0] in applied]
             )
 
+    def unfinished_infos(self) -> tuple[BackfillInfo, ...]:
+        """How far those of them came that are not done."""
+        open_states = {BackfillState.PENDING, BackfillState.RUNNING}
+        return tuple(info for info in self.backfills() if info.state in open_states)
+
     def unfinished(self) -> list[tuple[str, Backfill]]:
         """The backfills of applied revisions that are not done."""
-        names = {
-            (info.revision, info.name)
-            for info in self.backfills()
-            if info.state in {BackfillState.PENDING, BackfillState.RUNNING}
-        }
+        names = {(info.revision, info.name) for info in self.unfinished_infos()}
         found = ((id, fill) for id, fill in self.tree.backfills)
         return [(id, fill) for id, fill in found if (id, fill.name) in names]
+
+    def invalid_indexes(self) -> tuple[str, ...]:
+        """The indexes of its tables that PostgreSQL did not build to the end."""
+        with self.database.connect() as connection:
+            found = invalid_indexes(connection)
+        if self.tree.name is None:
+            mine = (index for index in found if not index.keys & self.claimed)
+        else:
+            metadata = self.database.metadata
+            tables = set(metadata.tables) if metadata is not None else set()
+            mine = (index for index in found if index.keys & tables)
+        return tuple(index.sql for index in mine if index.builder is None)
 
     def _has_to_move(self, target: str, direction: Direction) -> bool:
         if self.moves(target, direction, self.current()):
@@ -334,7 +352,10 @@ class Migrator:
         # A stamp down to base has no revision it goes to, only one it leaves.
         ids = move.to_revisions or move.from_revisions
         id = move.revision.revision if direction != "stamp" else ids[0]
-        return PlanStep(self.tree_of(id).info(id), direction, seconds)
+        backfills = backfills_in(move.revision.module) if direction == "upgrade" else ()
+        return PlanStep(
+            self.tree_of(id).info(id), direction, seconds, backfills=tuple(backfills)
+        )
 
     def tree_of(self, id: str) -> Tree:
         """Where a revision is: among those that are applied, or were made one."""

@@ -4,6 +4,8 @@ import collections.abc as cabc
 import dataclasses as dc
 import typing as t
 
+from ._backfill import Backfill
+from ._backfill import BackfillInfo
 from ._finding import Finding
 from ._revision import RevisionInfo
 
@@ -18,6 +20,7 @@ class PlanStep:
     :param sql: What a planned one would send; ``None`` where that cannot be told
         without doing it.
     :param findings: What the rules find in a planned one.
+    :param backfills: What fills rows before or after an upgrade of it.
     """
 
     revision: RevisionInfo
@@ -25,6 +28,7 @@ class PlanStep:
     seconds: float | None = None
     sql: str | None = None
     findings: tuple[Finding, ...] = ()
+    backfills: tuple[Backfill, ...] = ()
 
     @property
     def bind(self) -> str | None:
@@ -43,10 +47,16 @@ class Plan:
 
     :param left: Revisions that complete an earlier one and are left for a later
         deploy, with what follows them.
+    :param backfills: Of applied revisions, which an upgrade goes on with first: as far
+        as they came before in what is planned, or with it in what was done.
     """
 
     steps: tuple[PlanStep, ...] = ()
     left: tuple[RevisionInfo, ...] = ()
+    backfills: tuple[BackfillInfo, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.steps or self.backfills)
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -55,4 +65,8 @@ class Plan:
         return iter(self.steps)
 
     def __add__(self, other: Plan) -> Plan:
-        return Plan(self.steps + other.steps, self.left + other.left)
+        return Plan(
+            self.steps + other.steps,
+            self.left + other.left,
+            self.backfills + other.backfills,
+        )

@@ -21,6 +21,11 @@ from ._expand import quoted
 Dialect: t.TypeAlias = t.Literal["postgresql", "mysql", "sqlite"]
 EVERY: tuple[Dialect, ...] = ("postgresql", "mysql", "sqlite")
 
+NAMES: dict[Dialect, str] = {
+    "postgresql": "PostgreSQL",
+    "mysql": "MySQL, MariaDB",
+    "sqlite": "SQLite",
+}
 READS = "AccessExclusiveLock"
 """The lock of PostgreSQL that keeps out even who only reads."""
 
@@ -110,6 +115,11 @@ class Rule:
     safe: cabc.Callable[[Change], str]
     lock: str | None = None
     on_new: bool = False
+
+    @property
+    def databases(self) -> str:
+        """What it is for, as people call it."""
+        return ", ".join(NAMES[dialect] for dialect in self.dialects)
 
 
 def kind(*kinds: str, **wanted: object) -> Applies:

@@ -65,6 +65,18 @@ POSTGRESQL = (
         on_new=True,
     ),
     Rule(
+        "vacuum-in-transaction",
+        _PG,
+        Level.ERROR,
+        "PostgreSQL refuses VACUUM inside a transaction, and a revision is one.",
+        lambda change, _: (
+            change.in_transaction
+            and (change.text or "").lstrip().upper().startswith("VACUUM")
+        ),
+        advice("# Leave it to autovacuum, or send it by hand at a quiet time."),
+        on_new=True,
+    ),
+    Rule(
         "foreign-key-validates",
         _PG,
         Level.ERROR,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
+
 from flaskware_core import Level
 
+from ._change import Change
 from ._change import ColumnInfo
 from ._rules import advice
 from ._rules import Dialect
@@ -27,6 +30,24 @@ def _is_small(info: ColumnInfo) -> bool:
     return info.type in {"smallint", "int2", "smallserial", "serial2"}
 
 
+def _identity(
+    matches: cabc.Callable[[ColumnInfo], bool],
+) -> cabc.Callable[[Change], str]:
+    """What is better than the columns that match."""
+
+    def safe(change: Change) -> str:
+        lines = ["# In the model too: mapped_column(BigInteger, Identity())"]
+        lines += [
+            f'sa.Column("{info.name}", sa.BigInteger, sa.Identity()'
+            f"{', primary_key=True' if info.is_key else ''})"
+            for info in change.columns
+            if matches(info)
+        ]
+        return "\n".join(lines)
+
+    return safe
+
+
 TYPES = (
     Rule(
         "char-type",
@@ -43,7 +64,7 @@ TYPES = (
         Level.INFO,
         "A key of 32 bits runs out at two thousand million rows, and is hard to widen.",
         of_type(_is_int_key),
-        advice('sa.Column("{name}", sa.BigInteger, sa.Identity(), primary_key=True)'),
+        _identity(_is_int_key),
         on_new=True,
     ),
     Rule(
@@ -65,7 +86,7 @@ TYPES = (
             change.kind in {"create_table", "add_column"}
             and any(info.is_serial for info in change.columns)
         ),
-        advice('sa.Column("{name}", sa.BigInteger, sa.Identity(), primary_key=True)'),
+        _identity(lambda info: info.is_serial),
         on_new=True,
     ),
     Rule(

@@ -13,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import exc as sa_exc
 
 from ._backfill import Backfill
+from ._backfill import BackfillInfo
 from ._backfill import backfills_in
 from ._backfill import BackfillState
 from ._backfill import OnProgress
@@ -22,6 +23,7 @@ from ._errors import RevisionFileError
 from ._errors import TableLocked
 from ._expand import violated_check
 from ._fix_placeholder import placeholders_in
+from ._indexes import invalid_dropped
 from ._journal import Assumed
 from ._journal import JournalEntry
 from ._journal import report
@@ -82,6 +84,7 @@ class Run:
         self._autocommitted = False
         self._started = time.perf_counter()
         self.done: list[PlanStep] = []
+        self.finished: list[BackfillInfo] = []
 
     def go(self, *, purge: bool = False) -> Plan:
         """Do it, and say what was done."""
@@ -99,12 +102,12 @@ class Run:
             self._now = None
             raise self._explained(error) from error
         left = tuple(self._step(move).revision for move in self._left)
-        return Plan(tuple(self.done), left)
+        return Plan(tuple(self.done), left, tuple(self.finished))
 
     def fill(self) -> None:
         """Finish the backfills of applied revisions, and nothing else."""
         self._due = self._migrator.unfinished()
-        self._run_due()
+        self.finished = self._run_due()
 
     def _attempt(self, *, purge: bool) -> None:
         """Apply what comes before the next backfill, again where a lock was held."""
@@ -131,6 +134,7 @@ class Run:
             try:
                 with (
                     self._prepared(connection),
+                    invalid_dropped(connection),
                     m.environment(self._moves(timeouts), purge=purge) as environment,
                 ):
                     environment.configure(
@@ -326,24 +330,26 @@ class Run:
         backfills = backfills_in(move.revision.module)
         return [(id, backfill) for backfill in backfills if not backfill.before]
 
-    def _run_due(self) -> None:
+    def _run_due(self) -> list[BackfillInfo]:
         if not self._due:
-            return
+            return []
         m = self._migrator
         with m.database.connect() as connection:
             m.log.create(connection)
-            for id, backfill in self._due:
-                self._fill(connection, id, backfill)
+            done = [self._fill(connection, id, fill) for id, fill in self._due]
         self._due = []
+        return done
 
-    def _fill(self, connection: sa.Connection, id: str, backfill: Backfill) -> None:
+    def _fill(
+        self, connection: sa.Connection, id: str, backfill: Backfill
+    ) -> BackfillInfo:
         m = self._migrator
         try:
             (info,) = m.log.infos(connection, [(id, backfill)])
             if info.state is BackfillState.NOT_RECORDED:
                 with connection.begin():
                     m.log.note(connection, id, backfill.name)
-            m.log.run(connection, id, backfill, self._on_progress)
+            return m.log.run(connection, id, backfill, self._on_progress)
         except MigrationError:
             raise
         except Exception as error:
@@ -389,7 +395,8 @@ class Run:
         if self._autocommitted:
             return violated_check(error) or (
                 "What it did outside of its transaction stays; an index that was being"
-                " built CONCURRENTLY may be there and invalid."
+                " built CONCURRENTLY may be there and invalid, until the next upgrade"
+                " builds it anew."
             )
         if self._migrator.is_journaled:
             return (
