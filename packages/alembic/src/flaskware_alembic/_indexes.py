@@ -12,6 +12,7 @@ import dataclasses as dc
 import typing as t
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from ._errors import MigrationError
 from ._sql import changes_of_sql
@@ -83,11 +84,11 @@ def invalid_dropped(connection: sa.Connection) -> cabc.Generator[None]:
                 table, name = change.table, change.name.replace("%%", "%")
                 _drop_invalid(connection, table, name, online=change.is_flagged)
 
-    sa.event.listen(connection, "before_cursor_execute", before)
+    event.listen(connection, "before_cursor_execute", before)
     try:
         yield
     finally:
-        sa.event.remove(connection, "before_cursor_execute", before)
+        event.remove(connection, "before_cursor_execute", before)
 
 
 def _drop_invalid(

@@ -191,7 +191,7 @@ class Migrator:
             mine = (index for index in found if not index.keys & self.claimed)
         else:
             metadata = self.database.metadata
-            tables = set(metadata.tables) if metadata is not None else set()
+            tables: set[str] = set(metadata.tables) if metadata is not None else set()
             mine = (index for index in found if index.keys & tables)
         return tuple(index.sql for index in mine if index.builder is None)
 

@@ -102,7 +102,7 @@ class Status:
     def advice(self) -> str:
         """What to type where revisions are pending or something is unfinished."""
         if self.state is State.UNFINISHED:
-            advice = []
+            advice: list[str] = []
             if any(bind.backfills for bind in self.binds):
                 advice.append("Run: flask db backfill")
             names = [name for bind in self.binds for name in bind.invalid_indexes]
