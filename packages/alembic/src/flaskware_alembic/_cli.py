@@ -286,10 +286,9 @@ def current(*, names: tuple[str, ...], trees: tuple[str, ...]) -> None:
     alembic, binds, chosen = _alembic(), _binds(names), _trees(trees)
     status = alembic.status(models=False, binds=binds, trees=chosen)
     if any(bind.unknown for bind in status.binds):
-        print_ahead(status)
-        return
+        return print_ahead(status)
     found = alembic.current(binds=binds, trees=chosen)
-    print_infos(found, "No database has a revision yet.")
+    return print_infos(found, "No database has a revision yet.")
 
 
 @db.command("history")
@@ -400,13 +399,9 @@ def check(*, no_models: bool, names: tuple[str, ...], trees: tuple[str, ...]) ->
     Exits with 0 if they are, 3 if one is ahead, 5 if one is behind or has something
     unfinished, 6 if the models changed.
     """
-    click.echo(
-        str(
-            _alembic().check(
-                models=not no_models, binds=_binds(names), trees=_trees(trees)
-            )
-        )
-    )
+    binds, chosen = _binds(names), _trees(trees)
+    status = _alembic().check(models=not no_models, binds=binds, trees=chosen)
+    click.echo(str(status))
 
 
 @db.command("doctor")
