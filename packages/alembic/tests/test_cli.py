@@ -133,3 +133,19 @@ def test_the_rules_name_databases_as_their_page_does(project: Project) -> None:
     assert (
         "; PostgreSQL, MySQL, MariaDB, SQLite)" in project.run("lint", "--list").output
     )
+
+
+def test_the_planned_sql_has_whole_transactions(
+    make_project: t.Any, postgresql_url: str
+) -> None:
+    project = make_project(postgresql_url)
+    project.write_table("aa", None, "one")
+    create = "op.create_index('ix', 'one', ['id'], postgresql_concurrently=True)"
+    project.write("bb", "aa", f"with op.get_context().autocommit_block(): {create}")
+    with project.app.app_context():
+        one, two = (step.sql for step in project.alembic.plan())
+    assert one.startswith("BEGIN;")
+    assert one.endswith("COMMIT;")
+    assert one.count("BEGIN;") == one.count("COMMIT;") == 1
+    assert two.startswith("CREATE INDEX CONCURRENTLY")
+    assert two.count("BEGIN;") == two.count("COMMIT;")

@@ -179,5 +179,14 @@ def _sql_of(migrator: Migrator, target: str, direction: Direction) -> dict[str, 
         before, _, after = title.partition("->")
         ids = before if direction == "downgrade" else after
         for id in re.findall(r"[^\s,]+", ids):
-            found[id] = body.strip()
+            found[id] = _as_transaction(body)
     return found
+
+
+def _as_transaction(body: str) -> str:
+    """The SQL of a revision, with the start of its own transaction, not the next's."""
+    body = body.strip().removesuffix("BEGIN;").strip()
+    if not body.endswith("COMMIT;"):
+        return body
+    # An autocommit block at either end leaves a transaction of nothing.
+    return re.sub(r"(?m)^BEGIN;\s+COMMIT;\s*", "", f"BEGIN;\n\n{body}").strip()
