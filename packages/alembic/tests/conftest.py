@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import sys
 import textwrap
 import typing as t
 from pathlib import Path
@@ -78,6 +79,12 @@ class Project:
     def run(self, *args: str) -> t.Any:
         """Run ``flask db`` with arguments."""
         return self.app.test_cli_runner().invoke(args=["db", *args])
+
+
+@pytest.fixture(autouse=True)
+def _bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python leaves bytecode beside revisions, as it does for most users."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
 
 
 @pytest.fixture

@@ -91,6 +91,7 @@ def test_a_backfill_that_is_not_done_is_told_of_everywhere(
     told = "backfill bb fill: running, 10 rows of item"
     assert told in result.output
     assert "Run: flask db backfill" in result.output
+    assert project.run("check", "--serving").exit_code == 0
     assert f"go on with the {told}" in project.run("plan").output
     findings = {f.id: f for f in examine(project.app).findings}
     assert findings["alembic.backfill-unfinished"].fix == "flask db backfill"

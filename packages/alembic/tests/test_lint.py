@@ -143,6 +143,8 @@ def test_a_base_that_cannot_be_read_says_why(
     pg: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pg.write("aa", None, DROP)
+    # The temporary folder may lie in a clone.
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(MigrationError, match="not a git repository"):
         pg.alembic.lint(base="main")
     folder = pg.folder.parent
@@ -165,7 +167,7 @@ def test_the_command_fails_for_what_is_bad_enough(pg: Project) -> None:
     assert "warning drop-column" in result.output
     assert pg.run("lint", "--fail-on", "error").exit_code == 0
     listed = pg.run("lint", "--list").output
-    assert "drop-column (warning; postgresql, mysql, sqlite)" in listed
+    assert "drop-column (warning; PostgreSQL, MySQL, MariaDB, SQLite)" in listed
 
 
 def test_the_text_counts_in_words_and_has_no_colors_in_a_file(pg: Project) -> None:
@@ -314,6 +316,10 @@ def test_what_a_fix_splits_in_two_is_held_back_and_says_so(
         for command in ("upgrade", "check", "migrate"):
             assert "flask db upgrade --contract" in project.run(command).output
         assert "(only with --contract)" in project.run("plan").output
+        assert project.run("check", "--no-models").exit_code == 5
+        assert project.run("check", "--serving").exit_code == 0
+        project.write_table("cc", left.id, "other")
+        assert project.run("check", "--serving").exit_code == 5
 
 
 def test_a_fix_adds_a_required_column_in_two_steps(

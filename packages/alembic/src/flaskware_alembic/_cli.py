@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import re
-import shutil
-import sys
 import typing as t
 
 import click
@@ -22,6 +20,7 @@ from ._echo import print_made
 from ._echo import print_plan
 from ._echo import print_possible
 from ._echo import print_progress
+from ._echo import print_report
 from ._echo import print_step
 from ._echo import print_wait
 from ._errors import MigrationError
@@ -29,7 +28,6 @@ from ._errors import UnsafeRevisions
 from ._finding import count_of
 from ._finding import Format
 from ._finding import FORMATS
-from ._finding import show
 
 if t.TYPE_CHECKING:
     from ._extension import Alembic
@@ -392,15 +390,21 @@ def stamp(
 
 @db.command("check")
 @click.option("--no-models", is_flag=True, help="Do not compare the models.")
+@click.option("--serving", is_flag=True, help="Ask only what serving needs.")
 @_bind
-def check(*, no_models: bool, names: tuple[str, ...], trees: tuple[str, ...]) -> None:
+def check(
+    *, no_models: bool, serving: bool, names: tuple[str, ...], trees: tuple[str, ...]
+) -> None:
     """Make sure that the databases are what the code expects.
 
-    Exits with 0 if they are, 3 if one is ahead, 5 if one is behind or has something
-    unfinished, 6 if the models changed.
+    Exits with 0 if so, 3 if ahead, 5 if behind or unfinished, 6 if the models changed.
     """
-    binds, chosen = _binds(names), _trees(trees)
-    status = _alembic().check(models=not no_models, binds=binds, trees=chosen)
+    status = _alembic().check(
+        models=not no_models,
+        serving=serving,
+        binds=_binds(names),
+        trees=_trees(trees),
+    )
     click.echo(str(status))
 
 
@@ -453,8 +457,7 @@ def lint(
         for finding in alembic.fix(*revisions, base=base, binds=binds, trees=chosen):
             click.echo(f"Mended {finding.rule} in {finding.place}", err=True)
     findings = alembic.lint(*revisions, base=base, binds=binds, trees=chosen)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    click.echo(show(findings, format_, width))
+    print_report(findings, format_)
     bad = [f for f in findings if f.waiver is None and f.level >= Level(fail_on)]
     if bad:
         above = "" if fail_on == Level.ERROR.value else " or above"

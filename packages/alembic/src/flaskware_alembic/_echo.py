@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import shlex
+import shutil
 import sys
 import textwrap
 import typing as t
@@ -11,6 +12,10 @@ import typing as t
 import click
 
 from flaskware_core import Level
+
+from ._finding import Finding
+from ._finding import Format
+from ._finding import show
 
 if t.TYPE_CHECKING:
     from ._backfill import BackfillInfo
@@ -86,6 +91,12 @@ def print_findings(plan: Plan) -> None:
     worrying = [f for f in findings if f.level is not Level.INFO]
     for finding in worrying:
         click.echo(str(finding), err=True)
+
+
+def print_report(findings: cabc.Sequence[Finding], format_: Format) -> None:
+    """What the linter found, in lines of the terminal's width if there is one."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(show(findings, format_, width))
 
 
 def print_done(done: Plan) -> None:

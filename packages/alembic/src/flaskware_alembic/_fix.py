@@ -19,6 +19,7 @@ from ._expand import Replacement
 from ._finding import Finding
 from ._fix_history import History
 from ._fix_history import past_of
+from ._revision import rewrite_file
 from ._sql import changes_of_sql
 from ._syntax import Call
 from ._syntax import call_at
@@ -474,4 +475,4 @@ def write_contract(path: Path, contract: Contract, expand: str) -> None:
     )
     if contract.backfill and not contract.backfill_first:
         text = with_backfill(text, contract.backfill)
-    path.write_text(text, "utf-8")
+    rewrite_file(path, text)

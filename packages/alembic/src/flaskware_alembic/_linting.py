@@ -22,6 +22,7 @@ from ._plan import Plan
 from ._recording import record
 from ._recording import Recording
 from ._revision import RevisionInfo
+from ._revision import rewrite_file
 from ._timeout import Timeouts
 
 # A mended file is looked at again; what is not mended by then never is.
@@ -149,7 +150,7 @@ def _fix(migrators: cabc.Iterable[Migrator], finding: Finding) -> bool:
     if not isinstance(edit, Edit):
         return False
     before = path.read_text("utf-8")
-    path.write_text(edit.text, "utf-8")
+    rewrite_file(path, edit.text)
     contract = edit.contract
     if contract is not None:
         try:
@@ -160,7 +161,7 @@ def _fix(migrators: cabc.Iterable[Migrator], finding: Finding) -> bool:
                 downgrades=contract.downgrade,
             )
         except MigrationError:
-            path.write_text(before, "utf-8")
+            rewrite_file(path, before)
             raise
         write_contract(written.path, contract, id)
     return True

@@ -212,17 +212,27 @@ class Moving(abc.ABC):
 
     @command
     def check(
-        self, *, models: bool = True, binds: Binds = None, trees: Names = None
+        self,
+        *,
+        models: bool = True,
+        serving: bool = False,
+        binds: Binds = None,
+        trees: Names = None,
     ) -> Status:
         """Make sure that the databases are what the code expects.
 
         :param models: Also compare the models, which reads the whole schema.
+        :param serving: Ask only what a process needs to serve: not the models, and
+            neither revisions that are held back nor what is unfinished is refused.
         :raises DatabaseDiverged: if one also lacks a revision that the code has.
         :raises DatabaseAhead: if one holds a revision the code does not have.
-        :raises PendingRevisions: if one is behind.
+        :raises PendingRevisions: if one is behind, or something is unfinished.
         :raises ModelsChanged: if the models say something that no revision does.
         """
-        status = self.status(models=models, binds=binds, trees=trees)
+        compared = models and not serving
+        status = self.status(models=compared, binds=binds, trees=trees)
+        if serving and status.can_serve:
+            return status
         status.refuse()
         return status
 

@@ -66,6 +66,15 @@ def describe_script(
     )
 
 
+def rewrite_file(path: Path, text: str) -> None:
+    """Write the file of a revision anew, and forget what Python compiled of it.
+
+    Bytecode is taken for fresh while the file has its size and its second.
+    """
+    path.write_text(text, "utf-8")
+    Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
+
+
 def revision_files(folder: Path) -> list[os.DirEntry[str]]:
     """The files of a folder that are revisions, in the order of their names.
 

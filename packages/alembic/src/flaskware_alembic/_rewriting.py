@@ -20,6 +20,7 @@ from ._migrator import Migrator
 from ._recording import record
 from ._recording import Recorded
 from ._revision import RevisionInfo
+from ._revision import rewrite_file
 
 
 def rebase(migrator: Migrator, head: str, onto: str | None) -> RevisionInfo | None:
@@ -127,7 +128,7 @@ def _replace_parent(path: Path, parent: str) -> None:
     text = re.sub(
         r"(?m)^(Follows|Revises): .*$", lambda m: f"{m[1]}: {parent}", text, count=1
     )
-    path.write_text(text, "utf-8")
+    rewrite_file(path, text)
 
 
 def _codes(

@@ -99,6 +99,16 @@ class Status:
         return "\n".join(str(bind) for bind in self.binds)
 
     @property
+    def can_serve(self) -> bool:
+        """Whether the code may serve: each revision that it lacks contracts another.
+
+        A backfill or an index that is not done does not keep it from serving.
+        """
+        return self.state not in {State.AHEAD, State.DIVERGED} and all(
+            revision.contracts for bind in self.binds for revision in bind.pending
+        )
+
+    @property
     def advice(self) -> str:
         """What to type where revisions are pending or something is unfinished."""
         if self.state is State.UNFINISHED:

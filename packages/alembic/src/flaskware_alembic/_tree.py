@@ -7,6 +7,7 @@ import contextlib
 import dataclasses as dc
 import functools
 import re
+import shutil
 import typing as t
 from pathlib import Path
 
@@ -224,7 +225,8 @@ class Tree:
         alone = Tree(self.bind, self.archive_folder / "new", is_shared=self.is_shared)
         written = alone.write(message, head="base", rev_id=id, **(code | content))
         written.path.rename(self.folder / written.path.name)
-        alone.folder.rmdir()
+        # Python has left its bytecode there.
+        shutil.rmtree(alone.folder)
         return self.info(id)
 
     def _default_name(self) -> str:

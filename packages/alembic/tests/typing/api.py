@@ -158,12 +158,15 @@ t.assert_type(alembic.status(models=False, binds=[None]), Status)
 t.assert_type(status.state, State)
 t.assert_type(status.binds, tuple[BindStatus, ...])
 t.assert_type(status.advice, str)
+t.assert_type(status.can_serve, bool)
 status.refuse()
 for bind in status.binds:
     t.assert_type(bind.bind, str | None)
     t.assert_type(bind.pending, tuple[RevisionInfo, ...])
     t.assert_type(bind.unknown, tuple[str, ...])
     t.assert_type(bind.changes, tuple[str, ...])
+    t.assert_type(bind.backfills, tuple[BackfillInfo, ...])
+    t.assert_type(bind.invalid_indexes, tuple[str, ...])
 for info in alembic.history():
     t.assert_type(info.contracts, str | None)
     t.assert_type(info.id, str)
@@ -184,7 +187,7 @@ t.assert_type(runner.alembic, Alembic)
 fixture = alembic_runner
 
 try:
-    alembic.check()
+    alembic.check(serving=True)
 except HalfApplied as error:
     t.assert_type(error.entries, tuple[JournalEntry, ...])
 except UnsafeRevisions as error:
