@@ -217,7 +217,7 @@ def test_a_redis_that_is_full_keeps_nobody_from_reading_and_signing_out(
     client = app.test_client()
     client.get("/login/ann")
     with redis.Redis.from_url(own_redis) as server:
-        server.config_set("maxmemory", "1mb")
+        server.config_set("maxmemory", "1")
     for _ in range(7):
         assert app.test_client().get("/set/a/1").status_code == 503
     assert client.get("/read").json["user"] == "ann"

@@ -387,7 +387,7 @@ def test_a_redis_that_is_full_still_tells_who_is_signed_in(own_redis: str) -> No
     stored = record(user_id="ann")
     store.create(stored, stored.created)
     with redis.Redis.from_url(own_redis) as client:
-        client.config_set("maxmemory", "1mb")
+        client.config_set("maxmemory", "1")
         later = stored.created + 10_000
         assert store.read(stored.key, later, LIFETIME) == stored
         with pytest.raises(StoreUnavailable) as caught:

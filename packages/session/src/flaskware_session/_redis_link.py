@@ -94,7 +94,11 @@ class DirectLink:
         except exceptions.ReadOnlyError:
             connection.disconnect()
             raise
-        except exceptions.ResponseError:
+        except exceptions.ResponseError as error:
+            # Before Redis 7 what a script met stands inside the script's own error.
+            if "-READONLY" in str(error):
+                connection.disconnect()
+                raise exceptions.ReadOnlyError(str(error)) from None
             self._keep(connection)
             raise
         except BaseException:

@@ -69,7 +69,8 @@ local text = table.concat({r.version, ARGV[2], expires, r.text:sub(r.rest)}, '\\
 local noted, reason = pcall(put, key, expires, r.user, text)
 if noted then return text end
 if type(reason) == 'table' then reason = reason.err end
-if reason:find('READONLY', 1, true) then return redis.error_reply(reason) end
+local lost = reason:find('READONLY', 1, true)
+if lost then return redis.error_reply(reason:sub(lost)) end
 return r.text
 """
 
