@@ -54,6 +54,14 @@ BAD = {
         add(f"{SOURCE}/__init__.py", "\nprint()\n\n\ndef more(): ...\n"),
         "move it into a module",
     ),
+    "test_what_waits_is_what_type_checkers_are_told": (
+        edit(
+            f"{SOURCE}/__init__.py",
+            "    from ._redis import RedisStore as RedisStore\n",
+            "",
+        ),
+        "list under lazy_names",
+    ),
     "test_every_public_name_has_a_docstring": (
         each(
             write(f"{SOURCE}/_bare.py", "def bare(): ...\n"),
