@@ -15,7 +15,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from noticeboard.seed import PASSWORD
 from noticeboard.walkthrough import PNG
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture
