@@ -151,6 +151,12 @@ class StoreSuite:
         )
         return new, alias
 
+    def _replaced(self, store: Store, old: Record, now: int) -> Record:
+        """The record under a new key, which is stored in place of the old one."""
+        new, alias = self._renewed(old)
+        assert store.replace(old.key, new, now, alias=alias).saved
+        return new
+
     def test_a_record_is_read_as_it_was_created(self, store: Store) -> None:
         record, now = self.make("ann", data='{"a":"\\u00e9 \\\\ \'quoted\' %s"}')
         store.create(record, now)
@@ -289,10 +295,8 @@ class StoreSuite:
         other, _ = self.make("ann", age=1_000)
         store.create(other, now)
         store.create(first, now)
-        second, alias = self._renewed(first)
-        assert store.replace(first.key, second, now, alias=alias).saved
-        third, alias = self._renewed(second)
-        assert store.replace(second.key, third, now, alias=alias).saved
+        second = self._replaced(store, first, now)
+        third = self._replaced(store, second, now)
         assert store.delete(first.key)
         assert store.for_user("ann", now) == [other]
         for record in (first, second, third):
@@ -398,10 +402,8 @@ class StoreSuite:
         other, _ = self.make("ann")
         store.create(other, now)
         store.create(first, now)
-        second, alias = self._renewed(first)
-        assert store.replace(first.key, second, now, alias=alias).saved
-        third, alias = self._renewed(second)
-        assert store.replace(second.key, third, now, alias=alias).saved
+        second = self._replaced(store, first, now)
+        third = self._replaced(store, second, now)
         assert store.delete_user("ann", keep=first.key) == 1
         assert store.for_user("ann", now) == [third]
 
