@@ -273,3 +273,12 @@ def test_a_session_is_updated_and_joined_like_a_dict(build: Build) -> None:
     expected = {"a": "1", "b": 2}
     assert client.get("/join").json == {"left": expected | {"c": 3}, "right": expected}
     assert client.get("/read").json["data"] == expected
+
+
+def test_a_url_of_valkey_names_a_server_like_redis(
+    build: Build, redis_url: str
+) -> None:
+    url = redis_url.replace("redis", "valkey", 1)
+    client = build(Sessions(store=url)).test_client()
+    client.get("/set/a/1")
+    assert client.get("/read").json["data"] == {"a": "1"}
