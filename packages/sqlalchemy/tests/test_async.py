@@ -20,7 +20,7 @@ from flaskware_sqlalchemy import AsyncDriverMissing
 from flaskware_sqlalchemy import SQLAlchemy
 from flaskware_sqlalchemy import TransactionBegun
 from flaskware_sqlalchemy import UnknownBind
-from flaskware_sqlalchemy._engine import checked_out
+from flaskware_sqlalchemy._engines.engine import checked_out
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from flaskware_core.testing import make_app
 from flaskware_sqlalchemy import Model
 from flaskware_sqlalchemy import SQLAlchemy
 from flaskware_sqlalchemy import UnknownBind
-from flaskware_sqlalchemy._probe import unreachable
+from flaskware_sqlalchemy._engines.probe import unreachable
 
 
 def test_the_extension_is_where_other_extensions_look(site):

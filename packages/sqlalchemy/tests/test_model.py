@@ -15,7 +15,7 @@ from sqlalchemy.orm import MappedAsDataclass
 
 from flaskware_sqlalchemy import Model
 from flaskware_sqlalchemy import SQLAlchemy
-from flaskware_sqlalchemy._model import snake_case
+from flaskware_sqlalchemy._models.model import snake_case
 
 Key = t.Annotated[int, mapped_column(primary_key=True)]
 EmployeeKey = t.Annotated[

@@ -11,25 +11,25 @@ from ._errors import NPlusOneError as NPlusOneError
 from ._errors import TransactionBegun as TransactionBegun
 from ._errors import UnknownBind as UnknownBind
 from ._extension import SQLAlchemy as SQLAlchemy
-from ._model import Model as Model
-from ._model import NAMING_CONVENTION as NAMING_CONVENTION
+from ._models.model import Model as Model
+from ._models.model import NAMING_CONVENTION as NAMING_CONVENTION
 from ._settings import SQLAlchemySettings as SQLAlchemySettings
 
 if t.TYPE_CHECKING:
-    from ._keyset import KeysetPage as KeysetPage
-    from ._lazy_load import NPlusOneWarning as NPlusOneWarning
-    from ._location import Location as Location
-    from ._page import Page as Page
-    from ._query_log import RecordedQuery as RecordedQuery
+    from ._insight.location import Location as Location
+    from ._insight.query_log import RecordedQuery as RecordedQuery
+    from ._pagination.keyset import KeysetPage as KeysetPage
+    from ._pagination.page import Page as Page
+    from ._sessions.lazy_load import NPlusOneWarning as NPlusOneWarning
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "_keyset": ["KeysetPage"],
-            "_lazy_load": ["NPlusOneWarning"],
-            "_location": ["Location"],
-            "_page": ["Page"],
-            "_query_log": ["RecordedQuery"],
+            "_pagination.keyset": ["KeysetPage"],
+            "_sessions.lazy_load": ["NPlusOneWarning"],
+            "_insight.location": ["Location"],
+            "_pagination.page": ["Page"],
+            "_insight.query_log": ["RecordedQuery"],
         },
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy import exc as sa_exc
 from flaskware_core import Finding
 from flaskware_core import Level
 
-from ._model import Metadatas
+from ._models.model import Metadatas
 from ._settings import SQLAlchemySettings
 
 _LIMIT = {

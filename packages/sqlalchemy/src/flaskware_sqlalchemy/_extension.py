@@ -17,34 +17,34 @@ from flaskware_core import ConfigProblem
 from flaskware_core import Extension
 from flaskware_core import Finding
 
-from ._async_query import AsyncQueries
-from ._context import current_context
-from ._context import current_schemas
-from ._context import end_sessions
-from ._context import Held
-from ._context import held_by
-from ._context import held_by_context
-from ._context import KEY
-from ._context import mapped_schemas
-from ._context import SCHEMAS
-from ._model import based_on
-from ._model import metadatas_of
-from ._model import Model
-from ._names import Names
-from ._schema import ALL
-from ._schema import Keys
-from ._schema import tables_and_engines
-from ._session import checked_options
-from ._session import ContextSession
-from ._session import RoutedSession
-from ._session import Router
+from ._async import AsyncQueries
+from ._databases.schema import ALL
+from ._databases.schema import Keys
+from ._databases.schema import tables_and_engines
+from ._models.model import based_on
+from ._models.model import metadatas_of
+from ._models.model import Model
+from ._models.names import Names
+from ._sessions.request_state import current_context
+from ._sessions.request_state import current_schemas
+from ._sessions.request_state import end_sessions
+from ._sessions.request_state import Held
+from ._sessions.request_state import held_by
+from ._sessions.request_state import held_by_context
+from ._sessions.request_state import KEY
+from ._sessions.request_state import mapped_schemas
+from ._sessions.request_state import SCHEMAS
+from ._sessions.session import checked_options
+from ._sessions.session import ContextSession
+from ._sessions.session import RoutedSession
+from ._sessions.session import Router
 from ._settings import SQLAlchemySettings
 
 if t.TYPE_CHECKING:
-    from ._databases import Databases
-    from ._query_log import RecordedQuery
-    from ._transaction import Block
-    from ._transaction import Transaction
+    from ._databases.databases import Databases
+    from ._insight.query_log import RecordedQuery
+    from ._sessions.transaction import Block
+    from ._sessions.transaction import Transaction
 
 # The other parts are imported where they are used: at `init_app`, or by the first
 # request, test or command that asks for what they do. To import them all takes as
@@ -117,16 +117,16 @@ class SQLAlchemy(
                     )
                 ],
             )
-        from ._databases import build
+        from ._databases.databases import build
 
         return build(
             settings, self._metadatas, app.instance_path, self._session_options
         )
 
     def _attach(self, app: App, settings: SQLAlchemySettings, state: Databases) -> None:
-        from ._links import page_query
-        from ._query_log import QueryListener
-        from ._query_log import warn_of_slow
+        from ._insight.query_log import QueryListener
+        from ._insight.query_log import warn_of_slow
+        from ._pagination.links import page_query
 
         attach(app, "teardown_appcontext", end_sessions, blocking=True)
         app.shell_context_processor(self._names_for_shell)
@@ -161,14 +161,14 @@ class SQLAlchemy(
             held_by_context(self).queries.append(query)
 
     def _send_timing(self, response: flask.Response) -> flask.Response:
-        from ._query_log import server_timing
+        from ._insight.query_log import server_timing
 
         queries = held_by_context(self).queries
         response.headers.add("Server-Timing", server_timing(queries))
         return response
 
     def _remember_write(self, response: flask.Response) -> flask.Response:
-        from ._sticky import remember
+        from ._sessions.sticky import remember
 
         if held_by_context(self).route.wrote:
             remember(response, self.settings.sticky_seconds)
@@ -187,7 +187,7 @@ class SQLAlchemy(
         return check(self.settings_of(app), engines, self._metadatas, deploy=deploy)
 
     def _probe(self, app: App) -> cabc.Iterator[ConfigProblem]:
-        from ._probe import unreachable
+        from ._engines.probe import unreachable
 
         router, names = self.state_of(app).router, SQLAlchemySettings
         engines = {names.key_of(key): one for key, one in router.engines.items()}
@@ -250,7 +250,7 @@ class SQLAlchemy(
     def _held(self, databases: Databases) -> Held:
         held = held_by_context(self)
         if databases.router.replicas and not held.route.is_known:
-            from ._sticky import wrote_lately
+            from ._sessions.sticky import wrote_lately
 
             held.route.is_known = True
             seconds = databases.sticky_seconds
@@ -298,8 +298,8 @@ class SQLAlchemy(
             that has written already.
         """
 
-        from ._transaction import Block
-        from ._transaction import Transaction
+        from ._sessions.transaction import Block
+        from ._sessions.transaction import Transaction
 
         def make() -> Block:
             session = t.cast("RoutedSession", self.get_session(name))
@@ -309,7 +309,7 @@ class SQLAlchemy(
 
     def primary(self) -> contextlib.AbstractContextManager[None]:
         """Read from the primary in the block, and not from a replica."""
-        from ._replica import primary
+        from ._engines.replica import primary
 
         return primary()
 
@@ -349,8 +349,8 @@ class SQLAlchemy(
         :param exactly: The number; or give ``min`` and ``max``.
         :param app: The current one if left out.
         """
-        from ._query_log import expected_count
-        from ._query_log import explain_count
+        from ._insight.query_log import expected_count
+        from ._insight.query_log import explain_count
 
         state = self._databases(app)
         with state.watch.recording() as queries:
@@ -422,7 +422,7 @@ class SQLAlchemy(
         :param app: The current one if left out.
         :raises RuntimeError: if the databases are isolated already.
         """
-        from ._isolation import isolated
+        from ._sessions.isolation import isolated
 
         router = self._databases(app).router
         if router.is_isolated:

@@ -231,8 +231,8 @@ class SQLAlchemySettings(Settings):
         return value.get(bind or DEFAULT) if isinstance(value, dict) else value
 
     def _url_problem(self, key: str, url: str) -> cabc.Iterator[ConfigProblem]:
-        from ._url import UrlProblem
-        from ._url import usable_url
+        from ._engines.url import UrlProblem
+        from ._engines.url import usable_url
 
         try:
             usable_url(url)

@@ -9,7 +9,7 @@ import typing as t
 
 from flask.sansio.app import App
 
-from ._engine import checked_out
+from ._engines.engine import checked_out
 from ._extension import SQLAlchemy
 
 __all__ = ["connections_in_use"]

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
-from ._errors import PageMalformed
-from ._errors import PageNotFound
+from flaskware_sqlalchemy._errors import PageMalformed
+from flaskware_sqlalchemy._errors import PageNotFound
 
 T_co = t.TypeVar("T_co", covariant=True)
 Count: t.TypeAlias = t.Literal["exact", "capped", "none"]

@@ -13,13 +13,13 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 from sqlalchemy.sql import visitors
 
-from ._errors import UnknownBind
-from ._legacy import LegacyQuery
-from ._model import BIND_KEY
-from ._model import Metadatas
+from flaskware_sqlalchemy._errors import UnknownBind
+from flaskware_sqlalchemy._models.legacy_query import LegacyQuery
+from flaskware_sqlalchemy._models.model import BIND_KEY
+from flaskware_sqlalchemy._models.model import Metadatas
 
 if t.TYPE_CHECKING:
-    from ._replica import Replicas
+    from flaskware_sqlalchemy._engines.replica import Replicas
 
 Bind: t.TypeAlias = sa.Engine | sa.Connection
 Schemas: t.TypeAlias = cabc.Mapping[str | None, str | None]
@@ -171,8 +171,8 @@ class RoutedSession(orm.Session):
     def _replica_or(
         self, engine: sa.Engine, key: str | None, clause: t.Any
     ) -> sa.Engine:
-        from ._replica import is_read
-        from ._replica import reads_primary
+        from flaskware_sqlalchemy._engines.replica import is_read
+        from flaskware_sqlalchemy._engines.replica import reads_primary
 
         if (
             self._flushing

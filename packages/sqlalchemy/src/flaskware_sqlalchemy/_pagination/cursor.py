@@ -14,7 +14,7 @@ import uuid
 import itsdangerous
 import sqlalchemy as sa
 
-from ._errors import CursorInvalid
+from flaskware_sqlalchemy._errors import CursorInvalid
 
 LONGEST = 4096
 """How many characters a cursor may have; it is part of an address."""

@@ -9,14 +9,14 @@ import functools
 import types
 import typing as t
 
-from ._transaction import Block
-from ._transaction import delay
-from ._transaction import note_single_pass
+from .transaction import Block
+from .transaction import delay
+from .transaction import note_single_pass
 
 if t.TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from ._async_session import RoutedAsyncSession
+    from .async_session import RoutedAsyncSession
 
 _P = t.ParamSpec("_P")
 _R = t.TypeVar("_R")

@@ -17,13 +17,13 @@ from sqlalchemy import pool
 
 from flaskware_core import describe
 
-from . import _deadlock
-from . import _sqlite
-from . import _timeout
-from ._replica import replica_options
-from ._url import is_memory
-from ._url import usable_url
-from ._url import with_charset
+from . import deadlock as _deadlock
+from . import sqlite as _sqlite
+from . import timeout as _timeout
+from .replica import replica_options
+from .url import is_memory
+from .url import usable_url
+from .url import with_charset
 
 _INVALID = re.compile(r"'(\w+)'")
 # For spelling only: create_engine takes them as keywords of any name.

@@ -16,7 +16,7 @@ import werkzeug
 
 _LIBRARIES = tuple(
     f"{Path(str(module.__file__)).parent}{sep}"
-    for module in (sa, flask, jinja2, werkzeug, sys.modules[__package__ or ""])
+    for module in (sa, flask, jinja2, werkzeug, sys.modules["flaskware_sqlalchemy"])
     for sep in ("/", "\\")
 )
 

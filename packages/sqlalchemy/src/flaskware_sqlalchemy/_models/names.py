@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import orm
 
-from ._model import Metadatas
+from .model import Metadatas
 
 
 class Names:

@@ -8,10 +8,11 @@ import warnings
 from sqlalchemy import event
 from sqlalchemy import orm
 
-from ._errors import NPlusOneError
-from ._location import Location
-from ._location import user_location
-from ._session import RoutedSession
+from flaskware_sqlalchemy._errors import NPlusOneError
+from flaskware_sqlalchemy._insight.location import Location
+from flaskware_sqlalchemy._insight.location import user_location
+
+from .session import RoutedSession
 
 Mode: t.TypeAlias = t.Literal["off", "warn", "raise"]
 Seen: t.TypeAlias = dict[object, set[object]]

@@ -12,17 +12,17 @@ import weakref
 import sqlalchemy as sa
 from sqlalchemy.util import LRUCache
 
-from ._async_session import in_greenlet
-from ._async_session import RoutedAsyncSession
-from ._engine import is_shared_memory
-from ._engine import prepare
-from ._engine import Source
-from ._errors import AsyncDriverMissing
-from ._query_log import QueryWatch
-from ._replica import Health
-from ._replica import Replicas
-from ._session import Router
-from ._url import async_url
+from flaskware_sqlalchemy._engines.engine import is_shared_memory
+from flaskware_sqlalchemy._engines.engine import prepare
+from flaskware_sqlalchemy._engines.engine import Source
+from flaskware_sqlalchemy._engines.replica import Health
+from flaskware_sqlalchemy._engines.replica import Replicas
+from flaskware_sqlalchemy._engines.url import async_url
+from flaskware_sqlalchemy._errors import AsyncDriverMissing
+from flaskware_sqlalchemy._insight.query_log import QueryWatch
+from flaskware_sqlalchemy._sessions.async_session import in_greenlet
+from flaskware_sqlalchemy._sessions.async_session import RoutedAsyncSession
+from flaskware_sqlalchemy._sessions.session import Router
 
 if t.TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine

@@ -11,8 +11,8 @@ import typing_extensions as te
 from sqlalchemy import orm
 
 if t.TYPE_CHECKING:
-    from ._extension import SQLAlchemy
-    from ._page import Page
+    from flaskware_sqlalchemy._extension import SQLAlchemy
+    from flaskware_sqlalchemy._pagination.page import Page
 
 _T = t.TypeVar("_T")
 

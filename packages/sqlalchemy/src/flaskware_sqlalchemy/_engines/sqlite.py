@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import pool
 
-from ._url import is_memory
+from .url import is_memory
 
 BUSY_TIMEOUT = 10.0
 """How many seconds a statement waits for another writer."""

@@ -10,31 +10,31 @@ import typing as t
 import sqlalchemy as sa
 from flask.sansio.app import App
 
-from ._context import current_context
-from ._context import current_schemas
-from ._context import Held
-from ._context import held_by
-from ._context import SCHEMAS
-from ._query import first_with
-from ._query import get_with
-from ._query import one_with
-from ._query import Queries
-from ._schema import ALL
-from ._schema import Keys
-from ._schema import tables_and_engines
+from ._databases.schema import ALL
+from ._databases.schema import Keys
+from ._databases.schema import tables_and_engines
+from ._lookups import first_with
+from ._lookups import get_with
+from ._lookups import one_with
+from ._lookups import Queries
+from ._sessions.request_state import current_context
+from ._sessions.request_state import current_schemas
+from ._sessions.request_state import Held
+from ._sessions.request_state import held_by
+from ._sessions.request_state import SCHEMAS
 
 if t.TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from ._async_session import RoutedAsyncSession
-    from ._async_transaction import AsyncTransaction
-    from ._databases import Databases
-    from ._keyset import KeysetPage
-    from ._model import Metadatas
-    from ._page import Count
-    from ._page import Page
-    from ._transaction import Block
+    from ._databases.databases import Databases
+    from ._models.model import Metadatas
+    from ._pagination.keyset import KeysetPage
+    from ._pagination.page import Count
+    from ._pagination.page import Page
+    from ._sessions.async_session import RoutedAsyncSession
+    from ._sessions.async_transaction import AsyncTransaction
+    from ._sessions.transaction import Block
 
 _O = t.TypeVar("_O")
 _T = t.TypeVar("_T")
@@ -110,8 +110,8 @@ class AsyncQueries(Queries):
     ) -> AsyncTransaction:
         """Same as :meth:`transaction`, but for ``async with`` and ``async def``."""
 
-        from ._async_transaction import AsyncTransaction
-        from ._transaction import Block
+        from ._sessions.async_transaction import AsyncTransaction
+        from ._sessions.transaction import Block
 
         def session() -> RoutedAsyncSession:
             return t.cast("RoutedAsyncSession", self.get_async_session(name))
@@ -149,7 +149,7 @@ class AsyncQueries(Queries):
         await self._for_tables("drop_all", bind_key)
 
     async def _for_tables(self, method: str, keys: Keys) -> None:
-        from ._async_session import in_greenlet
+        from ._sessions.async_session import in_greenlet
 
         router = self._databases().asynchronous.router()
         schemas = current_schemas()
@@ -271,7 +271,7 @@ class AsyncQueries(Queries):
         count: Count | bool = "exact",
     ) -> Page[t.Any]:
         """Same as :meth:`paginate`, but for coroutines."""
-        from ._requested import paginate_with
+        from ._pagination.request import paginate_with
 
         return await self.async_session.run_sync(
             paginate_with,
@@ -332,7 +332,7 @@ class AsyncQueries(Queries):
         limit: int = 50,
     ) -> KeysetPage[t.Any]:
         """Same as :meth:`keyset`, but for coroutines."""
-        from ._requested import keyset_with
+        from ._pagination.request import keyset_with
 
         return await self.async_session.run_sync(
             keyset_with, statement, after, before, limit
@@ -347,9 +347,9 @@ class AsyncQueries(Queries):
         Asynchronous sessions and engines keep their own driver and see what each other
         did; they do not see what synchronous ones did, and the other way round.
         """
-        from ._async_session import all_ended
-        from ._async_session import in_greenlet
-        from ._isolation import isolated
+        from ._sessions.async_session import all_ended
+        from ._sessions.async_session import in_greenlet
+        from ._sessions.isolation import isolated
 
         with self.test_isolation(app):
             databases = self._databases(app)

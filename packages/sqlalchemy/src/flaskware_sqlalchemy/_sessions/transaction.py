@@ -16,13 +16,14 @@ from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
-from ._deadlock import errno
-from ._deadlock import ERRNOS
-from ._deadlock import NO_SAVEPOINT
-from ._errors import TransactionBegun
-from ._session import RoutedSession
-from ._sqlite import WRITING
-from ._timeout import limit_transaction
+from flaskware_sqlalchemy._engines.deadlock import errno
+from flaskware_sqlalchemy._engines.deadlock import ERRNOS
+from flaskware_sqlalchemy._engines.deadlock import NO_SAVEPOINT
+from flaskware_sqlalchemy._engines.sqlite import WRITING
+from flaskware_sqlalchemy._engines.timeout import limit_transaction
+from flaskware_sqlalchemy._errors import TransactionBegun
+
+from .session import RoutedSession
 
 _P = t.ParamSpec("_P")
 _R = t.TypeVar("_R")

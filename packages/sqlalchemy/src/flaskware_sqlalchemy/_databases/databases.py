@@ -10,22 +10,21 @@ import sqlalchemy as sa
 
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
-
-from ._engine import EngineOptionProblem
-from ._engine import make_engine
-from ._engine import Source
-from ._lazy_load import Seen
-from ._lazy_load import watch
-from ._model import Metadatas
-from ._query_log import QueryWatch
-from ._replica import Health
-from ._replica import Replicas
-from ._session import RoutedSession
-from ._session import Router
-from ._settings import SQLAlchemySettings
+from flaskware_sqlalchemy._engines.engine import EngineOptionProblem
+from flaskware_sqlalchemy._engines.engine import make_engine
+from flaskware_sqlalchemy._engines.engine import Source
+from flaskware_sqlalchemy._engines.replica import Health
+from flaskware_sqlalchemy._engines.replica import Replicas
+from flaskware_sqlalchemy._insight.query_log import QueryWatch
+from flaskware_sqlalchemy._models.model import Metadatas
+from flaskware_sqlalchemy._sessions.lazy_load import Seen
+from flaskware_sqlalchemy._sessions.lazy_load import watch
+from flaskware_sqlalchemy._sessions.session import RoutedSession
+from flaskware_sqlalchemy._sessions.session import Router
+from flaskware_sqlalchemy._settings import SQLAlchemySettings
 
 if t.TYPE_CHECKING:
-    from ._async_engine import AsyncDatabases
+    from .async_databases import AsyncDatabases
 
 _making = threading.Lock()
 
@@ -49,7 +48,7 @@ class Databases:
         """The asynchronous engines; who uses none never imports their part."""
         with _making:  # the first requests come at once, each in a thread
             if self._asynchronous is None:
-                from ._async_engine import AsyncDatabases
+                from .async_databases import AsyncDatabases
 
                 self._asynchronous = AsyncDatabases(
                     self.router, self.sources, self.copies, self.health, self.drivers,

@@ -8,18 +8,19 @@ import flask
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from ._errors import CursorInvalid
-from ._errors import PageMalformed
-from ._errors import PageNotFound
-from ._keyset import fetch_keyset
-from ._keyset import KeysetPage
-from ._page import Count
-from ._page import fetch_page
-from ._page import lenient
-from ._page import Page
-from ._page import page_number
-from ._page import page_size
-from ._sticky import signer
+from flaskware_sqlalchemy._errors import CursorInvalid
+from flaskware_sqlalchemy._errors import PageMalformed
+from flaskware_sqlalchemy._errors import PageNotFound
+from flaskware_sqlalchemy._sessions.sticky import signer
+
+from .keyset import fetch_keyset
+from .keyset import KeysetPage
+from .page import Count
+from .page import fetch_page
+from .page import lenient
+from .page import Page
+from .page import page_number
+from .page import page_size
 
 
 def paginate_with(

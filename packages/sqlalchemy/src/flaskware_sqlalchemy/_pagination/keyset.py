@@ -14,9 +14,9 @@ from sqlalchemy import orm
 from sqlalchemy.sql import operators
 from sqlalchemy.sql import visitors
 
-from . import _cursor
-from ._cursor import Place
-from ._page import Items
+from . import cursor as _cursor
+from .cursor import Place
+from .page import Items
 
 T_co = t.TypeVar("T_co", covariant=True)
 _Condition: t.TypeAlias = sa.ColumnElement[bool]

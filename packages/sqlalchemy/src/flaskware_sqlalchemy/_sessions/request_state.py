@@ -12,14 +12,15 @@ import typing as t
 from flask.ctx import AppContext
 from flask.globals import app_ctx
 
-from ._session import Route
-from ._session import RoutedSession
-from ._session import Schemas
+from .session import Route
+from .session import RoutedSession
+from .session import Schemas
 
 if t.TYPE_CHECKING:
-    from ._async_session import RoutedAsyncSession
-    from ._lazy_load import Seen
-    from ._query_log import RecordedQuery
+    from flaskware_sqlalchemy._insight.query_log import RecordedQuery
+
+    from .async_session import RoutedAsyncSession
+    from .lazy_load import Seen
 
 # On `g`, so that each app context, of whatever app, has sessions of its own; async
 # views and threads that copy the context have the same.
@@ -52,7 +53,7 @@ class Held:
         ends: list[cabc.Callable[[], None]]
         ends = [session.end for session in self.sessions.values()]
         if self.async_sessions:
-            from ._async_session import end_session
+            from .async_session import end_session
 
             ends += [
                 functools.partial(end_session, session, key[2])

@@ -13,8 +13,8 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from ._location import Location
-from ._location import user_location
+from .location import Location
+from .location import user_location
 
 logger = logging.getLogger("flaskware_sqlalchemy.slow")
 _START = "_flaskware_sqlalchemy_start"

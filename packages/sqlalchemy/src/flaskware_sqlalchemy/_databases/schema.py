@@ -8,8 +8,8 @@ import typing as t
 import sqlalchemy as sa
 
 if t.TYPE_CHECKING:
-    from ._model import Metadatas
-    from ._session import Router
+    from flaskware_sqlalchemy._models.model import Metadatas
+    from flaskware_sqlalchemy._sessions.session import Router
 
 ALL: t.Final = "__all__"
 """Every database that is configured or that a model names."""

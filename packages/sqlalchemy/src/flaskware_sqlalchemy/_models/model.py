@@ -8,7 +8,7 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from ._legacy import QueryProperty
+from .legacy_query import QueryProperty
 
 BIND_KEY = "bind_key"
 """Where a metadata says which database it describes: ``metadata.info["bind_key"]``."""

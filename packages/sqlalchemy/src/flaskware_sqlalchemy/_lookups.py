@@ -10,9 +10,9 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
 if t.TYPE_CHECKING:
-    from ._keyset import KeysetPage
-    from ._page import Count
-    from ._page import Page
+    from ._pagination.keyset import KeysetPage
+    from ._pagination.page import Count
+    from ._pagination.page import Page
 
 _O = t.TypeVar("_O")
 _T = t.TypeVar("_T")
@@ -154,7 +154,7 @@ class Queries:
             ``"none"`` not at all; whether there is a next page is always known.
             ``True`` is ``"exact"``, ``False`` is ``"none"``.
         """
-        from ._requested import paginate_with
+        from ._pagination.request import paginate_with
 
         return paginate_with(
             self.session, statement, page, per_page, max_per_page, error_out, count
@@ -222,7 +222,7 @@ class Queries:
         :param limit: How many rows a page has.
         :raises ValueError: if the statement is grouped, distinct or limited.
         """
-        from ._requested import keyset_with
+        from ._pagination.request import keyset_with
 
         return keyset_with(self.session, statement, after, before, limit)
 

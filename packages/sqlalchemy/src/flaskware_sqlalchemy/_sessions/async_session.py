@@ -8,7 +8,7 @@ import typing as t
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ._session import RoutedSession
+from .session import RoutedSession
 
 _T = t.TypeVar("_T")
 PATIENCE = 10.0
