@@ -21,8 +21,8 @@ from flaskware_alembic import BackfillState
 from flaskware_alembic import MigrationError
 from flaskware_alembic import RevisionFailed
 from flaskware_alembic import State
-from flaskware_alembic._backfill import _decode
-from flaskware_alembic._backfill import _encode
+from flaskware_alembic._revisions.backfill import _decode
+from flaskware_alembic._revisions.backfill import _encode
 from flaskware_core import examine
 
 Project: t.TypeAlias = t.Any

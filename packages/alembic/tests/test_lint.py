@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flaskware_alembic import MigrationError
 from flaskware_alembic import UnknownRevision
 from flaskware_alembic import UnsafeRevisions
-from flaskware_alembic._finding import show
+from flaskware_alembic._lint.finding import show
 from flaskware_core import Level
 
 Project: t.TypeAlias = t.Any

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flaskware_alembic._fix import FIXED
-from flaskware_alembic._lint import ABOUT_LINTING
-from flaskware_alembic._lint import RULES
+from flaskware_alembic._lint.engine import ABOUT_LINTING
+from flaskware_alembic._lint.engine import RULES
+from flaskware_alembic._lint.fixes.fix import FIXED
 
 PAGE = Path(__file__).parent.parent / "docs" / "rules.md"
 

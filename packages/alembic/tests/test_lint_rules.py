@@ -14,10 +14,10 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite
 
-from flaskware_alembic._lint import findings_of
-from flaskware_alembic._lint import RULES
-from flaskware_alembic._lint import Subject
-from flaskware_alembic._revision import RevisionInfo
+from flaskware_alembic._lint.engine import findings_of
+from flaskware_alembic._lint.engine import RULES
+from flaskware_alembic._lint.engine import Subject
+from flaskware_alembic._revisions.revision import RevisionInfo
 
 AUTOCOMMIT = "with op.get_context().autocommit_block():\n    "
 NEW = (

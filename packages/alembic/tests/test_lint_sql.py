@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flaskware_alembic._lint import findings_of
-from flaskware_alembic._lint import Subject
-from flaskware_alembic._revision import RevisionInfo
-from flaskware_alembic._sql import changes_of_sql
+from flaskware_alembic._lint.engine import findings_of
+from flaskware_alembic._lint.engine import Subject
+from flaskware_alembic._revisions.revision import RevisionInfo
+from flaskware_alembic._sql.statement import changes_of_sql
 
 from .test_lint_rules import DIALECTS
 from .test_lint_rules import upgrade_of

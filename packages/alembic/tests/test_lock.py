@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from flaskware_alembic import LockTimeout
-from flaskware_alembic._lock import deploy_lock
-from flaskware_alembic._source import Database
+from flaskware_alembic._databases.database import Database
+from flaskware_alembic._runtime.lock import deploy_lock
 
 Project: t.TypeAlias = t.Any
 

@@ -6,6 +6,8 @@ import typing as t
 
 from flaskware_core import lazy_names
 
+from ._databases.database import EngineSource as EngineSource
+from ._databases.database import NamedEngineSource as NamedEngineSource
 from ._errors import DatabaseAhead as DatabaseAhead
 from ._errors import DatabaseDiverged as DatabaseDiverged
 from ._errors import DatabaseUnreachable as DatabaseUnreachable
@@ -22,41 +24,39 @@ from ._errors import UnknownRevision as UnknownRevision
 from ._errors import UnsafeRevisions as UnsafeRevisions
 from ._extension import Alembic as Alembic
 from ._settings import AlembicSettings as AlembicSettings
-from ._source import EngineSource as EngineSource
-from ._source import NamedEngineSource as NamedEngineSource
 
 if t.TYPE_CHECKING:
-    from ._backfill import Backfill as Backfill
-    from ._backfill import backfill as backfill
-    from ._backfill import BackfillInfo as BackfillInfo
-    from ._backfill import BackfillState as BackfillState
-    from ._backfill import Batch as Batch
-    from ._explain import Explanation as Explanation
-    from ._finding import Finding as Finding
-    from ._journal import JournalEntry as JournalEntry
-    from ._plan import Plan as Plan
-    from ._plan import PlanStep as PlanStep
-    from ._revision import RevisionInfo as RevisionInfo
-    from ._status import BindStatus as BindStatus
-    from ._status import State as State
-    from ._status import Status as Status
+    from ._lint.finding import Finding as Finding
+    from ._project.explain import Explanation as Explanation
+    from ._project.status import BindStatus as BindStatus
+    from ._project.status import State as State
+    from ._project.status import Status as Status
+    from ._revisions.backfill import Backfill as Backfill
+    from ._revisions.backfill import backfill as backfill
+    from ._revisions.backfill import BackfillInfo as BackfillInfo
+    from ._revisions.backfill import BackfillState as BackfillState
+    from ._revisions.backfill import Batch as Batch
+    from ._revisions.plan import Plan as Plan
+    from ._revisions.plan import PlanStep as PlanStep
+    from ._revisions.revision import RevisionInfo as RevisionInfo
+    from ._runtime.journal import JournalEntry as JournalEntry
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "_backfill": [
+            "_revisions.backfill": [
                 "Backfill",
                 "backfill",
                 "BackfillInfo",
                 "BackfillState",
                 "Batch",
             ],
-            "_explain": ["Explanation"],
-            "_finding": ["Finding"],
-            "_journal": ["JournalEntry"],
-            "_plan": ["Plan", "PlanStep"],
-            "_revision": ["RevisionInfo"],
-            "_status": ["BindStatus", "State", "Status"],
+            "_project.explain": ["Explanation"],
+            "_lint.finding": ["Finding"],
+            "_runtime.journal": ["JournalEntry"],
+            "_revisions.plan": ["Plan", "PlanStep"],
+            "_revisions.revision": ["RevisionInfo"],
+            "_project.status": ["BindStatus", "State", "Status"],
         },
     )
 

@@ -6,18 +6,18 @@ import abc
 import collections.abc as cabc
 import typing as t
 
-from ._command import command
+from ._databases.event_loop import command
 from ._errors import UnknownRevision
 
 # As in _moving.py.
 if t.TYPE_CHECKING:
-    from ._explain import Explanation
-    from ._finding import Finding
-    from ._migrations import Binds
-    from ._migrations import Names
-    from ._renames import OnRename
-    from ._revision import RevisionInfo
-    from ._selection import Selection
+    from ._autogenerate.renames import OnRename
+    from ._lint.finding import Finding
+    from ._project.explain import Explanation
+    from ._project.migrations import Binds
+    from ._project.migrations import Names
+    from ._project.selection import Selection
+    from ._revisions.revision import RevisionInfo
 
 
 class Authoring(abc.ABC):
@@ -51,9 +51,9 @@ class Authoring(abc.ABC):
         :raises PendingRevisions: if the database is behind, so that it cannot be
             compared.
         """
-        from ._selection import refuse_behind
-        from ._writing import write_changes
-        from ._writing import write_empty
+        from ._project.selection import refuse_behind
+        from ._project.writing import write_changes
+        from ._project.writing import write_empty
 
         chosen = self._selection()
         if not autogenerate:
@@ -93,7 +93,7 @@ class Authoring(abc.ABC):
     @command
     def explain(self, *, binds: Binds = None, trees: Names = None) -> list[Explanation]:
         """Why a comparison of the models finds what it finds, or nothing."""
-        from ._explain import explain
+        from ._project.explain import explain
 
         return explain(self._selection().own(binds, trees))
 
@@ -114,7 +114,7 @@ class Authoring(abc.ABC):
         :returns: The revisions whose files were changed.
         :raises MigrationError: if a database has a part of the branch.
         """
-        from ._rewriting import rebase
+        from ._project.rewriting import rebase
 
         chosen = [
             m for m in self._selection().own(binds, trees) if m.tree.resolves(head)
@@ -140,7 +140,7 @@ class Authoring(abc.ABC):
 
         :raises MigrationError: if a revision does what cannot be written down again.
         """
-        from ._rewriting import squash
+        from ._project.rewriting import squash
 
         chosen = [
             m
@@ -165,7 +165,7 @@ class Authoring(abc.ABC):
         :param base: A commit of git, such as ``"origin/main"``: leave out the revisions
             that it has.
         """
-        from ._linting import linted
+        from ._project.lint import linted
 
         chosen = self._selection().own(binds, trees)
         return linted(chosen, revisions, base)
@@ -185,7 +185,7 @@ class Authoring(abc.ABC):
 
         :returns: What was mended.
         """
-        from ._linting import fixed
+        from ._project.lint import fixed
 
         chosen = self._selection().own(binds, trees)
         return fixed(chosen, revisions, base)

@@ -12,9 +12,9 @@ from flaskware_core import Level
 
 from ._errors import DatabaseUnreachable
 from ._errors import MigrationError
-from ._recording import record
-from ._status import index_advice
-from ._status import State
+from ._lint.recording import record
+from ._project.status import index_advice
+from ._project.status import State
 
 if t.TYPE_CHECKING:
     from ._extension import Alembic
@@ -129,7 +129,7 @@ def _borders(alembic: Alembic) -> cabc.Iterator[Finding]:
 
 
 def _other_command(alembic: Alembic, app: App) -> cabc.Iterator[Finding]:
-    from ._cli import db
+    from ._cli.commands import db
 
     command = alembic.settings_of(app).command
     if app.cli.commands.get(command) is not db:

@@ -7,10 +7,10 @@ import click
 if t.TYPE_CHECKING:
     from pathlib import Path
 
-    from ._finding import Finding
-    from ._journal import JournalEntry
-    from ._revision import RevisionInfo
-    from ._status import Status
+    from ._lint.finding import Finding
+    from ._project.status import Status
+    from ._revisions.revision import RevisionInfo
+    from ._runtime.journal import JournalEntry
 
 
 class MigrationError(click.ClickException, RuntimeError):

@@ -16,22 +16,22 @@ from flaskware_core import Extension
 from flaskware_core import Finding
 
 from ._authoring import Authoring
+from ._databases.database import databases_of
+from ._databases.database import Engines
+from ._databases.database import EngineSource
+from ._databases.database import has_async
+from ._databases.database import Metadata
+from ._databases.database import NamedEngineSource
 from ._errors import MigrationError
-from ._migrations import find_directory
-from ._migrations import Migrations
 from ._moving import Moving
-from ._registry import discover
-from ._registry import TreeSpec
+from ._project.migrations import find_directory
+from ._project.migrations import Migrations
+from ._project.trees import discover
+from ._project.trees import TreeSpec
 from ._settings import AlembicSettings
-from ._source import databases_of
-from ._source import Engines
-from ._source import EngineSource
-from ._source import has_async
-from ._source import Metadata
-from ._source import NamedEngineSource
 
 if t.TYPE_CHECKING:
-    from ._selection import Selection
+    from ._project.selection import Selection
 
 
 class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
@@ -127,7 +127,7 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
         return Migrations(find_directory(root, directory), more)
 
     def _attach(self, app: App, settings: AlembicSettings, state: Migrations) -> None:  # noqa: ARG002
-        from ._cli import db
+        from ._cli.commands import db
 
         if settings.command in app.cli.commands:
             problem = ConfigProblem(
@@ -165,7 +165,7 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
                 )
 
     def _selection(self) -> Selection:
-        from ._selection import Selection
+        from ._project.selection import Selection
 
         state, settings = self.state, self.settings
         source = self._source

@@ -5,22 +5,22 @@ from __future__ import annotations
 import abc
 import typing as t
 
-from ._command import command
+from ._databases.event_loop import command
 
 # A worker that only makes the app loads neither Alembic nor what works with it.
 if t.TYPE_CHECKING:
-    from ._backfill import BackfillInfo
-    from ._backfill import OnProgress
-    from ._journal import Assumed
-    from ._lock import OnWait
-    from ._migrations import Binds
-    from ._migrations import Names
-    from ._plan import Direction
-    from ._plan import Plan
-    from ._revision import RevisionInfo
-    from ._run import OnStep
-    from ._selection import Selection
-    from ._status import Status
+    from ._project.migrations import Binds
+    from ._project.migrations import Names
+    from ._project.selection import Selection
+    from ._project.status import Status
+    from ._revisions.backfill import BackfillInfo
+    from ._revisions.backfill import OnProgress
+    from ._revisions.plan import Direction
+    from ._revisions.plan import Plan
+    from ._revisions.revision import RevisionInfo
+    from ._runtime.journal import Assumed
+    from ._runtime.lock import OnWait
+    from ._runtime.run import OnStep
 
 
 class Moving(abc.ABC):
@@ -132,8 +132,8 @@ class Moving(abc.ABC):
 
         Each step has the SQL it would send, and what the rules find in it.
         """
-        from ._linting import planned
-        from ._plan import Plan
+        from ._project.lint import planned
+        from ._revisions.plan import Plan
 
         chosen = self._selection().at(target, binds, trees)
         if direction == "downgrade":
@@ -200,8 +200,8 @@ class Moving(abc.ABC):
 
         :param models: Also compare the models, which reads the whole schema.
         """
-        from ._status import Status
-        from ._status import status_of
+        from ._project.status import Status
+        from ._project.status import status_of
 
         return Status(
             tuple(
@@ -273,7 +273,7 @@ class Moving(abc.ABC):
         trees: Names,
         **options: t.Any,
     ) -> Plan:
-        from ._plan import Plan
+        from ._revisions.plan import Plan
 
         chosen = self._selection().at(target, binds, trees)
         if direction == "downgrade":

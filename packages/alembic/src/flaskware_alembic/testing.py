@@ -16,9 +16,9 @@ import pytest
 import sqlalchemy as sa
 from flask.sansio.app import App
 
+from ._databases.database import Database
 from ._extension import Alembic
-from ._revision import RevisionInfo
-from ._source import Database
+from ._revisions.revision import RevisionInfo
 
 __all__ = [
     "alembic_runner",

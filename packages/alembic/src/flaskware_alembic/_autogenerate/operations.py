@@ -1,0 +1,263 @@
+"""What the models say that the database does not, as phrases and as code."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import graphlib
+import sys
+import textwrap
+import typing as t
+
+import sqlalchemy as sa
+from alembic import autogenerate
+from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
+
+from flaskware_alembic._runtime.migrator import Migrator
+
+from .compare import extras_of
+from .compare import keep_types_plain
+from .enums import code_of_type
+from .enums import enum_type
+from .enums import Extra
+from .enums import rename_values
+from .renames import key_of
+from .renames import leave_keys_that_follow
+from .renames import OnRename
+from .renames import rename_columns
+from .renames import rename_tables
+from .renames import renamed_tables
+from .renames import under_old_names
+
+
+def changes_of(migrator: Migrator) -> tuple[str, ...]:
+    """A phrase for each thing that the models say differently."""
+    metadata = migrator.database.metadata
+    if metadata is None:
+        return ()
+    with migrator.comparing() as context:
+        upgrade = _upgrade_of(context, metadata)
+        extras = _extras(migrator, context, upgrade)
+    phrases = [_phrase(diff) for diff in _flat(upgrade.as_diffs())]
+    return (*phrases, *(extra.phrase for extra in extras))
+
+
+def code_of_changes(
+    migrator: Migrator, renamed: OnRename | None = None
+) -> dict[str, str] | None:
+    """The body of a revision that brings the database to the models.
+
+    :param renamed: Asked what was renamed; nothing was if it is ``None``.
+    :returns: What :meth:`Tree.write` takes, or ``None`` where nothing changed.
+    """
+    metadata = migrator.database.metadata
+    if metadata is None:
+        return None
+    with migrator.comparing() as context:
+        upgrade = _upgrade_of(context, metadata)
+        tables = renamed_tables(upgrade, renamed)
+    if tables:
+        # What else changed in them is seen where the old table is compared.
+        migrator = _before(migrator, tables)
+    with migrator.comparing() as context:
+        if tables:
+            upgrade = _upgrade_of(context, _metadata(migrator))
+            leave_keys_that_follow(upgrade, tables)
+        rename_columns(upgrade, renamed, tables)
+        rename_values(upgrade, renamed, tables)
+        keep_types_plain(upgrade)
+        extras = _extras(migrator, context, upgrade, metadata, renamed, tables)
+        if upgrade.is_empty() and not extras and not tables:
+            return None
+        downgrade = upgrade.reverse_into(ops.DowngradeOps([]))
+        rename_tables(upgrade, downgrade, tables)
+        back = extras[::-1]
+        imports: set[str] = set()
+        options: t.Any = {
+            "as_batch": migrator.database.is_sqlite,
+            "has_enums_apart": True,
+        }
+        up = code_of_operations(upgrade, context, imports, **options)
+        down = code_of_operations(downgrade, context, imports, **options)
+        return {
+            "upgrades": _joined(
+                (extra.upgrade for extra in extras if extra.first),
+                "" if upgrade.is_empty() else up,
+                (extra.upgrade for extra in extras if not extra.first),
+            ),
+            "downgrades": _joined(
+                (extra.downgrade for extra in back if extra.first_back),
+                "" if upgrade.is_empty() else down,
+                (extra.downgrade for extra in back if not extra.first_back),
+            ),
+            "imports": "\n".join(sorted(imports)),
+        }
+
+
+def _upgrade_of(context: MigrationContext, metadata: sa.MetaData) -> ops.UpgradeOps:
+    # An app that declares views, functions and triggers by it has imported it.
+    if "sqlalchemy_declarative_extensions" in sys.modules:
+        from sqlalchemy_declarative_extensions import register_alembic_events
+
+        register_alembic_events()
+    script = autogenerate.produce_migrations(context, metadata)
+    upgrade = script.upgrade_ops or ops.UpgradeOps([])
+    # Its operations, which are none of Alembic's, need the tables.
+    found: list[t.Any] = list(upgrade.ops)
+    own = [op for op in found if isinstance(op, ops.MigrateOperation)]
+    others = [op for op in found if op not in own]
+    gone = [op for op in others if type(op).__name__.startswith("Drop")]
+    come = [op for op in others if op not in gone]
+    upgrade.ops[:] = [*gone, *_with_drops_last(own), *come]
+    return upgrade
+
+
+def _with_drops_last(found: list[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+    """Tables go after the keys that refer to them; Alembic has them in any order."""
+    gone = {key_of(op): op for op in found if isinstance(op, ops.DropTableOp)}
+    before: dict[str, set[str]] = {key: set() for key in sorted(gone)}
+    for key in before:
+        for foreign in gone[key].to_table().foreign_keys:
+            target = foreign.target_fullname.rpartition(".")[0]
+            if target in before and target != key:
+                before[target].add(key)
+    try:
+        order = list(graphlib.TopologicalSorter(before).static_order())
+    except graphlib.CycleError:
+        order = list(before)
+    kept = [op for op in found if not isinstance(op, ops.DropTableOp)]
+    return [*kept, *(gone[key] for key in order)]
+
+
+def _before(migrator: Migrator, tables: cabc.Mapping[str, str]) -> Migrator:
+    """The same, but as if the models had the old names of renamed tables."""
+    metadata = under_old_names(_metadata(migrator), tables)
+    database = dc.replace(migrator.database, metadata=metadata)
+    claimed = migrator.claimed | set(tables.values())
+    return dc.replace(migrator, database=database, claimed=claimed)
+
+
+def _metadata(migrator: Migrator) -> sa.MetaData:
+    return migrator.database.metadata or sa.MetaData()
+
+
+def _extras(
+    migrator: Migrator,
+    context: MigrationContext,
+    upgrade: ops.UpgradeOps,
+    metadata: sa.MetaData | None = None,
+    renamed: OnRename | None = None,
+    renames: cabc.Mapping[str, str] | None = None,
+) -> list[Extra]:
+    if context.connection is None:
+        return []
+    metadata = metadata or _metadata(migrator)
+    claimed = migrator.claimed - set((renames or {}).values())
+    tables = (x for x in metadata.sorted_tables if x.key not in claimed)
+    return extras_of(
+        context.connection,
+        tables,
+        upgrade,
+        as_batch=migrator.database.is_sqlite,
+        renamed=renamed,
+        renames=renames,
+    )
+
+
+def _joined(first: cabc.Iterable[str], own: str, last: cabc.Iterable[str]) -> str:
+    """Code for the body of a function, all but the first line indented.
+
+    :param own: What Alembic wrote, which is so already.
+    """
+    before = [textwrap.indent(code, "    ").lstrip() for code in first]
+    after = [textwrap.indent(code, "    ").lstrip() for code in last]
+    codes = [code for code in (*before, own, *after) if code]
+    if all(code.startswith("#") for code in codes):
+        codes.append("pass")
+    return "\n    ".join(codes)
+
+
+def code_of_operations(
+    operations: ops.UpgradeOps | ops.DowngradeOps,
+    context: t.Any,
+    imports: set[str],
+    *,
+    as_batch: bool,
+    has_enums_apart: bool = False,
+) -> str:
+    """Operations as the body of a function, all but the first line indented.
+
+    :param imports: What the code needs is added to it.
+    :param has_enums_apart: Whether the enums of PostgreSQL are made and dropped by
+        statements of their own, so that those of a table are none but named.
+    """
+    seen: list[t.Any] = []
+
+    def render_item(
+        kind: str, item: t.Any, autogen_context: t.Any
+    ) -> str | t.Literal[False]:
+        # Alembic collects what it must import, and tells only here.
+        seen.append(autogen_context)
+        enum = None
+        # The elements of a list are rendered by themselves.
+        if kind == "type" and not hasattr(item, "item_type"):
+            enum = enum_type(item, context.dialect)
+        if enum is not None and (
+            has_enums_apart or not getattr(item, "create_type", True)
+        ):
+            imports.add("from sqlalchemy.dialects import postgresql")
+            return code_of_type(enum)
+        if kind == "type" and not type(item).__module__.startswith("sqlalchemy."):
+            imports.add(f"import {type(item).__module__}")
+        return False
+
+    code = autogenerate.render_python_code(
+        operations,
+        render_as_batch=as_batch,
+        render_item=render_item,
+        migration_context=context,
+    )
+    for autogen_context in seen:
+        imports.update(autogen_context.imports)
+    lines = [line for line in code.splitlines() if not line.strip().startswith("# ###")]
+    return "\n".join(line.rstrip() for line in lines).strip()
+
+
+def _flat(diffs: cabc.Iterable[t.Any]) -> cabc.Iterator[tuple[t.Any, ...]]:
+    # Alembic puts the changes of one column into a list of their own.
+    for diff in diffs:
+        if isinstance(diff, list):
+            yield from t.cast("list[tuple[t.Any, ...]]", diff)
+        else:
+            yield diff
+
+
+_WORDS = {"add": "add", "remove": "remove", "modify": "change"}
+
+
+def _phrase(diff: tuple[t.Any, ...]) -> str:
+    if diff[0] == "execute":
+        return " ".join("; ".join(diff[1:]).split())
+    verb, _, noun = str(diff[0]).partition("_")
+    word = _WORDS.get(verb, verb)
+    noun = {"fk": "foreign key"}.get(noun, noun.replace("_", " "))
+    if diff[0] == "modify_type" and all(isinstance(x, sa.Enum) for x in diff[5:]):
+        was, becomes = (", ".join(enum.enums) for enum in diff[5:])
+        return f"change values of {diff[2]}.{diff[3]}: {was} -> {becomes}"
+    if verb == "modify" and len(diff) == 7:
+        place, old, new = f"{diff[2]}.{diff[3]}", _show(diff[5]), _show(diff[6])
+        return f"{word} {noun} of {place}: {old} -> {new}"
+    item = diff[-1]
+    if isinstance(item, sa.Column):
+        return f"{word} {noun} {diff[2]}.{item.name}"
+    if isinstance(item, sa.Table):
+        return f"{word} {noun} {item.name}"
+    table = getattr(getattr(item, "table", None), "name", None)
+    name = getattr(item, "name", None) or "without a name"
+    return f"{word} {noun} {name}" + (f" of {table}" if table else "")
+
+
+def _show(value: object) -> str:
+    argument = getattr(value, "arg", value)
+    return str(argument)

@@ -1,0 +1,288 @@
+"""Looking for dangers in revisions: the rules, the waivers, and which are looked at."""
+
+from __future__ import annotations
+
+import ast
+import collections.abc as cabc
+import dataclasses as dc
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from flaskware_alembic._errors import MigrationError
+from flaskware_alembic._revisions.revision import RevisionInfo
+from flaskware_alembic._revisions.syntax import statement_at
+from flaskware_alembic._sql.change import Change
+from flaskware_core import Level
+
+from .finding import Finding
+from .fixes.fix import fix
+from .fixes.fix import FIXED
+from .fixes.fix import Unfixed
+from .fixes.history import History
+from .fixes.placeholder import placeholders_in
+from .recording import record
+from .rule import Rule
+from .rule import Scene
+from .rules.every_database import ANY
+from .rules.mysql_sqlite import OTHER
+from .rules.postgresql import POSTGRESQL
+from .rules.postgresql_objects import OBJECTS
+from .rules.postgresql_types import TYPES
+
+_ALL = (*ANY, *POSTGRESQL, *OBJECTS, *TYPES, *OTHER)
+RULES: dict[str, Rule] = {rule.id: rule for rule in _ALL}
+# What is said of the file itself, where no rule is.
+ABOUT_LINTING = (
+    "not-readable",
+    "to-fill-in",
+    "waiver-unknown",
+    "waiver-unused",
+    "waiver-without-reason",
+)
+
+_WAIVER = re.compile(r"#\s*lint:\s*allow\s+([\w-]+)\s*(?::\s*(.*))?$")
+# What a more telling rule has said of the same change.
+_SAID_BY = {
+    "not-repeatable": {"index-not-concurrent", "drop-index-not-concurrent"},
+    "add-required-column": {"add-serial-column", "sqlite-cannot-add"},
+    "sqlite-rebuild": {"sqlite-needs-batch"},
+}
+
+
+@dc.dataclass(frozen=True)
+class Subject:
+    """A revision, and what its file says beside its functions.
+
+    :param dialect: Of the database that it is for.
+    :param upgrade: Its function.
+    :param arguments: What the function is called with.
+    :param history: What the revisions before it do, the oldest first.
+    """
+
+    revision: RevisionInfo
+    dialect: sa.Dialect
+    upgrade: cabc.Callable[..., object]
+    arguments: cabc.Mapping[str, str]
+    has_timeout: bool = False
+    has_statement_timeout: bool = False
+    history: History = tuple
+
+
+def findings_of(subject: Subject) -> list[Finding]:
+    """What the rules find in the upgrade of a revision, waived or not."""
+    path = subject.revision.path
+    recording = record(subject.upgrade, path, subject.dialect, subject.arguments)
+    dialect = {"mariadb": "mysql"}.get(subject.dialect.name, subject.dialect.name)
+    scene = Scene(
+        dialect,
+        recording.changes,
+        subject.has_timeout,
+        subject.has_statement_timeout,
+        contracts=subject.revision.contracts is not None,
+    )
+    found = [
+        _finding(rule, change, subject)
+        for change in recording.changes
+        for rule in _broken(change, scene)
+    ]
+    if recording.broken_off is not None:
+        found.append(
+            Finding(
+                "not-readable",
+                Level.WARNING,
+                subject.revision,
+                recording.broken_at,
+                f"stopped by {recording.broken_off}",
+                "The revision goes by what it reads from a database, so what follows"
+                " here was not looked at.",
+                "# Read the rest; then waive it with what you found.",
+            )
+        )
+    found = _waived(found, path, subject.revision)
+    found.extend(
+        Finding(
+            "to-fill-in",
+            Level.ERROR,
+            subject.revision,
+            placeholder.line,
+            placeholder.code,
+            "`...` stands for a value that only you know, and `flask db upgrade`"
+            " refuses the revision until it is written there.",
+            f"# A value, or an expression of SQL, in place of `...`:\n"
+            f"{placeholder.code}",
+        )
+        for placeholder in placeholders_in(path)
+    )
+    return found
+
+
+def new_since(base: str, folder: Path) -> cabc.Callable[[Path], bool]:
+    """Whether a file of a folder is not on a commit of git.
+
+    A file that was only renamed is not new, and nor is one that git ignores, such as
+    that of an installed package.
+
+    :raises MigrationError: if git or the commit is not there.
+    """
+    git = shutil.which("git")
+    if git is None:
+        raise MigrationError("git is not installed, so there is no base to look at.")
+
+    def run(*arguments: str, answers: cabc.Container[int] = (0,)) -> str:
+        done = subprocess.run(  # noqa: S603
+            [git, "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode not in answers:
+            reason = done.stderr.strip() or (
+                "it has no commit in common with HEAD here. In a shallow clone, fetch"
+                " more of it first: git fetch --unshallow"
+            )
+            raise MigrationError(
+                f"The base {base!r} cannot be read with git in {folder}: {reason}"
+            )
+        return done.stdout
+
+    if base.startswith("-"):
+        raise MigrationError(f"{base!r} is no name of a commit.")
+    root = Path(run("rev-parse", "--show-toplevel").strip())
+    # Where the branch left the base: what was added there since is not new here.
+    commit = run("merge-base", "HEAD", base).strip()
+    listed = run("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
+    renamed = run("diff", "-M", "-z", "--name-only", "--diff-filter=R", commit)
+    ignored = run("check-ignore", str(folder), answers=(0, 1)).strip()
+    there = {root / name for name in f"{listed}{renamed}".split("\0") if name}
+    return lambda path: not ignored and path.resolve() not in there
+
+
+def _broken(change: Change, scene: Scene) -> list[Rule]:
+    rules = [
+        rule
+        for rule in RULES.values()
+        if scene.dialect in rule.dialects
+        and (rule.on_new or not scene.is_new(change))
+        and rule.applies(change, scene)
+    ]
+    if scene.contracts:
+        rules = [rule for rule in rules if not _is_contracted(rule, change, scene)]
+    ids = {rule.id for rule in rules}
+    return [rule for rule in rules if not _SAID_BY.get(rule.id, set()) & ids]
+
+
+def _is_contracted(rule: Rule, change: Change, scene: Scene) -> bool:
+    """Whether it is what a contract is for, which waits for the old code to be gone."""
+    if rule.id == "rename-column":
+        return any(
+            earlier.kind == "drop_column"
+            and scene.same(earlier, change)
+            and earlier.name == change.other
+            for earlier in scene.before(change)
+        )
+    return rule.id in {"drop-column", "drop-trigger", "drop-routine"}
+
+
+def _finding(rule: Rule, change: Change, subject: Subject) -> Finding:
+    finding = Finding(
+        rule.id,
+        rule.level,
+        subject.revision,
+        change.line,
+        str(change),
+        rule.reason,
+        rule.safe(change),
+        rule.lock,
+    )
+    if rule.id not in FIXED or change.in_batch:
+        return finding
+    fixed = fix(finding, subject.dialect.name, subject.history)
+    if isinstance(fixed, Unfixed):
+        safe = f"{finding.safe}\n# --fix does not write it: {fixed.reason}."
+        return dc.replace(finding, safe=safe)
+    return dc.replace(finding, can_fix=fixed is not None)
+
+
+@dc.dataclass(frozen=True)
+class _Waiver:
+    rule: str
+    reason: str
+    line: int
+    is_alone: bool
+    is_whole_file: bool
+
+
+def _waived(
+    findings: list[Finding], path: Path, revision: RevisionInfo
+) -> list[Finding]:
+    source = path.read_text("utf-8")
+    waivers = list(_waivers(source))
+    if not waivers:
+        return findings
+    tree = ast.parse(source)
+    used: set[_Waiver] = set()
+    answered: list[Finding] = []
+    for finding in findings:
+        span = _span(tree, finding.line)
+        waiver = next((w for w in waivers if _covers(w, finding, span)), None)
+        if waiver is not None:
+            used.add(waiver)
+            finding = dc.replace(finding, waiver=waiver.reason)
+        answered.append(finding)
+    answered.extend(_about_waiver(w, revision) for w in waivers if w not in used)
+    return answered
+
+
+def _waivers(source: str) -> cabc.Iterator[_Waiver]:
+    for number, text in enumerate(source.splitlines(), start=1):
+        if match := _WAIVER.search(text):
+            reason, alone = (match[2] or "").strip(), text.lstrip().startswith("#")
+            yield _Waiver(match[1], reason, number, alone, text.startswith("#"))
+
+
+def _span(tree: ast.Module, line: int | None) -> range:
+    if line is None or (statement := statement_at(tree, line)) is None:
+        return range(0)
+    return range(statement.lineno, (statement.end_lineno or line) + 1)
+
+
+def _covers(waiver: _Waiver, finding: Finding, span: range) -> bool:
+    if waiver.rule != finding.rule or not waiver.reason:
+        return False
+    # It may stand above the statement, too.
+    above = waiver.is_alone and waiver.line + 1 in span
+    return waiver.is_whole_file or above or waiver.line in span
+
+
+def _about_waiver(waiver: _Waiver, revision: RevisionInfo) -> Finding:
+    if not waiver.reason:
+        rule, level, reason = (
+            "waiver-without-reason",
+            Level.ERROR,
+            "Who reads it later must know why it is safe.",
+        )
+    elif waiver.rule not in RULES and waiver.rule != "not-readable":
+        rule, level, reason = (
+            "waiver-unknown",
+            Level.WARNING,
+            "There is no such rule; `flask db lint --list` shows them.",
+        )
+    else:
+        rule, level, reason = (
+            "waiver-unused",
+            Level.INFO,
+            "Nothing here needs it.",
+        )
+    return Finding(
+        rule,
+        level,
+        revision,
+        waiver.line,
+        f"a waiver of {waiver.rule}",
+        reason,
+        f"# lint: allow {waiver.rule}: why it is safe here",
+    )

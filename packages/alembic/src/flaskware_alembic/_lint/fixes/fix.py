@@ -1,0 +1,479 @@
+"""Writing the safe form of what the rules found into the revision's file."""
+
+from __future__ import annotations
+
+import ast
+import collections.abc as cabc
+import dataclasses as dc
+import re
+import textwrap
+from pathlib import Path
+
+from flaskware_alembic._lint.expand_contract import checked_not_null
+from flaskware_alembic._lint.expand_contract import Contract
+from flaskware_alembic._lint.expand_contract import execute as _execute
+from flaskware_alembic._lint.expand_contract import in_autocommit
+from flaskware_alembic._lint.expand_contract import name_of_check
+from flaskware_alembic._lint.expand_contract import quoted as _quoted
+from flaskware_alembic._lint.expand_contract import Replacement
+from flaskware_alembic._lint.finding import Finding
+from flaskware_alembic._revisions.revision import rewrite_file
+from flaskware_alembic._revisions.syntax import Call
+from flaskware_alembic._revisions.syntax import call_at
+from flaskware_alembic._sql.statement import changes_of_sql
+
+from .history import History
+from .history import past_of
+
+
+@dc.dataclass(frozen=True)
+class Edit:
+    """A file with a safe form in it.
+
+    :param contract: What a revision of its own must do later, where one must.
+    """
+
+    text: str
+    contract: Contract | None = None
+
+
+@dc.dataclass(frozen=True)
+class Unfixed:
+    """Why no safe form is written."""
+
+    reason: str
+
+
+def fix(
+    finding: Finding, dialect: str, history: History = tuple
+) -> Edit | Unfixed | None:
+    """The file of a finding with the safe form written.
+
+    :param history: What the revisions before this one do, the oldest first.
+    :returns: ``None`` where there is none to write, or why one that there is cannot be.
+    """
+    path = finding.revision.path
+    source = path.read_text("utf-8")
+    call = call_at(source, finding.line)
+    if call is None:
+        return None
+    if (finding.rule, call.name) in _REPLACED:
+        if not finding.revision.is_head:
+            # The contract would drop what they made of the old column.
+            return Unfixed("later revisions follow, which may use the column")
+        return _replace(source, call, dialect, history)
+    writer = _WRITERS.get(finding.rule, {}).get(call.name)
+    written = None if writer is None else writer(call)
+    if written is None:
+        return None
+    code, contract = written
+    text = _with_code(source, call, code)
+    if isinstance(contract, str):
+        return Edit(_with_own_backfill(text, contract))
+    if contract is not None and contract.backfill and contract.backfill_first:
+        text = with_backfill(text, contract.backfill)
+    return Edit(text, contract)
+
+
+def _with_code(source: str, call: Call, code: str) -> str:
+    lines = source.splitlines(keepends=True)
+    first, last = call.statement.lineno, call.statement.end_lineno or 0
+    indent = " " * call.statement.col_offset
+    above = "".join(f"{comment}\n" for comment in call.comments)
+    lines[first - 1 : last] = [textwrap.indent(above + code.rstrip() + "\n", indent)]
+    return "".join(lines)
+
+
+def _with_own_backfill(text: str, backfill: str) -> str:
+    # Where one of the table is there already, it is thought to fill the column.
+    start = backfill.partition(",")[0]
+    return text if start in text.replace('"', "'") else with_backfill(text, backfill)
+
+
+def with_backfill(text: str, backfill: str) -> str:
+    """The text of a revision with a backfill above its ``upgrade``."""
+    text = re.sub(
+        r"(?m)^def upgrade\(",
+        lambda _: f"{backfill.rstrip()}\n\n\ndef upgrade(",
+        text,
+        count=1,
+    )
+    for line, before in (
+        ("import sqlalchemy as sa", "from alembic import op"),
+        ("from flaskware_alembic import Batch", "revision = "),
+        ("from flaskware_alembic import backfill", "revision = "),
+    ):
+        if line not in text.splitlines():
+            text = text.replace(before, f"{line}\n{before}", 1)
+    return text
+
+
+# A text is a backfill of the same revision.
+_Written = tuple[str, Contract | str | None] | None
+
+
+def _online(call: Call, *lines: str) -> str:
+    if call.in_autocommit:
+        return "\n".join(lines)
+    return "\n".join(in_autocommit(*lines))
+
+
+def _create_index(call: Call) -> _Written:
+    name = call.argument(0, "index_name")
+    if name is None or (isinstance(name, ast.Constant) and name.value is None):
+        # IF NOT EXISTS goes by the name.
+        return None
+    return _online(
+        call, call.with_keywords(postgresql_concurrently=True, if_not_exists=True)
+    ), None
+
+
+def _drop_index(call: Call) -> _Written:
+    return _online(
+        call, call.with_keywords(postgresql_concurrently=True, if_exists=True)
+    ), None
+
+
+def _wrap(call: Call) -> _Written:
+    if not _is_one(call.text(0, "sqltext") or ""):
+        return None
+    return _online(call, ast.unparse(call.call)), None
+
+
+def _index_sql(call: Call) -> _Written:
+    """CONCURRENTLY, in SQL that is one statement."""
+    return _rewritten(
+        call,
+        r"(create\s+(?:unique\s+)?index|drop\s+index|reindex\s+(?:table|index))"
+        r"(?=\s)(?!\s+concurrently)",
+        r"\1 CONCURRENTLY",
+    )
+
+
+def _not_valid_sql(call: Call) -> _Written:
+    """NOT VALID and then VALIDATE, in SQL that adds one named constraint."""
+    name = r'("(?:[^"]|"")+"|\w+)'
+    sql = call.text(0, "sqltext") or ""
+    match = re.fullmatch(
+        rf"(?is)\s*alter\s+table\s+((?:only\s+)?{name}(?:\.{name})?)\s+add\s+constraint"
+        rf"\s+{name}\s+(?:check|foreign\s+key)\b.*?\)[^()]*?;?\s*",
+        sql,
+    )
+    if match is None or not _is_one(sql):
+        return None
+    statement = sql.strip().rstrip(";").rstrip()
+    return _online(
+        call,
+        _execute(f"{statement} NOT VALID"),
+        _execute(f"ALTER TABLE {match[1]} VALIDATE CONSTRAINT {match[4]}"),
+    ), None
+
+
+def _rewritten(call: Call, pattern: str, new: str) -> _Written:
+    sql = call.text(0, "sqltext")
+    if sql is None or not _is_one(sql):
+        return None
+    written, count = re.subn(rf"(?is)^\s*{pattern}", new, sql)
+    return (_online(call, _execute(written)), None) if count else None
+
+
+def _is_one(sql: str) -> bool:
+    """Whether it is one statement that does one thing, with no comment."""
+    return len(changes_of_sql(sql, "postgresql")) == 1 and not re.search(r"--|/\*", sql)
+
+
+def _not_valid(call: Call) -> _Written:
+    name = call.text(0, "constraint_name")
+    table = call.text(1, "source_table", "table_name")
+    schema = call.text(99, "source_schema", "schema")
+    if name is None or table is None:
+        return None
+    place = f"{_quoted(schema)}.{_quoted(table)}" if schema else _quoted(table)
+    return _online(
+        call,
+        call.with_keywords(postgresql_not_valid=True),
+        _execute(f"ALTER TABLE {place} VALIDATE CONSTRAINT {_quoted(name)}"),
+    ), None
+
+
+def _unique(call: Call) -> _Written:
+    name, table = call.text(0, "constraint_name"), call.text(1, "table_name")
+    columns = call.argument(2, "columns")
+    schema = call.text(99, "schema")
+    if name is None or table is None or columns is None:
+        return None
+    place = f"{_quoted(schema)}.{_quoted(table)}" if schema else _quoted(table)
+    in_schema = f", schema={schema!r}" if schema else ""
+    return _online(
+        call,
+        f"op.create_index({name!r}, {table!r}, {ast.unparse(columns)}, unique=True,"
+        f"{in_schema and in_schema[1:] + ','} postgresql_concurrently=True,"
+        " if_not_exists=True)",
+        _execute(
+            f"ALTER TABLE {place} ADD CONSTRAINT {_quoted(name)} UNIQUE USING INDEX"
+            f" {_quoted(name)}"
+        ),
+    ), None
+
+
+def _set_not_null(call: Call) -> _Written:
+    table, name = call.text(0, "table_name"), call.text(1, "column_name")
+    if table is None or name is None or call.argument(99, "schema") is not None:
+        return None
+    allowed = {"existing_type", "existing_nullable", "existing_server_default"}
+    if {k.arg for k in call.call.keywords} - allowed - {"nullable"}:
+        # What else it alters would wait for the rows to be checked, too.
+        return None
+    check = name_of_check(table, name)
+    code = _online(call, *checked_not_null(table, name, check))
+    lines = [code, ast.unparse(call.call), f"op.drop_constraint({check!r}, {table!r})"]
+    question = f"What is {name} where it is NULL? If it never is, delete this function."
+    return "\n".join(lines), _fill(table, name, question)
+
+
+def _fill(table: str, name: str, question: str) -> str:
+    slug = re.sub(r"\W", "_", name)
+    return "\n".join(
+        [
+            f"@backfill({table!r}, batch=1000, before=True)",
+            f"def fill_{slug}(connection: sa.Connection, batch: Batch) -> None:",
+            f"    # {question}",
+            f"    empty = batch.table.c[{name!r}].is_(None)",
+            f"    statement = sa.update(batch.table).values({{{name!r}: ...}})",
+            "    connection.execute(statement.where(batch.where, empty))",
+        ]
+    )
+
+
+# The rules whose fix needs a trigger and what is known of the column.
+_REPLACED = {("rename-column", "alter_column"), ("change-type", "alter_column")}
+_EXISTING = {"existing_type", "existing_nullable", "existing_server_default"}
+# Types whose values can be compared, so that the trigger can tell what was written.
+_COMPARED = {
+    "bigint", "biginteger", "boolean", "char", "date", "datetime", "double", "float",
+    "integer", "interval", "jsonb", "largebinary", "numeric", "smallint",
+    "smallinteger", "string", "text", "time", "timestamp", "unicode", "unicodetext",
+    "uuid", "varchar",
+}  # fmt: skip
+# Each holds the values of those before it, and code that maps it can write them.
+_WIDTHS = {
+    "smallint": 1, "smallinteger": 1, "integer": 2, "bigint": 3, "biginteger": 3,
+    "numeric": 4,
+}  # fmt: skip
+
+
+def _replace(source: str, call: Call, dialect: str, history: History) -> Edit | Unfixed:
+    """A new column that takes the place of another, kept the same by a trigger."""
+    if dialect != "postgresql":
+        return Unfixed("the columns are kept the same by a trigger on PostgreSQL only")
+    read = _replacement(call, history)
+    if isinstance(read, Unfixed):
+        return read
+    tree = ast.parse(source)
+    functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
+    up, down = functions.get("upgrade"), functions.get("downgrade")
+    if up is None or not any(n.lineno == call.statement.lineno for n in up.body):
+        return Unfixed("it is not a statement of `upgrade` itself")
+    others = [
+        n for n in up.body if n.lineno != call.statement.lineno and _names(n, read)
+    ]
+    if others:
+        return Unfixed(f"other statements of `upgrade` name {read.name}, too")
+    inverse = None if down is None else _inverse(source, down, read)
+    if down is not None and inverse is None:
+        return Unfixed("`downgrade` does not take it back in one statement of its own")
+    # The lower one first, so that the lines of the other stay where they are.
+    edits = [(call, read.upgrade)]
+    if inverse is not None:
+        edits.append((inverse, read.downgrade))
+    for at, code in sorted(edits, key=lambda e: -e[0].statement.lineno):
+        source = _with_code(source, at, code)
+    contract = read.contract
+    return Edit(with_backfill(source, contract.backfill), contract)
+
+
+def _replacement(call: Call, history: History) -> Replacement | Unfixed:
+    table, name = call.text(0, "table_name"), call.text(1, "column_name")
+    new, type_ = call.text(99, "new_column_name"), call.argument(99, "existing_type")
+    changed = call.argument(99, "type_")
+    what = {k.arg for k in call.call.keywords} - _EXISTING
+    if (
+        table is None
+        or name is None
+        or what - {"table_name", "column_name"}
+        not in (
+            {"new_column_name"},
+            {"type_"},
+        )
+    ):
+        return Unfixed("it does more than this one thing, or says it in variables")
+    if type_ is None:
+        return Unfixed("the type that the column has is not said: existing_type=...")
+    keeps_name = new is None
+    new = f"{name}_new" if new is None else new
+    if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", n) for n in (table, name, new)):
+        return Unfixed("a name of it has other signs than letters and digits")
+    if len(new) > 63:
+        return Unfixed(f"the name {new} is too long")
+    if reason := _unlike(type_, changed):
+        return Unfixed(reason)
+    past = past_of(history(), table, name)
+    if past.obstacle is not None:
+        return Unfixed(past.obstacle)
+    nullable = _said(call, "existing_nullable")
+    if nullable not in {None, str(past.nullable)}:
+        return Unfixed("existing_nullable= is not what earlier revisions say")
+    default = _said(call, "existing_server_default")
+    default = None if default in {"None", "False"} else default
+    if past.has_default != (default is not None):
+        return Unfixed("existing_server_default= is not what earlier revisions say")
+    if default is not None and (past.nullable or not _is_plain(default)):
+        return Unfixed("it is nullable and has a default, or one that is no constant")
+    code = ast.unparse(type_)
+    new_type = code if changed is None else ast.unparse(changed)
+    return Replacement(
+        table, name, new, code, new_type, past.nullable, default, keeps_name
+    )
+
+
+def _said(call: Call, name: str) -> str | None:
+    node = call.argument(99, name)
+    return None if node is None else ast.unparse(node)
+
+
+def _is_plain(default: str) -> bool:
+    """Whether a default is a constant, which no sequence of the column makes."""
+    return re.fullmatch(r"(sa\.text\()?(['\"]).*\2\)?", default) is not None and not (
+        re.search(r"(?i)nextval|\(.*\(", default)
+    )
+
+
+def _unlike(old: ast.expr, new: ast.expr | None) -> str | None:
+    """Why two columns of these types cannot be kept the same."""
+    for node in filter(None, (old, new)):
+        if _type_name(node) not in _COMPARED:
+            return f"values of {ast.unparse(node)} may not be told apart by a trigger"
+    if new is None:
+        return None
+    has_arguments = any(isinstance(n, ast.Call) and n.args for n in (old, new))
+    widths = [_WIDTHS.get(_type_name(node), 0) for node in (old, new)]
+    if has_arguments or not 0 < widths[0] < widths[1]:
+        return (
+            "code that maps the one type cannot write the other, or not each of its"
+            " values; only a number that becomes wider is written by --fix"
+        )
+    return None
+
+
+def _type_name(node: ast.expr) -> str:
+    node = node.func if isinstance(node, ast.Call) else node
+    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "sa":
+        return node.attr.lower()
+    return ""
+
+
+def _names(node: ast.AST, read: Replacement) -> bool:
+    """Whether a string in it names the column."""
+    word = re.compile(rf"(?<!\w){re.escape(read.name)}(?!\w)")
+    return any(
+        isinstance(n, ast.Constant)
+        and isinstance(n.value, str)
+        and word.search(n.value)
+        for n in ast.walk(node)
+    )
+
+
+def _inverse(source: str, down: ast.FunctionDef, read: Replacement) -> Call | None:
+    """The statement of ``downgrade`` that takes it back."""
+    wanted = read.name if read.keeps_name else read.new
+    found = [call_at(source, statement.lineno) for statement in down.body]
+    calls = [
+        call
+        for call in found
+        if call is not None
+        and call.name == "alter_column"
+        and call.text(0, "table_name") == read.table
+        and call.text(1, "column_name") == wanted
+        and (
+            (read.keeps_name and call.argument(99, "type_") is not None)
+            or call.text(99, "new_column_name") == read.name
+        )
+        and not {k.arg for k in call.call.keywords}
+        - {*_EXISTING, "table_name", "column_name", "type_", "new_column_name"}
+    ]
+    return calls[0] if len(calls) == 1 else None
+
+
+def _add_required(call: Call) -> _Written:
+    table = call.text(0, "table_name")
+    node = call.argument(1, "column")
+    if table is None or not isinstance(node, ast.Call) or not node.args:
+        return None
+    name = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+    if not isinstance(name, str):
+        return None
+    kept = [k for k in node.keywords if k.arg != "nullable"]
+    column = ast.Call(
+        node.func, node.args, [*kept, ast.keyword("nullable", ast.Constant(True))]
+    )
+    rest = [ast.unparse(a) for a in call.call.args[2:]]
+    rest += [
+        ast.unparse(k)
+        for k in call.call.keywords
+        if k.arg not in {"table_name", "column"}
+    ]
+    arguments = ", ".join([repr(table), ast.unparse(column), *rest])
+    type_ = ast.unparse(node.args[1]) if len(node.args) > 1 else "..."
+    alter = (
+        f"op.alter_column({table!r}, {name!r}, existing_type={type_}, nullable=False)"
+    )
+    backfill = _fill(table, name, f"What is {name} for the rows that are there?")
+    return f"op.add_column({arguments})", Contract(
+        f"require {table}.{name}",
+        alter,
+        alter.replace("nullable=False", "nullable=True"),
+        backfill,
+        backfill_first=False,
+    )
+
+
+_Writer = cabc.Callable[[Call], _Written]
+# By the rule and the operation that breaks it.
+_WRITERS: dict[str, dict[str, _Writer]] = {
+    "add-required-column": {"add_column": _add_required},
+    "check-validates": {
+        "create_check_constraint": _not_valid,
+        "execute": _not_valid_sql,
+    },
+    "concurrent-in-transaction": {
+        "create_index": _create_index,
+        "drop_index": _drop_index,
+        "execute": _wrap,
+    },
+    "drop-index-not-concurrent": {"drop_index": _drop_index, "execute": _index_sql},
+    "foreign-key-validates": {
+        "create_foreign_key": _not_valid,
+        "execute": _not_valid_sql,
+    },
+    "index-not-concurrent": {"create_index": _create_index, "execute": _index_sql},
+    "reindex-not-concurrent": {"execute": _index_sql},
+    "set-not-null": {"alter_column": _set_not_null},
+    "unique-builds-index": {"create_unique_constraint": _unique},
+    "validate-constraint": {"execute": _wrap},
+    "validate-in-same-transaction": {"execute": _wrap},
+}
+
+
+FIXED = frozenset(_WRITERS) | {rule for rule, _ in _REPLACED}
+"""The rules that a safe form is written for, where the code allows it."""
+
+
+def write_contract(path: Path, contract: Contract, expand: str) -> None:
+    """Finish the file of a contract: which revision it completes, and its backfill."""
+    text = path.read_text("utf-8")
+    text = re.sub(
+        r"(?m)^(depends_on = .*)$", rf'\1\ncontracts = "{expand}"', text, count=1
+    )
+    if contract.backfill and not contract.backfill_first:
+        text = with_backfill(text, contract.backfill)
+    rewrite_file(path, text)

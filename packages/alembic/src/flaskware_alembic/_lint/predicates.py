@@ -1,0 +1,220 @@
+"""What PostgreSQL does for a change: what it writes anew, checks and waits for."""
+
+from __future__ import annotations
+
+import dataclasses as dc
+import re
+
+from flaskware_alembic._sql.change import Change
+from flaskware_alembic._sql.types import parts_of
+from flaskware_alembic._sql.types import TEXTS
+
+from .rule import Scene
+
+# Functions that are the same for the whole statement, and types that look like one.
+_STABLE = {
+    "abs",
+    "array",
+    "bit",
+    "cast",
+    "char",
+    "character",
+    "coalesce",
+    "concat",
+    "current_setting",
+    "current_time",
+    "current_timestamp",
+    "date_trunc",
+    "daterange",
+    "decimal",
+    "int4range",
+    "int8range",
+    "interval",
+    "json_build_array",
+    "json_build_object",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "localtime",
+    "localtimestamp",
+    "lower",
+    "make_date",
+    "make_interval",
+    "md5",
+    "now",
+    "numeric",
+    "numrange",
+    "statement_timestamp",
+    "time",
+    "timestamp",
+    "timezone",
+    "to_json",
+    "to_jsonb",
+    "to_timestamp",
+    "transaction_timestamp",
+    "tsrange",
+    "tstzrange",
+    "upper",
+    "varchar",
+    "varying",
+}
+_CALL = re.compile(r"([a-z_][\w.]*)\s*\(", re.IGNORECASE)
+_QUOTED = re.compile(r"'(?:[^']|'')*'")
+_TAKES_LOCK = {
+    "add_check",
+    "add_column",
+    "add_exclude",
+    "add_foreign_key",
+    "add_primary_key",
+    "add_unique",
+    "alter_generated",
+    "alter_identity",
+    "alter_type",
+    "attach_partition",
+    "create_index",
+    "create_policy",
+    "create_trigger",
+    "detach_partition",
+    "disable_trigger",
+    "drop_column",
+    "drop_constraint",
+    "drop_default",
+    "drop_index",
+    "drop_not_null",
+    "drop_table",
+    "move_object",
+    "refresh_view",
+    "reindex",
+    "rename_column",
+    "rename_table",
+    "replica_identity",
+    "rewrite_table",
+    "row_security",
+    "set_default",
+    "set_not_null",
+    "truncate",
+    "validate_constraint",
+}
+
+
+_MOMENTS = {"interval", "time", "timestamp", "timestamptz"}
+
+
+def has_volatile_default(change: Change, _: Scene) -> bool:
+    """Whether a new column's default is another value for each row."""
+    default = _QUOTED.sub("", change.column.default or "")
+    is_new_number = change.column.is_serial or change.column.is_identity
+    return (
+        change.kind == "add_column"
+        and not is_new_number
+        and any(
+            name.lower().removeprefix("pg_catalog.") not in _STABLE
+            for name in _CALL.findall(default)
+        )
+    )
+
+
+def rewrites_type(change: Change, _: Scene) -> bool:
+    """Whether a change of type makes PostgreSQL write the table anew."""
+    if change.kind != "alter_type":
+        return False
+    old, new = change.old_type, change.column.type
+    return old is None or not _is_same_on_disk(old, new)
+
+
+def _is_same_on_disk(old: str, new: str) -> bool:
+    if old == new:
+        return True
+    kind_of_old, size_of_old = parts_of(old)
+    kind_of_new, size_of_new = parts_of(new)
+    if kind_of_old in TEXTS and kind_of_new in TEXTS:
+        return not size_of_new or bool(size_of_old and size_of_old <= size_of_new)
+    if kind_of_old == kind_of_new == "numeric":
+        if not size_of_new:
+            return True
+        same_scale = size_of_old[1:] == size_of_new[1:]
+        return bool(size_of_old) and same_scale and size_of_old <= size_of_new
+    if kind_of_old == kind_of_new in _MOMENTS or kind_of_old == kind_of_new == "varbit":
+        # Without a size it is the largest.
+        return not size_of_new or bool(size_of_old and size_of_old <= size_of_new)
+    return (old, new) == ("cidr", "inet")
+
+
+def validates_at_once(change: Change, scene: Scene) -> bool:
+    return (
+        change.kind == "validate_constraint"
+        and change.in_transaction
+        and any(
+            earlier.kind in {"add_check", "add_foreign_key", "set_not_null"}
+            and scene.same(earlier, change)
+            and change.name in {earlier.name, earlier.other}
+            and earlier.in_transaction
+            for earlier in scene.before(change)
+        )
+    )
+
+
+def checks_rows(change: Change, scene: Scene) -> bool:
+    """Whether NOT NULL is set with no valid constraint that says the same."""
+    if change.kind != "set_not_null" or change.is_flagged:
+        return False
+    before = list(scene.before(change))
+    # A constraint is validated in this revision, and it is one of this column if the
+    # revision made it.
+    return not any(
+        earlier.kind == "validate_constraint"
+        and scene.same(earlier, change)
+        and all(
+            _says_not_null(made, change)
+            for made in before
+            if made.kind == "add_check"
+            and scene.same(made, change)
+            and made.name == earlier.name
+        )
+        for earlier in before
+    )
+
+
+def _says_not_null(check: Change, change: Change) -> bool:
+    condition = re.sub(r'["()\s]+', " ", check.condition or "").strip().lower()
+    return f"{(change.name or '').lower()} is not null" in condition
+
+
+def _waits(change: Change, scene: Scene) -> bool:
+    """Whether others may wait behind a change that waits for them."""
+    if change.kind == "create_table":
+        # The tables that its foreign keys refer to are locked.
+        return any(
+            not scene.is_new(dc.replace(change, table=table))
+            and not scene.same(dc.replace(change, table=table), change)
+            for table in change.refers
+        )
+    # What is done CONCURRENTLY keeps nobody out, and takes the time it needs.
+    is_online = change.is_flagged and "index" in change.kind
+    return change.kind in _TAKES_LOCK and not is_online and not scene.is_new(change)
+
+
+def _waits_first(change: Change, scene: Scene) -> bool:
+    return _waits(change, scene) and not any(
+        _waits(earlier, scene) for earlier in scene.before(change)
+    )
+
+
+def waits_forever(change: Change, scene: Scene) -> bool:
+    return (
+        not scene.has_timeout
+        and _waits_first(change, scene)
+        and not any(e.kind == "set_timeout" for e in scene.before(change))
+    )
+
+
+def works_forever(change: Change, scene: Scene) -> bool:
+    return (
+        not scene.has_statement_timeout
+        and _waits_first(change, scene)
+        and not any(e.name == "statement_timeout" for e in scene.before(change))
+    )
+
+
+def is_fragile(change: Change, _: Scene) -> bool:
+    kinds = {"create_index", "create_table", "add_column", "drop_index", "drop_table"}
+    return change.kind in kinds and not change.in_transaction and not change.is_robust

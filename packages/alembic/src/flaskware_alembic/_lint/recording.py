@@ -1,0 +1,287 @@
+"""What a revision would do, found by calling it where nothing is done."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import dataclasses as dc
+import io
+import sys
+import types
+import typing as t
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.operations import BatchOperations
+from alembic.operations import Operations
+from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import exc as sa_exc
+
+from flaskware_alembic._sql.change import Change
+from flaskware_alembic._sql.change import changes_of_operation
+from flaskware_alembic._sql.statement import changes_of_sql
+
+# What a batch on SQLite must copy the table for; the rest SQLite can do in place.
+_NATIVE_IN_SQLITE = {"add_column", "create_index", "drop_index", "rename_column"}
+
+
+@dc.dataclass(frozen=True)
+class Recorded:
+    """An operation of Alembic's.
+
+    :param table: The table of the batch that it is part of.
+    """
+
+    operation: ops.MigrateOperation
+    in_transaction: bool
+    table: tuple[str, str | None] | None = None
+
+
+@dc.dataclass(frozen=True)
+class Recording:
+    """What a revision would do.
+
+    :param changes: In the order they are made.
+    :param operations: The same as Alembic's own, as far as they are.
+    :param broken_off: Why the rest could not be found out, ``None`` if all was.
+    :param broken_at: The line where that was.
+    :param was_asked: Whether it used the database beside its operations.
+    """
+
+    changes: tuple[Change, ...]
+    operations: tuple[Recorded, ...] = ()
+    broken_off: str | None = None
+    broken_at: int | None = None
+    was_asked: bool = False
+
+
+def record(
+    function: cabc.Callable[..., object],
+    path: Path,
+    dialect: sa.Dialect,
+    arguments: cabc.Mapping[str, str] | None = None,
+) -> Recording:
+    """Call ``upgrade`` or ``downgrade`` of a revision with a database that is none.
+
+    What it reads from the database is empty there, so a revision that goes by what it
+    reads may raise; what came before that is kept.
+    """
+    recorder = _Recorder(path, dialect)
+    context = _Context(dialect, recorder)
+    with Operations.context(context) as operations:
+        _redirect(operations, recorder)
+        try:
+            function(**(arguments or {}))
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            line = _line_of(error, path)
+            reason = f"{type(error).__name__}: {error}"
+            return Recording(tuple(recorder.changes), (), reason, line)
+    return Recording(
+        tuple(recorder.changes),
+        tuple(recorder.operations),
+        was_asked=recorder.was_asked,
+    )
+
+
+class _Recorder:
+    def __init__(self, path: Path, dialect: sa.Dialect) -> None:
+        self.changes: list[Change] = []
+        self.operations: list[Recorded] = []
+        self.dialect = dialect
+        self.autocommit = False
+        self.was_asked = False
+        self.batches = 0
+        self._path = str(path)
+
+    def operation(
+        self, operation: ops.MigrateOperation, batch: BatchOperations | None = None
+    ) -> None:
+        table = (batch.impl.table_name, batch.impl.schema) if batch else None
+        self.operations.append(Recorded(operation, not self.autocommit, table))
+        if isinstance(operation, ops.ExecuteSQLOp):
+            self.sql(operation.sqltext)
+            return
+        changes = changes_of_operation(operation, self.dialect)
+        self._add(changes, batch)
+
+    def sql(self, statement: object) -> None:
+        if isinstance(statement, str):
+            text = statement
+        else:
+            text = _text_of(t.cast("sa.ClauseElement", statement), self.dialect)
+        self._add(changes_of_sql(text, self.dialect.name))
+
+    def _add(
+        self, changes: cabc.Iterable[Change], batch: BatchOperations | None = None
+    ) -> None:
+        line = self._line()
+        is_sqlite = self.dialect.name == "sqlite"
+        for change in changes:
+            mode = batch.impl.recreate if batch is not None else "never"
+            native = (
+                change.kind in _NATIVE_IN_SQLITE and not change.column.has_reference
+            )
+            rebuilds = mode == "always" or (mode == "auto" and is_sqlite and not native)
+            self.changes.append(
+                dc.replace(
+                    change,
+                    line=line,
+                    in_transaction=not self.autocommit,
+                    rebuilds=rebuilds,
+                    batch=None if batch is None else self.batches,
+                )
+            )
+
+    def _line(self) -> int | None:
+        frame: types.FrameType | None = sys._getframe()
+        while frame is not None:
+            if frame.f_code.co_filename == self._path:
+                return frame.f_lineno
+            frame = frame.f_back
+        return None
+
+
+def _text_of(statement: sa.ClauseElement, dialect: sa.Dialect) -> str:
+    try:
+        compiled = statement.compile(
+            dialect=dialect, compile_kwargs={"literal_binds": True}
+        )
+    except (sa_exc.CompileError, NotImplementedError):
+        # A value that has no literal form, or that comes with the call.
+        compiled = statement.compile(dialect=dialect)
+    return str(compiled)
+
+
+class _Context(MigrationContext):
+    def __init__(self, dialect: sa.Dialect, recorder: _Recorder) -> None:
+        super().__init__(
+            dialect, None, {"as_sql": True, "output_buffer": io.StringIO()}
+        )
+        self._recorder = recorder
+        self.connection = t.cast("t.Any", _Connection(dialect, recorder))
+
+    @contextlib.contextmanager
+    def autocommit_block(self) -> cabc.Generator[None]:
+        before, self._recorder.autocommit = self._recorder.autocommit, True
+        try:
+            yield
+        finally:
+            self._recorder.autocommit = before
+
+    def execute(self, sql: t.Any, execution_options: t.Any = None) -> None:  # noqa: ARG002
+        self._recorder.sql(sql)
+
+    @property
+    def bind(self) -> t.Any:
+        return self.connection
+
+
+def _redirect(operations: Operations, recorder: _Recorder) -> None:
+    """Make what ``from alembic import op`` means record instead of do."""
+    context = operations.migration_context
+    original = operations.batch_alter_table
+
+    def invoke(operation: t.Any) -> t.Any:
+        recorder.operation(operation)
+        if isinstance(operation, ops.CreateTableOp):
+            return operation.to_table(context)
+        return None
+
+    @contextlib.contextmanager
+    def batch_alter_table(
+        table_name: str, *args: t.Any, **kwargs: t.Any
+    ) -> cabc.Generator[BatchOperations]:
+        # Entered for what it makes, and left alone: its end would do the work.
+        batch = original(table_name, *args, **kwargs).__enter__()
+        recorder.batches += 1
+        yield _Batch(context, batch.impl, recorder)
+
+    target = t.cast("t.Any", operations)
+    target.invoke = invoke
+    target.batch_alter_table = batch_alter_table
+    target.get_bind = lambda: context.connection
+
+
+class _Batch(BatchOperations):
+    def __init__(
+        self, context: MigrationContext, impl: t.Any, recorder: _Recorder
+    ) -> None:
+        super().__init__(context, impl=impl)
+        self._recorder = recorder
+
+    def invoke(self, operation: t.Any) -> t.Any:
+        self._recorder.operation(operation, self)
+
+
+class _Connection:
+    """Stands where a revision expects a connection; every result is empty."""
+
+    def __init__(self, dialect: sa.Dialect, recorder: _Recorder) -> None:
+        self.dialect = dialect
+        self.engine = self
+        self._recorder = recorder
+        recorder.was_asked = False
+
+    def execute(self, statement: object, *_: object, **__: object) -> _Empty:
+        self._recorder.was_asked = True
+        self._recorder.sql(statement)
+        return _Empty()
+
+    exec_driver_sql = execute
+
+    def scalar(self, statement: object, *_: object, **__: object) -> None:
+        self._recorder.was_asked = True
+        self._recorder.sql(statement)
+
+    def scalars(self, statement: object, *_: object, **__: object) -> _Empty:
+        return self.execute(statement)
+
+    @contextlib.contextmanager
+    def begin_nested(self) -> cabc.Generator[t.Self]:
+        yield self
+
+    begin = begin_nested
+
+    def commit(self) -> None:
+        self._recorder.sql("COMMIT")
+
+    def rollback(self) -> None:
+        self._recorder.sql("ROLLBACK")
+
+    def in_transaction(self) -> bool:
+        return False
+
+
+class _Empty:
+    """A result without rows."""
+
+    rowcount = 0
+
+    def __iter__(self) -> cabc.Iterator[t.Any]:
+        return iter(())
+
+    def fetchall(self) -> list[t.Any]:
+        return []
+
+    def first(self) -> None:
+        return None
+
+    def scalars(self) -> t.Self:
+        return self
+
+    def mappings(self) -> t.Self:
+        return self
+
+    fetchone = scalar = scalar_one_or_none = one_or_none = first
+
+    def __getattr__(self, name: str) -> t.Any:
+        if name == "all":
+            return self.fetchall
+        raise AttributeError(name)
+
+
+def _line_of(error: BaseException, path: Path) -> int | None:
+    from flaskware_alembic._revisions.revision import line_in
+
+    return line_in(error, path)

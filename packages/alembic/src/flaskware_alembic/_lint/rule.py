@@ -1,0 +1,193 @@
+"""What is dangerous to do to a schema that is in use: a rule for each danger.
+
+What a lock of PostgreSQL keeps out is in its manual, chapter "Explicit Locking"; what
+``ALTER TABLE`` needs on MySQL and MariaDB in the chapters "Online DDL Operations" and
+"InnoDB Online DDL"; what SQLite cannot alter in place in its page on ``ALTER TABLE``.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import typing as t
+
+from flaskware_alembic._sql.change import Change
+from flaskware_alembic._sql.change import ColumnInfo
+from flaskware_core import Level
+
+from .expand_contract import name_of_check
+from .expand_contract import quoted
+
+Dialect: t.TypeAlias = t.Literal["postgresql", "mysql", "sqlite"]
+EVERY: tuple[Dialect, ...] = ("postgresql", "mysql", "sqlite")
+
+NAMES: dict[Dialect, str] = {
+    "postgresql": "PostgreSQL",
+    "mysql": "MySQL, MariaDB",
+    "sqlite": "SQLite",
+}
+READS = "AccessExclusiveLock"
+"""The lock of PostgreSQL that keeps out even who only reads."""
+
+WRITES = "ShareLock"
+KEYS = "ShareRowExclusiveLock"
+ONLINE = "ShareUpdateExclusiveLock"
+
+
+@dc.dataclass(frozen=True)
+class Scene:
+    """What a rule may look at beside the change itself.
+
+    :param dialect: MariaDB counts as ``"mysql"``.
+    :param changes: All of the revision.
+    :param has_timeout: Whether waiting for a lock is bounded.
+    :param has_statement_timeout: Whether the time of a statement is bounded.
+    :param contracts: Whether it completes an earlier revision.
+    """
+
+    dialect: str
+    changes: tuple[Change, ...]
+    has_timeout: bool = False
+    has_statement_timeout: bool = False
+    contracts: bool = False
+
+    def is_new(self, change: Change) -> bool:
+        """Whether the table was made by the same revision, so that nobody uses it."""
+        is_new = False
+        for earlier in self.before(change):
+            if earlier.kind == "create_table" and self.same(earlier, change):
+                is_new = not earlier.is_robust
+            elif earlier.kind == "drop_table" and self.same(earlier, change):
+                is_new = False
+            elif earlier.kind == "rename_table" and change.table is not None:
+                renamed = dc.replace(earlier, table=earlier.other)
+                is_new = is_new or (self.same(renamed, change) and self.is_new(earlier))
+            elif (
+                # PostgreSQL and SQLite drop an index without naming its table.
+                change.table is None
+                and change.kind == "drop_index"
+                and earlier.kind == "create_index"
+                and earlier.name == change.name
+            ):
+                is_new = self.is_new(earlier)
+        return is_new
+
+    def same(self, one: Change, other: Change) -> bool:
+        """Whether two changes are of one table, as far as can be told."""
+        return self._key(one.table) == self._key(other.table) is not None
+
+    def _key(self, table: str | None) -> str | None:
+        if table is None:
+            return None
+        own = {"postgresql": "public", "sqlite": "main"}.get(self.dialect)
+        key = table.removeprefix(f"{own}.")
+        # PostgreSQL alone tells names apart by upper and lower case.
+        return key if self.dialect == "postgresql" else key.lower()
+
+    def before(self, change: Change) -> cabc.Iterator[Change]:
+        """What the revision did before."""
+        for earlier in self.changes:
+            if earlier is change:
+                return
+            yield earlier
+
+
+Applies: t.TypeAlias = cabc.Callable[[Change, Scene], bool]
+
+
+@dc.dataclass(frozen=True)
+class Rule:
+    """One danger.
+
+    :param id: Stable: waivers and reports name it.
+    :param reason: Why it is one, in a sentence or two.
+    :param applies: Whether a change is it.
+    :param safe: The safe form, as code of a revision or as advice.
+    :param lock: What PostgreSQL locks the table with meanwhile.
+    :param on_new: Whether it also counts for a table that the revision made.
+    """
+
+    id: str
+    dialects: tuple[Dialect, ...]
+    level: Level
+    reason: str
+    applies: Applies
+    safe: cabc.Callable[[Change], str]
+    lock: str | None = None
+    on_new: bool = False
+
+    @property
+    def databases(self) -> str:
+        """What it is for, as people call it."""
+        return ", ".join(NAMES[dialect] for dialect in self.dialects)
+
+
+def kind(*kinds: str, **wanted: object) -> Applies:
+    """A change of some kind, with some attributes being what is said."""
+
+    def applies(change: Change, _: Scene) -> bool:
+        return change.kind in kinds and all(
+            getattr(change, name) == value for name, value in wanted.items()
+        )
+
+    return applies
+
+
+def column(*kinds: str, **wanted: object) -> Applies:
+    """A change that has a column with some attributes."""
+
+    def applies(change: Change, _: Scene) -> bool:
+        return change.kind in kinds and any(
+            all(getattr(info, name) == value for name, value in wanted.items())
+            for info in change.columns
+        )
+
+    return applies
+
+
+def of_type(matches: cabc.Callable[[ColumnInfo], bool]) -> Applies:
+    """A change that gives a column a type."""
+
+    def applies(change: Change, _: Scene) -> bool:
+        kinds = {"create_table", "add_column", "alter_type"}
+        return change.kind in kinds and any(matches(info) for info in change.columns)
+
+    return applies
+
+
+def advice(text: str) -> cabc.Callable[[Change], str]:
+    """A safe form that is not one operation; ``{table}`` and the like are filled in.
+
+    ``{sql_table}`` and ``{sql_name}`` are quoted as PostgreSQL has it.
+    """
+
+    def safe(change: Change) -> str:
+        table = (change.table or "the_table").rpartition(".")[2]
+        check = name_of_check(table, change.name or "the_name")
+        words = {
+            "table": change.table or "the_table",
+            "name": change.name or "the_name",
+            "other": change.other or "the_new_name",
+            "columns": ", ".join(info.name for info in change.columns),
+            "quoted": ", ".join(f'"{info.name}"' for info in change.columns),
+            "type": change.column.type or "the_type",
+            "sql_table": _in_sql(change.table or "the_table"),
+            "sql_name": _in_sql(change.name or "the_name"),
+            "check": check,
+            "sql_check": quoted(check),
+        }
+        return text.format_map(words).strip()
+
+    return safe
+
+
+def _in_sql(name: str) -> str:
+    return ".".join(quoted(part) for part in name.split("."))
+
+
+AUTOCOMMIT = "with op.get_context().autocommit_block():\n    "
+
+
+def online(*operations: str) -> cabc.Callable[[Change], str]:
+    """Operations that each commit at once."""
+    return advice(AUTOCOMMIT + "\n    ".join(operations))

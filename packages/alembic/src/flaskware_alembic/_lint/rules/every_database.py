@@ -1,0 +1,287 @@
+"""Dangers on every database: what breaks the code that still runs."""
+
+from __future__ import annotations
+
+from flaskware_alembic._lint.rule import advice
+from flaskware_alembic._lint.rule import EVERY
+from flaskware_alembic._lint.rule import kind
+from flaskware_alembic._lint.rule import READS
+from flaskware_alembic._lint.rule import Rule
+from flaskware_alembic._lint.rule import Scene
+from flaskware_alembic._sql.change import Change
+from flaskware_core import Level
+
+_LONGEST = {"postgresql": 63, "mysql": 64}
+
+
+def _is_required(change: Change, _: Scene) -> bool:
+    info = change.column
+    return (
+        change.kind == "add_column"
+        and not info.nullable
+        and info.default is None
+        and not (info.is_serial or info.is_identity or info.is_stored)
+    )
+
+
+def _is_too_long(change: Change, scene: Scene) -> bool:
+    longest = _LONGEST.get(scene.dialect)
+    names = [change.name or "", (change.table or "").rpartition(".")[2]]
+    if change.kind.startswith("rename"):
+        names.append(change.other or "")
+    names.extend(info.name for info in change.columns)
+    return longest is not None and any(len(n.encode()) > longest for n in names)
+
+
+def _drops_constraint(change: Change, scene: Scene) -> bool:
+    # One of this revision only helped it along.
+    return change.kind == "drop_constraint" and not any(
+        earlier.kind.startswith("add_")
+        and earlier.name == change.name
+        and scene.same(earlier, change)
+        for earlier in scene.before(change)
+    )
+
+
+def _names_twice(change: Change, _: Scene) -> bool:
+    names = [info.name for info in change.columns]
+    return change.kind in {"create_table", "update"} and len(names) > len(set(names))
+
+
+def _is_replaced(change: Change, scene: Scene) -> bool:
+    return change.kind == "create_table" and any(
+        earlier.kind == "drop_table" and scene.same(earlier, change)
+        for earlier in scene.before(change)
+    )
+
+
+ANY = (
+    Rule(
+        "drop-column",
+        EVERY,
+        Level.WARNING,
+        "Code that is still running names the column in every SELECT and INSERT, and"
+        " fails from this moment; its data is gone.",
+        kind("drop_column"),
+        advice(
+            "# 1. Deploy code whose model has no column {name}.\n"
+            "# 2. Then drop it, with the reason why nothing uses it:\n"
+            'op.drop_column("{table}", "{name}")  # lint: allow drop-column: unused'
+            " since ..."
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "drop-table",
+        EVERY,
+        Level.WARNING,
+        "Code that is still running fails from this moment, and the data is gone.",
+        kind("drop_table"),
+        advice(
+            "# 1. Deploy code without the model.\n"
+            "# 2. Rename or back up the table; then drop it, with the reason:\n"
+            'op.drop_table("{table}")  # lint: allow drop-table: unused since ...'
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "recreate-table",
+        EVERY,
+        Level.ERROR,
+        "A table that is dropped and made again in one revision loses its rows.",
+        _is_replaced,
+        advice('# Alter it:\nop.alter_column("{table}", ...)'),
+        on_new=True,
+    ),
+    Rule(
+        "rename-column",
+        EVERY,
+        Level.ERROR,
+        "Code that is still running uses the old name, and fails from this moment.",
+        kind("rename_column"),
+        advice(
+            "# Expand: add {other}, write both, copy in batches (@backfill).\n"
+            'op.add_column("{table}", sa.Column("{other}", ...))\n'
+            "# Contract, a release later, in a revision of its own:\n"
+            'op.drop_column("{table}", "{name}")'
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "rename-table",
+        EVERY,
+        Level.ERROR,
+        "Code that is still running uses the old name, and fails from this moment.",
+        kind("rename_table"),
+        advice(
+            "# Keep the old name for the code that still runs, until a later"
+            " revision drops it:\n"
+            'op.rename_table("{table}", "{other}")\n'
+            "op.execute('CREATE VIEW {table} AS SELECT * FROM {other}')"
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "add-required-column",
+        EVERY,
+        Level.ERROR,
+        "A new column that must have a value and has no default cannot be added to a"
+        " table with rows (MySQL and MariaDB fill in an empty value instead), and code"
+        " that is still running inserts none.",
+        _is_required,
+        advice(
+            "# Expand: without NOT NULL.\n"
+            'op.add_column("{table}", sa.Column("{name}", ..., nullable=True))\n'
+            "# Contract, in a revision of its own: fill it in batches (@backfill),\n"
+            "# then require it:\n"
+            'op.alter_column("{table}", "{name}", nullable=False)'
+        ),
+    ),
+    Rule(
+        "truncate",
+        EVERY,
+        Level.ERROR,
+        "It deletes every row, and on PostgreSQL and MariaDB keeps out who reads.",
+        kind("truncate", cascades=False),
+        advice("# Delete in batches, in a @backfill, what is really to go."),
+        lock=READS,
+    ),
+    Rule(
+        "drop-database",
+        EVERY,
+        Level.ERROR,
+        "It deletes all that the database holds.",
+        kind("drop_database"),
+        advice("# Leave that to who runs the server."),
+        on_new=True,
+    ),
+    Rule(
+        "data-change",
+        EVERY,
+        Level.WARNING,
+        "One statement locks every row that it changes until the revision is"
+        " committed, and what the revision altered stays locked as long.",
+        kind("update", "delete"),
+        advice(
+            '@backfill("{table}", batch=1000)\n'
+            "def fill(connection, batch):\n"
+            "    statement = sa.update(batch.table).where(batch.where)\n"
+            "    connection.execute(statement.values(...))"
+        ),
+        lock="RowExclusiveLock",
+    ),
+    Rule(
+        "transaction-statement",
+        EVERY,
+        Level.ERROR,
+        "The revision runs in a transaction already; ending it by hand leaves half of"
+        " the revision behind when the rest fails.",
+        kind("transaction"),
+        advice(
+            "with op.get_context().autocommit_block():\n"
+            "    ...  # what must not be in a transaction"
+        ),
+        on_new=True,
+    ),
+    Rule(
+        "wide-index",
+        EVERY,
+        Level.INFO,
+        "An index of more than three columns that is not unique is large, slows every"
+        " write, and is rarely used as a whole.",
+        lambda change, _: (
+            change.kind == "create_index"
+            and not change.is_unique
+            and len(change.columns) > 3
+        ),
+        advice("# Index the one or two columns that narrow the search most."),
+        on_new=True,
+    ),
+    Rule(
+        "identifier-too-long",
+        EVERY,
+        Level.ERROR,
+        "The database shortens or refuses the name, so that it is found under another"
+        " one, or not at all.",
+        _is_too_long,
+        advice("# A name of at most 63 bytes; 64 on MySQL and MariaDB."),
+        on_new=True,
+    ),
+    Rule(
+        "duplicate-column",
+        EVERY,
+        Level.ERROR,
+        "A column is named twice, so the database refuses the statement.",
+        _names_twice,
+        advice("# Name each column once."),
+        on_new=True,
+    ),
+    Rule(
+        "drop-view",
+        EVERY,
+        Level.WARNING,
+        "Code that is still running and reads the view fails from this moment.",
+        kind("drop_object", other="view"),
+        advice(
+            "# 1. Deploy code that does not read it.\n"
+            "op.execute('DROP VIEW {name}')  # lint: allow drop-view: unused since ..."
+        ),
+        on_new=True,
+    ),
+    Rule(
+        "drop-index",
+        EVERY,
+        Level.INFO,
+        "Queries that went by the index read the whole table from this moment, and a"
+        " unique one no longer keeps duplicates out.",
+        kind("drop_index"),
+        advice("# First see, in the statistics of the database, that nothing uses it."),
+    ),
+    Rule(
+        "drop-constraint",
+        EVERY,
+        Level.INFO,
+        "What the constraint kept out may be written from this moment, and code that"
+        " is still running may rely on it.",
+        _drops_constraint,
+        advice(
+            "# First deploy code that does not rely on it:\n"
+            'op.drop_constraint("{name}", "{table}")'
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "drop-default",
+        EVERY,
+        Level.WARNING,
+        "Code that is still running and leaves the column out writes NULL from this"
+        " moment, or fails where that is not allowed.",
+        kind("drop_default"),
+        advice(
+            "# First deploy code that gives {table}.{name} a value; then drop the"
+            " default."
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "set-default",
+        EVERY,
+        Level.INFO,
+        "Code that is still running and leaves the column out writes the new value"
+        " from this moment; rows that are there keep the old one.",
+        kind("set_default"),
+        advice("# First deploy code that copes with both values in {table}.{name}."),
+        lock=READS,
+    ),
+    Rule(
+        "raw-sql",
+        EVERY,
+        Level.WARNING,
+        "No rule understands this statement, so nothing is known of what it locks.",
+        kind("other"),
+        advice(
+            "# Read it; then waive it with what you found:\n# lint: allow raw-sql: ..."
+        ),
+        on_new=True,
+    ),
+)

@@ -1,0 +1,395 @@
+"""Dangers on PostgreSQL, version 12 and later."""
+
+from __future__ import annotations
+
+from flaskware_alembic._lint.predicates import checks_rows
+from flaskware_alembic._lint.predicates import has_volatile_default
+from flaskware_alembic._lint.predicates import is_fragile
+from flaskware_alembic._lint.predicates import rewrites_type
+from flaskware_alembic._lint.predicates import validates_at_once
+from flaskware_alembic._lint.predicates import waits_forever
+from flaskware_alembic._lint.predicates import works_forever
+from flaskware_alembic._lint.rule import advice
+from flaskware_alembic._lint.rule import column
+from flaskware_alembic._lint.rule import Dialect
+from flaskware_alembic._lint.rule import KEYS
+from flaskware_alembic._lint.rule import kind
+from flaskware_alembic._lint.rule import ONLINE
+from flaskware_alembic._lint.rule import online
+from flaskware_alembic._lint.rule import READS
+from flaskware_alembic._lint.rule import Rule
+from flaskware_alembic._lint.rule import WRITES
+from flaskware_core import Level
+
+_PG: tuple[Dialect, ...] = ("postgresql",)
+_INDEX = (
+    'op.create_index("{name}", "{table}", [{quoted}], postgresql_concurrently=True,'
+    " if_not_exists=True)"
+)
+_VALIDATE = "op.execute('ALTER TABLE {sql_table} VALIDATE CONSTRAINT {sql_name}')"
+
+POSTGRESQL = (
+    Rule(
+        "index-not-concurrent",
+        _PG,
+        Level.ERROR,
+        "Nobody can write to the table while the index is built.",
+        kind("create_index", is_flagged=False),
+        online(_INDEX),
+        lock=WRITES,
+    ),
+    Rule(
+        "drop-index-not-concurrent",
+        _PG,
+        Level.WARNING,
+        "It waits for all who read the table, and keeps out all who come after.",
+        kind("drop_index", is_flagged=False),
+        online(
+            'op.drop_index("{name}", "{table}", postgresql_concurrently=True,'
+            " if_exists=True)"
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "concurrent-in-transaction",
+        _PG,
+        Level.ERROR,
+        "PostgreSQL refuses CONCURRENTLY inside a transaction, and a revision is one.",
+        lambda change, _: (
+            change.kind in {"create_index", "drop_index", "reindex", "detach_partition"}
+            and change.is_flagged
+            and change.in_transaction
+        ),
+        online(_INDEX),
+        on_new=True,
+    ),
+    Rule(
+        "vacuum-in-transaction",
+        _PG,
+        Level.ERROR,
+        "PostgreSQL refuses VACUUM inside a transaction, and a revision is one.",
+        lambda change, _: (
+            change.in_transaction
+            and (change.text or "").lstrip().upper().startswith("VACUUM")
+        ),
+        advice("# Leave it to autovacuum, or send it by hand at a quiet time."),
+        on_new=True,
+    ),
+    Rule(
+        "foreign-key-validates",
+        _PG,
+        Level.ERROR,
+        "Every row is checked while nobody can write to either table.",
+        kind("add_foreign_key", is_flagged=False),
+        online(
+            'op.create_foreign_key("{name}", "{table}", "{other}", [{quoted}], [...],'
+            " postgresql_not_valid=True)",
+            _VALIDATE,
+        ),
+        lock=KEYS,
+    ),
+    Rule(
+        "check-validates",
+        _PG,
+        Level.ERROR,
+        "Every row is checked while nobody can read or write the table.",
+        kind("add_check", is_flagged=False),
+        online(
+            'op.create_check_constraint("{name}", "{table}", ...,'
+            " postgresql_not_valid=True)",
+            _VALIDATE,
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "validate-in-same-transaction",
+        _PG,
+        Level.ERROR,
+        "The lock of adding the constraint is held while every row is checked, as if"
+        " NOT VALID had not been said.",
+        validates_at_once,
+        online("...  # NOT VALID", _VALIDATE),
+        lock=READS,
+    ),
+    Rule(
+        "unique-builds-index",
+        _PG,
+        Level.ERROR,
+        "The index is built while nobody can read or write the table.",
+        lambda change, _: change.kind == "add_unique" and not change.is_flagged,
+        online(
+            'op.create_index("{name}", "{table}", [{quoted}], unique=True,'
+            " postgresql_concurrently=True, if_not_exists=True)",
+            "op.execute('ALTER TABLE {sql_table} ADD CONSTRAINT {sql_name}"
+            " UNIQUE USING INDEX {sql_name}')",
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "primary-key-builds-index",
+        _PG,
+        Level.ERROR,
+        "The index is built, and each column checked for NULL, while nobody can read"
+        " or write the table.",
+        kind("add_primary_key", is_flagged=False),
+        online(
+            "# Each column must be NOT NULL before: see set-not-null.",
+            'op.create_index("{name}", "{table}", [{quoted}], unique=True,'
+            " postgresql_concurrently=True, if_not_exists=True)",
+            "op.execute('ALTER TABLE {sql_table} ADD CONSTRAINT {sql_name}"
+            " PRIMARY KEY USING INDEX {sql_name}')",
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "exclusion-builds-index",
+        _PG,
+        Level.ERROR,
+        "The index is built while nobody can read or write the table, and there is no"
+        " concurrent way.",
+        kind("add_exclude"),
+        advice(
+            "# Make a new table with the constraint, copy in batches (@backfill), and"
+            " swap the two."
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "set-not-null",
+        _PG,
+        Level.ERROR,
+        "Every row is checked while nobody can read or write the table.",
+        checks_rows,
+        advice(
+            "# Fill what is NULL first, in batches (@backfill, before=True).\n"
+            "with op.get_context().autocommit_block():\n"
+            "    op.execute('ALTER TABLE {sql_table} DROP CONSTRAINT IF EXISTS"
+            " {sql_check}')\n"
+            "    op.execute('ALTER TABLE {sql_table} ADD CONSTRAINT {sql_check} CHECK"
+            " ({sql_name} IS NOT NULL) NOT VALID')\n"
+            "    op.execute('ALTER TABLE {sql_table} VALIDATE CONSTRAINT"
+            " {sql_check}')\n"
+            'op.alter_column("{table}", "{name}", nullable=False)\n'
+            'op.drop_constraint("{check}", "{table}")'
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "drop-not-null",
+        _PG,
+        Level.WARNING,
+        "Code that is still running may not expect an empty value.",
+        kind("drop_not_null"),
+        advice("# First deploy code that copes with None in {table}.{name}."),
+        lock=READS,
+    ),
+    Rule(
+        "volatile-default",
+        _PG,
+        Level.ERROR,
+        "A default that differs for each row makes PostgreSQL write the whole table"
+        " anew while nobody can read it.",
+        has_volatile_default,
+        advice(
+            'op.add_column("{table}", sa.Column("{name}", ...))\n'
+            'op.alter_column("{table}", "{name}", server_default=...)\n'
+            "# and fill the rows that are there in batches (@backfill)."
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "add-serial-column",
+        _PG,
+        Level.ERROR,
+        "A number for each row makes PostgreSQL write the whole table anew while"
+        " nobody can read it.",
+        lambda change, _: (
+            change.kind == "add_column"
+            and (change.column.is_serial or change.column.is_identity)
+        ),
+        advice(
+            "# Add the column empty, fill it in batches (@backfill), then give it a"
+            " sequence."
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "add-stored-column",
+        _PG,
+        Level.ERROR,
+        "A generated column that is stored makes PostgreSQL write the whole table anew"
+        " while nobody can read it.",
+        column("add_column", is_stored=True),
+        advice("# Add a plain column, fill it in batches, and keep it by a trigger."),
+        lock=READS,
+    ),
+    Rule(
+        "change-type",
+        _PG,
+        Level.ERROR,
+        "PostgreSQL writes the whole table and its indexes anew while nobody can read"
+        " it.",
+        rewrites_type,
+        advice(
+            "# Expand: a new column of the type {type}, filled in batches (@backfill)"
+            " while the code writes both.\n"
+            "# Contract, a release later: drop {table}.{name}."
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "rename-schema",
+        _PG,
+        Level.ERROR,
+        "Code that is still running uses the old name, and fails from this moment.",
+        kind("rename_schema"),
+        advice("# Make a new schema, and move table by table."),
+        on_new=True,
+    ),
+    Rule(
+        "truncate-cascade",
+        _PG,
+        Level.ERROR,
+        "It deletes every row of every table that refers to this one, too.",
+        kind("truncate", cascades=True),
+        advice("# Name each table that is to be emptied."),
+        lock=READS,
+    ),
+    Rule(
+        "rewrite-table",
+        _PG,
+        Level.ERROR,
+        "The whole table is written anew while nobody can read it.",
+        kind("rewrite_table"),
+        advice("# Use pg_repack, REPACK (CONCURRENTLY) on PostgreSQL 19, or a window."),
+        lock=READS,
+    ),
+    Rule(
+        "reindex-not-concurrent",
+        _PG,
+        Level.ERROR,
+        "Nobody can write to the table while its indexes are built.",
+        kind("reindex", is_flagged=False),
+        online("op.execute('REINDEX TABLE CONCURRENTLY {sql_table}')"),
+        lock=WRITES,
+    ),
+    Rule(
+        "refresh-not-concurrent",
+        _PG,
+        Level.WARNING,
+        "Nobody can read the view while it is filled.",
+        kind("refresh_view", is_flagged=False),
+        advice("op.execute('REFRESH MATERIALIZED VIEW CONCURRENTLY {sql_table}')"),
+        lock=READS,
+    ),
+    Rule(
+        "detach-not-concurrent",
+        _PG,
+        Level.WARNING,
+        "It waits for all who read the partitioned table, and keeps out all who come"
+        " after.",
+        kind("detach_partition", is_flagged=False),
+        online(
+            "# It leaves {name} a CHECK that says what its bounds were.",
+            "op.execute('ALTER TABLE {sql_table} DETACH PARTITION {sql_name}"
+            " CONCURRENTLY')",
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "lock-table",
+        _PG,
+        Level.WARNING,
+        "The table is locked until the revision is committed.",
+        kind("lock_table"),
+        advice("# Lock less, or set a lock_timeout and expect to try again."),
+        lock=READS,
+    ),
+    Rule(
+        "create-trigger",
+        _PG,
+        Level.WARNING,
+        "It waits for all who write to the table, and keeps out who write after.",
+        kind("create_trigger"),
+        advice("# Set a lock_timeout, and do it in a revision of its own."),
+        lock=KEYS,
+    ),
+    Rule(
+        "no-lock-timeout",
+        ("postgresql", "mysql"),
+        Level.INFO,
+        "While this waits for its lock, all who want the table wait behind it, however"
+        " long that takes.",
+        waits_forever,
+        advice(
+            "ALEMBIC_TABLE_LOCK_TIMEOUT = 5  # seconds, for every revision\n"
+            "lock_timeout = 5  # in this one, below `depends_on`"
+        ),
+        on_new=True,
+    ),
+    Rule(
+        "no-statement-timeout",
+        _PG,
+        Level.INFO,
+        "What takes longer than was thought holds its locks for as long.",
+        works_forever,
+        advice(
+            "ALEMBIC_STATEMENT_TIMEOUT = 60  # seconds, for every revision\n"
+            "statement_timeout = 60  # in this one, below `depends_on`"
+        ),
+        on_new=True,
+    ),
+    Rule(
+        "not-repeatable",
+        _PG,
+        Level.INFO,
+        "Outside of a transaction a revision that failed is not undone, and this fails"
+        " when it is run again.",
+        is_fragile,
+        advice("# Add if_not_exists=True or if_exists=True."),
+        on_new=True,
+    ),
+    Rule(
+        "domain-constraint",
+        _PG,
+        Level.WARNING,
+        "A constraint of a domain can later be changed only by checking every row of"
+        " every table that uses it.",
+        kind("create_domain", is_flagged=False),
+        advice("# Use a plain type, with a CHECK on the table."),
+        on_new=True,
+    ),
+    Rule(
+        "alter-domain-constraint",
+        _PG,
+        Level.ERROR,
+        "Every row of every table that uses the domain is checked while nobody can"
+        " write to them.",
+        kind("alter_domain", is_flagged=False),
+        advice("# Add it NOT VALID, and validate it in a revision of its own."),
+        on_new=True,
+    ),
+    Rule(
+        "enum-order",
+        _PG,
+        Level.INFO,
+        "A value without BEFORE or AFTER comes last, wherever it belongs, and that"
+        " cannot be changed.",
+        kind("add_enum_value", is_flagged=False),
+        advice("op.execute(\"ALTER TYPE {name} ADD VALUE '...' AFTER '...'\")"),
+        on_new=True,
+    ),
+    Rule(
+        "validate-constraint",
+        _PG,
+        Level.INFO,
+        "Every row is read, though others may read and write meanwhile.",
+        lambda change, scene: (
+            change.kind == "validate_constraint"
+            and change.in_transaction
+            and not validates_at_once(change, scene)
+        ),
+        online(_VALIDATE),
+        lock=ONLINE,
+    ),
+)

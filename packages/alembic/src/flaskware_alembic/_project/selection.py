@@ -1,0 +1,172 @@
+"""Which revisions go to which database of an app."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+
+import sqlalchemy as sa
+
+from flaskware_alembic._databases.database import Database
+from flaskware_alembic._errors import MigrationError
+from flaskware_alembic._errors import PendingRevisions
+from flaskware_alembic._errors import SeveralHeads
+from flaskware_alembic._errors import UnknownRevision
+from flaskware_alembic._runtime.migrator import Migrator
+from flaskware_alembic._settings import AlembicSettings
+
+from .migrations import Binds
+from .migrations import Migrations
+from .migrations import Names
+from .status import State
+from .status import Status
+from .status import status_of
+from .trees import APP
+from .trees import in_order
+from .trees import TreeSpec
+
+
+@dc.dataclass(frozen=True)
+class Selection:
+    """Every tree of an app with its database, in the order of an upgrade."""
+
+    migrators: tuple[Migrator, ...]
+    databases: tuple[Database, ...]
+
+    @classmethod
+    def of(
+        cls,
+        state: Migrations,
+        settings: AlembicSettings,
+        databases: cabc.Sequence[Database],
+        specs: cabc.Sequence[TreeSpec],
+    ) -> Selection:
+        """Put databases and trees together."""
+        by_name = {spec.name: spec for spec in specs}
+        found: list[Migrator] = []
+        for name in in_order(specs):
+            if name == APP:
+                trees = ((d, state.tree(d.bind), d.metadata) for d in databases)
+                found.extend(
+                    Migrator(database, tree, settings, _claimed(database, specs))
+                    for database, tree, metadata in trees
+                    # A database with neither models nor revisions is somebody else's.
+                    if metadata is not None or tree.exists
+                )
+            else:
+                spec = by_name[name]
+                database = _database_of(spec, databases)
+                tree = state.tree(database.bind, spec)
+                found.append(Migrator(database, tree, settings))
+        return cls(tuple(found), tuple(databases))
+
+    def chosen(self, binds: Binds = None, trees: Names = None) -> list[Migrator]:
+        """Those of some databases and some trees; all where nothing is named.
+
+        :raises MigrationError: if there is no such database or tree.
+        """
+        known = [database.bind for database in self.databases]
+        for bind in binds or ():
+            if bind not in known:
+                names = ", ".join(repr(name or "default") for name in known)
+                raise MigrationError(
+                    f"There is no database {bind or 'default'!r}; the names are"
+                    f" {names}."
+                )
+        labels = {m.tree.name or APP for m in self.migrators} | {APP}
+        for name in trees or ():
+            if name not in labels:
+                raise MigrationError(
+                    f"There is no tree {name!r}; known are"
+                    f" {', '.join(repr(label) for label in sorted(labels))}."
+                )
+        return [
+            m
+            for m in self.migrators
+            if (binds is None or m.database.bind in binds)
+            and (trees is None or (m.tree.name or APP) in trees)
+        ]
+
+    def own(self, binds: Binds = None, trees: Names = None) -> list[Migrator]:
+        """The same, but only the app's own trees where no tree is named."""
+        return self.chosen(binds, (APP,) if trees is None else trees)
+
+    def at(self, target: str, binds: Binds, trees: Names) -> list[Migrator]:
+        """The ones that a target is meant for."""
+        if target in {"head", "heads"}:
+            return self.chosen(binds, trees)
+        if target == "base" or target[0] in "+-":
+            chosen = self.own(binds, trees)
+            if binds is None and len(chosen) > 1 and trees is None:
+                raise MigrationError(
+                    f"{target!r} of which database? There are"
+                    f" {', '.join(m.label for m in chosen)}: name one with"
+                    " `--bind`, or binds=[...]."
+                )
+            return chosen
+        chosen = self.chosen(binds, trees)
+        if len(chosen) < 2:
+            return chosen
+        having = [m for m in chosen if m.tree.resolves(target)]
+        if not having:
+            raise UnknownRevision(
+                f"There is no revision {target!r} in any of"
+                f" {', '.join(str(m.tree.folder) for m in chosen)}."
+            )
+        return having
+
+
+def refuse_behind(migrators: cabc.Iterable[Migrator]) -> None:
+    """Refuse databases that a new revision cannot be compared with.
+
+    :raises PendingRevisions: if one is behind.
+    :raises SeveralHeads: if it is not clear what a new revision follows.
+    """
+    migrators = list(migrators)
+    status = Status(tuple(status_of(m, models=False) for m in migrators))
+    for m, bind in zip(migrators, status.binds, strict=True):
+        m.refuse_unknown(bind.unknown)
+        if len(m.tree.heads) > 1:
+            raise SeveralHeads(
+                f"{m.tree.folder} has several heads ({', '.join(m.tree.heads)}),"
+                " and a new revision follows one. Run: flask db merge"
+            )
+    if status.state is State.PENDING:
+        raise PendingRevisions(
+            f"{status}\nThe models are compared with a database that has them"
+            f" all. {status.advice}",
+            status=status,
+        )
+
+
+def _database_of(spec: TreeSpec, databases: cabc.Sequence[Database]) -> Database:
+    if spec.engine is not None:
+        return Database(spec.bind, spec.engine, spec.metadata, label=spec.name)
+    for database in databases:
+        if database.bind == spec.bind:
+            return dc.replace(database, metadata=spec.metadata)
+    raise MigrationError(
+        f"The tree {spec.name!r} belongs to the database {spec.bind or 'default'!r},"
+        " which the app does not have. Configure it, or register the tree with"
+        " another bind=..."
+    )
+
+
+def _claimed(database: Database, specs: cabc.Iterable[TreeSpec]) -> frozenset[str]:
+    """The tables in a database that are other trees' business."""
+    return frozenset(
+        table.key
+        for spec in specs
+        if spec.metadata is not None and _shares(spec, database)
+        for table in spec.metadata.tables.values()
+    )
+
+
+def _shares(spec: TreeSpec, database: Database) -> bool:
+    if spec.engine is None:
+        return spec.bind == database.bind
+    return _place(spec.engine.url) == _place(database.engine.url)
+
+
+def _place(url: sa.URL) -> tuple[object, ...]:
+    return (url.get_backend_name(), url.host, url.port, url.database)

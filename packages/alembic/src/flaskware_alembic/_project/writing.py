@@ -1,0 +1,74 @@
+"""Writing revision files: one for each database that changed, or one for them all."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+
+from alembic.config import Config
+
+from flaskware_alembic._autogenerate.operations import code_of_changes
+from flaskware_alembic._autogenerate.renames import OnRename
+from flaskware_alembic._revisions.revision import RevisionInfo
+from flaskware_alembic._runtime.migrator import Migrator
+
+
+def write_empty(
+    migrators: cabc.Iterable[Migrator], message: str, *, head: str, rev_id: str | None
+) -> list[RevisionInfo]:
+    """Write a revision to be filled by hand in each folder."""
+    return [
+        group[0].tree.write(
+            message, head=head, rev_id=rev_id, manual=True, config=_config(group)
+        )
+        for group in _by_folder(migrators)
+    ]
+
+
+def write_changes(
+    migrators: cabc.Iterable[Migrator],
+    message: str,
+    *,
+    rev_id: str | None,
+    renamed: OnRename | None = None,
+) -> list[RevisionInfo]:
+    """Write a revision with what changed in each folder where something did."""
+    groups = _by_folder(migrators)
+    # All are compared before the first file is written.
+    bodies = {id(m): code_of_changes(m, renamed) for group in groups for m in group}
+    written: list[RevisionInfo] = []
+    for group in groups:
+        changed = [(m, body) for m in group if (body := bodies[id(m)]) is not None]
+        if not changed:
+            continue
+        content: dict[str, str] = {}
+        for m, body in changed:
+            name = m.tree.arguments().get("engine_name")
+            prefix = "" if name is None else f"{name}_"
+            content[f"{prefix}upgrades"] = body["upgrades"]
+            content[f"{prefix}downgrades"] = body["downgrades"]
+        content["imports"] = "\n".join(
+            sorted(
+                {line for _, body in changed for line in body["imports"].split("\n")}
+            )
+        ).strip()
+        written.append(
+            group[0].tree.write(
+                message, rev_id=rev_id, manual=False, config=_config(group), **content
+            )
+        )
+    return written
+
+
+def _by_folder(migrators: cabc.Iterable[Migrator]) -> list[list[Migrator]]:
+    groups: dict[object, list[Migrator]] = {}
+    for m in migrators:
+        groups.setdefault(m.tree.folder if m.tree.is_shared else id(m), []).append(m)
+    return list(groups.values())
+
+
+def _config(group: cabc.Iterable[Migrator]) -> Config:
+    """What Alembic's template for several databases reads their names from."""
+    names = [m.tree.arguments().get("engine_name", "") for m in group]
+    config = Config()
+    config.set_main_option("databases", ", ".join(names))
+    return config

@@ -1,0 +1,290 @@
+"""Revision files: how they are loaded, and what can be wrong with them."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import importlib.util
+import os
+import re
+import traceback
+import types
+import typing as t
+from pathlib import Path
+
+from alembic.script import Script
+from alembic.script.revision import RevisionError
+
+from flaskware_alembic._errors import RevisionFileError
+
+
+@dc.dataclass(frozen=True)
+class RevisionInfo:
+    """One revision of the code.
+
+    :param id: What the version table holds once it is applied.
+    :param bind: The database that it belongs to, ``None`` for the default one.
+    :param message: The first paragraph of its docstring.
+    :param down: The ids that it follows; none for a first, several for a merge.
+    :param path: The file.
+    :param is_head: Whether no other revision follows it.
+    :param tree: The extension or blueprint that brings it, ``None`` for the app.
+    :param contracts: The revision that it completes, once no process runs code that
+        is older than that one; an upgrade holds it back until it is told.
+    """
+
+    id: str
+    bind: str | None
+    message: str
+    down: tuple[str, ...]
+    path: Path
+    is_head: bool
+    branch_labels: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    tree: str | None = None
+    contracts: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.message}".rstrip()
+
+
+def describe_script(
+    script: Script, bind: str | None, tree: str | None = None
+) -> RevisionInfo:
+    """The revision that one of Alembic's scripts is."""
+    return RevisionInfo(
+        id=script.revision,
+        bind=bind,
+        message=" ".join(script.doc.split()),
+        down=_as_tuple(script.down_revision),
+        path=Path(script.path),
+        is_head=script.is_head,
+        branch_labels=tuple(sorted(script.branch_labels)),
+        depends_on=_as_tuple(script.dependencies),
+        tree=tree,
+        contracts=getattr(script.module, "contracts", None),
+    )
+
+
+def rewrite_file(path: Path, text: str) -> None:
+    """Write the file of a revision anew, and forget what Python compiled of it.
+
+    Bytecode is taken for fresh while the file has its size and its second.
+    """
+    path.write_text(text, "utf-8")
+    Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
+
+
+def revision_files(folder: Path) -> list[os.DirEntry[str]]:
+    """The files of a folder that are revisions, in the order of their names.
+
+    A name that starts with an underscore or a dot is a helper's, as is ``env.py``.
+    """
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    files = [
+        entry
+        for entry in entries
+        if entry.name.endswith(".py")
+        and entry.name[0] not in "._"
+        and entry.name != "env.py"
+    ]
+    return sorted(files, key=lambda entry: entry.name)
+
+
+def load_scripts(
+    folders: cabc.Iterable[Path], *, is_shared: bool = False
+) -> list[Script]:
+    """Load every revision of some folders.
+
+    :param is_shared: Whether each is for several databases by their names.
+    :raises RevisionFileError: naming the file, and the line where there is one, if
+        one cannot be loaded or they do not fit together.
+    """
+    scripts = [
+        _load(Path(entry.path), is_shared=is_shared)
+        for folder in folders
+        for entry in revision_files(folder)
+    ]
+    _refuse_duplicates(scripts)
+    _refuse_missing_parents(scripts)
+    _refuse_cycles(scripts)
+    return scripts
+
+
+def line_in(error: BaseException, path: Path) -> int | None:
+    """The line of a file where an exception passed through, the innermost one."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(path)
+    ]
+    return lines[-1] if lines else None
+
+
+def _load(path: Path, *, is_shared: bool) -> Script:
+    name = re.sub(r"\W", "_", path.name)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise RevisionFileError(f"{path} cannot be imported.", paths=(path,))
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        line = line_in(error, path)
+        what = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise RevisionFileError(
+            f"{_place(path, line)} cannot be loaded: {type(error).__name__}: {what}",
+            paths=(path,),
+            line=line,
+        ) from error
+    script = _script_of(module, path)
+    if not is_shared:
+        _refuse_engine_names(module, path)
+    return script
+
+
+def _script_of(module: types.ModuleType, path: Path) -> Script:
+    revision: object = getattr(module, "revision", None)
+    if not isinstance(revision, str) or not revision:
+        raise RevisionFileError(
+            f"{path} is no revision: it sets no `revision`. Put it elsewhere, or start"
+            " its name with an underscore if it is a helper.",
+            paths=(path,),
+        )
+    if not hasattr(module, "down_revision"):
+        raise RevisionFileError(
+            f"{path} does not say what it follows. Write `down_revision = None` if it"
+            " is the first, or the id of the one before.",
+            paths=(path,),
+        )
+    if not callable(getattr(module, "upgrade", None)):
+        raise RevisionFileError(
+            f"{path} has no function `upgrade`. Write one, if only with `pass`.",
+            paths=(path,),
+        )
+    if revision in _as_tuple(module.down_revision):
+        line = _line_of(path, "down_revision")
+        raise RevisionFileError(
+            f"{_place(path, line)}: the revision follows itself. Write the id of the"
+            " one before, or None if it is the first.",
+            paths=(path,),
+            line=line,
+        )
+    try:
+        return Script(module, revision, path)
+    except RevisionError as error:
+        line = _line_of(path, "revision")
+        raise RevisionFileError(
+            f"{_place(path, line)}: {error}.", paths=(path,), line=line
+        ) from error
+
+
+def _refuse_engine_names(module: types.ModuleType, path: Path) -> None:
+    code: types.CodeType | None = getattr(module.upgrade, "__code__", None)
+    if code is not None and "engine_name" in code.co_varnames[: code.co_argcount]:
+        line = code.co_firstlineno
+        raise RevisionFileError(
+            f"{_place(path, line)} upgrades several databases by name, as"
+            " Flask-Migrate's template for several databases does, and the others here"
+            " do not. Bring all files to one form.",
+            paths=(path,),
+            line=line,
+        )
+
+
+def _refuse_duplicates(scripts: cabc.Iterable[Script]) -> None:
+    seen: dict[str, Script] = {}
+    for script in scripts:
+        first = seen.setdefault(script.revision, script)
+        if first is not script:
+            raise RevisionFileError(
+                f"Two files are revision {script.revision!r}: {first.path} and"
+                f" {script.path}. Give one of them another id.",
+                paths=(Path(first.path), Path(script.path)),
+            )
+
+
+def _refuse_missing_parents(scripts: cabc.Collection[Script]) -> None:
+    known = {script.revision for script in scripts}
+    for script in scripts:
+        known.update(script.branch_labels)
+    for script in scripts:
+        for name in ("down_revision", "depends_on"):
+            for parent in _as_tuple(getattr(script.module, name, None)):
+                # Alembic lets a dependency be named by the start of its id.
+                if parent in known or (
+                    name == "depends_on" and any(i.startswith(parent) for i in known)
+                ):
+                    continue
+                path = Path(script.path)
+                line = _line_of(path, name)
+                raise RevisionFileError(
+                    f"{_place(path, line)}: {name} is {parent!r}, and no file here is"
+                    " that revision. Restore the file, or name another one.",
+                    paths=(path,),
+                    line=line,
+                )
+
+
+def _refuse_cycles(scripts: cabc.Collection[Script]) -> None:
+    by_id = {script.revision: script for script in scripts}
+    # Take away what follows nothing that is left; a cycle is what stays.
+    left = {
+        script.revision: {d for d in _as_tuple(script.down_revision) if d in by_id}
+        for script in scripts
+    }
+    followers: dict[str, list[str]] = {}
+    for id, parents in left.items():
+        for parent in parents:
+            followers.setdefault(parent, []).append(id)
+    free = [id for id, parents in left.items() if not parents]
+    while free:
+        id = free.pop()
+        del left[id]
+        for follower in followers.get(id, ()):
+            left[follower].discard(id)
+            if not left[follower]:
+                free.append(follower)
+    if left:
+        cycle = _walk_cycle(left)
+        paths = tuple(Path(by_id[id].path) for id in cycle)
+        raise RevisionFileError(
+            "Revisions follow each other in a circle: "
+            + " after ".join(f"{id} ({by_id[id].path})" for id in cycle)
+            + f" after {cycle[0]}. Mend the `down_revision` of one of them.",
+            paths=paths,
+        )
+
+
+def _walk_cycle(left: cabc.Mapping[str, cabc.Collection[str]]) -> list[str]:
+    walked: list[str] = []
+    id = min(left)
+    while id not in walked:
+        walked.append(id)
+        id = min(parent for parent in left[id] if parent in left)
+    return walked[walked.index(id) :]
+
+
+def _line_of(path: Path, name: str) -> int | None:
+    lines = path.read_text("utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if re.match(rf"{name}\b", line):
+            return number
+    return None
+
+
+def _place(path: Path, line: int | None) -> str:
+    return f"{path}:{line}" if line is not None else str(path)
+
+
+def _as_tuple(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    return tuple(t.cast("cabc.Iterable[str]", value))

@@ -1,0 +1,224 @@
+"""One deploy at a time: a lock in the database, or beside its file."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import hashlib
+import os
+import sys
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from flaskware_alembic._databases.database import Database
+from flaskware_alembic._errors import LockTimeout
+from flaskware_alembic._errors import MigrationError
+
+_PAUSE = 0.1
+
+OnWait: t.TypeAlias = cabc.Callable[[str], None]
+
+
+class _Lock(t.Protocol):
+    def try_take(self) -> bool: ...
+
+    def holder(self) -> str: ...
+
+
+@contextlib.contextmanager
+def deploy_lock(
+    database: Database,
+    *,
+    table: str,
+    timeout: float,
+    on_wait: OnWait | None = None,
+) -> cabc.Generator[None]:
+    """Hold the right to migrate a database.
+
+    The lock is the connection's or the open file's, so that the system frees it when
+    the holder dies.
+
+    :param table: The version table; databases with several have a lock for each.
+    :param timeout: How long to wait, in seconds.
+    :param on_wait: Called once with a sentence where another process is first.
+    :raises LockTimeout: naming the holder where the database tells.
+    """
+    with contextlib.ExitStack() as stack:
+        lock = _lock_for(database, table, stack)
+        deadline = time.monotonic() + timeout
+        told = on_wait is None
+        while not lock.try_take():
+            if not told and on_wait is not None:
+                told = True
+                on_wait(
+                    f"Waiting for {lock.holder()}, which migrates the database"
+                    f" {database.name!r}."
+                )
+            if time.monotonic() >= deadline:
+                raise LockTimeout(
+                    f"The database {database.name!r} is being migrated by"
+                    f" {lock.holder()}, and was still after {timeout:g} seconds."
+                    " Look whether that process is alive, or set ALEMBIC_LOCK_TIMEOUT"
+                    " to more seconds."
+                )
+            time.sleep(_PAUSE)
+        yield
+
+
+def _lock_for(database: Database, table: str, stack: contextlib.ExitStack) -> _Lock:
+    dialect = database.engine.dialect.name
+    if dialect == "sqlite":
+        path = _sqlite_path(database)
+        if path is not None:
+            return stack.enter_context(_FileLock(path))
+    elif dialect == "postgresql":
+        return _PostgreSQLLock(_own_connection(database, stack), table)
+    elif dialect in {"mysql", "mariadb"}:
+        return _MySQLLock(_own_connection(database, stack), table)
+    # A database in memory is this process's alone.
+    return stack.enter_context(_ThreadLock())
+
+
+def _own_connection(database: Database, stack: contextlib.ExitStack) -> sa.Connection:
+    connection = stack.enter_context(database.connect())
+    # No transaction stays open, whatever the server thinks of idle ones.
+    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+    # Outside of the pool, which may be of one; closing it then ends the lock too.
+    if not isinstance(database.engine.pool, NullPool):
+        connection.detach()
+    return connection
+
+
+class _PostgreSQLLock:
+    def __init__(self, connection: sa.Connection, table: str) -> None:
+        self._connection = connection
+        digest = hashlib.sha256(f"flaskware-alembic:{table}".encode()).digest()
+        self._key = int.from_bytes(digest[:8], "big", signed=True)
+
+    def try_take(self) -> bool:
+        statement = sa.text("SELECT pg_try_advisory_lock(:key)")
+        return bool(self._connection.scalar(statement, {"key": self._key}))
+
+    def holder(self) -> str:
+        row = self._connection.execute(
+            sa.text(
+                "SELECT a.pid, a.usename, a.client_addr::text AS address"
+                " FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
+                " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
+                " AND l.database ="
+                " (SELECT oid FROM pg_database WHERE datname = current_database())"
+                " AND ((l.classid::bigint << 32) | l.objid::bigint) = :key"
+            ),
+            {"key": self._key},
+        ).first()
+        if row is None:
+            return "another process"
+        return f"the PostgreSQL session {row.pid} of {row.usename}" + (
+            f" from {row.address}" if row.address else ""
+        )
+
+
+class _MySQLLock:
+    def __init__(self, connection: sa.Connection, table: str) -> None:
+        self._connection = connection
+        # The name counts for the whole server and may have 64 characters.
+        place = f"{connection.engine.url.database}:{table}"
+        digest = hashlib.sha256(place.encode()).hexdigest()
+        self._name = f"flaskware-alembic:{digest[:32]}"
+
+    def try_take(self) -> bool:
+        statement = sa.text("SELECT GET_LOCK(:name, 0)")
+        return bool(self._connection.scalar(statement, {"name": self._name}))
+
+    def holder(self) -> str:
+        statement = sa.text("SELECT IS_USED_LOCK(:name)")
+        id = self._connection.scalar(statement, {"name": self._name})
+        return "another process" if id is None else f"the connection {id}"
+
+
+class _FileLock:
+    """A lock on a file that stays: to remove it would let two in."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(f"{database.name}.migrate-lock")
+        self._file: t.BinaryIO | None = None
+
+    def __enter__(self) -> t.Self:
+        try:
+            self._file = self._path.open("a+b")
+        except OSError as error:
+            raise MigrationError(
+                f"The lock file {self._path} cannot be opened: {error.strerror}. Give"
+                " the process the right to write beside the database."
+            ) from error
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def try_take(self) -> bool:
+        if self._file is None or not _try_lock_file(self._file.fileno()):
+            return False
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()).encode())
+        self._file.flush()
+        return True
+
+    def holder(self) -> str:
+        with contextlib.suppress(OSError, ValueError):
+            return f"the process {int(self._path.read_bytes())}"
+        return "another process"
+
+
+class _ThreadLock:
+    _lock = threading.Lock()
+
+    def __init__(self) -> None:
+        self._is_mine = False
+
+    def __enter__(self) -> t.Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._is_mine:
+            self._lock.release()
+
+    def try_take(self) -> bool:
+        self._is_mine = self._lock.acquire(blocking=False)
+        return self._is_mine
+
+    def holder(self) -> str:
+        return "another thread"
+
+
+def _try_lock_file(descriptor: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+# Windows keeps others from reading a locked byte, so it is not one of the content.
+_LOCKED_BYTE = 1 << 20
+
+
+def _sqlite_path(database: Database) -> Path | None:
+    with database.connect() as connection:
+        rows = connection.exec_driver_sql("PRAGMA database_list").all()
+    file = next((row[2] for row in rows if row[1] == "main"), "")
+    return Path(file) if file else None

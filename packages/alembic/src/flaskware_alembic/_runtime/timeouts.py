@@ -1,0 +1,143 @@
+"""How long a statement of a revision waits for a lock, and how long it may take."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import dataclasses as dc
+import types
+import typing as t
+
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+
+from flaskware_alembic._settings import AlembicSettings
+
+_LONGEST_PAUSE = 30.0
+
+# PostgreSQL: lock_not_available. MySQL, MariaDB: ER_LOCK_WAIT_TIMEOUT.
+_POSTGRESQL_LOCKED = "55P03"
+_MYSQL_LOCKED = 1205
+# What else passes when it is tried again: serialization failure and deadlock.
+_PASSING: set[object] = {_POSTGRESQL_LOCKED, "40001", "40P01", _MYSQL_LOCKED, 1213}
+
+
+@dc.dataclass(frozen=True)
+class Timeouts:
+    """In seconds; ``None`` leaves the connection as it is.
+
+    :param lock: How long to wait for a lock.
+    :param statement: How long a statement may take.
+    """
+
+    lock: float | None = None
+    statement: float | None = None
+
+    @classmethod
+    def of(cls, module: types.ModuleType, settings: AlembicSettings) -> Timeouts:
+        """What a revision says, or else the settings."""
+        return cls(
+            getattr(module, "lock_timeout", settings.table_lock_timeout),
+            getattr(module, "statement_timeout", settings.statement_timeout),
+        )
+
+    def __bool__(self) -> bool:
+        return self.lock is not None or self.statement is not None
+
+
+class TimeoutKeeper:
+    """Sets timeouts on a connection, and in the end puts back what it had."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+        self._before: dict[str, t.Any] = {}
+
+    def set(self, timeouts: Timeouts) -> None:
+        """Set them for all that follows; no transaction may be open."""
+        if timeouts or self._before:
+            values = dict(self._before)
+            values.update(self._variables(timeouts))
+            for name, value in values.items():
+                if name not in self._before:
+                    self._before[name] = self._read(name)
+                self._write(name, value)
+            self._connection.commit()
+
+    def restore(self) -> None:
+        """Put back what the connection had."""
+        if not self._before or self._connection.invalidated:
+            return
+        with contextlib.suppress(sa_exc.DBAPIError):
+            self._connection.rollback()
+            for name, value in self._before.items():
+                self._write(name, value)
+            self._connection.commit()
+
+    def _variables(self, timeouts: Timeouts) -> cabc.Iterator[tuple[str, t.Any]]:
+        lock, statement = timeouts.lock, timeouts.statement
+        if self._dialect == "postgresql":
+            if lock is not None:
+                yield "lock_timeout", f"{round(lock * 1000)}ms"
+            if statement is not None:
+                yield "statement_timeout", f"{round(statement * 1000)}ms"
+        elif self._dialect in {"mysql", "mariadb"}:
+            if lock is not None:
+                # Whole seconds, at least one, is what they take.
+                yield "lock_wait_timeout", max(1, round(lock))
+                yield "innodb_lock_wait_timeout", max(1, round(lock))
+            if statement is not None and self._is_mariadb():
+                yield "max_statement_time", statement
+        elif self._dialect == "sqlite" and lock is not None:
+            yield "busy_timeout", round(lock * 1000)
+
+    def _is_mariadb(self) -> bool:
+        return bool(getattr(self._connection.dialect, "is_mariadb", False))
+
+    def _read(self, name: str) -> t.Any:
+        read = {"postgresql": "SHOW {}", "sqlite": "PRAGMA {}"}
+        statement = read.get(self._dialect, "SELECT @@SESSION.{}").format(name)
+        return self._connection.exec_driver_sql(statement).scalar()
+
+    def _write(self, name: str, value: t.Any) -> None:
+        if self._dialect == "postgresql":
+            self._connection.execute(
+                sa.text("SELECT set_config(:name, :value, false)"),
+                {"name": name, "value": str(value)},
+            )
+        elif self._dialect == "sqlite":
+            self._connection.exec_driver_sql(f"PRAGMA {name} = {int(value)}")
+        else:
+            self._connection.execute(
+                sa.text(f"SET SESSION {name} = :value"), {"value": value}
+            )
+
+
+def is_lock_timeout(error: BaseException | None) -> bool:
+    """Whether a statement waited for a lock for longer than it may."""
+    locked: set[object] = {_POSTGRESQL_LOCKED, _MYSQL_LOCKED}
+    return bool(_codes_of(error) & locked) or _is_busy(error)
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Whether trying again may do: a lock, a deadlock, a serialization failure."""
+    return bool(_codes_of(error) & _PASSING) or _is_busy(error)
+
+
+def pause_before(attempt: int) -> float:
+    """How long to wait before an attempt, in seconds; the first is 1."""
+    return min(_LONGEST_PAUSE, 0.25 * float(1 << attempt))
+
+
+def _codes_of(error: BaseException | None) -> set[object]:
+    """The SQLSTATE and the driver's own number, whichever there are."""
+    original: t.Any = error.orig if isinstance(error, sa_exc.DBAPIError) else None
+    codes: set[object] = {getattr(original, n, None) for n in ("sqlstate", "pgcode")}
+    codes.update(getattr(original, "args", ())[:1])
+    return codes
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    original = error.orig if isinstance(error, sa_exc.DBAPIError) else None
+    name = getattr(original, "sqlite_errorname", "") or ""
+    return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
