@@ -14,8 +14,8 @@ from flaskware_core import ConfigError
 from flaskware_core.testing import make_app
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
-from flaskware_forms._mask import mask
-from flaskware_forms._mask import unmask
+from flaskware_forms._csrf.mask import mask
+from flaskware_forms._csrf.mask import unmask
 from flaskware_forms.testing import csrf_token
 from flaskware_forms.testing import submit
 

@@ -21,10 +21,10 @@ from flaskware_core.testing import make_app
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
 from flaskware_forms import Ui
-from flaskware_forms._messages import language
-from flaskware_forms._messages import languages
-from flaskware_forms._messages import MESSAGES
-from flaskware_forms._messages import WORDS
+from flaskware_forms._errors.messages import language
+from flaskware_forms._errors.messages import languages
+from flaskware_forms._errors.messages import MESSAGES
+from flaskware_forms._errors.messages import WORDS
 
 FOLDER = Path(flaskware_forms.__file__).parent / "translations"
 TRANSLATED = sorted(languages() - {"en"})

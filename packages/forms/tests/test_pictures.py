@@ -11,11 +11,11 @@ import pytest
 
 from flaskware_forms import Image
 from flaskware_forms import Upload
-from flaskware_forms._jpeg import CostlyJpeg
-from flaskware_forms._jpeg import MAX_JUNK
-from flaskware_forms._jpeg import MAX_MARKERS
-from flaskware_forms._jpeg import MAX_SCANS
-from flaskware_forms._jpeg import read_jpeg
+from flaskware_forms._uploads.jpeg import CostlyJpeg
+from flaskware_forms._uploads.jpeg import MAX_JUNK
+from flaskware_forms._uploads.jpeg import MAX_MARKERS
+from flaskware_forms._uploads.jpeg import MAX_SCANS
+from flaskware_forms._uploads.jpeg import read_jpeg
 
 SOS = b"\xff\xda"
 EOI = b"\xff\xd9"

@@ -6,28 +6,30 @@ import typing as t
 
 from flaskware_core import lazy_names
 
-from ._bound import Bound as Bound
-from ._bound_field import BoundField as BoundField
-from ._errors import FormError as FormError
+from ._errors.error import FormError as FormError
+from ._errors.problem import BadBody as BadBody
+from ._errors.problem import BodyTooLarge as BodyTooLarge
+from ._errors.problem import CrossSiteRefused as CrossSiteRefused
+from ._errors.problem import UnsupportedBody as UnsupportedBody
 from ._extension import Forms as Forms
-from ._file import File as File
-from ._problem import BadBody as BadBody
-from ._problem import BodyTooLarge as BodyTooLarge
-from ._problem import CrossSiteRefused as CrossSiteRefused
-from ._problem import UnsupportedBody as UnsupportedBody
+from ._forms.bound import Bound as Bound
+from ._forms.field import BoundField as BoundField
+from ._forms.spec import FormSpec as FormSpec
+from ._interop.wtforms import from_wtforms as from_wtforms
+from ._interop.wtforms import to_wtforms as to_wtforms
+from ._schema.ui import Ui as Ui
 from ._settings import FormsSettings as FormsSettings
-from ._spec import FormSpec as FormSpec
-from ._ui import Ui as Ui
-from ._upload import Image as Image
-from ._upload import Upload as Upload
-from ._wtforms import from_wtforms as from_wtforms
-from ._wtforms import to_wtforms as to_wtforms
+from ._uploads.file import File as File
+from ._uploads.upload import Image as Image
+from ._uploads.upload import Upload as Upload
 
 if t.TYPE_CHECKING:
-    from ._steps import BoundSteps as BoundSteps
-    from ._steps import Steps as Steps
+    from ._forms.steps import BoundSteps as BoundSteps
+    from ._forms.steps import Steps as Steps
 else:
-    __getattr__, __dir__ = lazy_names(__name__, {"_steps": ["BoundSteps", "Steps"]})
+    __getattr__, __dir__ = lazy_names(
+        __name__, {"_forms.steps": ["BoundSteps", "Steps"]}
+    )
 
 __all__ = [
     "BadBody",

@@ -12,11 +12,11 @@ import flask
 from flaskware_core import Finding
 from flaskware_core import Level
 
-from ._csrf import FORM_MARK
-from ._csrf import LayeredCSRF
+from ._csrf.layered import FORM_MARK
+from ._csrf.layered import LayeredCSRF
+from ._forms.spec import FormSpec
 from ._settings import FormsSettings
-from ._spec import FormSpec
-from ._upload import readable_size
+from ._uploads.upload import readable_size
 
 
 def check_forms(

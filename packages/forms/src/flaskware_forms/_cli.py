@@ -20,7 +20,7 @@ forms_commands = AppGroup("forms", help="Look at the typed forms.")
 )
 def openapi(title: str | None, of: str, output: pathlib.Path | None) -> None:
     """Print the OpenAPI 3.1 document of all forms, as JSON."""
-    from ._openapi import document
+    from ._interop.openapi import document
 
     app = flask.current_app
     found = document(app, title=title or app.name, version=of)

@@ -11,14 +11,14 @@ from flaskware_core import CoreSettings
 from flaskware_core import Extension
 from flaskware_core import Finding
 
-from ._csrf import exempt
-from ._csrf import LayeredCSRF
-from ._csrf import V
-from ._looks import Looks
+from ._csrf.layered import exempt
+from ._csrf.layered import LayeredCSRF
+from ._csrf.layered import V
+from ._forms.markup_cache import Looks
+from ._forms.spec import explain_missing_form
+from ._forms.state import FormsState
+from ._interop.wtforms import register
 from ._settings import FormsSettings
-from ._spec import explain_missing_form
-from ._state import FormsState
-from ._wtforms import register
 
 
 class Forms(Extension[FormsSettings, FormsState]):

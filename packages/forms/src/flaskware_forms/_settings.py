@@ -4,8 +4,8 @@ import pydantic
 
 from flaskware_core import Settings
 
-from ._messages import languages
-from ._theme import ThemeName
+from ._errors.messages import languages
+from ._markup.theme import ThemeName
 
 
 class FormsSettings(Settings):

@@ -1,0 +1,105 @@
+"""Refusals, as a page or as a problem document (RFC 9457)."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import http
+import json
+import typing as t
+
+from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import Forbidden
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.sansio.request import Request
+from werkzeug.wrappers import Response
+
+from .error import FormError
+
+MIMETYPE = "application/problem+json"
+# RFC 9110 renamed these; Python follows from 3.13 on.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
+def problem(
+    status: int, detail: str, errors: cabc.Iterable[FormError] = ()
+) -> dict[str, t.Any]:
+    """A problem document."""
+    document: dict[str, t.Any] = {
+        "type": "about:blank",
+        "title": _TITLES.get(status) or http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    listed = [
+        {
+            "pointer": error.pointer,
+            "code": error.code,
+            "detail": error.message,
+            **error.extra,
+        }
+        for error in errors
+    ]
+    if listed:
+        document["errors"] = listed
+    return document
+
+
+def count_errors(errors: cabc.Sequence[FormError]) -> str:
+    """One sentence on how many errors there are."""
+    count = len(errors)
+    return f"{count} problem{'s' if count != 1 else ''} in what was sent."
+
+
+def wants_json(request: Request) -> bool:
+    """Whether the client reads JSON rather than a page."""
+    accept = request.accept_mimetypes
+    as_json = max(accept["application/json"], accept[MIMETYPE])
+    as_page = accept["text/html"]
+    if as_json == as_page:
+        return request.is_json
+    return as_json > as_page
+
+
+class _Refusal(HTTPException):
+    """Answers in the kind that the client reads."""
+
+    def get_response(self, environ: t.Any = None, scope: t.Any = None) -> Response:
+        response = t.cast("Response", super().get_response(environ, scope))
+        asked = _request_of(environ)
+        if asked is not None and wants_json(asked):
+            document = problem(t.cast("int", self.code), str(self.description))
+            response.data = json.dumps(document)
+            response.content_type = MIMETYPE
+        return response
+
+
+def _request_of(environ: t.Any) -> Request | None:
+    if environ is None:
+        return None
+    from werkzeug.wrappers import Request as WSGIRequest
+
+    return environ if isinstance(environ, Request) else WSGIRequest(environ)
+
+
+class BadBody(_Refusal, BadRequest):
+    """A body that is no form and no JSON object, however it is read."""
+
+
+class BodyTooLarge(_Refusal, RequestEntityTooLarge):
+    """A body beyond the limits of its form."""
+
+
+class UnsupportedBody(_Refusal, UnsupportedMediaType):
+    """A body of a kind that forms do not have."""
+
+
+class CrossSiteRefused(_Refusal, Forbidden):
+    """A request that another site made a browser send."""
+
+    description = (
+        "This request was sent from another site, so it was refused and nothing was"
+        " changed. If you meant to send it, open this site's own page and send it"
+        " from there."
+    )

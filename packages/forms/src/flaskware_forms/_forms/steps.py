@@ -1,0 +1,427 @@
+"""One typed form over several pages."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import functools
+import inspect
+import json
+import re
+import typing as t
+
+import flask
+import pydantic
+from flask.typing import ResponseReturnValue
+from markupsafe import Markup
+from pydantic_core import SchemaValidator
+
+from flaskware_forms._body.decoder import Decoder
+from flaskware_forms._csrf.layered import FORM_MARK
+from flaskware_forms._errors.error import FormError
+from flaskware_forms._errors.error import from_validation
+from flaskware_forms._errors.problem import wants_json
+from flaskware_forms._schema.nodes import Group
+from flaskware_forms._schema.nodes import Leaf
+from flaskware_forms._schema.nodes import Node
+from flaskware_forms._schema.nodes import Series
+from flaskware_forms._schema.nodes import Variants
+
+from .bound import Bound
+from .checks import async_run
+from .checks import choice_errors
+from .checks import due
+from .checks import run
+from .partial import answer
+from .partial import async_answer
+from .partial import fields_schema
+from .spec import ASKS
+from .spec import FieldCheck
+from .spec import FormSpec
+from .spec import S_co
+from .state import current_state
+
+M = t.TypeVar("M", bound=pydantic.BaseModel)
+P = t.ParamSpec("P")
+
+BACK = "_back"
+"""The name of the button that goes back to the page before."""
+
+_HEAD = re.compile(r"[.\-\[]")
+_PREFIX = "flaskware_forms."
+
+
+class Steps(t.Generic[M]):
+    """A form whose fields are asked for on several pages.
+
+    What was typed is kept in Flask's session until the last page, so the form can be
+    left and taken up again.
+
+    :param model: The declaration of all of it.
+    :param name: See :class:`FormSpec`.
+    :param pages: The names of the fields of each page, in order, by what stands for the
+        page in the URL.
+    :raises TypeError: if a field is on no page or on two, if it takes files, or if a
+        secret is asked for before the last page: what is kept can be read by whoever
+        reads the session.
+    """
+
+    def __init__(
+        self,
+        model: type[M],
+        *,
+        name: str,
+        pages: cabc.Mapping[str, cabc.Sequence[str]],
+    ) -> None:
+        self.whole = FormSpec(model, name=name)
+        self.name = name
+        placed = [field for fields in pages.values() for field in fields]
+        if sorted(placed) != sorted(model.model_fields):
+            odd = {f for f in placed if placed.count(f) > 1}
+            odd |= set(placed) ^ set(model.model_fields)
+            raise TypeError(
+                f"Each field of {model.__name__} is on one page of {name!r}; see:"
+                f" {', '.join(sorted(odd))}."
+            )
+        self.pages: dict[str, FormSpec[t.Any]] = {
+            page: _page(self.whole, page, fields) for page, fields in pages.items()
+        }
+        last = list(pages)[-1]
+        for page, spec in self.pages.items():
+            _refuse_what_cannot_be_kept(spec._schema, name, last=page == last)
+
+    @t.overload
+    def check(
+        self, field: None = None, /
+    ) -> cabc.Callable[[cabc.Callable[[M], S_co]], cabc.Callable[[M], S_co]]: ...
+
+    @t.overload
+    def check(self, field: str, /) -> cabc.Callable[[FieldCheck], FieldCheck]: ...
+
+    def check(self, field: str | None = None, /) -> t.Any:
+        """Same as :meth:`FormSpec.check`; a field's is run on its page."""
+        spec = self.whole
+        if field is not None:
+            head = field.partition(".")[0]
+            spec = next(
+                (s for s in self.pages.values() if head in s.model.model_fields), spec
+            )
+        return spec.check(field) if field is not None else spec.check()
+
+    @t.overload
+    def handles(
+        self,
+        view: cabc.Callable[
+            t.Concatenate[BoundSteps[M], P], cabc.Awaitable[ResponseReturnValue]
+        ],
+        /,
+    ) -> cabc.Callable[P, cabc.Awaitable[ResponseReturnValue]]: ...
+
+    @t.overload
+    def handles(
+        self,
+        view: cabc.Callable[t.Concatenate[BoundSteps[M], P], ResponseReturnValue],
+        /,
+    ) -> cabc.Callable[P, ResponseReturnValue]: ...
+
+    def handles(self, view: t.Any, /) -> t.Any:
+        """Decorate a view that gets the page of the request as its first argument.
+
+        Its route has the argument ``step``, which the view gets too.
+        """
+        if inspect.iscoroutinefunction(view):
+
+            @functools.wraps(view)
+            async def handle_async(*args: t.Any, **kwargs: t.Any) -> t.Any:
+                flow = self.bind(kwargs["step"])
+                if flow.form.submitted and ASKS in flask.request.environ:
+                    return await async_answer(flow.form)
+                if (away := flow._astray()) is not None:
+                    return away
+                return flow.form._guard(await view(flow, *args, **kwargs))
+
+            handle: t.Any = handle_async
+        else:
+
+            @functools.wraps(view)
+            def handle_sync(*args: t.Any, **kwargs: t.Any) -> t.Any:
+                flow = self.bind(kwargs["step"])
+                if flow.form.submitted and ASKS in flask.request.environ:
+                    return answer(flow.form)
+                if (away := flow._astray()) is not None:
+                    return away
+                return flow.form._guard(view(flow, *args, **kwargs))
+
+            handle = handle_sync
+        setattr(handle, FORM_MARK, self.whole)
+        return handle
+
+    def bind(self, step: str) -> BoundSteps[M]:
+        """The page of the current request.
+
+        :raises NotFound: if there is no such page.
+        """
+        if step not in self.pages:
+            flask.abort(404)
+        return BoundSteps(self, step)
+
+
+class BoundSteps(t.Generic[M]):
+    """A page of a form, and what was typed on the others."""
+
+    def __init__(self, steps: Steps[M], step: str) -> None:
+        self.steps = steps
+        self.step = step
+        """The name of this page."""
+
+        self.names: tuple[str, ...] = tuple(steps.pages)
+        """The names of all pages, in order."""
+
+        self.form: Bound[t.Any] = steps.pages[step].bind()
+        """The form of this page."""
+
+        self._goes: str | None = None
+        if not self.form.submitted:
+            kept = self._kept(step)
+            if kept is not None:
+                self.form._shown = kept
+
+    @property
+    def number(self) -> int:
+        """The number of this page, from 1."""
+        return self.names.index(self.step) + 1
+
+    @property
+    def is_last(self) -> bool:
+        """Whether this is the last page."""
+        return self.number == len(self.names)
+
+    def submit(self) -> M | None:
+        """The validated data of all pages, once the last one is right too.
+
+        :raises HTTPException: see :meth:`Bound.submit`.
+        """
+        page = None if self._goes_back() else self.form.submit()
+        found = self._gather(page)
+        if found is None:
+            return None
+        checks = due(self.steps.whole._checks, lambda name: getattr(found, name), found)
+        said = [(check, run(check, value)) for check, value in checks]
+        return self._accept(
+            found, [FormError(c.path, "check", m) for c, m in said if m is not None]
+        )
+
+    async def async_submit(self) -> M | None:
+        """Same as :meth:`submit`, for async views: its checks are awaited."""
+        page = None if self._goes_back() else await self.form.async_submit()
+        found = self._gather(page)
+        if found is None:
+            return None
+        checks = due(self.steps.whole._checks, lambda name: getattr(found, name), found)
+        said = [(check, await async_run(check, value)) for check, value in checks]
+        return self._accept(
+            found, [FormError(c.path, "check", m) for c, m in said if m is not None]
+        )
+
+    def respond(self, template: str, **context: t.Any) -> flask.Response:
+        """Show this page, or what is wrong with it, or go on to another one."""
+        if self._goes is not None:
+            return self._go(self._goes)
+        return self.form.respond(template, flow=self, **context)
+
+    def done(self, url: str, obj: object = None) -> flask.Response:
+        """Answer that all of it was accepted, and forget what was kept."""
+        self.clear()
+        return self.form.done(url, obj)
+
+    def clear(self) -> None:
+        """Forget what was kept of this form."""
+        flask.session.pop(_PREFIX + self.steps.name, None)
+
+    def render(self, *, action: str = "", live: bool = False) -> Markup:
+        """The form of this page, with a button to go on and one to go back."""
+        say = self.form._look()[0].say
+        theme = self.form._look()[0].theme
+        back = ""
+        if self.number > 1:
+            attrs = Markup(' name="{}" value="1" formnovalidate').format(BACK)
+            back = theme.button(kind="back", text=say("Back"), attrs=attrs)
+        text = say("Send") if self.is_last else say("Next")
+        whole = self.form.render(action=action, submit=text, live=live)
+        # Behind the other button, which is what the Enter key presses.
+        start, _, end = str(whole).rpartition("\n</form>")
+        return Markup(f"{start} {back}\n</form>{end}")  # noqa: S704 - made above
+
+    def _goes_back(self) -> bool:
+        form = self.form
+        if not form.submitted or flask.request.is_json or self.number == 1:
+            return False
+        if form._state.csrf.refusal() is not None or BACK not in flask.request.form:
+            return False
+        form._done = True
+        self._keep()
+        self._goes = self.names[self.number - 2]
+        return True
+
+    def _gather(self, page: object) -> M | None:
+        """All of the data, if this was the last page and all pages are right."""
+        form = self.form
+        if form._sent is not None and form._status != 400:
+            self._keep()
+        if page is None:
+            return None
+        if not self.is_last:
+            if not form.errors:
+                self._goes = self.names[self.number]
+            return None
+        sent: dict[str, t.Any] = {}
+        for name in self.names:
+            values = form._sent if name == self.step else self._kept(name)
+            sent.update(values or {})
+        try:
+            return self.steps.whole.model.model_validate(
+                sent, strict=False, context=form._context
+            )
+        except pydantic.ValidationError as error:
+            schema = self.steps.whole._schema
+            self._reject(from_validation(error, schema, form._language))
+            return None
+
+    def _accept(self, data: M, errors: list[FormError]) -> M | None:
+        form = self.form
+        schema = self.steps.whole._schema
+        errors.extend(choice_errors(schema, data, (), form._language))
+        if errors:
+            self._reject(tuple(errors))
+            return None
+        return data
+
+    def _reject(self, errors: tuple[FormError, ...]) -> None:
+        """Show what is wrong, on the first page that it is on."""
+        for name, spec in self.steps.pages.items():
+            if name == self.step:
+                break
+            if any(e.path and e.path[0] in spec._schema.by_key for e in errors):
+                self._goes = name
+                return
+        self.form._reject(errors)
+
+    def _astray(self) -> flask.Response | None:
+        """Lead to the first page that is not right, if this one is behind it."""
+        if self.form.submitted:
+            return None
+        for name in self.names[: self.number - 1]:
+            if not self._is_right(name):
+                return self._go(name)
+        return None
+
+    def _is_right(self, name: str) -> bool:
+        kept = self._kept(name)
+        if kept is None:
+            return False
+        try:
+            self.steps.pages[name]._validate(kept, False, self.form._context)
+        except pydantic.ValidationError:
+            return False
+        return True
+
+    def _go(self, name: str) -> flask.Response:
+        request = flask.request
+        arguments: dict[str, t.Any] = {**(request.view_args or {}), "step": name}
+        url = flask.url_for(str(request.endpoint), **arguments)
+        if wants_json(request):
+            response = flask.jsonify({"step": name})
+            response.headers["Location"] = url
+            return response
+        return self.form.done(url)
+
+    def _keep(self) -> None:
+        """Keep what was typed on this page, as it came."""
+        request = flask.request
+        fields = self.steps.pages[self.step]._schema.by_key
+        if request.is_json:
+            kept: dict[str, t.Any] = {"json": self.form._sent}
+        else:
+            kept = {
+                "form": {
+                    name: values
+                    for name, values in request.form.lists()
+                    if name in fields or _HEAD.split(name)[0] in fields
+                    if not _is_secret(fields.get(name))
+                }
+            }
+        key = _PREFIX + self.steps.name
+        state = {**flask.session.get(key, {}), self.step: kept}
+        limit = current_state().settings.max_step_state
+        if len(json.dumps(state)) > limit:
+            message = self.form._say("state_too_large")
+            self.form._reject((FormError((), "state_too_large", message),))
+            return
+        flask.session[key] = state
+
+    def _kept(self, name: str) -> dict[str, t.Any] | None:
+        kept = flask.session.get(_PREFIX + self.steps.name, {}).get(name)
+        if kept is None:
+            return None
+        if "json" in kept:
+            return t.cast("dict[str, t.Any]", kept["json"])
+        settings = current_state().settings
+        decoder: Decoder = self.steps.pages[name]._decoder
+        return decoder.decode(
+            kept["form"],
+            max_depth=settings.max_depth,
+            max_entries=settings.max_entries,
+        )
+
+
+def _page(
+    whole: FormSpec[t.Any], page: str, fields: cabc.Sequence[str]
+) -> FormSpec[t.Any]:
+    """The form of one page, validated as the whole model validates these fields."""
+    infos = whole.model.model_fields
+    own: dict[str, t.Any] = {n: (infos[n].annotation, infos[n]) for n in fields}
+    config = whole.model.model_config
+    model = pydantic.create_model(
+        f"{whole.model.__name__}_{page}", __config__=config, **own
+    )
+    spec: FormSpec[t.Any] = FormSpec(model, name=whole.name)
+    schema, definitions = fields_schema(whole.model)
+    part: t.Any = {
+        **schema,
+        "fields": {n: f for n, f in schema["fields"].items() if n in fields},
+        "extra_behavior": "ignore",
+    }
+    if definitions:
+        part = {"type": "definitions", "schema": part, "definitions": definitions}
+    validator = SchemaValidator(part)
+
+    def validate(sent: t.Any, strict: bool | None, context: t.Any) -> t.Any:
+        values, _, seen = validator.validate_python(
+            sent, strict=strict, context=context
+        )
+        return model.model_construct(seen, **values)
+
+    spec._validate = validate
+    return spec
+
+
+def _is_secret(node: Node | None) -> bool:
+    return isinstance(node, Leaf) and node.control == "password"
+
+
+def _refuse_what_cannot_be_kept(node: Node, name: str, *, last: bool) -> None:
+    if isinstance(node, Leaf):
+        if node.control == "file":
+            raise TypeError(
+                f"{node.attribute} takes a file, which is not kept from page to page."
+                f" Ask for it in a form of its own, after {name!r}."
+            )
+        if node.control == "password" and not last:
+            raise TypeError(f"{node.attribute} is a secret: ask on the last page.")
+    elif isinstance(node, Group):
+        for child in () if node.recursive else node.children:
+            _refuse_what_cannot_be_kept(child, name, last=last)
+    elif isinstance(node, Series):
+        _refuse_what_cannot_be_kept(node.item, name, last=last)
+    elif isinstance(node, Variants):
+        for case in node.cases:
+            _refuse_what_cannot_be_kept(case.group, name, last=last)

@@ -1,0 +1,428 @@
+"""The way to WTForms and back, for moving one form, or one macro, at a time."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import decimal
+import typing as t
+
+import annotated_types as at
+import flask
+import pydantic
+import wtforms
+from markupsafe import Markup
+
+from flaskware_forms._errors.error import FormError
+from flaskware_forms._errors.error import Path
+from flaskware_forms._forms.state import current_state
+from flaskware_forms._markup.controls import asked_choices
+from flaskware_forms._markup.theme import load_theme
+from flaskware_forms._markup.theme import Look
+from flaskware_forms._schema.nodes import Group
+from flaskware_forms._schema.nodes import Leaf
+from flaskware_forms._schema.nodes import Node
+from flaskware_forms._schema.nodes import Series
+from flaskware_forms._schema.ui import Ui
+from flaskware_forms._schema.values import is_on
+from flaskware_forms._schema.values import items_of
+from flaskware_forms._schema.values import text_of
+from flaskware_forms._uploads.upload import Upload
+
+if t.TYPE_CHECKING:
+    from flaskware_forms._forms.spec import FormSpec
+
+wtf: t.Any = wtforms
+wv: t.Any = wtforms.validators
+WTForm: t.TypeAlias = t.Any
+"""A class, or an object, of WTForms, which has no types of its own."""
+
+_FIELDS: dict[str, t.Any] = {
+    "text": wtf.StringField,
+    "search": wtf.SearchField,
+    "tel": wtf.TelField,
+    "textarea": wtf.TextAreaField,
+    "password": wtf.PasswordField,
+    "hidden": wtf.HiddenField,
+    "email": wtf.EmailField,
+    "url": wtf.URLField,
+    "number": wtf.DecimalField,
+    "checkbox": wtf.BooleanField,
+    "date": wtf.DateField,
+    "time": wtf.TimeField,
+    "datetime-local": wtf.DateTimeLocalField,
+    "select": wtf.SelectField,
+    "radio": wtf.RadioField,
+    "file": wtf.FileField,
+}
+
+
+def to_wtforms(spec: FormSpec[t.Any]) -> WTForm:
+    """A class of WTForms with the fields and the constraints of a typed form.
+
+    For macros and code that take such a form. What is validated stays the model's.
+
+    :raises TypeError: for a union, or a model inside of itself, which WTForms has not.
+    """
+    return _form_class(spec._schema, spec.model.__name__)
+
+
+def _form_class(group: Group, name: str) -> t.Any:
+    fields = {child.key: _unbound(child) for child in group.children}
+    return type(f"{name}Form", (wtf.Form,), fields)
+
+
+def _unbound(node: Node) -> t.Any:
+    common: dict[str, t.Any] = {"label": node.label, "description": node.hint or ""}
+    if isinstance(node, Leaf):
+        return _leaf(node, common)
+    if isinstance(node, Group) and not node.recursive:
+        return wtf.FormField(_form_class(node, node.attribute.title()), **common)
+    if isinstance(node, Series) and isinstance(node.item, Leaf) and node.is_one_control:
+        if node.item.control == "file":
+            return wtf.MultipleFileField(**common)
+        return wtf.SelectMultipleField(**common, choices=_choices(node.item))
+    if isinstance(node, Series):
+        return wtf.FieldList(_unbound(node.item), **common, max_entries=node.max_length)
+    raise TypeError(
+        f"{node.attribute} is a union or a model inside of itself; WTForms has neither."
+    )
+
+
+def _leaf(leaf: Leaf, common: dict[str, t.Any]) -> t.Any:
+    told = dict(leaf.attributes)
+    found: list[t.Any] = [wv.InputRequired()] if leaf.required else []
+    if leaf.nullable:
+        found.append(wv.Optional())
+    shortest, longest = told.get("minlength"), told.get("maxlength")
+    if shortest or longest:
+        found.append(wv.Length(int(shortest or -1), int(longest or -1)))
+    kind = _FIELDS[leaf.control]
+    if leaf.control == "number":
+        low, high = told.get("min"), told.get("max")
+        if low is not None or high is not None:
+            number = decimal.Decimal
+            found.append(
+                wv.NumberRange(
+                    None if low is None else number(low),
+                    None if high is None else number(high),
+                )
+            )
+        if "step" not in told:
+            kind = wtf.IntegerField
+    options: dict[str, t.Any] = {**common, "validators": found}
+    if leaf.control in {"select", "radio"}:
+        blank = [_choice("", "")] if leaf.control == "select" and leaf.nullable else []
+        options["choices"] = [*blank, *_choices(leaf)]
+    return kind(**options)
+
+
+def _choice(value: str, label: str) -> t.Any:
+    # WTForms 3.3 has a class for what was a pair.
+    kind = getattr(wtf.fields, "SelectChoice", None)
+    return (value, label) if kind is None else kind(value, label)
+
+
+def _choices(leaf: Leaf) -> list[t.Any]:
+    choices = asked_choices(leaf.source) if leaf.source is not None else leaf.choices
+    return [_choice(choice.text, choice.label) for choice in choices]
+
+
+def filled(
+    spec: FormSpec[t.Any],
+    values: cabc.Mapping[str, t.Any],
+    errors: cabc.Mapping[Path, cabc.Sequence[FormError]],
+) -> WTForm:
+    """A form of WTForms that shows what a typed form shows, errors included."""
+    data = _data(spec._schema, values)
+    form = to_wtforms(spec)(formdata=None, data=data)
+    _tell(form, spec._schema, values, errors, ())
+    return form
+
+
+def _data(group: Group, values: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {child.key: _value(child, values.get(child.key)) for child in group.children}
+
+
+def _value(node: Node, value: t.Any) -> t.Any:
+    if isinstance(node, Group):
+        return _data(node, _fields_in(value))
+    if isinstance(node, Series):
+        return [_value(node.item, row) for row in items_of(value)]
+    if t.cast("Leaf", node).control == "checkbox":
+        return is_on(value)
+    return text_of(value)
+
+
+def _tell(
+    form: t.Any,
+    group: Group,
+    values: t.Any,
+    errors: cabc.Mapping[Path, cabc.Sequence[FormError]],
+    path: Path,
+) -> None:
+    for child in group.children:
+        held = _fields_in(values).get(child.key)
+        _tell_field(form[child.key], child, held, errors, (*path, child.key))
+
+
+def _fields_in(value: t.Any) -> dict[str, t.Any]:
+    return t.cast("dict[str, t.Any]", value if isinstance(value, dict) else {})
+
+
+def _tell_field(
+    field: t.Any,
+    node: Node,
+    value: t.Any,
+    errors: cabc.Mapping[Path, cabc.Sequence[FormError]],
+    path: Path,
+) -> None:
+    if isinstance(node, Group):
+        _tell(field.form, node, value, errors, path)
+        return
+    field.errors = [error.message for error in errors.get(path, ())]
+    if isinstance(node, Leaf):
+        # What was typed, as it was typed, also where it is no number or no date.
+        field.raw_data = [text_of(value)]
+    elif isinstance(node, Series) and not node.is_one_control:
+        rows = zip(field.entries, items_of(value), strict=False)
+        for index, (entry, row) in enumerate(rows):
+            _tell_field(entry, node.item, row, errors, (*path, index))
+
+
+_TYPES: list[tuple[t.Any, t.Any]] = [
+    (wtf.BooleanField, bool),
+    (wtf.IntegerField, int),
+    (wtf.DecimalField, decimal.Decimal),
+    (wtf.FloatField, float),
+    (wtf.DateTimeField, dt.datetime),
+    (wtf.DateField, dt.date),
+    (wtf.TimeField, dt.time),
+    (wtf.MultipleFileField, list[Upload]),
+    (wtf.FileField, Upload),
+    (wtf.PasswordField, pydantic.SecretStr),
+    (wtf.EmailField, pydantic.EmailStr),
+    (wtf.URLField, pydantic.AnyUrl),
+    (wtf.StringField, str),
+]
+_WIDGETS: list[tuple[t.Any, t.Any]] = [
+    (wtf.TextAreaField, "textarea"),
+    (wtf.SearchField, "search"),
+    (wtf.TelField, "tel"),
+    (wtf.HiddenField, "hidden"),
+    (wtf.RadioField, "radio"),
+]
+_REQUIRED = (wv.InputRequired, wv.DataRequired)
+
+
+def from_wtforms(
+    form: WTForm, *, leave_out: cabc.Collection[str] = ()
+) -> type[pydantic.BaseModel]:
+    """A Pydantic model with the fields and the constraints of a form of WTForms.
+
+    To start from when a form moves. Its types are known at run time only, so write
+    the model down for the type checker in the end.
+
+    :param form: The class of the form.
+    :param leave_out: Fields whose own validators are left out, because they are
+        written as checks of the typed form.
+    :raises TypeError: listing each validator that no declaration stands for, and each
+        field of a kind that is not known.
+    """
+    options = {"meta": {"csrf": False}}
+    return _model_of(form(**options), form, frozenset(leave_out))
+
+
+def _model_of(
+    form: t.Any, form_class: t.Any, leave_out: frozenset[str]
+) -> type[pydantic.BaseModel]:
+    problems: list[str] = []
+    fields: dict[str, t.Any] = {}
+    for name, field in form._fields.items():
+        if isinstance(field, wtf.SubmitField) or name == "csrf_token":
+            continue
+        own = [*field.validators]
+        inline = getattr(form_class, f"validate_{name}", None)
+        if inline is not None:
+            own.append(inline)
+        try:
+            fields[name] = _field_of(field, leave_out)
+        except TypeError as error:
+            problems.append(str(error))
+            continue
+        if name not in leave_out:
+            problems.extend(
+                f"{name}: {_name_of(validator)} has no declaration. Write it as"
+                f' @spec.check("{name}"), and name the field in leave_out.'
+                for validator in own
+                if not isinstance(validator, _KNOWN)
+            )
+    if problems:
+        raise TypeError(
+            f"{form_class.__name__} cannot be declared as it is:\n  "
+            + "\n  ".join(problems)
+        )
+    config = pydantic.ConfigDict(regex_engine="python-re")
+    return pydantic.create_model(form_class.__name__, __config__=config, **fields)
+
+
+_KNOWN = (
+    *_REQUIRED, wv.Optional, wv.Length, wv.NumberRange, wv.Regexp, wv.Email, wv.URL,
+    wv.AnyOf, wv.UUID,
+)  # fmt: skip
+
+
+def _name_of(validator: t.Any) -> str:
+    return getattr(validator, "__name__", None) or type(validator).__name__
+
+
+def _field_of(field: t.Any, leave_out: frozenset[str]) -> tuple[t.Any, t.Any]:
+    kind = _kind_of(field, leave_out)
+    found: dict[t.Any, t.Any] = {type(each): each for each in field.validators}
+    required = any(issubclass(each, _REQUIRED) for each in found)
+    if kind is str:
+        for validator, narrower in _NARROWER:
+            kind = narrower if validator in found else kind
+    if wv.AnyOf in found:
+        kind = t.Literal[tuple(found[wv.AnyOf].values)]
+    marks = [*_marks(kind, found, required=required), _ui_of(field)]
+    annotated: t.Any = t.Annotated[(kind, *marks)]
+    default = field.object_data
+    if kind is bool:
+        return annotated, default or False
+    if required or isinstance(field, wtf.FormField):
+        return annotated, ...
+    if t.get_origin(kind) is list:
+        return annotated, default or []
+    if kind is str:
+        return annotated, default or ""
+    return annotated | None, default
+
+
+_NARROWER = (
+    (wv.Email, pydantic.EmailStr),
+    (wv.URL, pydantic.AnyUrl),
+    (wv.UUID, pydantic.UUID4),
+)
+
+
+def _marks(
+    kind: t.Any, found: dict[t.Any, t.Any], *, required: bool
+) -> cabc.Iterator[t.Any]:
+    length = found.get(wv.Length)
+    shortest = length.min if length is not None else 0
+    if kind is str and required:
+        shortest = max(1, shortest)
+    if shortest > 0:
+        yield at.MinLen(shortest)
+    if length is not None and length.max > 0:
+        yield at.MaxLen(length.max)
+    span = found.get(wv.NumberRange)
+    if span is not None:
+        yield at.Interval(ge=span.min, le=span.max)
+    pattern = found.get(wv.Regexp)
+    if pattern is not None:
+        # WTForms matches from the start, Pydantic anywhere.
+        text = f"^(?:{pattern.regex.pattern})"
+        yield pydantic.StringConstraints(pattern=text)
+
+
+def _ui_of(field: t.Any) -> Ui:
+    labels: dict[str, str] = {}
+    if isinstance(field, wtf.SelectField):
+        labels = {str(c[0]): str(c[1]) for c in field.iter_choices()}
+    return Ui(
+        label=str(field.label.text),
+        hint=str(field.description) or None,
+        widget=next((name for cls, name in _WIDGETS if isinstance(field, cls)), None),
+        labels=labels,
+    )
+
+
+def _kind_of(field: t.Any, leave_out: frozenset[str]) -> t.Any:
+    """The type of what a field gives."""
+    if isinstance(field, wtf.FormField):
+        return _model_of(field.form, field.form_class, leave_out)
+    if isinstance(field, wtf.FieldList):
+        entry = field.unbound_field.bind(
+            form=None, name="entry", prefix="", _meta=field.meta
+        )
+        entry.process(None)
+        return list[_field_of(entry, leave_out)[0]]  # type: ignore[misc]
+    if isinstance(field, wtf.SelectFieldBase):
+        texts: list[t.Any] = [c[0] for c in field.iter_choices() if c[0] != ""]
+        values = tuple(dict.fromkeys(field.coerce(text) for text in texts))
+        if not values:
+            raise TypeError(
+                f"{field.short_name}: its choices are not known yet. Declare it by"
+                " hand, with Ui(choices=...)."
+            )
+        one: t.Any = t.Literal[values]
+        return list[one] if isinstance(field, wtf.SelectMultipleField) else one
+    for cls, kind in _TYPES:
+        if isinstance(field, cls):
+            return kind
+    raise TypeError(f"{field.short_name}: {type(field).__name__} is not known.")
+
+
+def wtf_row(field: t.Any) -> Markup:
+    """A field of a hand-written ``FlaskForm``, in the theme of the typed forms.
+
+    In templates: ``{{ wtf_row(form.email) }}``.
+    """
+    state = current_state()
+    look = Look(load_theme(state.settings.theme), say=state.looks.language().say)
+    if isinstance(field, wtf.HiddenField):
+        return _safe(field())
+    kind = str(getattr(field.widget, "input_type", "text"))
+    kinds = (wtf.RadioField, wtf.FieldList, wtf.FormField)
+    several = isinstance(field, kinds)
+    choice = isinstance(field, wtf.BooleanField)
+    theme = look.theme
+    described = [f"{field.id}--hint"] if field.description else []
+    options: dict[str, t.Any] = {}
+    if field.errors:
+        described.append(f"{field.id}--error")
+        options["aria-invalid"] = "true"
+    if described and not several:
+        options["aria-describedby"] = " ".join(described)
+    css = look.classes("select" if isinstance(field, wtf.SelectField) else kind)
+    found = css[bool(field.errors)]
+    if found and not several:
+        options["class"] = found.removeprefix(' class="').removesuffix('"')
+    text = str(field.label.text)
+    hint = (
+        theme.text("hint", id=field.id, text=field.description)
+        if field.description
+        else ""
+    )
+    error = look.error_text(field.id, [str(message) for message in field.errors])
+    state_text = f' aria-describedby="{" ".join(described)}"' if described else ""
+    label = (
+        theme.text("legend", text=text)
+        if several
+        else theme.text("label", id=field.id, text=text, choice=choice)
+    )
+    macro = "group" if several else "choice" if choice else "field"
+    return _safe(
+        theme.text(
+            macro,
+            id=field.id,
+            attrs="",
+            state=_safe(state_text),
+            label=_safe(label),
+            hint=_safe(hint),
+            control=_safe(field(**options)),
+            errors=_safe(error),
+        )
+    )
+
+
+def register(app: flask.Flask) -> None:
+    """Let the templates of an app use :func:`wtf_row`."""
+    app.add_template_global(wtf_row, "wtf_row")
+
+
+def _safe(text: str) -> Markup:
+    # WTForms escapes what it renders, the theme the rest.
+    return Markup(text)  # noqa: S704

@@ -1,0 +1,287 @@
+"""What a form of a mapped class writes, and how: its attributes and its children."""
+
+from __future__ import annotations
+
+import dataclasses as dc
+import datetime as dt
+import decimal
+import difflib
+import typing as t
+
+import pydantic
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy import orm
+
+from flaskware_forms._errors.error import Path
+from flaskware_forms._schema.facets import facets
+from flaskware_forms._schema.nodes import Group
+from flaskware_forms._schema.nodes import Leaf
+from flaskware_forms._schema.nodes import Node
+from flaskware_forms._schema.nodes import Series
+from flaskware_forms._schema.values import text_of
+
+_PLAIN = (bool, int, float, str, decimal.Decimal, dt.datetime, dt.date, dt.time)
+
+
+@dc.dataclass(frozen=True)
+class Difference:
+    """A field whose value is another one than the object's."""
+
+    path: Path
+    current: t.Any
+    sent: t.Any
+
+
+class Target:
+    """A mapped class, and the model whose values are written to it.
+
+    :param passed_over: Fields that the view writes itself.
+    :raises TypeError: listing everything in which the two do not fit.
+    """
+
+    def __init__(
+        self,
+        entity: type[t.Any],
+        model: type[pydantic.BaseModel],
+        schema: Group,
+        passed_over: frozenset[str] = frozenset(),
+        *,
+        child: bool = False,
+    ) -> None:
+        self.entity = entity
+        self.mapper = t.cast("t.Any", sa.inspect(entity))
+        self._model = model
+        self._schema = schema
+        self._nodes = [n for n in schema.children if n.attribute not in passed_over]
+        self._children: dict[str, Target] = {}
+        table = self.mapper.local_table
+        self.key: tuple[str, ...] = tuple(
+            name
+            for name, attribute in _columns(self.mapper).items()
+            if table in {c.table for c in attribute} and attribute[0].primary_key
+        )
+        version = self.mapper.version_id_col
+        self.version: str | None = None
+        for name, attribute in _columns(self.mapper).items():
+            if any(column is version for column in attribute):
+                self.version = name
+        problems = [
+            f"{model.__name__}.{node.attribute} {problem}"
+            for node in self._nodes
+            for problem in self._problems(node, child=child)
+        ]
+        if problems:
+            raise TypeError(
+                f"{model.__name__} does not fit {entity.__name__}:\n  "
+                + "\n  ".join(problems)
+            )
+
+    def child(self, node: Node) -> Target:
+        """The class that a relationship leads to, and the model inside of the model.
+
+        :raises TypeError: listing everything in which the two do not fit.
+        """
+        found = self._children.get(node.attribute)
+        if found is None:
+            inner = node.item if isinstance(node, Series) else node
+            kind = facets(self._model.model_fields[node.attribute].annotation).type
+            model = (
+                facets(t.get_args(kind)[0]).type if isinstance(node, Series) else kind
+            )
+            entity = getattr(self.entity, node.attribute).property.mapper.class_
+            found = Target(entity, model, t.cast("Group", inner), child=True)
+            if isinstance(node, Series):
+                missing = set(found.key) - {n.attribute for n in found._nodes}
+                if missing:
+                    name = sorted(missing)[0]
+                    raise TypeError(
+                        f"{model.__name__} has no field {name!r}, so nobody can tell"
+                        f" which {entity.__name__} a row is. Add {name}:"
+                        " Annotated[int | None, Ui(widget='hidden')] = None."
+                    )
+            self._children[node.attribute] = found
+        return found
+
+    def _problems(self, node: Node, *, child: bool) -> t.Iterator[str]:
+        name = node.attribute
+        known: list[str] = list(self.mapper.all_orm_descriptors.keys())
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            yield (
+                f"is no attribute of {self.entity.__name__}.{hint} What the view writes"
+                f" itself is named in view_writes=({name!r},)."
+            )
+            return
+        prop: t.Any = getattr(getattr(self.entity, name), "property", None)
+        if isinstance(prop, orm.RelationshipProperty):
+            inner = node.item if isinstance(node, Series) else node
+            if not isinstance(inner, Group) or inner.recursive:
+                yield "is a relationship, which takes a model or a list of models."
+                return
+            try:
+                self.child(node)
+            except exc.InvalidRequestError:
+                # The other class is not imported yet: this is checked at first use.
+                return
+            except TypeError as error:
+                yield f"leads on: {error}"
+        elif isinstance(prop, orm.ColumnProperty) and isinstance(node, Leaf):
+            yield from self._column_problems(node, prop.columns[0], child=child)
+
+    def _column_problems(
+        self, leaf: Leaf, column: t.Any, *, child: bool
+    ) -> t.Iterator[str]:
+        info = self._model.model_fields[leaf.attribute]
+        found = facets(info.annotation, info.metadata)
+        if leaf.attribute in self.key:
+            if not child:
+                yield "is the primary key, which no form may write."
+            return
+        if found.type is pydantic.SecretStr:
+            yield "is a secret: hash it in the view, and name it in view_writes."
+        if leaf.nullable and not column.nullable:
+            yield f"may be None, and {column} may not."
+        length = getattr(column.type, "length", None)
+        longest = found.max_length
+        if found.type is str and length and (longest is None or longest > length):
+            yield f"may be longer than the {length} characters of {column}."
+        try:
+            kind = column.type.python_type
+        except NotImplementedError:
+            return
+        if found.type in _PLAIN and kind in _PLAIN and not _fits(found.type, kind):
+            yield f"is {found.type.__name__}, and {column} is {kind.__name__}."
+
+    def unknown_children(
+        self, obj: t.Any, data: pydantic.BaseModel, path: Path = ()
+    ) -> t.Iterator[Path]:
+        """Where rows name an object that is not among the object's own."""
+        for node in self._nodes:
+            value = getattr(data, node.attribute)
+            if isinstance(node, Series) and isinstance(node.item, Group):
+                target = self.child(node)
+                own = target.by_key(getattr(obj, node.attribute))
+                for index, row in enumerate(value):
+                    key = target.key_of(row)
+                    at = (*path, node.key, index)
+                    if key is not None and key not in own:
+                        yield at
+                    elif key is not None:
+                        yield from target.unknown_children(own[key], row, at)
+
+    def column_names(self, attribute: str) -> list[str]:
+        """The names in the database of the columns of an attribute."""
+        return [column.name for column in _columns(self.mapper).get(attribute, ())]
+
+    def by_key(self, objects: t.Iterable[t.Any]) -> dict[tuple[t.Any, ...], t.Any]:
+        """Objects by the values of their primary key."""
+        return {tuple(getattr(o, name) for name in self.key): o for o in objects}
+
+    def key_of(self, row: pydantic.BaseModel) -> tuple[t.Any, ...] | None:
+        """Which object a row is; ``None`` for a new one."""
+        key = tuple(getattr(row, name) for name in self.key)
+        return None if None in key else key
+
+    def differences(
+        self, obj: t.Any, data: pydantic.BaseModel
+    ) -> t.Iterator[Difference]:
+        """The fields of one value in which an object is not what was sent."""
+        for node in self._written(data):
+            if isinstance(node, Leaf):
+                sent = self._value(node, data)
+                current = getattr(obj, node.attribute)
+                if current != sent:
+                    yield Difference((node.key,), text_of(current), text_of(sent))
+
+    def write(self, obj: t.Any, data: pydantic.BaseModel) -> frozenset[str]:
+        """Write what was sent and is different; the names of what changed."""
+        return frozenset(
+            node.attribute
+            for node in self._written(data)
+            if self._write(node, obj, data)
+        )
+
+    def _written(self, data: pydantic.BaseModel) -> t.Iterator[Node]:
+        for node in self._nodes:
+            if (
+                node.attribute in data.model_fields_set
+                and node.attribute not in self.key
+            ):
+                yield node
+
+    def _value(self, node: Node, data: pydantic.BaseModel) -> t.Any:
+        value = getattr(data, node.attribute)
+        column = _columns(self.mapper).get(node.attribute)
+        # An address is an object in Pydantic, and a text in a table.
+        if column is not None and isinstance(value, pydantic.AnyUrl):
+            return str(value)
+        return value
+
+    def _write(self, node: Node, obj: t.Any, data: pydantic.BaseModel) -> bool:
+        name = node.attribute
+        value = self._value(node, data)
+        current = getattr(obj, name)
+        if isinstance(node, Series) and isinstance(node.item, Group):
+            return self._write_rows(self.child(node), current, value)
+        if isinstance(node, Group) and value is not None:
+            target = self.child(node)
+            if current is not None:
+                return bool(target.write(current, value))
+            current = target.entity()
+            target.write(current, value)
+            setattr(obj, name, current)
+            return True
+        if current == value:
+            return False
+        setattr(obj, name, value)
+        return True
+
+    def _write_rows(self, target: Target, current: t.Any, rows: t.Any) -> bool:
+        own = target.by_key(current)
+        changed = False
+        kept: list[t.Any] = []
+        for row in rows:
+            key = target.key_of(row)
+            if key is None:
+                child = target.entity()
+                target.write(child, row)
+                changed = True
+            else:
+                child = own[key]
+                changed |= bool(target.write(child, row))
+            kept.append(child)
+        before = list(current)
+        for child in before:
+            if child not in kept:
+                current.remove(child)
+                changed = True
+        for child in kept:
+            if child not in before:
+                # A list, or a set.
+                add = current.add if hasattr(current, "add") else current.append
+                add(child)
+        return changed
+
+
+def _columns(mapper: t.Any) -> dict[str, list[t.Any]]:
+    """The columns of each attribute, without asking that all mappers are complete."""
+    found: dict[str, list[t.Any]] = {}
+    for name, attribute in mapper.all_orm_descriptors.items():
+        prop: t.Any = getattr(attribute, "property", None)
+        if isinstance(prop, orm.ColumnProperty):
+            found[name] = list(prop.columns)
+    return found
+
+
+def _fits(kind: type[t.Any], column: type[t.Any]) -> bool:
+    # A whole number is a number, and a boolean is one for Python only.
+    numbers = (int, float, decimal.Decimal)
+    if kind is column:
+        return True
+    return (
+        kind in numbers
+        and column in numbers
+        and not (kind is not int and column is int)
+    )
