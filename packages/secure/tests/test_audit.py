@@ -11,10 +11,10 @@ from flaskware_core.testing import make_app
 from flaskware_core.testing import serving
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
-from flaskware_secure._grading import grade_headers
-from flaskware_secure._remote import audit_url
-from flaskware_secure._remote import AuditError
-from flaskware_secure._snapshot import snapshot_of
+from flaskware_secure._audit.grading import grade_headers
+from flaskware_secure._audit.remote import audit_url
+from flaskware_secure._audit.remote import AuditError
+from flaskware_secure._audit.snapshot import snapshot_of
 from flaskware_secure.testing import assert_snapshot
 from flaskware_secure.testing import SnapshotDiffers
 

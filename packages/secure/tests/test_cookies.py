@@ -8,7 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flaskware_core.testing import make_app
 from flaskware_secure import SecureHeaders
-from flaskware_secure._cookies import fixed_cookie
+from flaskware_secure._headers.cookies import fixed_cookie
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from flaskware_secure import Policy
-from flaskware_secure._lint import lint
-from flaskware_secure._weakness import weaknesses
+from flaskware_secure._policy.lint import lint
+from flaskware_secure._policy.weakness import weaknesses
 
 FOLDER = Path(__file__).with_name("csp_evaluator")
 VERDICTS = FOLDER / "verdicts.json"

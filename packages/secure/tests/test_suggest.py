@@ -11,8 +11,8 @@ from flaskware_secure import Report
 from flaskware_secure import ReportGroup
 from flaskware_secure import SecureHeaders
 from flaskware_secure import Suggestion
-from flaskware_secure._suggest import clean_since
-from flaskware_secure._suggest import suggest
+from flaskware_secure._reports.suggest import clean_since
+from flaskware_secure._reports.suggest import suggest
 
 HOSTS = Policy.strict(script_src=["'self'"])
 

@@ -9,11 +9,11 @@ from flask.sansio.app import App
 from flaskware_core import Finding
 from flaskware_core import Level
 
-from ._lint import lint
-from ._policy import Policy
+from ._headers.transport import Redirection
+from ._policy.lint import lint
+from ._policy.policy import Policy
+from ._policy.weakness import weaknesses
 from ._settings import SecureSettings
-from ._transport import Redirection
-from ._weakness import weaknesses
 
 _HALF_A_YEAR = 180 * 24 * 60 * 60
 

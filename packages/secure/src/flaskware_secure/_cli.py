@@ -12,14 +12,14 @@ from flask import current_app
 from flask import Flask
 from flask.cli import AppGroup
 
-from ._integrity import write_manifest
-from ._report_store import LogReports
-from ._report_store import MemoryReports
-from ._report_store import ReportStore
-from ._static import static_folders
+from ._reports.store import LogReports
+from ._reports.store import MemoryReports
+from ._reports.store import ReportStore
+from ._static.files import static_folders
+from ._static.integrity import write_manifest
 
 if t.TYPE_CHECKING:
-    from ._audit import EndpointAudit
+    from ._audit.audit import EndpointAudit
     from ._extension import SecureHeaders
 
 _GRADES = ("A+", "A", "A-", "B+", "B", "B-", "C+", "C", "C-", "D+", "D", "D-", "F")
@@ -69,7 +69,7 @@ def audit(
     if form == "json":
         click.echo(json.dumps([each.as_dict() for each in audits], indent=2))
     elif form == "sarif":
-        from ._sarif import to_sarif
+        from ._audit.sarif import to_sarif
 
         click.echo(to_sarif(audits))
     elif snapshot is None:
@@ -87,8 +87,8 @@ def _audits(url: str | None, *, send: bool) -> list[EndpointAudit]:
         app, extension = _current()
         return extension.audit(app, send=send)
     # Every app imports this module, and few ask another server.
-    from ._remote import audit_url
-    from ._remote import AuditError
+    from ._audit.remote import audit_url
+    from ._audit.remote import AuditError
 
     try:
         return [audit_url(url)]
@@ -97,9 +97,9 @@ def _audits(url: str | None, *, send: bool) -> list[EndpointAudit]:
 
 
 def _compare(path: Path, audits: list[EndpointAudit], *, update: bool) -> None:
-    from ._snapshot import compare_snapshot
-    from ._snapshot import snapshot_of
-    from ._snapshot import SnapshotDiffers
+    from ._audit.snapshot import compare_snapshot
+    from ._audit.snapshot import snapshot_of
+    from ._audit.snapshot import SnapshotDiffers
 
     current = snapshot_of(audits)
     if update:

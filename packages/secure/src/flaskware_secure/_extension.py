@@ -15,29 +15,29 @@ from flaskware_core import CoreSettings
 from flaskware_core import Extension
 from flaskware_core import Finding
 
-from . import _hooks
-from ._cookies import fix_cookies
-from ._nonce import nonced_markup
-from ._override import mark
-from ._override import Note
-from ._override import noting
-from ._override import refuse_wrong
-from ._policy import Changes
-from ._policy import Policy
-from ._report_store import open_store
-from ._report_store import ReportGroup
-from ._report_store import ReportStore
-from ._report_store import watch
-from ._resolution import Resolver
+from ._headers import hooks as _hooks
+from ._headers.cookies import fix_cookies
+from ._headers.nonce import nonced_markup
+from ._headers.resolution import Resolver
+from ._headers.transport import Redirection
+from ._policy.overrides import mark
+from ._policy.overrides import Note
+from ._policy.overrides import noting
+from ._policy.overrides import refuse_wrong
+from ._policy.policy import Changes
+from ._policy.policy import Policy
+from ._reports.store import open_store
+from ._reports.store import ReportGroup
+from ._reports.store import ReportStore
+from ._reports.store import watch
 from ._settings import PolicyName
 from ._settings import SecureSettings
-from ._static import load_manifest
-from ._static import StaticFiles
-from ._transport import Redirection
+from ._static.files import load_manifest
+from ._static.files import StaticFiles
 
 if t.TYPE_CHECKING:
-    from ._audit import EndpointAudit
-    from ._suggest import Suggestion
+    from ._audit.audit import EndpointAudit
+    from ._reports.suggest import Suggestion
 
 Target: t.TypeAlias = "cabc.Callable[..., t.Any] | Blueprint"
 V = t.TypeVar("V", bound=Target)
@@ -178,7 +178,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         :param send: Really send a GET to each route that takes no argument, so that
             headers set by the view count too. Views run, with all that they do.
         """
-        from ._audit import audit_app
+        from ._audit.audit import audit_app
 
         return audit_app(app, self.state_of(app).resolver.at, send=send)
 
@@ -195,7 +195,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
 
         :raises ReportStoreError: if the store does not answer.
         """
-        from ._suggest import suggest
+        from ._reports.suggest import suggest
 
         report_only = self.settings_of(app).report_only
         policy = self.state_of(app).policy
@@ -208,7 +208,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             reports are not kept.
         :raises ReportStoreError: if the store does not answer.
         """
-        from ._suggest import clean_since
+        from ._reports.suggest import clean_since
 
         state = self.state_of(app)
         since = state.watch()
@@ -279,8 +279,8 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
                 enforce=settings.cookies == "fix",
             )
         if state.store is not None:
-            from . import _collector
-            from ._rate import RateLimit
+            from ._reports import collector as _collector
+            from ._reports.rate_limit import RateLimit
 
             limit = RateLimit(settings.reports_per_minute)
             collector = _collector.Collector(state.store, limit, state.trusted_origins)

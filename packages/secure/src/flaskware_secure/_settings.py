@@ -14,12 +14,12 @@ from flaskware_core import describe
 from flaskware_core import Sensitive
 from flaskware_core import Settings
 
-from ._compiled import Hsts
-from ._lint import lint
-from ._lint import PolicyProblem
-from ._policy import Append
-from ._policy import Policy
-from ._report_store import ReportStore
+from ._headers.compiled import Hsts
+from ._policy.lint import lint
+from ._policy.lint import PolicyProblem
+from ._policy.policy import Append
+from ._policy.policy import Policy
+from ._reports.store import ReportStore
 
 CookieFixing: t.TypeAlias = t.Literal["fix", "report", "off"]
 PolicyName: t.TypeAlias = t.Literal["strict", "api", "legacy"]

@@ -15,15 +15,15 @@ import pytest
 from flask.sansio.app import App
 from werkzeug.wrappers import Response
 
-from ._compiled import CSP
-from ._compiled import CSP_REPORT_ONLY
+from ._audit.snapshot import compare_snapshot
+from ._audit.snapshot import snapshot_of
+from ._audit.snapshot import SnapshotDiffers
 from ._extension import SecureHeaders
-from ._parsing import parse_csp
-from ._parsing import parse_permissions
-from ._snapshot import compare_snapshot
-from ._snapshot import snapshot_of
-from ._snapshot import SnapshotDiffers
-from ._vocabulary import NONCE
+from ._headers.compiled import CSP
+from ._headers.compiled import CSP_REPORT_ONLY
+from ._policy.parsing import parse_csp
+from ._policy.parsing import parse_permissions
+from ._policy.vocabulary import NONCE
 
 __all__ = [
     "assert_csp",

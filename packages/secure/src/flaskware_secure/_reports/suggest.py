@@ -5,10 +5,11 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses as dc
 
-from ._policy import Policy
-from ._report import Report
-from ._report_store import ReportGroup
-from ._vocabulary import FETCH_DIRECTIVES
+from flaskware_secure._policy.policy import Policy
+from flaskware_secure._policy.vocabulary import FETCH_DIRECTIVES
+
+from .report import Report
+from .store import ReportGroup
 
 Directives = cabc.Mapping[str, tuple[str, ...]]
 

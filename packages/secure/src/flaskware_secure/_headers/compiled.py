@@ -17,9 +17,10 @@ from secure import Secure
 from secure import StrictTransportSecurity
 from secure import XContentTypeOptions
 
-from ._nonce import private_cache_control
-from ._policy import Policy
-from ._vocabulary import NONCE
+from flaskware_secure._policy.policy import Policy
+from flaskware_secure._policy.vocabulary import NONCE
+
+from .nonce import private_cache_control
 
 Line: t.TypeAlias = tuple[str, str]
 Lines: t.TypeAlias = tuple[Line, ...]

@@ -9,16 +9,17 @@ import typing as t
 from flask.sansio.app import App
 from werkzeug.exceptions import HTTPException
 
-from ._compiled import compile_policy
-from ._compiled import Compiled
-from ._override import is_below
-from ._override import Note
-from ._override import notes_on
-from ._override import resolve
-from ._policy import Changes
-from ._policy import Policy
-from ._reporting import with_reporting
-from ._settings import SecureSettings
+from flaskware_secure._policy.overrides import is_below
+from flaskware_secure._policy.overrides import Note
+from flaskware_secure._policy.overrides import notes_on
+from flaskware_secure._policy.overrides import resolve
+from flaskware_secure._policy.policy import Changes
+from flaskware_secure._policy.policy import Policy
+from flaskware_secure._reports.routing import with_reporting
+from flaskware_secure._settings import SecureSettings
+
+from .compiled import compile_policy
+from .compiled import Compiled
 
 if t.TYPE_CHECKING:
     from flask import Request

@@ -7,13 +7,13 @@ import difflib
 import re
 import typing as t
 
-from ._vocabulary import DIRECTIVES
-from ._vocabulary import KEYWORDS
-from ._vocabulary import NONCE
-from ._vocabulary import NONCE_DIRECTIVES
-from ._vocabulary import RETIRED
-from ._vocabulary import RETIRED_KEYWORDS
-from ._vocabulary import SCRIPT_DIRECTIVES
+from .vocabulary import DIRECTIVES
+from .vocabulary import KEYWORDS
+from .vocabulary import NONCE
+from .vocabulary import NONCE_DIRECTIVES
+from .vocabulary import RETIRED
+from .vocabulary import RETIRED_KEYWORDS
+from .vocabulary import SCRIPT_DIRECTIVES
 
 Complaint: t.TypeAlias = tuple[str, str, str, str]
 """Code, what was expected, what was given, what to write."""

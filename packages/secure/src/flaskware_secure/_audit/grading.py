@@ -10,11 +10,12 @@ import collections.abc as cabc
 import dataclasses as dc
 import re
 
-from ._grading_content import grade_cookies
-from ._grading_content import grade_scripts
-from ._grading_content import grade_sharing
-from ._grading_content import GradeFinding
-from ._parsing import parse_csp
+from flaskware_secure._policy.parsing import parse_csp
+
+from .grading_content import grade_cookies
+from .grading_content import grade_scripts
+from .grading_content import grade_sharing
+from .grading_content import GradeFinding
 
 _LETTERS = (
     (100, "A+"), (90, "A"), (85, "A-"), (80, "B+"), (70, "B"), (65, "B-"), (60, "C+"),

@@ -10,12 +10,12 @@ import typing as t
 
 from flaskware_core import ConfigError
 
-from ._lint import lint
-from ._policy import Append
-from ._policy import as_tuple
-from ._policy import Changes
-from ._policy import Policy
-from ._policy import Sources
+from .lint import lint
+from .policy import Append
+from .policy import as_tuple
+from .policy import Changes
+from .policy import Policy
+from .policy import Sources
 
 _ATTRIBUTE = "__flaskware_secure__"
 _NOTES = "_flaskware_secure_notes"

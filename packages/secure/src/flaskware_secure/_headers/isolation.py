@@ -6,7 +6,7 @@ import typing as t
 
 from flaskware_core import request_origin
 
-from ._compiled import Compiled
+from .compiled import Compiled
 
 if t.TYPE_CHECKING:
     from werkzeug.sansio.request import Request

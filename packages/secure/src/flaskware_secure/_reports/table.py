@@ -14,9 +14,9 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import SQLAlchemyError
 
-from ._report import Report
-from ._report_store import ReportGroup
-from ._report_store import ReportStoreError
+from .report import Report
+from .store import ReportGroup
+from .store import ReportStoreError
 
 _METADATA = sa.MetaData()
 _TABLE = sa.Table(

@@ -18,14 +18,14 @@ from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.sansio.request import Request
 
-from ._rate import RateLimit
-from ._report import CSP_REPORT
-from ._report import parse_reports
-from ._report import Report
-from ._report import ReportError
-from ._report import REPORTS_JSON
-from ._report_store import ReportStore
-from ._report_store import ReportStoreError
+from .rate_limit import RateLimit
+from .report import CSP_REPORT
+from .report import parse_reports
+from .report import Report
+from .report import ReportError
+from .report import REPORTS_JSON
+from .store import ReportStore
+from .store import ReportStoreError
 
 logger = logging.getLogger("flaskware.secure")
 BLUEPRINT = "flaskware_secure"
@@ -126,7 +126,7 @@ def _register_flask(app: flask.Flask, collector: Collector, path: str) -> None:
         # asks for one.
         return collect() if flask.request.endpoint == ENDPOINT else None
 
-    blueprint = flask.Blueprint(BLUEPRINT, __name__)
+    blueprint = flask.Blueprint(BLUEPRINT, "flaskware_secure")
     blueprint.add_url_rule(path, "reports", collect, methods=["POST"])
     app.register_blueprint(blueprint)
     app.before_request_funcs.setdefault(None, []).insert(0, collect_first)
@@ -141,6 +141,6 @@ def _register_quart(app: App, collector: Collector, path: str) -> None:
             collector.take(app, request, await request.get_data(cache=False))
         return "", 204
 
-    blueprint = quart.Blueprint(BLUEPRINT, __name__)
+    blueprint = quart.Blueprint(BLUEPRINT, "flaskware_secure")
     blueprint.add_url_rule(path, "reports", collect, methods=["POST"])
     t.cast("quart.Quart", app).register_blueprint(blueprint)

@@ -10,20 +10,20 @@ import typing as t
 from secure import Preset
 from secure import Secure
 
-from ._cors import Cors
-from ._parsing import parse_csp
-from ._parsing import parse_permissions
-from ._vocabulary import Directive
-from ._vocabulary import DocumentIsolationPolicy
-from ._vocabulary import EmbedderPolicy
-from ._vocabulary import fallbacks
-from ._vocabulary import Feature
-from ._vocabulary import FEATURES
-from ._vocabulary import IntegrityDestination
-from ._vocabulary import NONCE
-from ._vocabulary import OpenerPolicy
-from ._vocabulary import ReferrerPolicyToken
-from ._vocabulary import ResourcePolicy
+from .cors import Cors
+from .parsing import parse_csp
+from .parsing import parse_permissions
+from .vocabulary import Directive
+from .vocabulary import DocumentIsolationPolicy
+from .vocabulary import EmbedderPolicy
+from .vocabulary import fallbacks
+from .vocabulary import Feature
+from .vocabulary import FEATURES
+from .vocabulary import IntegrityDestination
+from .vocabulary import NONCE
+from .vocabulary import OpenerPolicy
+from .vocabulary import ReferrerPolicyToken
+from .vocabulary import ResourcePolicy
 
 
 @dc.dataclass(frozen=True)

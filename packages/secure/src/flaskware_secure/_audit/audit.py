@@ -14,10 +14,11 @@ import flask
 from flask.sansio.app import App
 from werkzeug.routing import Rule
 
-from ._compiled import Compiled
-from ._compiled import Lines
-from ._grading import Grade
-from ._grading import grade_headers
+from flaskware_secure._headers.compiled import Compiled
+from flaskware_secure._headers.compiled import Lines
+
+from .grading import Grade
+from .grading import grade_headers
 
 # A host for which neither HSTS is left out, as for localhost, nor anything redirected.
 _BASE_URL = "https://audit.invalid"

@@ -8,10 +8,10 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
-from ._audit import EndpointAudit
-from ._grading import grade_headers
-from ._grading import graded
-from ._grading_content import GradeFinding
+from .audit import EndpointAudit
+from .grading import grade_headers
+from .grading import graded
+from .grading_content import GradeFinding
 
 # Of a page, only the elements that load scripts are looked at.
 _MOST = 1 << 20

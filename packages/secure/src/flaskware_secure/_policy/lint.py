@@ -11,21 +11,21 @@ import typing as t
 from flaskware_core import ConfigProblem
 from flaskware_core import describe
 
-from ._lint_sources import lint_sources
-from ._policy import Policy
-from ._vocabulary import DIRECTIVES
-from ._vocabulary import DocumentIsolationPolicy
-from ._vocabulary import EmbedderPolicy
-from ._vocabulary import FEATURES
-from ._vocabulary import IntegrityDestination
-from ._vocabulary import OpenerPolicy
-from ._vocabulary import OPTIONAL_VALUE
-from ._vocabulary import ReferrerPolicyToken
-from ._vocabulary import ResourcePolicy
-from ._vocabulary import RETIRED
-from ._vocabulary import SANDBOX_FLAGS
-from ._vocabulary import SOURCE_LISTS
-from ._vocabulary import VALUELESS
+from .lint_sources import lint_sources
+from .policy import Policy
+from .vocabulary import DIRECTIVES
+from .vocabulary import DocumentIsolationPolicy
+from .vocabulary import EmbedderPolicy
+from .vocabulary import FEATURES
+from .vocabulary import IntegrityDestination
+from .vocabulary import OpenerPolicy
+from .vocabulary import OPTIONAL_VALUE
+from .vocabulary import ReferrerPolicyToken
+from .vocabulary import ResourcePolicy
+from .vocabulary import RETIRED
+from .vocabulary import SANDBOX_FLAGS
+from .vocabulary import SOURCE_LISTS
+from .vocabulary import VALUELESS
 
 
 @dc.dataclass(frozen=True)

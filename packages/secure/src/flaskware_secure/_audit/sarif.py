@@ -6,7 +6,7 @@ import collections.abc as cabc
 import json
 import typing as t
 
-from ._audit import EndpointAudit
+from .audit import EndpointAudit
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 # As much as MDN's observatory takes for no CSP, or cookies that anybody reads.

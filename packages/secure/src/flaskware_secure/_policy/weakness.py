@@ -6,8 +6,8 @@ import collections.abc as cabc
 import dataclasses as dc
 from urllib.parse import urlsplit
 
-from ._vocabulary import fallbacks
-from ._vocabulary import NONCE
+from .vocabulary import fallbacks
+from .vocabulary import NONCE
 
 Directives = cabc.Mapping[str, tuple[str, ...]]
 

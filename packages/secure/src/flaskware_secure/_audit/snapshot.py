@@ -9,8 +9,9 @@ import re
 import typing as t
 from pathlib import Path
 
-from ._audit import EndpointAudit
-from ._vocabulary import NONCE
+from flaskware_secure._policy.vocabulary import NONCE
+
+from .audit import EndpointAudit
 
 # What differs from one response to the next, or says nothing of security.
 _WATCHED = re.compile(

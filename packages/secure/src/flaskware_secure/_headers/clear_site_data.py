@@ -6,7 +6,7 @@ import typing as t
 
 from werkzeug.sansio.response import Response
 
-from ._vocabulary import ClearableData
+from flaskware_secure._policy.vocabulary import ClearableData
 
 R = t.TypeVar("R", bound=Response)
 

@@ -16,18 +16,18 @@ from werkzeug.exceptions import MisdirectedRequest
 from werkzeug.sansio.response import Response
 
 from flaskware_core import attach
+from flaskware_secure._policy.cors import Cors
 
-from ._compiled import Compiled
-from ._cors import Cors
-from ._nonce import new_nonce
-from ._nonce import NonceError
-from ._nonce import note_sent
-from ._nonce import private_cache_control
-from ._nonce import used_nonce
-from ._sharing import is_forged
-from ._transport import claims_https
-from ._transport import is_loopback
-from ._transport import Redirection
+from .compiled import Compiled
+from .isolation import is_forged
+from .nonce import new_nonce
+from .nonce import NonceError
+from .nonce import note_sent
+from .nonce import private_cache_control
+from .nonce import used_nonce
+from .transport import claims_https
+from .transport import is_loopback
+from .transport import Redirection
 
 logger = logging.getLogger("flaskware.secure")
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from werkzeug.sansio.utils import host_is_trusted
 
-from ._override import is_below
+from flaskware_secure._policy.overrides import is_below
 
 
 @dc.dataclass(frozen=True)

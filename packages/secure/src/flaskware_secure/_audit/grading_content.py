@@ -75,7 +75,7 @@ def grade_scripts(body: str, host: str) -> cabc.Iterator[GradeFinding]:
     if not body:
         return
     # Every app imports this module, and few read pages.
-    from ._page import scripts_of
+    from .page import scripts_of
 
     foreign = [
         (urlsplit(src), hashed)

@@ -14,10 +14,10 @@ from werkzeug.security import safe_join
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 
-from ._integrity import FileHashes
-from ._integrity import IntegrityError
-from ._integrity import Manifest
-from ._integrity import read_manifest
+from .integrity import FileHashes
+from .integrity import IntegrityError
+from .integrity import Manifest
+from .integrity import read_manifest
 
 _SCRIPT = Markup("<script{}></script>")
 _LINK = Markup("<link{}>")

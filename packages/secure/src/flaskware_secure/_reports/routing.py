@@ -6,8 +6,8 @@ import collections.abc as cabc
 import dataclasses as dc
 import types
 
-from ._policy import Csp
-from ._policy import Policy
+from flaskware_secure._policy.policy import Csp
+from flaskware_secure._policy.policy import Policy
 
 # Reports of what names no endpoint, such as deprecations, go to this name (W3C
 # Reporting API, section 3.3).

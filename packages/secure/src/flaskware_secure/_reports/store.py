@@ -15,7 +15,7 @@ from flaskware_core import ConfigProblem
 if t.TYPE_CHECKING:
     import sqlalchemy
 
-    from ._report import Report
+    from .report import Report
 
 logger = logging.getLogger("flaskware.secure.reports")
 
@@ -160,7 +160,7 @@ def table_reports(
     :param engine: An engine, or the URL of a database.
     :param max_groups: How many different reports are kept; the oldest are dropped.
     """
-    from ._report_table import TableReports
+    from .table import TableReports
 
     return TableReports(engine, max_groups)
 
@@ -182,7 +182,7 @@ def open_store(
     if where == "log":
         return LogReports()
     try:
-        from ._report_table import open_table
+        from .table import open_table
 
         return open_table(where, max_groups, folder)
     except ImportError as error:
