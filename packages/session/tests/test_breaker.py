@@ -5,10 +5,10 @@ import typing as t
 import pytest
 
 from flaskware_session import StoreUnavailable
-from flaskware_session._asking import Asking
-from flaskware_session._asking import Spent
-from flaskware_session._breaker import CircuitBreaker
-from flaskware_session._memory import MemoryStore
+from flaskware_session._drive.asking import Asking
+from flaskware_session._drive.asking import Spent
+from flaskware_session._drive.breaker import CircuitBreaker
+from flaskware_session._stores.memory import MemoryStore
 
 
 class Clock:

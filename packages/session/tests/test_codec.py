@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from flaskware_session import UnstorableValue
-from flaskware_session._codec import decode
-from flaskware_session._codec import encode
-from flaskware_session._codec import join
+from flaskware_session._records.codec import decode
+from flaskware_session._records.codec import encode
+from flaskware_session._records.codec import join
 
 scalars = (
     st.none()

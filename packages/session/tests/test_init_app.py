@@ -17,7 +17,7 @@ from flaskware_core import NotInitialised
 from flaskware_core.testing import make_app
 from flaskware_session import Sessions
 from flaskware_session import SQLiteStore
-from flaskware_session._interface import ServerSessionInterface
+from flaskware_session._web.flask import ServerSessionInterface
 
 Build = cabc.Callable[..., flask.Flask]
 

@@ -17,8 +17,8 @@ from flaskware_session import Record
 from flaskware_session import session_unreadable
 from flaskware_session import Sessions
 from flaskware_session import Store
-from flaskware_session._cipher import Cipher
-from flaskware_session._cipher import SealedStore
+from flaskware_session._stores.sealed import Cipher
+from flaskware_session._stores.sealed import SealedStore
 from flaskware_session.testing import CountingStore
 from flaskware_session.testing import StoreSuite
 

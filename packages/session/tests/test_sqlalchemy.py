@@ -28,7 +28,7 @@ from flaskware_session import SQLAlchemyStore
 from flaskware_session import Store
 from flaskware_session import StoreUnavailable
 from flaskware_session._migrations import tree
-from flaskware_session._sql_table import metadata
+from flaskware_session._stores.sql.table import metadata
 from flaskware_session.testing import FakeClock
 
 Build = cabc.Callable[..., flask.Flask]

@@ -6,7 +6,6 @@ import typing as t
 
 from flaskware_core import lazy_names
 
-from ._async_store import AsyncStore as AsyncStore
 from ._errors import NotFresh as NotFresh
 from ._errors import SessionConflict as SessionConflict
 from ._errors import SessionMismatch as SessionMismatch
@@ -15,15 +14,12 @@ from ._errors import StoreUnavailable as StoreUnavailable
 from ._errors import UnstorableValue as UnstorableValue
 from ._extension import Sessions as Sessions
 from ._extension import SessionState as SessionState
-from ._memory import MemoryStore as MemoryStore
-from ._record import Clock as Clock
-from ._record import Lifetime as Lifetime
-from ._record import Record as Record
-from ._record import SessionInfo as SessionInfo
-from ._record import StoreStats as StoreStats
-from ._record import Written as Written
-from ._session import ServerSession as ServerSession
-from ._session import session as session
+from ._records.record import Clock as Clock
+from ._records.record import Lifetime as Lifetime
+from ._records.record import Record as Record
+from ._records.record import SessionInfo as SessionInfo
+from ._records.record import StoreStats as StoreStats
+from ._records.record import Written as Written
 from ._settings import SessionSettings as SessionSettings
 from ._signals import session_conflict as session_conflict
 from ._signals import session_created as session_created
@@ -31,29 +27,33 @@ from ._signals import session_outage as session_outage
 from ._signals import session_renewed as session_renewed
 from ._signals import session_revoked as session_revoked
 from ._signals import session_unreadable as session_unreadable
-from ._store import Store as Store
+from ._stores.async_protocol import AsyncStore as AsyncStore
+from ._stores.memory import MemoryStore as MemoryStore
+from ._stores.protocol import Store as Store
+from ._web.session import ServerSession as ServerSession
+from ._web.session import session as session
 
 if t.TYPE_CHECKING:
-    from ._async_redis import AsyncRedisStore as AsyncRedisStore
-    from ._async_sqlalchemy import AsyncSQLAlchemyStore as AsyncSQLAlchemyStore
-    from ._blocking import BlockingStore as BlockingStore
-    from ._files import FileStore as FileStore
-    from ._memcached import MemcachedStore as MemcachedStore
-    from ._redis import RedisStore as RedisStore
-    from ._sqlalchemy import SQLAlchemyStore as SQLAlchemyStore
-    from ._sqlite import SQLiteStore as SQLiteStore
+    from ._stores.blocking import BlockingStore as BlockingStore
+    from ._stores.files import FileStore as FileStore
+    from ._stores.memcached import MemcachedStore as MemcachedStore
+    from ._stores.redis.async_store import AsyncRedisStore as AsyncRedisStore
+    from ._stores.redis.store import RedisStore as RedisStore
+    from ._stores.sql.async_store import AsyncSQLAlchemyStore as AsyncSQLAlchemyStore
+    from ._stores.sql.store import SQLAlchemyStore as SQLAlchemyStore
+    from ._stores.sqlite import SQLiteStore as SQLiteStore
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "_async_redis": ["AsyncRedisStore"],
-            "_async_sqlalchemy": ["AsyncSQLAlchemyStore"],
-            "_blocking": ["BlockingStore"],
-            "_files": ["FileStore"],
-            "_memcached": ["MemcachedStore"],
-            "_redis": ["RedisStore"],
-            "_sqlalchemy": ["SQLAlchemyStore"],
-            "_sqlite": ["SQLiteStore"],
+            "_stores.redis.async_store": ["AsyncRedisStore"],
+            "_stores.sql.async_store": ["AsyncSQLAlchemyStore"],
+            "_stores.blocking": ["BlockingStore"],
+            "_stores.files": ["FileStore"],
+            "_stores.memcached": ["MemcachedStore"],
+            "_stores.redis.store": ["RedisStore"],
+            "_stores.sql.store": ["SQLAlchemyStore"],
+            "_stores.sqlite": ["SQLiteStore"],
         },
     )
 

@@ -9,16 +9,16 @@ from urllib.parse import urlsplit
 from flaskware_core import Finding
 from flaskware_core import Level
 
-from ._cookie import SessionCookie
 from ._errors import StoreUnavailable
-from ._memcached import MemcachedStore
-from ._memory import MemoryStore
 from ._presets import Preset
 from ._presets import PRESETS
-from ._record import Lifetime
-from ._redis import RedisStore
+from ._records.record import Lifetime
 from ._settings import SessionSettings
-from ._store import Store
+from ._stores.memcached import MemcachedStore
+from ._stores.memory import MemoryStore
+from ._stores.protocol import Store
+from ._stores.redis.store import RedisStore
+from ._web.cookie import SessionCookie
 
 # What makes a connection to each kind of server an encrypted one.
 _TLS = {

@@ -19,31 +19,31 @@ from flaskware_core import Extension
 from flaskware_core import Finding
 
 from . import _signals as signals
-from ._building import build_finder
-from ._building import build_manager
-from ._building import old_stores
-from ._cipher import plain_store
 from ._cli import session_commands
-from ._cookie import SessionCookie
-from ._cookie_config import cookie_from_config
-from ._ending import key_now
+from ._core.ending import key_now
+from ._core.manager import SessionManager
 from ._errors import NotFresh
 from ._errors import StoreUnavailable
-from ._interface import ServerSessionInterface
-from ._manager import SessionManager
-from ._memory import MemoryStore
-from ._record import Clock
-from ._record import Record
-from ._record import SessionInfo
-from ._record import StoreStats
-from ._session import ServerSession
+from ._records.record import Clock
+from ._records.record import Record
+from ._records.record import SessionInfo
+from ._records.record import StoreStats
+from ._records.token import handle_of
 from ._settings import SessionSettings
-from ._store import Store
-from ._token import handle_of
+from ._setup import build_finder
+from ._setup import build_manager
+from ._setup import old_stores
+from ._stores.memory import MemoryStore
+from ._stores.protocol import Store
+from ._stores.sealed import plain_store
+from ._web.cookie import SessionCookie
+from ._web.cookie_policy import cookie_from_config
+from ._web.flask import ServerSessionInterface
+from ._web.session import ServerSession
 
 if t.TYPE_CHECKING:
-    from ._moving import Unpickler
-    from ._typed import D
+    from ._takeover.flask_session import Unpickler
+    from ._web.views import D
 
 _LONGEST_AGENT = 256
 _LONGEST_USER_ID = 512
@@ -105,7 +105,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
 
         :raises TypeError: if the schema is neither.
         """
-        from ._typed import view_of
+        from ._web.views import view_of
 
         session = self._session()
         session._loaded()
@@ -252,7 +252,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         :return: Whether the store has a table of that kind; others need nothing.
         :raises StoreUnavailable: if the database does not answer, or forbids it.
         """
-        from ._blocking import BlockingStore
+        from ._stores.blocking import BlockingStore
 
         store = self.store
         if isinstance(store, BlockingStore):
@@ -274,8 +274,8 @@ class Sessions(Extension[SessionSettings, SessionState]):
         :return: How many were converted, and why others were not.
         :raises StoreUnavailable: if an old store does not answer.
         """
-        from ._moving import Unpickler
-        from ._old_stores import outages
+        from ._takeover.flask_session import Unpickler
+        from ._takeover.old_stores import outages
 
         app = t.cast("t.Any", flask.current_app)._get_current_object()
         unpickler = Unpickler()

@@ -12,9 +12,9 @@ from ._extension import Sessions
 
 def tree(app: flask.Flask) -> cabc.Mapping[str, object] | None:
     """Say where the revisions are; ``None`` where sessions are not in a database."""
-    from ._async_sqlalchemy import AsyncSQLAlchemyStore
-    from ._blocking import BlockingStore
-    from ._sqlalchemy import SQLAlchemyStore
+    from ._stores.blocking import BlockingStore
+    from ._stores.sql.async_store import AsyncSQLAlchemyStore
+    from ._stores.sql.store import SQLAlchemyStore
 
     sessions = app.extensions.get("session")
     store: object = sessions.store if isinstance(sessions, Sessions) else None
@@ -22,7 +22,7 @@ def tree(app: flask.Flask) -> cabc.Mapping[str, object] | None:
         store = store.store
     if not isinstance(store, SQLAlchemyStore | AsyncSQLAlchemyStore):
         return None
-    from ._sql_table import metadata
+    from ._stores.sql.table import metadata
 
     return {
         "path": Path(__file__).parent / "migrations",

@@ -9,13 +9,13 @@ import pydantic
 from flaskware_core import Sensitive
 from flaskware_core import Settings
 
-from ._async_store import AsyncStore
-from ._changes import ConflictPolicy
-from ._cipher import key_from
-from ._cookie import Policy
 from ._presets import Preset
-from ._store import Store
-from ._store_url import check_url
+from ._records.changes import ConflictPolicy
+from ._stores.async_protocol import AsyncStore
+from ._stores.protocol import Store
+from ._stores.sealed import key_from
+from ._stores.url import check_url
+from ._web.cookie import Policy
 
 _ZERO = dt.timedelta(0)
 _Positive: t.TypeAlias = t.Annotated[dt.timedelta, pydantic.Field(gt=dt.timedelta(0))]

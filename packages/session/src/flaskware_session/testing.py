@@ -9,12 +9,12 @@ import dataclasses as dc
 import secrets
 import time
 
-from ._record import Lifetime
-from ._record import Record
-from ._record import StoreStats
-from ._record import Written
-from ._store import Store
-from ._token import key_of
+from ._records.record import Lifetime
+from ._records.record import Record
+from ._records.record import StoreStats
+from ._records.record import Written
+from ._records.token import key_of
+from ._stores.protocol import Store
 
 __all__ = ["CountingStore", "FakeClock", "store_suite", "StoreSuite"]
 

@@ -1,0 +1,113 @@
+"""What one request changed, and how that is made again on what another stored."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+from flaskware_session._errors import SessionConflict
+
+from .codec import decode
+from .codec import encode
+from .codec import join
+
+Merge: t.TypeAlias = cabc.Callable[[str, t.Any, t.Any, t.Any], t.Any]
+"""Merges two values of a key: called with the key, the value that both requests began
+with (``None`` if there was none), the one that is stored and this request's."""
+
+ConflictPolicy: t.TypeAlias = t.Literal["last-wins", "raise"] | Merge
+
+
+class Changes:
+    """Values set, keys deleted, and numbers counted up, by one request.
+
+    :param base: What the request began with, encoded by key.
+    """
+
+    def __init__(
+        self,
+        base: cabc.Mapping[str, str],
+        changed: cabc.Mapping[str, str],
+        deleted: cabc.Set[str],
+        added: cabc.Mapping[str, float],
+    ) -> None:
+        self._base = base
+        self._changed = changed
+        self._deleted = deleted
+        self._added = added
+
+    @classmethod
+    def between(
+        cls,
+        old: cabc.Mapping[str, str],
+        new: cabc.Mapping[str, str],
+        counted: cabc.Mapping[str, float],
+    ) -> t.Self:
+        """What leads from the old content to the new.
+
+        :param counted: By how much keys were incremented.
+        """
+        added = {
+            key: by
+            for key, by in counted.items()
+            if key in new and _sum(old.get(key), by) == new[key]
+        }
+        changed = {
+            key: text
+            for key, text in new.items()
+            if old.get(key) != text and key not in added
+        }
+        return cls(old, changed, old.keys() - new.keys(), added)
+
+    def __bool__(self) -> bool:
+        return bool(self._changed or self._deleted or self._added)
+
+    def may_repeat(self, policy: ConflictPolicy) -> bool:
+        """Whether to make them twice leaves what making them once does."""
+        return not self._added and policy == "last-wins"
+
+    def conflicts_with(self, items: cabc.Mapping[str, str]) -> list[str]:
+        """The keys that both this request and another one changed."""
+        return [
+            key
+            for key in (*self._changed, *self._deleted)
+            if items.get(key) not in {self._base.get(key), self._changed.get(key)}
+        ]
+
+    def applied_to(
+        self, items: cabc.Mapping[str, str], policy: ConflictPolicy = "last-wins"
+    ) -> dict[str, str]:
+        """The same changes on other content.
+
+        :raises SessionConflict: where the policy is to raise.
+        """
+        result = {key: text for key, text in items.items() if key not in self._deleted}
+        result.update(self._changed)
+        for key, by in self._added.items():
+            result[key] = _sum(items.get(key), by) or encode({key: by})[key]
+        if policy == "last-wins":
+            return result
+        conflicts = self.conflicts_with(items)
+        if policy == "raise":
+            if conflicts:
+                raise SessionConflict(conflicts)
+            return result
+        for key in conflicts:
+            # A deletion has no value to merge: the later of the two wins.
+            if key in self._changed and key in items:
+                texts = (self._base.get(key), items[key], self._changed[key])
+                merged = policy(key, *map(_value, texts))
+                result[key] = encode({key: merged})[key]
+        return result
+
+
+def _value(text: str | None) -> t.Any:
+    return None if text is None else (decode(join({"value": text})) or {})["value"]
+
+
+def _sum(text: str | None, by: float) -> str | None:
+    """The text of a number that was counted up; ``None`` if it is no number."""
+    value: object = 0 if text is None else _value(text)
+    if not isinstance(value, int | float):
+        return None
+    return encode({"value": value + by})["value"]

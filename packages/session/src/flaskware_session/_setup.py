@@ -1,0 +1,182 @@
+"""What the settings of an app make: its store, lifetime and rules."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib
+import inspect
+import typing as t
+from pathlib import Path
+
+import flask
+
+from flaskware_core import ConfigError
+from flaskware_core import ConfigProblem
+from flaskware_core import describe
+
+from ._core.manager import Rules
+from ._core.manager import SessionManager
+from ._drive.asking import Asking
+from ._presets import PRESETS
+from ._records.record import Clock
+from ._records.record import Lifetime
+from ._records.token import Keys
+from ._settings import SessionSettings
+from ._stores.async_protocol import AsyncStore
+from ._stores.protocol import Store
+from ._stores.sealed import Cipher
+from ._stores.sealed import key_from
+from ._stores.sealed import SealedStore
+from ._stores.url import open_store
+
+if t.TYPE_CHECKING:
+    from ._takeover.flask_session import Finder
+    from ._takeover.old_stores import OldStore
+
+_ABSOLUTE = dt.timedelta(days=90)
+_MILLISECOND = dt.timedelta(milliseconds=1)
+
+
+def build_manager(
+    app: flask.Flask, settings: SessionSettings, clock: Clock
+) -> SessionManager:
+    """Make what reads and saves the sessions of an app.
+
+    :raises ConfigError: for what only building can find out.
+    """
+    lifetime = _lifetime(app, settings)
+    store = _store(app, settings)
+    if settings.encryption_keys:
+        store = SealedStore(store, _cipher(settings))
+    return SessionManager(
+        Asking(store, clock=clock, budget=settings.budget),
+        lifetime,
+        Rules(
+            max_bytes=settings.max_bytes,
+            anonymous_on_outage=settings.on_outage == "anonymous",
+            on_conflict=settings.on_conflict,
+            max_per_user=settings.max_per_user,
+            permanent=settings.permanent,
+        ),
+        Keys([pepper.get_secret_value().encode() for pepper in settings.peppers]),
+    )
+
+
+def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
+    """Make what finds the sessions that are to be taken over, if there are sources.
+
+    :raises ConfigError: if a source cannot be opened.
+    """
+    if not settings.move_from:
+        return None
+    from ._takeover.flask_session import first_of
+    from ._takeover.flask_session import flask_finder
+    from ._takeover.flask_session import flask_session_finder
+
+    finders = [
+        flask_finder(app)
+        if source == "flask"
+        else flask_session_finder(
+            app,
+            _old_store(app, settings, source),
+            prefix=settings.key_prefix,
+            is_signed=settings.use_signer,
+        )
+        for source in settings.move_from
+    ]
+    return first_of(finders)
+
+
+def old_stores(app: flask.Flask, settings: SessionSettings) -> list[OldStore]:
+    """Flask-Session's stores that sessions are taken over from."""
+    sources = [source for source in settings.move_from if source != "flask"]
+    return [_old_store(app, settings, source) for source in sources]
+
+
+def _old_store(app: flask.Flask, settings: SessionSettings, source: str) -> OldStore:
+    from ._takeover.old_stores import open_old_store
+
+    try:
+        importlib.import_module("msgspec")
+        return open_old_store(
+            source,
+            folder=Path(app.instance_path),
+            prefix=settings.key_prefix,
+            table=settings.sqlalchemy_table,
+            timeout=settings.store_timeout,
+        )
+    except ImportError as error:
+        expected = f"{error.name} to be installed"
+        write = "pip install 'flaskware-session[moving]', and the driver of the store"
+    except Exception:  # noqa: BLE001 # of any driver; it may quote the URL
+        expected = "the URL of a store of Flask-Session after flask-session+"
+        write = 'SESSION_MOVE_FROM = ["flask-session+redis://localhost:6379/0"]'
+    given = describe(source, sensitive=True)
+    problem = ConfigProblem("SESSION_MOVE_FROM", expected, given, write)
+    raise ConfigError("flaskware-session", [problem]) from None
+
+
+def _store(app: flask.Flask, settings: SessionSettings) -> Store:
+    if not isinstance(settings.store, str):
+        return _blocking(settings.store)
+    return open_store(
+        settings.store,
+        folder=Path(app.instance_path),
+        namespace=settings.namespace,
+        timeout=settings.store_timeout,
+    )
+
+
+def _blocking(store: Store | AsyncStore) -> Store:
+    """The store itself, or one that waits for its coroutines."""
+    if not inspect.iscoroutinefunction(store.read):
+        return t.cast("Store", store)
+    from ._stores.blocking import BlockingStore
+
+    return BlockingStore(t.cast("AsyncStore", store))
+
+
+def _cipher(settings: SessionSettings) -> Cipher:
+    keys = [key_from(key.get_secret_value()) for key in settings.encryption_keys]
+    try:
+        return Cipher(keys, accept_plain=settings.encryption_accept_plain)
+    except ImportError:
+        problem = ConfigProblem(
+            "SESSION_ENCRYPTION_KEYS",
+            "the library cryptography to be installed",
+            "",
+            "pip install 'flaskware-session[encryption]'",
+        )
+        raise ConfigError("flaskware-session", [problem]) from None
+
+
+def _lifetime(app: flask.Flask, settings: SessionSettings) -> Lifetime:
+    preset = None if settings.preset is None else PRESETS[settings.preset]
+    idle, key = settings.idle_timeout, "SESSION_IDLE_TIMEOUT"
+    absolute, renewal = settings.absolute_timeout, settings.renewal_timeout
+    if preset is not None:
+        idle, absolute = idle or preset.idle, absolute or preset.absolute
+        renewal = renewal or preset.renewal
+    if idle is None:
+        idle, key = app.permanent_session_lifetime, "PERMANENT_SESSION_LIFETIME"
+    absolute = absolute or _ABSOLUTE
+    if idle > absolute:
+        raise ConfigError(
+            "flaskware-session",
+            [
+                ConfigProblem(
+                    f"{key} and SESSION_ABSOLUTE_TIMEOUT",
+                    "an idle timeout that is not longer than the absolute one",
+                    f"{idle} and {absolute}",
+                    f"SESSION_ABSOLUTE_TIMEOUT = {idle // dt.timedelta(seconds=1)}",
+                )
+            ],
+        )
+    return Lifetime(
+        idle=idle // _MILLISECOND,
+        absolute=absolute // _MILLISECOND,
+        # A session that is touched less often than it may pause would end in use.
+        touch_interval=min(settings.touch_interval, idle / 4) // _MILLISECOND,
+        renewal=None if renewal is None else renewal // _MILLISECOND,
+        grace=settings.renewal_grace // _MILLISECOND,
+    )

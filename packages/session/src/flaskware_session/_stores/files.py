@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import hashlib
+import os
+import secrets
+import time
+from pathlib import Path
+
+from flaskware_session._errors import StoreUnavailable
+from flaskware_session._records.record import beyond
+from flaskware_session._records.record import last_seen_first
+from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import Record
+from flaskware_session._records.record import StoreStats
+from flaskware_session._records.record import Written
+from flaskware_session._records.text import from_text
+from flaskware_session._records.text import to_text
+
+from .file_lock import file_lock
+
+_PRUNE_INTERVAL = 3_600_000
+_PRUNE_BATCH = 1000
+_ATTEMPTS = 100
+_LATEST = 2**62
+
+
+class FileStore:
+    """Keeps each session in a file of its own, in 256 folders, shared by all workers.
+
+    A file is never changed, only replaced by another in one step, so that a reader
+    sees the old content or the new. Writers of one folder wait for each other by a
+    lock file. Not for a network file system, whose locks cannot be relied on.
+
+    :param folder: Where the files go; it is made when first used.
+    :param timeout: How long to wait for another writer, in seconds.
+    """
+
+    def __init__(self, folder: Path | str, *, timeout: float = 1.0) -> None:
+        self._folder = Path(folder)
+        self._timeout = timeout
+        self._next_prune = 0
+
+    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+        """See :meth:`Store.read`."""
+        with _outages():
+            record = self._live(key, now)
+            if record is None or lifetime.touched(record, now) is None:
+                return record
+            # A touch that finds the folder locked, or no room on the disk, is left to
+            # the next request.
+            with contextlib.suppress(OSError), self._locked(key, wait=0):
+                # Another request may have changed it since.
+                record = self._live(key, now)
+                touched = None if record is None else lifetime.touched(record, now)
+                if touched is not None:
+                    self._write(touched)
+                    return touched
+            return record
+
+    def create(self, record: Record, now: int) -> bool:
+        """See :meth:`Store.create`."""
+        with _outages():
+            with self._locked(record.key):
+                if self._live(record.key, now) is not None:
+                    return False
+                self._put(record)
+            if now >= self._next_prune:
+                removed = self.prune(now, _PRUNE_BATCH)
+                if removed < _PRUNE_BATCH:
+                    self._next_prune = now + _PRUNE_INTERVAL
+            return True
+
+    def update(self, record: Record, now: int) -> Written:
+        """See :meth:`Store.update`."""
+        with _outages(), self._locked(record.key):
+            current = self._live(record.key, now)
+            if current is None or current.version != record.version - 1:
+                return Written(saved=False, current=current)
+            self._write(record)
+            return Written(saved=True)
+
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
+        """See :meth:`Store.replace`."""
+        with _outages(), self._locked(old_key, record.key):
+            current = self._live(old_key, now)
+            if current is None or current.version != record.version - 1:
+                is_made = self._live(record.key, now) is not None
+                return Written(is_made, None if is_made else current)
+            # The new one first: who reads the alias, or ends all sessions of the user
+            # meanwhile, must find it. After a crash in between nobody has its id.
+            self._put(record)
+            if alias is None:
+                self._path(old_key).unlink()
+            else:
+                self._write(alias)
+            self._unlist(current)
+            return Written(saved=True)
+
+    def delete(self, key: str, *, version: int | None = None) -> bool:
+        """See :meth:`Store.delete`."""
+        aliases: list[str] = []
+        with _outages():
+            while True:
+                with self._locked(key):
+                    record = self._find(key)
+                    if record is None or version not in {None, record.version}:
+                        break
+                    if record.successor is None:
+                        self._drop(record)
+                        break
+                    aliases.append(key)
+                    key = record.successor
+            # After the session: an alias that leads nowhere does no harm.
+            for alias in aliases:
+                self._path(alias).unlink(missing_ok=True)
+        return record is not None and version in {None, record.version}
+
+    def for_user(self, user_id: str, now: int) -> list[Record]:
+        """See :meth:`Store.for_user`."""
+        with _outages():
+            found = (self._find(key) for key in self._keys_of(user_id))
+            mine = [r for r in found if r is not None and r.user_id == user_id]
+            return last_seen_first(mine, now)
+
+    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
+        """See :meth:`Store.delete_user`."""
+        done: set[str] = set()
+        count = 0
+        with _outages():
+            # A session that gets a new id while the folder is listed is found the
+            # second time.
+            for _ in range(2):
+                keys = self._keys_of(user_id)
+                done |= self._line_of(keep)
+                for key in set(keys) - done:
+                    count += self.delete(key)
+                    done.add(key)
+        return count
+
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """See :meth:`Store.limit_user`."""
+        # Of two at once, the later one must see what the first has left.
+        with _outages(), self._locked_folder(self._user_folder(user_id).parent):
+            removed = beyond(self.for_user(user_id, now), count, now, keep)
+            return sum(self.delete(key) for key in removed)
+
+    def prune(self, now: int, limit: int) -> int:
+        """See :meth:`Store.prune`; this looks at the age of every file."""
+        removed = 0
+        with _outages():
+            for path in self._paths():
+                if removed == limit:
+                    break
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime_ns <= now * 1_000_000:
+                        removed += self._prune(path.name, now)
+        return removed
+
+    def stats(self, now: int) -> StoreStats:
+        """See :meth:`Store.stats`; this reads every file."""
+        with _outages():
+            records = [self._find(path.name) for path in self._paths()]
+        found = [record for record in records if record is not None]
+        live = [r for r in found if r.expires > now and not r.is_alias]
+        users = {record.user_id for record in live} - {None}
+        expired = sum(record.expires <= now for record in found)
+        return StoreStats(len(live), len(users), expired)
+
+    def ping(self) -> None:
+        """See :meth:`Store.ping`."""
+        with _outages():
+            self._make(self._folder)
+            list(self._folder.iterdir())
+
+    def close(self) -> None:
+        """See :meth:`Store.close`; nothing is open between two steps."""
+
+    def _path(self, key: str) -> Path:
+        return self._folder / "sessions" / key[:2] / key
+
+    def _user_folder(self, user_id: str) -> Path:
+        digest = hashlib.sha256(user_id.encode()).hexdigest()
+        return self._folder / "users" / digest[:2] / digest
+
+    def _paths(self) -> cabc.Iterator[Path]:
+        for path in (self._folder / "sessions").glob("??/*"):
+            if len(path.name) == 64:
+                yield path
+
+    def _keys_of(self, user_id: str) -> list[str]:
+        folder = self._user_folder(user_id)
+        return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+    def _find(self, key: str) -> Record | None:
+        try:
+            return from_text(key, self._path(key).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def _live(self, key: str, now: int) -> Record | None:
+        record = self._find(key)
+        return record if record is not None and record.expires > now else None
+
+    def _line_of(self, key: str | None) -> set[str]:
+        """The key, and those that the session has had since."""
+        keys: set[str] = set()
+        while key is not None:
+            keys.add(key)
+            # Not while it is being replaced.
+            with self._locked(key):
+                record = self._find(key)
+            key = None if record is None else record.successor
+        return keys
+
+    def _put(self, record: Record) -> None:
+        self._list(record)
+        self._write(record)
+
+    def _list(self, record: Record) -> None:
+        if record.user_id is not None:
+            # Before the record: a name in the index that leads nowhere does no harm.
+            folder = self._user_folder(record.user_id)
+            for _ in range(_ATTEMPTS):
+                self._make(folder)
+                # Another writer may remove the folder, which it found empty.
+                with contextlib.suppress(FileNotFoundError):
+                    (folder / record.key).touch(mode=0o600)
+                    break
+
+    def _write(self, record: Record) -> None:
+        path = self._path(record.key)
+        # Beside the file, as a rename is one step only within a file system.
+        temporary = path.with_name(f".{secrets.token_hex(8)}")
+        try:
+            temporary.touch(mode=0o600, exist_ok=False)
+            temporary.write_text(to_text(record), "utf-8")
+            # The time of the file is when it expires, so that pruning need not read.
+            expires = min(record.expires * 1_000_000, _LATEST)
+            os.utime(temporary, ns=(expires, expires))
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _drop(self, record: Record) -> None:
+        self._path(record.key).unlink(missing_ok=True)
+        self._unlist(record)
+
+    def _unlist(self, record: Record) -> None:
+        if record.user_id is not None:
+            folder = self._user_folder(record.user_id)
+            (folder / record.key).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # unless it holds another
+
+    def _prune(self, key: str, now: int) -> int:
+        with self._locked(key):
+            record = self._find(key)
+            if record is not None and record.expires <= now:
+                self._drop(record)
+                return 1
+        return 0
+
+    @contextlib.contextmanager
+    def _locked(self, *keys: str, wait: float | None = None) -> cabc.Generator[None]:
+        deadline = time.monotonic() + (self._timeout if wait is None else wait)
+        with contextlib.ExitStack() as stack:
+            # In one order, so that no two wait for each other.
+            for shard in sorted({key[:2] for key in keys}):
+                folder = self._folder / "sessions" / shard
+                self._make(folder)
+                stack.enter_context(file_lock(folder / ".lock", deadline))
+            yield
+
+    @contextlib.contextmanager
+    def _locked_folder(self, folder: Path) -> cabc.Generator[None]:
+        self._make(folder)
+        with file_lock(folder / ".lock", time.monotonic() + self._timeout):
+            yield
+
+    def _make(self, folder: Path) -> None:
+        if not folder.is_dir():
+            # Nobody else on the machine has a reason to read sessions.
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _outages() -> cabc.Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import threading
+
+from flaskware_session._records.record import beyond
+from flaskware_session._records.record import last_seen_first
+from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import Record
+from flaskware_session._records.record import StoreStats
+from flaskware_session._records.record import Written
+
+_PRUNE_EVERY = 1000
+
+
+class MemoryStore:
+    """Keeps sessions in this process: for tests, and gone when it ends."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+        self._users: dict[str, set[str]] = {}
+        self._lock = threading.Lock()
+        self._created = 0
+
+    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+        """See :meth:`Store.read`."""
+        with self._lock:
+            record = self._live(key, now)
+            if record is None:
+                return None
+            touched = lifetime.touched(record, now)
+            if touched is None:
+                return record
+            self._records[key] = touched
+            return touched
+
+    def create(self, record: Record, now: int) -> bool:
+        """See :meth:`Store.create`."""
+        with self._lock:
+            if self._live(record.key, now) is not None:
+                return False
+            self._put(record)
+            self._created += 1
+            if self._created % _PRUNE_EVERY == 0:
+                self._prune(now, len(self._records))
+            return True
+
+    def update(self, record: Record, now: int) -> Written:
+        """See :meth:`Store.update`."""
+        with self._lock:
+            current = self._live(record.key, now)
+            if current is None or current.version != record.version - 1:
+                return Written(saved=False, current=current)
+            self._records[record.key] = record
+            return Written(saved=True)
+
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
+        """See :meth:`Store.replace`."""
+        with self._lock:
+            current = self._live(old_key, now)
+            if current is None or current.version != record.version - 1:
+                is_made = self._live(record.key, now) is not None
+                return Written(is_made, None if is_made else current)
+            self._drop(old_key)
+            if alias is not None:
+                self._put(alias)
+            self._put(record)
+            return Written(saved=True)
+
+    def delete(self, key: str, *, version: int | None = None) -> bool:
+        """See :meth:`Store.delete`."""
+        with self._lock:
+            record = self._records.get(key)
+            if record is None or version not in {None, record.version}:
+                return False
+            self._drop(key)
+            while record is not None and record.successor is not None:
+                record = self._records.get(record.successor)
+                if record is not None:
+                    self._drop(record.key)
+            return record is not None
+
+    def for_user(self, user_id: str, now: int) -> list[Record]:
+        """See :meth:`Store.for_user`."""
+        with self._lock:
+            keys = self._users.get(user_id, ())
+            records = [self._records[key] for key in keys]
+        return last_seen_first(records, now)
+
+    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
+        """See :meth:`Store.delete_user`."""
+        with self._lock:
+            kept = None if keep is None else self._records.get(keep)
+            while kept is not None and kept.successor is not None:
+                kept = self._records.get(kept.successor)
+            keys = self._users.get(user_id, set()) - {kept and kept.key}
+            for key in keys:
+                self._drop(key)
+            return len(keys)
+
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """See :meth:`Store.limit_user`."""
+        with self._lock:
+            records = [self._records[key] for key in self._users.get(user_id, ())]
+            removed = beyond(records, count, now, keep)
+            for key in removed:
+                self._drop(key)
+            return len(removed)
+
+    def prune(self, now: int, limit: int) -> int:
+        """See :meth:`Store.prune`."""
+        with self._lock:
+            return self._prune(now, limit)
+
+    def stats(self, now: int) -> StoreStats:
+        """See :meth:`Store.stats`."""
+        with self._lock:
+            live = [r for r in self._records.values() if r.expires > now and r.version]
+            users = {r.user_id for r in live if r.user_id is not None}
+            expired = sum(r.expires <= now for r in self._records.values())
+            return StoreStats(len(live), len(users), expired)
+
+    def ping(self) -> None:
+        """See :meth:`Store.ping`."""
+
+    def close(self) -> None:
+        """See :meth:`Store.close`; the sessions stay."""
+
+    def _live(self, key: str, now: int) -> Record | None:
+        record = self._records.get(key)
+        return record if record is not None and record.expires > now else None
+
+    def _put(self, record: Record) -> None:
+        self._records[record.key] = record
+        if record.user_id is not None:
+            self._users.setdefault(record.user_id, set()).add(record.key)
+
+    def _drop(self, key: str) -> None:
+        record = self._records.pop(key)
+        if record.user_id is not None:
+            keys = self._users[record.user_id]
+            keys.discard(key)
+            if not keys:
+                del self._users[record.user_id]
+
+    def _prune(self, now: int, limit: int) -> int:
+        expired = [r.key for r in self._records.values() if r.expires <= now][:limit]
+        for key in expired:
+            self._drop(key)
+        return len(expired)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import typing as t
+
+from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import Record
+from flaskware_session._records.record import StoreStats
+from flaskware_session._records.record import Written
+
+
+@t.runtime_checkable
+class Store(t.Protocol):
+    """Where sessions are kept. Implement this to keep them elsewhere.
+
+    Each method is one atomic step, and one trip where there is a network. It may be
+    called by several threads at once, and after a fork in the child. ``now`` is the
+    time to judge by; an expired record counts as gone everywhere. Where the store
+    cannot answer within a bounded time, raise :class:`StoreUnavailable`; a record
+    that cannot be understood counts as gone.
+
+    ``flaskware_session.testing.StoreSuite`` tests an implementation.
+    """
+
+    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+        """Return a record, and note the use where ``lifetime.touched`` says so."""
+        ...
+
+    def create(self, record: Record, now: int) -> bool:
+        """Store a new record and list it under its user, if it has one.
+
+        :return: Whether it is stored: not where the key has a record already.
+        """
+        ...
+
+    def update(self, record: Record, now: int) -> Written:
+        """Store a record in place of the one that has its key.
+
+        Only if the stored version is ``record.version - 1``; nothing is created.
+        The user of a record never changes this way.
+        """
+        ...
+
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
+        """Remove the record of ``old_key`` and store this one, both or none.
+
+        Only if the old one's version is ``record.version - 1``; or if the old one is
+        gone and this one is there, as after an attempt whose answer was lost.
+
+        :param alias: Store this one under the old key, in the same step.
+        """
+        ...
+
+    def delete(self, key: str, *, version: int | None = None) -> bool:
+        """Remove a session's record; say whether there was one.
+
+        Where the key holds an alias, the session has another key by now: follow
+        :attr:`Record.successor`, also over several, and remove that record and the
+        aliases. Otherwise who signs out while the id is replaced stays signed in.
+
+        :param version: Remove it only if it has this version; follow nothing.
+        """
+        ...
+
+    def for_user(self, user_id: str, now: int) -> list[Record]:
+        """Return a user's records, the last seen first, by an index."""
+        ...
+
+    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
+        """Remove a user's records; count them.
+
+        :param keep: The key of one that stays; where it holds an alias, the one that it
+            leads to stays. Otherwise a new id would sign out who gets it.
+        """
+        ...
+
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """Remove a user's records beyond so many, the longest unseen first.
+
+        :param keep: The key of one that is counted and stays in any case.
+        :return: How many were removed.
+        """
+        ...
+
+    def prune(self, now: int, limit: int) -> int:
+        """Remove at most ``limit`` expired records; count them."""
+        ...
+
+    def stats(self, now: int) -> StoreStats:
+        """Count what is stored."""
+        ...
+
+    def ping(self) -> None:
+        """Raise :class:`StoreUnavailable` if the store does not answer."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections; they are opened again when needed."""
+        ...

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+from flaskware_session._errors import StoreUnavailable
+from flaskware_session._records.record import last_seen_first
+from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import Record
+from flaskware_session._records.record import StoreStats
+from flaskware_session._records.record import Written
+
+if t.TYPE_CHECKING:
+    from .link import Link
+    from .scripts import Script
+
+
+class RedisStore:
+    """Keeps sessions in Redis or Valkey; each step is one script, so one trip.
+
+    Redis removes what has expired. A lost connection is opened again once; nothing
+    waits longer than ``timeout`` for an answer. In a cluster all sessions of a
+    namespace share a hash slot, since a step that touches two keys is atomic only
+    there; give each app its own namespace to spread them.
+
+    :param url: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``redis+sentinel://``
+        or ``redis+cluster://`` with several hosts; or a client, of which
+        ``execute_command``, ``scan_iter`` and ``close`` are used.
+    :param namespace: What the name of each key starts with.
+    :param timeout: How long to wait for a connection, and for an answer, in seconds.
+        A client has timeouts of its own.
+    :raises ValueError: if the URL cannot be understood.
+    """
+
+    def __init__(
+        self, url: str | t.Any, *, namespace: str = "session", timeout: float = 1.0
+    ) -> None:
+        from . import scripts
+        from .link import ClientLink
+        from .link import connect
+
+        is_url = isinstance(url, str)
+        is_cluster = "+cluster:" in url if is_url else hasattr(url, "keyslot")
+        self._scripts = scripts
+        self._link: Link
+        self._link = connect(url, timeout=timeout) if is_url else (ClientLink(url))
+        self._namespace = f"{{{namespace}}}" if is_cluster else namespace
+        # A cluster finds the node by a key; one server needs none, and is faster.
+        self._keys: tuple[int | str, ...]
+        self._keys = (1, self._namespace) if is_cluster else (0,)
+
+    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+        """See :meth:`Store.read`."""
+        answer = self._run(
+            self._scripts.READ,
+            now,
+            key,
+            lifetime.idle,
+            lifetime.absolute,
+            lifetime.touch_interval,
+        )
+        return record_of(key, answer)
+
+    def create(self, record: Record, now: int) -> bool:
+        """See :meth:`Store.create`."""
+        answer = self._run(self._scripts.CREATE, now, record.key, *fields_of(record))
+        return bool(answer == 1)
+
+    def update(self, record: Record, now: int) -> Written:
+        """See :meth:`Store.update`."""
+        answer = self._run(self._scripts.UPDATE, now, record.key, *fields_of(record))
+        return written_of(record.key, answer)
+
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
+        """See :meth:`Store.replace`."""
+        more = () if alias is None else fields_of(alias)
+        fields = (*fields_of(record), *more)
+        answer = self._run(self._scripts.REPLACE, now, old_key, record.key, *fields)
+        return written_of(old_key, answer)
+
+    def delete(self, key: str, *, version: int | None = None) -> bool:
+        """See :meth:`Store.delete`."""
+        wanted = "" if version is None else version
+        return bool(self._run(self._scripts.DELETE, 0, key, wanted))
+
+    def for_user(self, user_id: str, now: int) -> list[Record]:
+        """See :meth:`Store.for_user`."""
+        answer = self._run(self._scripts.FOR_USER, now, line_of(user_id)) or ()
+        found = (record_of(text_of(key), text) for key, text in answer)
+        return last_seen_first((record for record in found if record is not None), now)
+
+    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
+        """See :meth:`Store.delete_user`."""
+        answer = self._run(self._scripts.DELETE_USER, 0, line_of(user_id), keep or "")
+        return int(answer or 0)
+
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """See :meth:`Store.limit_user`."""
+        answer = self._run(self._scripts.LIMIT_USER, now, line_of(user_id), count, keep)
+        return int(answer or 0)
+
+    def prune(self, now: int, limit: int) -> int:  # noqa: ARG002
+        """See :meth:`Store.prune`; Redis does this by itself, so none is left."""
+        return 0
+
+    def stats(self, now: int) -> StoreStats:  # noqa: ARG002
+        """See :meth:`Store.stats`; this walks over all keys, a part at a time."""
+        return StoreStats(self._count("s"), self._count("u"))
+
+    def ping(self) -> None:
+        """See :meth:`Store.ping`."""
+        self._guard(lambda: self._link.send("PING"))
+
+    def eviction_policy(self) -> str | None:
+        """What the server does when its memory is full; ``None`` if it does not tell.
+
+        :raises StoreUnavailable: if it does not answer.
+        """
+        answer = self._guard(lambda: self._link.send("INFO", "memory"))
+        if isinstance(answer, dict):  # redis-py's client has read it
+            return t.cast("dict[str, str]", answer).get("maxmemory_policy")
+        for line in text_of(answer or b"").splitlines():
+            name, _, value = line.partition(":")
+            if name == "maxmemory_policy":
+                return value
+        return None
+
+    def close(self) -> None:
+        """See :meth:`Store.close`."""
+        self._link.close()
+
+    def _run(self, script: Script, now: int, *arguments: str | int) -> t.Any:
+        rest = (*self._keys, self._namespace, now, *arguments)
+        try:
+            return self._link.send("EVALSHA", script.sha, *rest)
+        except Exception as error:  # noqa: BLE001 # of any client: told below
+            if not str(error).startswith(("NOSCRIPT", "No matching script")):
+                return told(error)
+        return self._guard(lambda: self._link.send("EVAL", script.text, *rest))
+
+    def _count(self, kind: str) -> int:
+        pattern = f"{escaped(self._namespace)}:{kind}:*"
+        count: int = self._guard(lambda: sum(1 for _ in self._link.scan(pattern)))
+        return count
+
+    def _guard(self, call: cabc.Callable[[], t.Any]) -> t.Any:
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 # of any client
+            return told(error)
+
+
+def told(error: Exception) -> None:
+    """Raise an outage, or return ``None`` for what is as good as no session."""
+    # Somebody else's key of another type.
+    if "WRONGTYPE" in str(error):
+        return
+    raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def escaped(text: str) -> str:
+    """A text that stands for itself in a pattern of keys."""
+    return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in text)
+
+
+def written_of(key: str, answer: t.Any) -> Written:
+    """What a script for a conditional write answered."""
+    if answer == 1:
+        return Written(saved=True)
+    return Written(saved=False, current=record_of(key, answer))
+
+
+def line_of(user_id: str) -> str:
+    """The id of a user without a line break, from which it can be had again."""
+    return user_id.replace("%", "%25").replace("\n", "%0A")
+
+
+def fields_of(record: Record) -> tuple[str | int, ...]:
+    """A record as the scripts take it: what they judge by, and all of it as a text."""
+    user = line_of(record.user_id or "")
+    address = record.address.replace("\n", " ")
+    agent = record.agent.replace("\n", " ")
+    text = (
+        f"{record.version}\n{record.last_seen}\n{record.expires}\n{record.created}\n"
+        f"{record.issued}\n{address}\n{agent}\n{user}\n{record.data}"
+    )
+    return record.version, record.expires, user, text
+
+
+def record_of(key: str, answer: t.Any) -> Record | None:
+    """A record as the scripts return it; ``None`` if it is not one."""
+    if not isinstance(answer, bytes | str):
+        return None
+    try:
+        version, last_seen, expires, created, issued, address, agent, user, data = (
+            text_of(answer).split("\n", 8)
+        )
+        return Record(
+            key,
+            data,
+            int(version),
+            int(created),
+            int(last_seen),
+            int(expires),
+            user.replace("%0A", "\n").replace("%25", "%") or None,
+            address,
+            agent,
+            int(issued),
+        )
+    except ValueError:
+        return None
+
+
+def text_of(value: bytes | str) -> str:
+    """A text of an answer, whether the client has decoded it or not."""
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,172 @@
+"""Encryption of what the store holds."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import collections.abc as cabc
+import dataclasses as dc
+import hashlib
+import os
+import typing as t
+
+from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import Record
+from flaskware_session._records.record import StoreStats
+from flaskware_session._records.record import Written
+
+from .protocol import Store
+
+if t.TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_START = "aes-gcm:"
+_NONCE_BYTES = 12
+KEY_BYTES = 32
+
+
+def key_from(text: str) -> bytes:
+    """Read a key: 32 bytes in base64, as ``secrets.token_urlsafe(32)`` makes them.
+
+    :raises ValueError: if it is something else.
+    """
+    padded = text + "=" * (-len(text) % 4)
+    try:
+        key = base64.b64decode(padded, altchars=b"-_", validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{KEY_BYTES} bytes in URL-safe base64")
+    return key
+
+
+class Cipher:
+    """AES-256-GCM (NIST SP 800-38D) with a ring of keys.
+
+    The text names the key that it was encrypted with, so that keys can be rotated, and
+    is bound to the hashed id of its session, so that it cannot be moved to another.
+
+    :param keys: The first one encrypts; all of them decrypt.
+    :param accept_plain: Whether a text that was stored without encryption is read too.
+    """
+
+    def __init__(self, keys: cabc.Sequence[bytes], *, accept_plain: bool) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        self._ring: dict[str, AESGCM] = {_name(key): AESGCM(key) for key in keys}
+        self._first = _name(keys[0])
+        self._accept_plain = accept_plain
+
+    def seal(self, key: str, text: str) -> str:
+        """Encrypt the content of the session that has this key."""
+        # A random nonce of 96 bits is good for 2**32 texts a key: SP 800-38D, 8.3.
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._ring[self._first].encrypt(nonce, text.encode(), key.encode())
+        packed = base64.b64encode(nonce + sealed).decode("ascii")
+        return f"{_START}{self._first}:{packed}"
+
+    def open(self, key: str, text: str) -> str | None:
+        """Decrypt, or return ``None`` for what no key of the ring has made for it."""
+        from cryptography.exceptions import InvalidTag
+
+        if not text.startswith(_START):
+            return text if self._accept_plain else None
+        name, _, packed = text.removeprefix(_START).partition(":")
+        if name not in self._ring:
+            return None
+        try:
+            data = base64.b64decode(packed, validate=True)
+            nonce, sealed = data[:_NONCE_BYTES], data[_NONCE_BYTES:]
+            return self._ring[name].decrypt(nonce, sealed, key.encode()).decode()
+        except (binascii.Error, InvalidTag, ValueError):
+            return None
+
+
+class SealedStore:
+    """A store whose content is encrypted on the way in and decrypted on the way out.
+
+    Who is signed in, from which address and with what browser stays readable, since
+    devices are found and listed by it.
+    """
+
+    def __init__(self, store: Store, cipher: Cipher) -> None:
+        self.store = store
+        self._cipher = cipher
+
+    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+        """See :meth:`Store.read`; what cannot be decrypted has no content."""
+        return self._opened(self.store.read(key, now, lifetime))
+
+    def create(self, record: Record, now: int) -> bool:
+        """See :meth:`Store.create`."""
+        return self.store.create(self._sealed(record), now)
+
+    def update(self, record: Record, now: int) -> Written:
+        """See :meth:`Store.update`."""
+        return self._opened_in(self.store.update(self._sealed(record), now))
+
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
+        """See :meth:`Store.replace`."""
+        sealed = self._sealed(record)
+        if alias is not None:
+            alias = self._sealed(alias)
+        return self._opened_in(self.store.replace(old_key, sealed, now, alias=alias))
+
+    def delete(self, key: str, *, version: int | None = None) -> bool:
+        """See :meth:`Store.delete`."""
+        return self.store.delete(key, version=version)
+
+    def for_user(self, user_id: str, now: int) -> list[Record]:
+        """See :meth:`Store.for_user`."""
+        found = map(self._opened, self.store.for_user(user_id, now))
+        return [record for record in found if record is not None]
+
+    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
+        """See :meth:`Store.delete_user`."""
+        return self.store.delete_user(user_id, keep=keep)
+
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """See :meth:`Store.limit_user`."""
+        return self.store.limit_user(user_id, count, now, keep=keep)
+
+    def prune(self, now: int, limit: int) -> int:
+        """See :meth:`Store.prune`."""
+        return self.store.prune(now, limit)
+
+    def stats(self, now: int) -> StoreStats:
+        """See :meth:`Store.stats`."""
+        return self.store.stats(now)
+
+    def ping(self) -> None:
+        """See :meth:`Store.ping`."""
+        self.store.ping()
+
+    def close(self) -> None:
+        """See :meth:`Store.close`."""
+        self.store.close()
+
+    def _sealed(self, record: Record) -> Record:
+        return dc.replace(record, data=self._cipher.seal(record.key, record.data))
+
+    def _opened(self, record: Record | None) -> Record | None:
+        if record is None:
+            return None
+        # An empty text is no content of a session, so that it is noticed as unreadable.
+        text = self._cipher.open(record.key, record.data) or ""
+        return dc.replace(record, data=text)
+
+    def _opened_in(self, written: Written) -> Written:
+        if written.current is None:
+            return written
+        return dc.replace(written, current=self._opened(written.current))
+
+
+def plain_store(store: Store) -> Store:
+    """The store beneath the encryption, if there is any."""
+    return store.store if isinstance(store, SealedStore) else store
+
+
+def _name(key: bytes) -> str:
+    return hashlib.sha256(b"flaskware-session key:" + key).hexdigest()[:8]

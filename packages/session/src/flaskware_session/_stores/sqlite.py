@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import collections
+import collections.abc as cabc
+import contextlib
+import os
+import sqlite3
+import time
+import typing as t
+from pathlib import Path
+
+from flaskware_session._errors import StoreUnavailable
+from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import Record
+from flaskware_session._records.record import StoreStats
+from flaskware_session._records.record import Written
+
+_SCHEMA_VERSION = 1
+_SCHEMA = (
+    """CREATE TABLE flaskware_session (
+        key TEXT PRIMARY KEY,
+        data TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        user_id TEXT,
+        address TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        issued INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE INDEX flaskware_session_user ON flaskware_session (user_id)
+        WHERE user_id IS NOT NULL""",
+    "CREATE INDEX flaskware_session_expires ON flaskware_session (expires)",
+    f"PRAGMA user_version = {_SCHEMA_VERSION}",
+)
+_COLUMNS = (
+    "key, data, version, created, last_seen, expires, user_id, address, agent, issued"
+)
+_SELECT = f"SELECT {_COLUMNS} FROM flaskware_session"  # noqa: S608 # constants only
+_VALUES = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT OR IGNORE INTO flaskware_session ({_COLUMNS}) {_VALUES}"
+_UPDATE = """UPDATE flaskware_session
+    SET data = ?, version = ?, last_seen = ?, expires = ?
+    WHERE key = ? AND version = ? AND expires > ?"""
+_MOVE = """UPDATE flaskware_session
+    SET key = ?, data = ?, version = ?, created = ?, last_seen = ?, expires = ?,
+        user_id = ?, address = ?, agent = ?, issued = ?
+    WHERE key = ? AND version = ? AND expires > ?"""
+# Another request may have noted a later use, or changed and so extended the session.
+_TOUCH = """UPDATE flaskware_session SET last_seen = ?, expires = ?
+    WHERE key = ? AND last_seen < ?"""
+_PRUNE = """DELETE FROM flaskware_session WHERE key IN
+    (SELECT key FROM flaskware_session WHERE expires <= ? LIMIT ?)"""
+_DELETE = "DELETE FROM flaskware_session WHERE key = ?"
+_TYPES = frozenset(
+    (str, str, int, int, int, int, user_id, str, str, int)
+    for user_id in (str, type(None))
+)
+
+_MAX_IDLE_CONNECTIONS = 8
+_PRUNE_INTERVAL = 60_000
+_PRUNE_BATCH = 200
+
+
+class SQLiteStore:
+    """Keeps sessions in an SQLite file of their own, shared by all local workers.
+
+    The file and its table are made on first use. Each process and each concurrent
+    request has its own connection, in WAL mode. Expired sessions are removed in
+    small batches as new ones are made.
+
+    :param path: The file; its folder is made as well.
+    :param timeout: How long a statement waits for another process's write, in
+        seconds.
+    """
+
+    def __init__(self, path: Path | str, *, timeout: float = 1.0) -> None:
+        self._path = Path(path)
+        self._timeout = timeout
+        self._pid = os.getpid()
+        self._idle: collections.deque[sqlite3.Connection] = collections.deque()
+        self._inherited: list[object] = []
+        self._next_prune = 0
+
+    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+        """See :meth:`Store.read`."""
+        with self._connection() as connection:
+            record = _find(connection, key, now)
+            if record is None:
+                return None
+            touched = lifetime.touched(record, now)
+            if touched is None:
+                return record
+            # A touch that finds the file locked is left to the next request.
+            with contextlib.suppress(sqlite3.OperationalError):
+                connection.execute(_TOUCH, (now, touched.expires, key, now))
+                return touched
+            return record
+
+    def create(self, record: Record, now: int) -> bool:
+        """See :meth:`Store.create`."""
+        with self._connection() as connection:
+            if now < self._next_prune:
+                return connection.execute(_INSERT, _row(record)).rowcount > 0
+            with _transaction(connection):
+                created = connection.execute(_INSERT, _row(record)).rowcount > 0
+                removed = connection.execute(_PRUNE, (now, _PRUNE_BATCH)).rowcount
+            # A full batch means that there is more: the next new session goes on.
+            if removed < _PRUNE_BATCH:
+                self._next_prune = now + _PRUNE_INTERVAL
+            return created
+
+    def update(self, record: Record, now: int) -> Written:
+        """See :meth:`Store.update`."""
+        expected = record.version - 1
+        values = (record.data, record.version, record.last_seen, record.expires)
+        with self._connection() as connection:
+            cursor = connection.execute(_UPDATE, (*values, record.key, expected, now))
+            if cursor.rowcount:
+                return Written(saved=True)
+            return Written(saved=False, current=_find(connection, record.key, now))
+
+    def replace(
+        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
+    ) -> Written:
+        """See :meth:`Store.replace`."""
+        values = (*_row(record), old_key, record.version - 1, now)
+        with self._connection() as connection:
+            # A statement is a transaction by itself.
+            together = (
+                contextlib.nullcontext() if alias is None else _transaction(connection)
+            )
+            with together:
+                if not connection.execute(_MOVE, values).rowcount:
+                    if _find(connection, record.key, now) is not None:
+                        return Written(saved=True)
+                    return Written(saved=False, current=_find(connection, old_key, now))
+                if alias is not None:
+                    connection.execute(_INSERT, _row(alias))
+                return Written(saved=True)
+
+    def delete(self, key: str, *, version: int | None = None) -> bool:
+        """See :meth:`Store.delete`."""
+        with self._connection() as connection:
+            if version is not None:
+                statement = f"{_DELETE} AND version = ?"
+                return connection.execute(statement, (key, version)).rowcount > 0
+            if connection.execute(f"{_DELETE} AND version > 0", (key,)).rowcount:
+                return True
+            with _transaction(connection):
+                found = _successor(connection, key)
+                while found is not None:
+                    key = found
+                    found = _successor(connection, key)
+                return connection.execute(_DELETE, (key,)).rowcount > 0
+
+    def for_user(self, user_id: str, now: int) -> list[Record]:
+        """See :meth:`Store.for_user`."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                f"{_SELECT} WHERE user_id = ? AND expires > ? ORDER BY last_seen DESC",
+                (user_id, now),
+            )
+            return [record for row in rows if (record := _record(row)) is not None]
+
+    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
+        """See :meth:`Store.delete_user`."""
+        with self._connection() as connection:
+            # An alias belongs to no user: the session that it leads to is what stays.
+            return connection.execute(
+                "DELETE FROM flaskware_session WHERE user_id = :user AND key NOT IN ("
+                " WITH RECURSIVE kept(key) AS (SELECT :keep UNION"
+                " SELECT address FROM flaskware_session"
+                " JOIN kept USING (key) WHERE version = 0) SELECT key FROM kept)",
+                {"user": user_id, "keep": keep or ""},
+            ).rowcount
+
+    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
+        """See :meth:`Store.limit_user`."""
+        with self._connection() as connection:
+            return connection.execute(
+                "DELETE FROM flaskware_session WHERE key IN ("
+                " SELECT key FROM flaskware_session WHERE user_id = ? AND expires > ?"
+                " ORDER BY key = ? DESC, last_seen DESC LIMIT -1 OFFSET ?)",
+                (user_id, now, keep, count),
+            ).rowcount
+
+    def prune(self, now: int, limit: int) -> int:
+        """See :meth:`Store.prune`."""
+        with self._connection() as connection:
+            return connection.execute(_PRUNE, (now, limit)).rowcount
+
+    def stats(self, now: int) -> StoreStats:
+        """See :meth:`Store.stats`."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT count(*) FILTER (WHERE expires > :now AND version > 0),"
+                " count(DISTINCT user_id) FILTER (WHERE expires > :now),"
+                " count(*) FILTER (WHERE expires <= :now) FROM flaskware_session",
+                {"now": now},
+            ).fetchone()
+            return StoreStats(*row)
+
+    def ping(self) -> None:
+        """See :meth:`Store.ping`."""
+        with self._connection() as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+
+    def close(self) -> None:
+        """See :meth:`Store.close`."""
+        self._leave_to_parent()
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextlib.contextmanager
+    def _connection(self) -> cabc.Generator[sqlite3.Connection]:
+        if self._pid != os.getpid():
+            self._leave_to_parent()
+        connection: sqlite3.Connection | None = None
+        try:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect()
+            yield connection
+        except (sqlite3.Error, OSError) as error:
+            if connection is not None:
+                connection.close()
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        if len(self._idle) < _MAX_IDLE_CONNECTIONS:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def _leave_to_parent(self) -> None:
+        # A connection must not be used, nor closed, by the child of a fork:
+        # https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
+        if self._pid != os.getpid():
+            self._inherited.append(self._idle)
+            self._idle = collections.deque()
+            self._pid = os.getpid()
+
+    def _connect(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Nobody else on the machine has a reason to read sessions.
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(
+            self._path,
+            timeout=self._timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Two processes that switch to WAL at once do not wait for each other, as
+        # SQLite's busy handler is not asked there.
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                break
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        # In WAL mode this can lose the last writes in a power cut, never integrity.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if _schema_version(connection) == _SCHEMA_VERSION:
+            return
+        with _transaction(connection):
+            found = _schema_version(connection)
+            if found > _SCHEMA_VERSION:
+                raise sqlite3.DatabaseError(
+                    f"{self._path.name} was made by a newer flaskware-session"
+                )
+            if found == 0:
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> cabc.Generator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def _find(connection: sqlite3.Connection, key: str, now: int) -> Record | None:
+    statement = f"{_SELECT} WHERE key = ? AND expires > ?"
+    row = connection.execute(statement, (key, now)).fetchone()
+    return None if row is None else _record(row)
+
+
+def _record(row: tuple[t.Any, ...]) -> Record | None:
+    # A column of SQLite takes values of any type, as from another program.
+    return Record(*row) if tuple(map(type, row)) in _TYPES else None
+
+
+def _successor(connection: sqlite3.Connection, key: str) -> str | None:
+    """Remove an alias; return the key that its session has now."""
+    statement = "SELECT address FROM flaskware_session WHERE key = ? AND version = 0"
+    row: tuple[str] | None = connection.execute(statement, (key,)).fetchone()
+    if row is None:
+        return None
+    connection.execute(_DELETE, (key,))
+    return row[0]
+
+
+def _row(record: Record) -> tuple[t.Any, ...]:
+    return (
+        record.key,
+        record.data,
+        record.version,
+        record.created,
+        record.last_seen,
+        record.expires,
+        record.user_id,
+        record.address,
+        record.agent,
+        record.issued,
+    )
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -1,0 +1,214 @@
+"""Where Flask-Session keeps what it stores, to be read and taken away."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import datetime as dt
+import hashlib
+import struct
+import time
+import typing as t
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flaskware_session._errors import StoreUnavailable
+
+_SCHEME = "flask-session+"
+
+
+class OldStore(t.Protocol):
+    """One of Flask-Session's stores. A name is its prefix with an id."""
+
+    def get(self, name: str) -> bytes | None:
+        """The content that is stored under a name."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove what is stored under a name."""
+        ...
+
+    def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
+        """Put what a function returns in the place of each content.
+
+        :param function: Returns ``None`` for what is to stay as it is.
+        """
+        ...
+
+
+class OldRedis:
+    """``SESSION_TYPE = "redis"``."""
+
+    def __init__(self, url: str, prefix: str, timeout: float) -> None:
+        import redis
+
+        self._prefix = prefix
+        self._client: t.Any = redis.Redis.from_url(
+            url, socket_timeout=timeout, socket_connect_timeout=timeout
+        )
+
+    def get(self, name: str) -> bytes | None:
+        """See :meth:`OldStore.get`."""
+        found = self._client.get(name)
+        return found if isinstance(found, bytes) else None
+
+    def remove(self, name: str) -> None:
+        """See :meth:`OldStore.remove`."""
+        self._client.delete(name)
+
+    def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
+        """See :meth:`OldStore.convert`."""
+        for name in self._client.scan_iter(match=f"{self._prefix}*", _type="string"):
+            content = self._client.get(name)
+            new = None if content is None else function(content)
+            if new is not None:
+                self._client.set(name, new, keepttl=True)
+
+
+class OldTable:
+    """``SESSION_TYPE = "sqlalchemy"``."""
+
+    def __init__(self, url: str, table: str, timeout: float) -> None:
+        import sqlalchemy as sa
+
+        from flaskware_session._stores.sql.table import driver_arguments
+
+        parsed = sa.make_url(url)
+        self._engine = sa.create_engine(
+            parsed,
+            poolclass=sa.NullPool,
+            connect_args=driver_arguments(parsed.get_driver_name(), timeout),
+        )
+        self._table = sa.table(
+            table,
+            sa.column("session_id", sa.String),
+            sa.column("data", sa.LargeBinary),
+            sa.column("expiry", sa.DateTime),
+        )
+
+    def get(self, name: str) -> bytes | None:
+        """See :meth:`OldStore.get`."""
+        import sqlalchemy as sa
+
+        # It stores times without a zone, in UTC.
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        c = self._table.c
+        query = sa.select(c.data).where(c.session_id == name, c.expiry > now)
+        with self._engine.connect() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else bytes(found)
+
+    def remove(self, name: str) -> None:
+        """See :meth:`OldStore.remove`."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                self._table.delete().where(self._table.c.session_id == name)
+            )
+
+    def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
+        """See :meth:`OldStore.convert`."""
+        import sqlalchemy as sa
+
+        c = self._table.c
+        with self._engine.begin() as connection:
+            rows = connection.execute(sa.select(c.session_id, c.data)).all()
+            for name, content in rows:
+                new = function(bytes(content or b""))
+                if new is not None:
+                    where = self._table.update().where(c.session_id == name)
+                    connection.execute(where.values(data=new))
+
+
+class OldMemcached:
+    """``SESSION_TYPE = "memcached"``."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        from pymemcache.client.base import Client
+
+        parts = urlsplit(url)
+        server = (parts.hostname or "localhost", parts.port or 11211)
+        self._client: t.Any = Client(server, connect_timeout=timeout, timeout=timeout)
+
+    def get(self, name: str) -> bytes | None:
+        """See :meth:`OldStore.get`."""
+        with contextlib.closing(self._client):
+            found = self._client.get(name)
+        return found if isinstance(found, bytes) else None
+
+    def remove(self, name: str) -> None:
+        """See :meth:`OldStore.remove`."""
+        with contextlib.closing(self._client):
+            self._client.delete(name)
+
+    def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
+        """See :meth:`OldStore.convert`; memcached does not list what it holds."""
+
+
+class OldFiles:
+    """``SESSION_TYPE = "filesystem"``, or cachelib's ``FileSystemCache``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, name: str) -> bytes | None:
+        """See :meth:`OldStore.get`."""
+        found = [path for path in self._paths(name) if path.is_file()]
+        if not found:
+            return None
+        content = found[0].read_bytes()
+        # Four bytes for when it expires in seconds since 1970, 0 for never.
+        expires = struct.unpack("I", content[:4])[0] if len(content) >= 4 else 1
+        return content[4:] if expires == 0 or expires > time.time() else None
+
+    def remove(self, name: str) -> None:
+        """See :meth:`OldStore.remove`."""
+        for path in self._paths(name):
+            path.unlink(missing_ok=True)
+
+    def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
+        """See :meth:`OldStore.convert`."""
+        for path in self._folder.iterdir():
+            if len(path.name) in {32, 64} and path.is_file():
+                content = path.read_bytes()
+                new = function(content[4:])
+                if new is not None:
+                    path.write_bytes(content[:4] + new)
+
+    def _paths(self, name: str) -> list[Path]:
+        # How newer and older versions of cachelib name a file: it guards nothing.
+        digests = (
+            hashlib.sha256(name.encode()),
+            hashlib.md5(name.encode(), usedforsecurity=False),
+        )
+        return [self._folder / digest.hexdigest() for digest in digests]
+
+
+def open_old_store(
+    source: str, *, folder: Path, prefix: str, table: str, timeout: float
+) -> OldStore:
+    """Make the store that a source names; nothing is connected yet.
+
+    :param source: ``flask-session+`` and the URL of the store.
+    :raises ValueError: if the URL cannot be understood.
+    :raises ImportError: if the driver is missing.
+    """
+    url = source.removeprefix(_SCHEME)
+    scheme, _, rest = url.partition("://")
+    if scheme in {"redis", "rediss", "unix"}:
+        return OldRedis(url, prefix, timeout)
+    if scheme == "memcached":
+        return OldMemcached(url, timeout)
+    if scheme == "file":
+        return OldFiles(folder / rest[1:])
+    return OldTable(url, table, timeout)
+
+
+@contextlib.contextmanager
+def outages() -> cabc.Generator[None]:
+    """Tell any driver's error as an outage."""
+    try:
+        yield
+    except Exception as error:
+        raise StoreUnavailable(
+            f"the old store: {type(error).__name__}: {error}"
+        ) from error

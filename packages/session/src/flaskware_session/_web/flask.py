@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import functools
+import typing as t
+
+import flask
+from flask.sessions import SessionInterface
+from flask.sessions import SessionMixin
+
+from flaskware_session._core.manager import SessionManager
+from flaskware_session._errors import SessionConflict
+from flaskware_session._errors import StoreUnavailable
+
+from .cookie import SessionCookie
+from .session import ServerSession
+
+if t.TYPE_CHECKING:
+    from flaskware_session._takeover.flask_session import OldSession
+
+# What goes when another answer is put in a response's place. The rest stays, such as
+# the security headers that an after-request hook has added.
+_OF_CONTENT = (
+    "Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Encoding",
+    "Content-Language", "Content-Length", "Content-Range", "Content-Type", "ETag",
+    "Expires", "Last-Modified", "Location", "Set-Cookie",
+)  # fmt: skip
+
+
+class ServerSessionInterface(SessionInterface):
+    """Opens and saves ``flask.session`` by a manager and a cookie."""
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        cookie: SessionCookie,
+        *,
+        save_on_error: bool,
+        find_old: cabc.Callable[[flask.Request], OldSession | None] | None = None,
+    ) -> None:
+        self._manager = manager
+        self._cookie = cookie
+        self._save_on_error = save_on_error
+        self._find_old = find_old
+
+    def open_session(self, app: flask.Flask, request: flask.Request) -> ServerSession:  # noqa: ARG002
+        """Make a session that has not been read yet."""
+        return ServerSession(
+            self._manager,
+            functools.partial(self._cookie.read, request),
+            self._find_old and functools.partial(self._find_old, request),
+        )
+
+    def save_session(
+        self, app: flask.Flask, session: SessionMixin, response: flask.Response
+    ) -> None:
+        """Store what changed and say it to the browser; nothing if it was not used."""
+        if not isinstance(session, ServerSession):
+            return
+        if session._data is None:
+            session._is_sent = True
+            return
+        try:
+            if response.status_code < 500 or self._save_on_error:
+                self._manager.save(session)
+        except SessionConflict as error:
+            _replace(app, response, error)
+        except StoreUnavailable as error:
+            # Who signed in must not be told so where that was not stored.
+            if not self._is_lenient or session._fresh:
+                _replace(app, response, error)
+        else:
+            self._tell_outage(app, session, response)
+        _vary_by_cookie(response)
+        self._send_cookie(session, response)
+        session._is_sent = True
+
+    @property
+    def _is_lenient(self) -> bool:
+        return self._manager.rules.anonymous_on_outage
+
+    def get_cookie_name(self, app: flask.Flask) -> str:  # noqa: ARG002
+        """The name of the cookie over plain http."""
+        return self._cookie.name
+
+    def get_cookie_samesite(self, app: flask.Flask) -> str | None:  # noqa: ARG002
+        """``SESSION_COOKIE_SAMESITE``, or ``"Lax"`` where that is not set."""
+        return self._cookie.samesite
+
+    def get_cookie_secure(self, app: flask.Flask) -> bool:  # noqa: ARG002
+        """Whether the cookie is ``Secure`` on a public host."""
+        return self._cookie.policy != "plain"
+
+    def _send_cookie(self, session: ServerSession, response: flask.Response) -> None:
+        if session._cookie is None:
+            return
+        if session._cookie == "delete":
+            self._cookie.delete(flask.request, response)
+        elif session._token is not None:
+            max_age = self._max_age(session) if session.permanent else None
+            self._cookie.set(flask.request, response, session._token, max_age=max_age)
+            if self._find_old is not None:
+                self._cookie.forget_plain(flask.request, response)
+        # A cache that keeps this answer would hand the cookie to somebody else.
+        if "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "no-store"
+
+    def _tell_outage(
+        self, app: flask.Flask, session: ServerSession, response: flask.Response
+    ) -> None:
+        # The view caught the error and went on with a session that was empty.
+        unsaid = session._outage is not None and response.status_code < 500
+        if unsaid and not self._is_lenient:
+            _replace(app, response, t.cast("StoreUnavailable", session._outage))
+
+    def _max_age(self, session: ServerSession) -> int | None:
+        record = session._record
+        if record is None:
+            return None
+        # The longest the session can live, so that the cookie need not be sent again
+        # as it is used; when it ends is for the server to say.
+        end = record.created + self._manager.lifetime.absolute
+        return max((end - self._manager.now()) // 1000, 0)
+
+
+def _vary_by_cookie(response: flask.Response) -> None:
+    # Mostly there is none yet, and a set need not be made of it.
+    if "Vary" in response.headers:
+        response.vary.add("Cookie")
+    else:
+        response.headers["Vary"] = "Cookie"
+
+
+def _replace(
+    app: flask.Flask,
+    response: flask.Response,
+    error: StoreUnavailable | SessionConflict,
+) -> None:
+    """Make a response that is already built the app's answer to an error."""
+    answer = app.make_response(app.handle_user_exception(error))
+    response.close()
+    response.response = answer.response
+    response.status = answer.status
+    response.direct_passthrough = answer.direct_passthrough
+    for name in _OF_CONTENT:
+        response.headers.pop(name, None)
+    for name in set(answer.headers.keys()):
+        response.headers.setlist(name, answer.headers.getlist(name))
