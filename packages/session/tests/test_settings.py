@@ -106,8 +106,8 @@ def test_a_missing_driver_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, url: str, module: str, words: str
 ) -> None:
     for name in list(sys.modules):
-        if name.partition(".")[0] == module or name.endswith(
-            ("_redis_link", "_redis_scripts", "_sql_table")
+        if name.partition(".")[0] == module or name.startswith(
+            ("flaskware_session._stores.redis", "flaskware_session._stores.sql")
         ):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)

@@ -10,8 +10,8 @@ from sqlalchemy import event
 from sqlalchemy import orm
 from werkzeug.exceptions import HTTPException
 
-from flaskware_sqlalchemy import _page
 from flaskware_sqlalchemy import Page
+from flaskware_sqlalchemy._pagination import page as _page
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from flaskware_sqlalchemy import _sticky
+from flaskware_sqlalchemy._sessions import sticky as _sticky
 
 NAMES = {"primary", "one", "two"}
 

@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
-from flaskware_sqlalchemy import _transaction
 from flaskware_sqlalchemy import TransactionBegun
+from flaskware_sqlalchemy._sessions import transaction as _transaction
 
 
 def add_and_fail(site):
