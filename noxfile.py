@@ -1,7 +1,7 @@
 """Every workflow of the repository, once: `nox -l` lists them.
 
 Package names may follow `--`, such as `nox -s tests -- core session`; without any, a
-workflow takes all of them. What follows the names goes to the tool that it runs.
+workflow takes all of them. Arguments after the names go to the tool that it runs.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _install(session: nox.Session, name: str, *, siblings: list[str]) -> None:
 
     Wheels, so that what is tested is what would be published.
     """
-    # What `new` is given is the name of a package that is not there yet.
+    # `new` is given the name of a package that does not exist yet.
     if name != "tools":
         _refuse_unknown(session)
     session.run_install(
@@ -172,7 +172,7 @@ def tests_pre(session: nox.Session, name: str) -> None:
 
 
 def _test_resolved(session: nox.Session, name: str, *options: str) -> None:
-    """Run a package's tests on versions that are not the locked ones."""
+    """Run a package's tests on versions other than the locked."""
     _install_resolved(session, name, *options)
     _pytest(session, name, *REST)
 
@@ -188,13 +188,14 @@ def _install_resolved(session: nox.Session, name: str, *options: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format; `-- --fix` mends what can be mended."""
+    """Check style, format and English; `-- --fix` fixes style and format."""
     _install(session, "lint", siblings=[])
     config = ("--config", CONFIG / "ruff.toml")
     paths = ("packages", "tools", "docs", "noxfile.py")
     fix = "--fix" in REST
     session.run("ruff", "check", *config, *(["--fix"] if fix else []), *paths)
     session.run("ruff", "format", *config, *([] if fix else ["--check"]), *paths)
+    _run_tool(session, "voice")
 
 
 @nox.session

@@ -1,1 +1,1 @@
-"""What maintains the Flaskware repository."""
+"""Tools that maintain the Flaskware repository."""

@@ -14,7 +14,7 @@ from .release import last_tag
 
 
 def public_names(package: Package) -> list[str]:
-    """What ``__all__`` of a package lists."""
+    """Return the names in ``__all__`` of a package."""
     module = griffe.load(package.module, search_paths=[package.source.parent])
     return sorted(str(name) for name in module.exports or ())
 
@@ -33,12 +33,12 @@ def breaking_changes(package: Package, tag: str) -> list[str]:
 
 
 def undeclared(package: Package, breakages: list[str]) -> str | None:
-    """What is wrong if an API breaks and no changelog fragment says so."""
+    """Return an error if the API breaks and no changelog fragment says so."""
     if not breakages or "breaking" in fragments(package):
         return None
     return (
-        f"packages/{package.name}/changes/ has no fragment of the type breaking: write"
-        " one that says what users have to change, or keep the API as it was"
+        f"packages/{package.name}/changes/ has no fragment of the type breaking: add"
+        " it and say what users have to change, or keep the API as it was"
     )
 
 

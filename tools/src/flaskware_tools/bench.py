@@ -35,7 +35,7 @@ Figures: t.TypeAlias = dict[str, dict[str, float]]
 # By benchmark, such as "session: one request": the figures of its cases.
 Results: t.TypeAlias = dict[str, Figures]
 
-# What is measured of the family as a whole, beside the packages.
+# Benchmarks of the family as a whole, beside those of the packages.
 FAMILY = "family"
 
 
@@ -111,7 +111,7 @@ def table(results: Results) -> str:
 
 
 def comparison(before: Results, after: Results, revision: str) -> str:
-    """What changed since a revision, as a Markdown table.
+    """Return what changed since a revision, as a Markdown table.
 
     A change counts where it is larger than what both measurements vary by.
     """

@@ -7,7 +7,7 @@ import html
 import math
 
 _WIDTH, _LABELS, _ROW, _GAP = 820, 330, 20, 34
-# Readable on a light page and on a dark one, whose colour shows through.
+# Readable on light and on dark pages: their colour shows through.
 _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #57606a }
 .title { font-weight: 600; font-size: 13px }

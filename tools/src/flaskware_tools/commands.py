@@ -1,4 +1,4 @@
-"""Whether the `flask` commands that the documentation names are there, options too."""
+"""Check that the `flask` commands and options in the documentation exist."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pages() -> list[Path]:
 
 
 def named(text: str) -> list[str]:
-    """What follows `flask` in the code of a page."""
+    """Return what follows `flask` in the code of a page."""
     found: list[str] = []
     for code in _CODE.findall(text):
         found += [
@@ -47,7 +47,7 @@ def named(text: str) -> list[str]:
 
 
 def problem(command: str, app: Flask) -> str | None:
-    """What is wrong with a command, or ``None``."""
+    """Return what is wrong with a command, or ``None``."""
     group = FlaskGroup()
     words = re.sub(r"^(?:--(?:app|env-file) \S+ |--debug )+", "", command).split()
     current: click.Command = group

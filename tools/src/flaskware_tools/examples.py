@@ -51,7 +51,7 @@ def _has_examples(text: str) -> bool:
 
 
 def misspelled(text: str) -> str | None:
-    """What is wrong with the first example in a language that is only parsed."""
+    """Return the error in the first wrong example of a language that is only parsed."""
     for match in _DATA.finditer(text):
         try:
             _PARSERS[match["language"]](match["code"])
@@ -64,8 +64,8 @@ def misspelled(text: str) -> str | None:
 def script(text: str) -> str:
     """The examples of a page as one script, on the lines where they stand in it.
 
-    What they need and a reader does not stands in ``<!-- setup``, lines of code, and
-    ``-->``. What follows ``<!-- not run: a reason -->`` is only checked for its syntax.
+    Code that they need but readers do not stands between ``<!-- setup`` and ``-->``.
+    An example below ``<!-- not run: a reason -->`` is only checked for its syntax.
     """
     lines = [""] * (text.count("\n") + 1)
     for match in _BLOCK.finditer(text):

@@ -76,11 +76,11 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def known_files(root: Path = ROOT) -> list[str]:
-    """What git knows of a working tree, or would if it were added."""
+    """Return the files of a working tree that git tracks or would add."""
     listed = git(
         root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"
     ).strip("\0").split("\0")  # fmt: skip
-    # one that was deleted is still listed
+    # Git still lists files that were deleted.
     return [name for name in listed if (root / name).is_file()]
 
 

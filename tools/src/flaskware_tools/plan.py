@@ -1,4 +1,4 @@
-"""What CI has to run: a job for each project, Python, system and set of services."""
+"""Jobs for CI: one for each project, Python, system and set of services."""
 
 from __future__ import annotations
 

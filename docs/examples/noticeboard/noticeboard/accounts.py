@@ -1,4 +1,4 @@
-"""Signing up, in and out, and the devices that one is signed in on."""
+"""Sign-up, sign-in, sign-out, and the list of devices that are signed in."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ P = t.ParamSpec("P")
 
 TAKEN = "There is an account with this email. Sign in instead?"
 
-# What is compared where there is no such account, so that both answers take as long.
+# Compared if there is no such account, so that both answers take equally long.
 _NOBODY = generate_password_hash("nobody has this password")
 
 
@@ -114,7 +114,7 @@ def leave() -> ResponseReturnValue:
 def signed_in(
     view: cabc.Callable[P, ResponseReturnValue],
 ) -> cabc.Callable[P, ResponseReturnValue]:
-    """Send whoever is not signed in to do so."""
+    """Send visitors who are not signed in to the sign-in page."""
 
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
@@ -166,7 +166,7 @@ def _first(text: str, words: tuple[str, ...]) -> str | None:
 
 
 def current_user() -> User | None:
-    """Who is signed in, read once a request."""
+    """Return the user who is signed in, read once per request."""
     if "user" not in flask.g:
         id = sessions.user_id
         flask.g.user = db.session.get(User, int(id)) if id else None

@@ -117,8 +117,8 @@ def post(data: NoticeIn, author_id: int, picture: Picture | None) -> int:
 
 
 def tags(names: list[str]) -> list[Tag]:
-    """The tags of these names; what does not exist yet is made."""
-    # In one order, or two requests that make the same ones wait for each other.
+    """Return the tags with these names; create those that do not exist yet."""
+    # Always in the same order, or two requests that create the same tags deadlock.
     return [_tag(name) for name in sorted(set(names))]
 
 

@@ -1,4 +1,4 @@
-"""Who writes, what is written, and what happened."""
+"""Users, notices and events."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Notice(Base):
 
 
 class Event(Base):
-    """What happened, kept in a database of its own."""
+    """Something that happened, kept in a database of its own."""
 
     __bind_key__ = "audit"
 

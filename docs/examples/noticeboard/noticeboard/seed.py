@@ -25,16 +25,16 @@ NOTICES = (
     ("Choir needs two altos", "We meet on Tuesdays at seven in the old school. No audition.", ["music"]),
     ("Lost: a grey cat", "Answers to Mungo, when it suits him. Last seen near the mill.", ["lost", "cat"]),
     ("Repair café on Saturday", "Bring what is broken. Tools, coffee and patience are there.", ["free", "repair"]),
-    ("Spanish for beginners", "Eight evenings, small group. The first one costs nothing.", ["course"]),
+    ("Spanish for beginners", "Eight evenings, small group. The first evening is free.", ["course"]),
     ("Room to let", "Bright, quiet, near the station. From the first of the month.", ["room"]),
-    ("Found: one red mitten", "On the bench by the pond. It misses the other one.", ["found"]),
+    ("Found: one red mitten", "On the bench by the pond. The other is missing.", ["found"]),
     ("Chess in the park", "Every Sunday from three. Boards and clocks are there.", ["games"]),
     ("Apples, as many as you can carry", "The trees are full. Come with a basket.", ["free", "garden"]),
     ("Piano lessons", "For children and for those who always wanted to.", ["music", "course"]),
     ("Street closed on Friday", "The water pipe is being renewed between six and noon.", ["news"]),
     ("Book swap", "Take one, leave one: the shelf in the library's entrance.", ["free", "books"]),
     ("Night walk to see the stars", "If the sky is clear. We start at nine at the tower.", ["walk"]),
-    ("Sewing machine wanted", "It may be old. I would mend it.", ["wanted", "repair"]),
+    ("Sewing machine wanted", "It may be old. I would fix it.", ["wanted", "repair"]),
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ class Unexpected(Exception):
 
 
 class Reply:
-    """What came back."""
+    """Answer of the app to a request."""
 
     def __init__(self, response: urllib.request._UrlopenRet) -> None:
         self.status: int = response.status
@@ -181,7 +181,7 @@ class Walkthrough:
         shown = expect(self.laptop.post(path, fields, files=files), 200, "A walk")
         check(b"<b>A walk</b>" not in shown.body, "a title was not escaped")
         picture = expect(self.laptop.get(f"{_path(shown.url)}/picture"), 200)
-        check(picture.body == PNG, "the picture is another one")
+        check(picture.body == PNG, "the picture changed")
         check(picture.headers["Content-Type"] == "image/png", "not sent as a PNG")
         return "422 without a title and with a false picture, then the notice"
 
