@@ -71,7 +71,7 @@ class OldTable:
     def __init__(self, url: str, table: str, timeout: float) -> None:
         import sqlalchemy as sa
 
-        from flaskware_session._stores.sql.table import driver_arguments
+        from flaskware_session._stores.sql.driver import driver_arguments
 
         parsed = sa.make_url(url)
         self._engine = sa.create_engine(

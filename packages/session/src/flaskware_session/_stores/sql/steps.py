@@ -1,0 +1,235 @@
+"""Steps of a store, made of the statements on the table of sessions.
+
+A step is a generator: it yields a statement with its values and is sent the result, or
+is thrown the error of the driver. So the blocking and the asynchronous store share
+every decision, and differ only in how they execute.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import typing as t
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from flaskware_session._records.record import beyond
+from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import Record
+from flaskware_session._records.record import StoreStats
+from flaskware_session._records.record import Written
+
+from . import statements as sql
+
+_T = t.TypeVar("_T")
+_Values: t.TypeAlias = dict[str, t.Any]
+Statement: t.TypeAlias = tuple[sa.Executable, _Values]
+Step: t.TypeAlias = cabc.Generator[Statement, sa.CursorResult[t.Any], _T]
+Isolation: t.TypeAlias = t.Literal["SERIALIZABLE", "READ COMMITTED"]
+
+_PRUNE_INTERVAL = 60_000
+_PRUNE_BATCH = 200
+
+
+class Steps:
+    """The steps of a store in one kind of database.
+
+    :param dialect: The name that SQLAlchemy has for it.
+    """
+
+    def __init__(self, dialect: str) -> None:
+        self._is_postgresql = dialect == "postgresql"
+        # A statement of SQLite is alone in any case, and it has no locks of rows.
+        self._is_sqlite = dialect == "sqlite"
+        is_mysql = dialect in {"mysql", "mariadb"}
+        self._prune = sql.PRUNE_MYSQL if is_mysql else sql.PRUNE
+        self._next_prune = 0
+
+    @property
+    def several(self) -> Isolation:
+        """Isolation level for a step of several statements that change rows."""
+        return "SERIALIZABLE" if self._is_sqlite else "READ COMMITTED"
+
+    @property
+    def locking(self) -> Isolation | None:
+        """Isolation level for a step that locks rows; ``None`` where it need not."""
+        return None if self._is_sqlite else "READ COMMITTED"
+
+    def read(self, key: str, now: int, lifetime: Lifetime) -> Step[Record | None]:
+        """See :meth:`Store.read`."""
+        if self._is_postgresql:
+            values = {
+                "old_key": key,
+                "now": now,
+                "idle": lifetime.idle,
+                "absolute": lifetime.absolute,
+                "due": now - lifetime.touch_interval,
+            }
+            try:
+                return _first((yield sql.READ_AND_TOUCH, values))
+            except exc.DBAPIError as error:
+                # A server that takes no writes, as with a full disk, can still be
+                # read.
+                if error.connection_invalidated:
+                    raise
+            return (yield from _find(key, now))
+        record = yield from _find(key, now)
+        touched = None if record is None else lifetime.touched(record, now)
+        if touched is None:
+            return record
+        try:
+            values = {"old_key": key, "last_seen": now, "expires": touched.expires}
+            yield sql.TOUCH, values
+        except exc.DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            return record
+        return touched
+
+    def create(self, record: Record, now: int) -> Step[bool]:
+        """See :meth:`Store.create`; this prunes as well, now and then."""
+        try:
+            yield sql.INSERT, _row_of(record)
+        except exc.IntegrityError:
+            # An attempt whose answer was lost may have made it.
+            return (yield from _find(record.key, now)) == record
+        if now >= self._next_prune:
+            with contextlib.suppress(exc.DBAPIError):
+                removed = yield from self.prune(now, _PRUNE_BATCH)
+                # A full batch means that there is more: the next new session goes on.
+                if removed < _PRUNE_BATCH:
+                    self._next_prune = now + _PRUNE_INTERVAL
+        return True
+
+    def update(self, record: Record, now: int) -> Step[Written]:
+        """See :meth:`Store.update`."""
+        values = {
+            "data": record.data,
+            "version": record.version,
+            "last_seen": record.last_seen,
+            "expires": record.expires,
+        }
+        result = yield sql.UPDATE, values | _where(record.key, record, now)
+        if result.rowcount:
+            return Written(saved=True)
+        current = yield from _find(record.key, now)
+        return Written(saved=False, current=current)
+
+    def replace(
+        self, old_key: str, record: Record, now: int, alias: Record | None
+    ) -> Step[Written]:
+        """See :meth:`Store.replace`; with an alias, in one transaction."""
+        result = yield sql.MOVE, _row_of(record) | _where(old_key, record, now)
+        if result.rowcount:
+            if alias is not None:
+                yield sql.INSERT, _row_of(alias)
+            return Written(saved=True)
+        # An attempt whose answer was lost may have done it.
+        if (yield from _find(record.key, now)) is not None:
+            return Written(saved=True)
+        current = yield from _find(old_key, now)
+        return Written(saved=False, current=current)
+
+    def delete(self, key: str, version: int | None) -> Step[bool]:
+        """See :meth:`Store.delete`."""
+        if version is not None:
+            values = {"old_key": key, "expected": version}
+            return (yield sql.DELETE_VERSION, values).rowcount > 0
+        aliases: list[str] = []
+        successor: str | None = key
+        ended = 0
+        # A session is not under a key, or moved from there while this waited for it:
+        # in both cases the next statement sees the alias.
+        while successor is not None and not ended:
+            where = {"old_key": successor}
+            ended = (yield sql.DELETE_SESSION, where).rowcount
+            if not ended:
+                aliases.append(successor)
+                successor = (yield sql.SUCCESSOR, where).scalar()
+        # After the session: an alias that leads nowhere does no harm.
+        if aliases:
+            yield sql.DELETE_KEYS, {"keys": aliases}
+        return ended > 0
+
+    def for_user(self, user_id: str, now: int) -> Step[list[Record]]:
+        """See :meth:`Store.for_user`."""
+        rows = yield sql.FOR_USER, {"user": user_id, "now": now}
+        return [Record(*row) for row in rows]
+
+    def delete_user(self, user_id: str, keep: str | None) -> Step[int]:
+        """See :meth:`Store.delete_user`."""
+        values = {"user": user_id, "keep": keep or ""}
+        if self._is_sqlite:
+            return (yield sql.DELETE_USER_AT_ONCE, values).rowcount
+        yield sql.LOCK_USER, {"user": user_id}
+        # An alias belongs to no user: the session that it leads to is what stays.
+        successor = keep
+        while successor is not None:
+            values["keep"] = successor
+            successor = (yield sql.SUCCESSOR, {"old_key": successor}).scalar()
+        return (yield sql.DELETE_USER, values).rowcount
+
+    def limit_user(self, user_id: str, count: int, now: int, keep: str) -> Step[int]:
+        """See :meth:`Store.limit_user`."""
+        if self._is_sqlite:
+            values = {"user": user_id, "now": now, "count": count, "keep": keep}
+            return (yield sql.LIMIT_USER_AT_ONCE, values).rowcount
+        rows = yield sql.LOCK_USER, {"user": user_id}
+        removed = beyond((Record(*row) for row in rows), count, now, keep)
+        if not removed:
+            return 0
+        return (yield sql.DELETE_KEYS, {"keys": removed}).rowcount
+
+    def prune(self, now: int, limit: int) -> Step[int]:
+        """See :meth:`Store.prune`."""
+        return (yield self._prune, {"now": now, "count": limit}).rowcount
+
+    def stats(self, now: int) -> Step[StoreStats]:
+        """See :meth:`Store.stats`."""
+        row = (yield sql.STATS, {"now": now}).one()
+        return StoreStats(*(int(value) for value in row))
+
+    def ping(self) -> Step[None]:
+        """See :meth:`Store.ping`; the table must be there."""
+        yield sql.PING, {}
+
+
+def _find(key: str, now: int) -> Step[Record | None]:
+    return _first((yield sql.FIND, {"old_key": key, "now": now}))
+
+
+def _first(result: sa.CursorResult[t.Any]) -> Record | None:
+    row = result.first()
+    return None if row is None else Record(*row)
+
+
+def _where(key: str, record: Record, now: int) -> _Values:
+    return {"old_key": key, "expected": record.version - 1, "now": now}
+
+
+def _row_of(record: Record) -> dict[str, t.Any]:
+    """Return the columns of a record."""
+    return {
+        "key": record.key,
+        "data": record.data,
+        "version": record.version,
+        "created": record.created,
+        "last_seen": record.last_seen,
+        "expires": record.expires,
+        "user_id": record.user_id,
+        # PostgreSQL keeps no NUL; a client that sends one has no claim to it.
+        "address": record.address.replace("\x00", " "),
+        "agent": record.agent.replace("\x00", " "),
+        "issued": record.issued,
+    }
+
+
+def update_of(record: Record) -> dict[str, t.Any]:
+    """What a change of the content writes."""
+    return {
+        "data": record.data,
+        "version": record.version,
+        "last_seen": record.last_seen,
+        "expires": record.expires,
+    }
