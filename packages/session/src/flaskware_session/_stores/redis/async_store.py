@@ -10,16 +10,15 @@ from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 
-from .store import escaped
-from .store import fields_of
-from .store import line_of
-from .store import record_of
-from .store import text_of
-from .store import told
-from .store import written_of
-
-if t.TYPE_CHECKING:
-    from .scripts import Script
+from . import scripts
+from .records import escaped
+from .records import fields_of
+from .records import line_of
+from .records import raise_outage
+from .records import record_of
+from .records import text_of
+from .records import written_of
+from .scripts import Script
 
 
 class AsyncRedisStore:
@@ -39,9 +38,6 @@ class AsyncRedisStore:
         from redis.backoff import NoBackoff
         from redis.exceptions import ConnectionError as Lost
 
-        from . import scripts
-
-        self._scripts = scripts
         self._namespace = namespace
         options: dict[str, t.Any] = {
             "socket_timeout": timeout,
@@ -57,18 +53,18 @@ class AsyncRedisStore:
     async def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
         """See :meth:`Store.read`."""
         times = (lifetime.idle, lifetime.absolute, lifetime.touch_interval)
-        return record_of(key, await self._run(self._scripts.READ, now, key, *times))
+        return record_of(key, await self._run(scripts.READ, now, key, *times))
 
     async def create(self, record: Record, now: int) -> bool:
         """See :meth:`Store.create`."""
         fields = fields_of(record)
-        answer = await self._run(self._scripts.CREATE, now, record.key, *fields)
+        answer = await self._run(scripts.CREATE, now, record.key, *fields)
         return bool(answer == 1)
 
     async def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
         fields = fields_of(record)
-        answer = await self._run(self._scripts.UPDATE, now, record.key, *fields)
+        answer = await self._run(scripts.UPDATE, now, record.key, *fields)
         return written_of(record.key, answer)
 
     async def replace(
@@ -77,29 +73,29 @@ class AsyncRedisStore:
         """See :meth:`Store.replace`."""
         more = () if alias is None else fields_of(alias)
         fields = (record.key, *fields_of(record), *more)
-        answer = await self._run(self._scripts.REPLACE, now, old_key, *fields)
+        answer = await self._run(scripts.REPLACE, now, old_key, *fields)
         return written_of(old_key, answer)
 
     async def delete(self, key: str, *, version: int | None = None) -> bool:
         """See :meth:`Store.delete`."""
         wanted = "" if version is None else version
-        return bool(await self._run(self._scripts.DELETE, 0, key, wanted))
+        return bool(await self._run(scripts.DELETE, 0, key, wanted))
 
     async def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
-        answer = await self._run(self._scripts.FOR_USER, now, line_of(user_id)) or ()
+        answer = await self._run(scripts.FOR_USER, now, line_of(user_id)) or ()
         found = (record_of(text_of(key), text) for key, text in answer)
         return last_seen_first((record for record in found if record is not None), now)
 
     async def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
         arguments = (line_of(user_id), keep or "")
-        return int(await self._run(self._scripts.DELETE_USER, 0, *arguments) or 0)
+        return int(await self._run(scripts.DELETE_USER, 0, *arguments) or 0)
 
     async def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`."""
         arguments = (line_of(user_id), count, keep)
-        return int(await self._run(self._scripts.LIMIT_USER, now, *arguments) or 0)
+        return int(await self._run(scripts.LIMIT_USER, now, *arguments) or 0)
 
     async def prune(self, now: int, limit: int) -> int:  # noqa: ARG002
         """See :meth:`Store.prune`; Redis does this by itself, so none is left."""
@@ -122,9 +118,9 @@ class AsyncRedisStore:
         rest = (0, self._namespace, now, *arguments)
         try:
             return await send("EVALSHA", script.sha, *rest)
-        except Exception as error:  # noqa: BLE001 # told as an outage
+        except Exception as error:  # noqa: BLE001 # of any kind
             if type(error).__name__ != "NoScriptError":
-                return told(error)
+                return raise_outage(error)
         return await self._guard(lambda: send("EVAL", script.text, *rest))
 
     def _own_client(self) -> t.Any:
@@ -146,5 +142,5 @@ class AsyncRedisStore:
     async def _guard(self, call: cabc.Callable[[], cabc.Awaitable[t.Any]]) -> t.Any:
         try:
             return await call()
-        except Exception as error:  # noqa: BLE001 # told as an outage
-            return told(error)
+        except Exception as error:  # noqa: BLE001 # of any kind
+            return raise_outage(error)

@@ -3,16 +3,24 @@ from __future__ import annotations
 import collections.abc as cabc
 import typing as t
 
-from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 
+from . import scripts
+from .records import escaped
+from .records import fields_of
+from .records import line_of
+from .records import raise_outage
+from .records import record_of
+from .records import text_of
+from .records import written_of
+from .scripts import Script
+
 if t.TYPE_CHECKING:
     from .link import Link
-    from .scripts import Script
 
 
 class RedisStore:
@@ -35,13 +43,11 @@ class RedisStore:
     def __init__(
         self, url: str | t.Any, *, namespace: str = "session", timeout: float = 1.0
     ) -> None:
-        from . import scripts
         from .link import ClientLink
         from .link import connect
 
         is_url = isinstance(url, str)
         is_cluster = "+cluster:" in url if is_url else hasattr(url, "keyslot")
-        self._scripts = scripts
         self._link: Link
         self._link = connect(url, timeout=timeout) if is_url else (ClientLink(url))
         self._namespace = f"{{{namespace}}}" if is_cluster else namespace
@@ -52,7 +58,7 @@ class RedisStore:
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
         """See :meth:`Store.read`."""
         answer = self._run(
-            self._scripts.READ,
+            scripts.READ,
             now,
             key,
             lifetime.idle,
@@ -63,12 +69,12 @@ class RedisStore:
 
     def create(self, record: Record, now: int) -> bool:
         """See :meth:`Store.create`."""
-        answer = self._run(self._scripts.CREATE, now, record.key, *fields_of(record))
+        answer = self._run(scripts.CREATE, now, record.key, *fields_of(record))
         return bool(answer == 1)
 
     def update(self, record: Record, now: int) -> Written:
         """See :meth:`Store.update`."""
-        answer = self._run(self._scripts.UPDATE, now, record.key, *fields_of(record))
+        answer = self._run(scripts.UPDATE, now, record.key, *fields_of(record))
         return written_of(record.key, answer)
 
     def replace(
@@ -77,28 +83,28 @@ class RedisStore:
         """See :meth:`Store.replace`."""
         more = () if alias is None else fields_of(alias)
         fields = (*fields_of(record), *more)
-        answer = self._run(self._scripts.REPLACE, now, old_key, record.key, *fields)
+        answer = self._run(scripts.REPLACE, now, old_key, record.key, *fields)
         return written_of(old_key, answer)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         """See :meth:`Store.delete`."""
         wanted = "" if version is None else version
-        return bool(self._run(self._scripts.DELETE, 0, key, wanted))
+        return bool(self._run(scripts.DELETE, 0, key, wanted))
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
-        answer = self._run(self._scripts.FOR_USER, now, line_of(user_id)) or ()
+        answer = self._run(scripts.FOR_USER, now, line_of(user_id)) or ()
         found = (record_of(text_of(key), text) for key, text in answer)
         return last_seen_first((record for record in found if record is not None), now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
-        answer = self._run(self._scripts.DELETE_USER, 0, line_of(user_id), keep or "")
+        answer = self._run(scripts.DELETE_USER, 0, line_of(user_id), keep or "")
         return int(answer or 0)
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`."""
-        answer = self._run(self._scripts.LIMIT_USER, now, line_of(user_id), count, keep)
+        answer = self._run(scripts.LIMIT_USER, now, line_of(user_id), count, keep)
         return int(answer or 0)
 
     def prune(self, now: int, limit: int) -> int:  # noqa: ARG002
@@ -135,9 +141,9 @@ class RedisStore:
         rest = (*self._keys, self._namespace, now, *arguments)
         try:
             return self._link.send("EVALSHA", script.sha, *rest)
-        except Exception as error:  # noqa: BLE001 # of any client: told below
+        except Exception as error:  # noqa: BLE001 # of any client
             if not str(error).startswith(("NOSCRIPT", "No matching script")):
-                return told(error)
+                return raise_outage(error)
         return self._guard(lambda: self._link.send("EVAL", script.text, *rest))
 
     def _count(self, kind: str) -> int:
@@ -149,70 +155,4 @@ class RedisStore:
         try:
             return call()
         except Exception as error:  # noqa: BLE001 # of any client
-            return told(error)
-
-
-def told(error: Exception) -> None:
-    """Raise an outage, or return ``None`` for what is as good as no session."""
-    # Somebody else's key of another type.
-    if "WRONGTYPE" in str(error):
-        return
-    raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
-
-
-def escaped(text: str) -> str:
-    """A text that stands for itself in a pattern of keys."""
-    return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in text)
-
-
-def written_of(key: str, answer: t.Any) -> Written:
-    """What a script for a conditional write answered."""
-    if answer == 1:
-        return Written(saved=True)
-    return Written(saved=False, current=record_of(key, answer))
-
-
-def line_of(user_id: str) -> str:
-    """The id of a user without a line break, from which it can be had again."""
-    return user_id.replace("%", "%25").replace("\n", "%0A")
-
-
-def fields_of(record: Record) -> tuple[str | int, ...]:
-    """A record as the scripts take it: what they judge by, and all of it as a text."""
-    user = line_of(record.user_id or "")
-    address = record.address.replace("\n", " ")
-    agent = record.agent.replace("\n", " ")
-    text = (
-        f"{record.version}\n{record.last_seen}\n{record.expires}\n{record.created}\n"
-        f"{record.issued}\n{address}\n{agent}\n{user}\n{record.data}"
-    )
-    return record.version, record.expires, user, text
-
-
-def record_of(key: str, answer: t.Any) -> Record | None:
-    """A record as the scripts return it; ``None`` if it is not one."""
-    if not isinstance(answer, bytes | str):
-        return None
-    try:
-        version, last_seen, expires, created, issued, address, agent, user, data = (
-            text_of(answer).split("\n", 8)
-        )
-        return Record(
-            key,
-            data,
-            int(version),
-            int(created),
-            int(last_seen),
-            int(expires),
-            user.replace("%0A", "\n").replace("%25", "%") or None,
-            address,
-            agent,
-            int(issued),
-        )
-    except ValueError:
-        return None
-
-
-def text_of(value: bytes | str) -> str:
-    """A text of an answer, whether the client has decoded it or not."""
-    return value.decode() if isinstance(value, bytes) else value
+            return raise_outage(error)
