@@ -257,7 +257,8 @@ def _pyright_config(folder: Path, paths: list[Path], search: Path) -> str:
         {
             "extends": relative(CONFIG / "pyrightconfig.json"),
             "include": [relative(path) for path in paths],
-            "extraPaths": [relative(search)],
+            # The sources first: else an import of the package finds the installed wheel.
+            "extraPaths": [relative(search / "src"), relative(search)],
         }
     )
 
