@@ -20,7 +20,7 @@ __all__ = ["CountingStore", "FakeClock", "store_suite", "StoreSuite"]
 
 
 class FakeClock:
-    """A clock that goes on only when told: ``Sessions(app, clock=FakeClock())``."""
+    """A clock that you move on yourself: ``Sessions(app, clock=FakeClock())``."""
 
     def __init__(self, start: float | None = None) -> None:
         self._time = time.time() if start is None else start
@@ -115,7 +115,7 @@ class StoreSuite:
     """The tests that each store must pass; for pytest.
 
     Subclass it under a name that starts with ``Test`` and define a fixture ``store``
-    that makes an empty one::
+    that makes an empty store::
 
         class TestMyStore(StoreSuite):
             @pytest.fixture
@@ -152,7 +152,7 @@ class StoreSuite:
         return new, alias
 
     def _replaced(self, store: Store, old: Record, now: int) -> Record:
-        """The record under a new key, which is stored in place of the old one."""
+        """The record under a new key, stored in place of the old."""
         new, alias = self._renewed(old)
         assert store.replace(old.key, new, now, alias=alias).saved
         return new
@@ -290,7 +290,7 @@ class StoreSuite:
         assert store.for_user("ann", now) == [new]
 
     def test_deleting_by_a_replaced_key_ends_the_session(self, store: Store) -> None:
-        """Who signs out while the id is replaced must not stay signed in."""
+        """A sign-out while the id is replaced must not be lost."""
         first, now = self.make("ann")
         other, _ = self.make("ann", age=1_000)
         store.create(other, now)
@@ -321,7 +321,7 @@ class StoreSuite:
     def test_a_maximum_leaves_the_others_where_the_kept_one_is_gone(
         self, store: Store
     ) -> None:
-        """As where two sign-ins meet, and the first one has ended the second."""
+        """As where two sign-ins meet, and the first has ended the second."""
         one, now = self.make("ann")
         store.create(one, now)
         assert store.limit_user("ann", 1, now, keep=self.make("ann")[0].key) == 0
@@ -397,7 +397,7 @@ class StoreSuite:
     def test_deleting_a_user_spares_the_kept_one_under_its_new_key(
         self, store: Store
     ) -> None:
-        """Who is given a new id meanwhile must not be signed out."""
+        """A user who gets a new id meanwhile must not be signed out."""
         first, now = self.make("ann")
         other, _ = self.make("ann")
         store.create(other, now)

@@ -26,7 +26,7 @@ class BlockingStore:
     are shared by all requests of the process. It is made on first use, and again in
     the child of a fork.
 
-    :param store: What is waited for.
+    :param store: The asynchronous store.
     """
 
     def __init__(self, store: AsyncStore) -> None:

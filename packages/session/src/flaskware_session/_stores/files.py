@@ -90,8 +90,8 @@ class FileStore:
             if current is None or current.version != record.version - 1:
                 is_made = self._live(record.key, now) is not None
                 return Written(is_made, None if is_made else current)
-            # The new one first: who reads the alias, or ends all sessions of the user
-            # meanwhile, must find it. After a crash in between nobody has its id.
+            # The new record first: a request that reads the alias, or ends all sessions
+            # of the user meanwhile, must find it. After a crash nobody has its id.
             self._put(record)
             if alias is None:
                 self._path(old_key).unlink()
@@ -143,7 +143,7 @@ class FileStore:
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`."""
-        # Of two at once, the later one must see what the first has left.
+        # Of two calls at once, the later must see what the first has left.
         with _outages(), self._locked_folder(self._user_folder(user_id).parent):
             removed = beyond(self.for_user(user_id, now), count, now, keep)
             return sum(self.delete(key) for key in removed)

@@ -35,16 +35,16 @@ class MemcachedStore:
     """Keeps sessions in memcached, on one server or several.
 
     memcached forgets what it has no room for, and knows no step that touches two keys.
-    So a conditional write takes two trips, as does a due touch; signing in takes the
-    old id away before the new one is there; a sign-out with an id that was just
-    replaced ends the session only while memcached remembers the old one or the list of
-    the user's sessions; ``SESSION_MAX_PER_USER`` relies on a lock that it may forget;
+    So a conditional write takes two trips, as does a due touch; signing in removes
+    the old id before the new id is there; a sign-out with an id that was just replaced
+    ends the session only while memcached remembers that id or the list of the user's
+    sessions; ``SESSION_MAX_PER_USER`` relies on a lock that it may forget;
     and if that list is evicted, the sessions in it can no longer be listed or ended
     together. Where that matters, use another store.
 
     :param url: ``memcached://host:port``, several hosts separated by commas, or
         ``memcached:///path`` for a Unix socket.
-    :param namespace: What the name of each key starts with.
+    :param namespace: Prefix of the name of each key.
     :param timeout: How long to wait for a connection, and for an answer, in seconds.
     :raises ValueError: if the URL cannot be understood.
     """
@@ -78,7 +78,7 @@ class MemcachedStore:
         touched = None if record is None else lifetime.touched(record, now)
         if touched is None:
             return record
-        # One that another request has written meanwhile has been seen later.
+        # A record that another request has written meanwhile was used later.
         return touched if self._swap(touched, stamp, now) else self._find(key, now)[0]
 
     def create(self, record: Record, now: int) -> bool:
@@ -104,7 +104,7 @@ class MemcachedStore:
         """See :meth:`Store.replace`."""
         current, stamp = self._find(old_key, now)
         is_due = current is not None and current.version == record.version - 1
-        # The new one first: who reads the alias must find it.
+        # The new record first: a request that reads the alias must find it.
         if is_due and alias is not None:
             self._add(record, now)
         while current is not None and current.version == record.version - 1:
@@ -132,8 +132,8 @@ class MemcachedStore:
             if record.successor is not None:
                 ended = self.delete(record.successor)
                 taken = self._take(key, stamp, None, 0)
-                # A new one that was about to be stored is there by now, or its writer
-                # will see that the alias is gone, and end it.
+                # A new record that was about to be stored is there by now, or its
+                # writer will see that the alias is gone, and end it.
                 return self.delete(record.successor) or ended or taken
             if self._take(key, stamp, None, 0):
                 if record.user_id is not None:
@@ -147,7 +147,7 @@ class MemcachedStore:
         keys = self._listed(user_id)[0]
         found = [self._find(key, now)[0] for key in keys]
         records = [record for record in found if record is not None]
-        # What has become an alias is taken off the list by who has made it one.
+        # The request that makes an alias of a record takes it off the list.
         if gone := set(keys) - {record.key for record in records}:
             self._list(user_id, remove=gone)
         return last_seen_first((r for r in records if r.user_id == user_id), now)
@@ -291,8 +291,8 @@ class MemcachedStore:
         return value == "[]" or bool(self._ask(name, lambda c: c.add(name, value)))
 
     def _ask(self, name: str, call: cabc.Callable[[t.Any], _T]) -> _T:
-        # Each server is scored with the name, and the best one has it: so a server
-        # more or less moves only the keys of that one.
+        # Rendezvous hashing: each server is scored with the name, and the best has the
+        # key. So a server more or less moves only its own keys.
         server = (
             max(
                 self._clients,
@@ -317,7 +317,7 @@ class MemcachedStore:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     def _own_clients(self) -> dict[str, t.Any]:
-        # What the child of a fork inherited belongs to its parent.
+        # The connections that the child of a fork inherited belong to its parent.
         if self._pid != os.getpid():
             self._inherited.append(self._clients)
             self._clients = {str(one): self._make(one) for one in self._servers}

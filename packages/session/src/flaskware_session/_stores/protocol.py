@@ -33,7 +33,7 @@ class Store(t.Protocol):
         ...
 
     def update(self, record: Record, now: int) -> Written:
-        """Store a record in place of the one that has its key.
+        """Store a record in place of the record that has its key.
 
         Only if the stored version is ``record.version - 1``; nothing is created.
         The user of a record never changes this way.
@@ -43,12 +43,12 @@ class Store(t.Protocol):
     def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
-        """Remove the record of ``old_key`` and store this one, both or none.
+        """Remove the record of ``old_key`` and store ``record``, both or none.
 
-        Only if the old one's version is ``record.version - 1``; or if the old one is
-        gone and this one is there, as after an attempt whose answer was lost.
+        Only if the old version is ``record.version - 1``; or if the old record is gone
+        and ``record`` is there, as after an attempt whose answer was lost.
 
-        :param alias: Store this one under the old key, in the same step.
+        :param alias: A record to store under the old key, in the same step.
         """
         ...
 
@@ -57,7 +57,7 @@ class Store(t.Protocol):
 
         Where the key holds an alias, the session has another key by now: follow
         :attr:`Record.successor`, also over several, and remove that record and the
-        aliases. Otherwise who signs out while the id is replaced stays signed in.
+        aliases. Otherwise a sign-out while the id is replaced would have no effect.
 
         :param version: Remove it only if it has this version; follow nothing.
         """
@@ -70,15 +70,15 @@ class Store(t.Protocol):
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """Remove a user's records; count them.
 
-        :param keep: The key of one that stays; where it holds an alias, the one that it
-            leads to stays. Otherwise a new id would sign out who gets it.
+        :param keep: The key of a record that stays; where it holds an alias, the record
+            that it leads to stays. Otherwise a new id would sign its user out.
         """
         ...
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """Remove a user's records beyond so many, the longest unseen first.
 
-        :param keep: The key of one that is counted and stays in any case.
+        :param keep: The key of a record that is counted and always stays.
         :return: How many were removed.
         """
         ...

@@ -46,7 +46,7 @@ class Cipher:
     The text names the key that it was encrypted with, so that keys can be rotated, and
     is bound to the hashed id of its session, so that it cannot be moved to another.
 
-    :param keys: The first one encrypts; all of them decrypt.
+    :param keys: The first encrypts; all of them decrypt.
     :param accept_plain: Whether a text that was stored without encryption is read too.
     """
 
@@ -85,8 +85,8 @@ class Cipher:
 class SealedStore:
     """A store whose content is encrypted on the way in and decrypted on the way out.
 
-    Who is signed in, from which address and with what browser stays readable, since
-    devices are found and listed by it.
+    The user, address and browser stay readable, since devices are found and listed by
+    them.
     """
 
     def __init__(self, store: Store, cipher: Cipher) -> None:

@@ -68,7 +68,7 @@ class SQLiteStore:
 
     The file and its table are made on first use. Each process and each concurrent
     request has its own connection, in WAL mode. Expired sessions are removed in
-    small batches as new ones are made.
+    small batches when sessions are created.
 
     :param path: The file; its folder is made as well.
     :param timeout: How long a statement waits for another process's write, in

@@ -55,13 +55,13 @@ def _check_database(scheme: str) -> None:
         import sqlalchemy as sa
         from sqlalchemy import exc
     except ImportError:
-        # Which databases there are is for SQLAlchemy to say; its absence is told later.
+        # Only SQLAlchemy knows every dialect; `open_store` reports that it is missing.
         if scheme.partition("+")[0] not in {"postgresql", "mysql", "mariadb"}:
             raise ValueError(_EXPECTED) from None
         return
     try:
         sa.make_url(f"{scheme}://").get_dialect()
-    except exc.ArgumentError:  # of which no such dialect is one
+    except exc.ArgumentError:  # raised for a dialect that does not exist
         raise ValueError(_EXPECTED) from None
     except ImportError:
         return
@@ -70,7 +70,7 @@ def _check_database(scheme: str) -> None:
 def open_store(url: str, *, folder: Path, namespace: str, timeout: float) -> Store:
     """Make the store that a URL names; nothing is connected yet.
 
-    :param folder: What a relative path starts from.
+    :param folder: Where a relative path starts.
     :raises ConfigError: if the driver is missing, or refuses the URL.
     """
     scheme, _, rest = url.partition("://")

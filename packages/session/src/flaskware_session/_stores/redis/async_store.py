@@ -25,7 +25,7 @@ class AsyncRedisStore:
     """:class:`RedisStore` for asyncio: the same records, by the same scripts.
 
     :param url: ``redis://``, ``rediss://`` or ``unix://``.
-    :param namespace: What the name of each key starts with.
+    :param namespace: Prefix of the name of each key.
     :param timeout: How long to wait for a connection, and for an answer, in seconds.
     :raises ValueError: if the URL cannot be understood.
     """
@@ -124,7 +124,8 @@ class AsyncRedisStore:
         return await self._guard(lambda: send("EVAL", script.text, *rest))
 
     def _own_client(self) -> t.Any:
-        # What the child of a fork inherited belongs to its parent, and its loop.
+        # The connections that the child of a fork inherited belong to its parent, and
+        # to the parent's loop.
         if self._pid != os.getpid():
             self._inherited.append(self._client)
             self._client, self._pid = self._make(), os.getpid()

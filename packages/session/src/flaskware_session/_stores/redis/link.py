@@ -1,4 +1,4 @@
-"""How commands reach Redis: connections of our own, or somebody's client."""
+"""Links to Redis: connections of our own, or a client of the app."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Link(t.Protocol):
 class DirectLink:
     """Connections of redis-py, used without the work that its client does a command.
 
-    One a command at a time; the idle ones are kept. A connection that turns out to be
-    lost, or to lead to a former primary, is replaced once. An answer that is late is
-    not asked for again, so that a slow server is not asked twice.
+    Each carries one command at a time, and idle connections are kept. A connection
+    that is lost, or leads to a former primary, is replaced once. A late answer is not
+    asked for again, so that a slow server gets no more work.
     """
 
     def __init__(self, client: t.Any) -> None:
@@ -70,8 +70,8 @@ class DirectLink:
         try:
             return self._exchange(connection, packed)
         except (exceptions.ConnectionError, exceptions.ReadOnlyError):
-            # What one has lost the others have lost too, as by a restart. A command
-            # is safe to repeat: the second time it finds what the first has done.
+            # The other connections are lost too, as by a restart. A command is safe to
+            # repeat: the second time it finds what the first has done.
             self.close()
             return self._exchange(self._connect(), packed)
 

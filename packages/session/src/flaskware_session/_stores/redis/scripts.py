@@ -1,4 +1,4 @@
-"""What Redis does in one step, as Lua.
+"""Steps of the store, as Lua scripts of Redis.
 
 A record is one text under ``<namespace>:s:<key>``, which costs the server half of what
 a hash does: a line each for the version, when it was last seen, when it ends, when it
@@ -64,8 +64,8 @@ if not r then return false end
 if now - r.seen < tonumber(interval) or r.version == '0' then return r.text end
 local expires = string.format('%.0f', math.min(now + idle, r.created + absolute))
 local text = table.concat({r.version, ARGV[2], expires, r.text:sub(r.rest)}, '\\n')
--- a server that is full, or cannot save to disk, still tells who is signed in; one that
--- is no primary any more says so, that the connection is replaced
+-- a server that is full, or cannot save to disk, can still be read; a former primary
+-- raises its error, so that the connection is replaced
 local noted, reason = pcall(put, key, expires, r.user, text)
 if noted then return text end
 if type(reason) == 'table' then reason = reason.err end
@@ -174,7 +174,7 @@ class Script:
 
     def __init__(self, *parts: str) -> None:
         self.text = _BASIS + "".join(parts)
-        # What EVALSHA takes is SHA-1 by definition; nothing is guarded by it.
+        # EVALSHA takes SHA-1 by definition; it guards nothing.
         digest = hashlib.sha1(self.text.encode(), usedforsecurity=False)
         self.sha = digest.hexdigest()
 

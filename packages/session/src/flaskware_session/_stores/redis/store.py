@@ -34,7 +34,7 @@ class RedisStore:
     :param url: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``redis+sentinel://``
         or ``redis+cluster://`` with several hosts; or a client, of which
         ``execute_command``, ``scan_iter`` and ``close`` are used.
-    :param namespace: What the name of each key starts with.
+    :param namespace: Prefix of the name of each key.
     :param timeout: How long to wait for a connection, and for an answer, in seconds.
         A client has timeouts of its own.
     :raises ValueError: if the URL cannot be understood.
@@ -120,7 +120,7 @@ class RedisStore:
         self._guard(lambda: self._link.send("PING"))
 
     def eviction_policy(self) -> str | None:
-        """What the server does when its memory is full; ``None`` if it does not tell.
+        """Eviction policy of the server; ``None`` if it does not say.
 
         :raises StoreUnavailable: if it does not answer.
         """

@@ -53,7 +53,7 @@ class AsyncSQLAlchemyStore:
 
     @property
     def engine(self) -> AsyncEngine:
-        """What it connects by; for migrations."""
+        """Engine that it connects by; for migrations."""
         return self._engine
 
     async def create_table(self) -> None:
@@ -159,7 +159,7 @@ class AsyncSQLAlchemyStore:
                 return await work(connection)
 
     def _leave_to_parent(self) -> None:
-        # What the child of a fork inherited belongs to its parent.
+        # The connections that the child of a fork inherited belong to its parent.
         if self._pid != os.getpid():
             self._engine.sync_engine.dispose(close=False)
             self._pid = os.getpid()

@@ -16,14 +16,14 @@ _DEADLOCK_REPEATS = 5
 
 
 def pool_arguments(url: sa.URL, size: int, timeout: float) -> dict[str, t.Any]:
-    """How many connections an engine keeps; SQLite's own pools take no number."""
+    """Size of an engine's pool; the pools of SQLite take none."""
     if url.get_backend_name() == "sqlite":
         return {}
     return {"pool_size": size, "max_overflow": 4 * size, "pool_timeout": timeout}
 
 
 def driver_arguments(driver: str, timeout: float) -> dict[str, t.Any]:
-    """What a driver is given so that nothing waits without end, where it can."""
+    """Timeouts in the words of a driver, so that nothing waits without end."""
     if driver in {"psycopg", "psycopg2"}:
         milliseconds = int(timeout * 1000)
         return {
@@ -54,9 +54,9 @@ def driver_arguments(driver: str, timeout: float) -> dict[str, t.Any]:
 
 
 def repeats_of(error: exc.DBAPIError) -> int:
-    """How often a step that ended with this is worth making again."""
+    """Count how often to repeat a step that ended with this error."""
     # A connection that was lost while idle, as by a restart: SQLAlchemy has emptied its
-    # pool, so that the second attempt makes a new one.
+    # pool, so that the second attempt connects again.
     if error.connection_invalidated:
         return 1
     cause: t.Any = error.orig
@@ -66,7 +66,7 @@ def repeats_of(error: exc.DBAPIError) -> int:
 
 
 def outage_of(error: Exception) -> StoreUnavailable:
-    """What an error of the database is told as."""
+    """Turn an error of the database into an outage."""
     # The driver's own words: SQLAlchemy's hold the statement and its values.
     cause = getattr(error, "orig", None) or error
     reason = f"{type(cause).__name__}: {cause}"

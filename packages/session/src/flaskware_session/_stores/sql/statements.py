@@ -12,7 +12,6 @@ _expected = sa.bindparam("expected", type_=sa.Integer)
 _now = sa.bindparam("now", type_=sa.BigInteger)
 _live = _c.expires > _now
 
-# In the order of Record's fields.
 FIND = sa.select(*_c).where(_c.key == _old_key, _live)
 INSERT = table.insert()
 UPDATE = (
@@ -42,7 +41,7 @@ FOR_USER = (
     .where(_c.user_id == sa.bindparam("user"), _live)
     .order_by(_c.last_seen.desc())
 )
-# One after the other, and without a deadlock: all lock in one order.
+# Everyone locks in the same order, so that there is no deadlock.
 LOCK_USER = (
     sa.select(*_c)
     .where(_c.user_id == sa.bindparam("user"))
@@ -52,8 +51,7 @@ LOCK_USER = (
 DELETE_USER = table.delete().where(
     _c.user_id == sa.bindparam("user"), _c.key != sa.bindparam("keep")
 )
-# The same for SQLite, where a statement is alone in any case, and a lock of rows
-# unknown.
+# The same for SQLite, which runs one writing statement at a time and locks no rows.
 _kept = sa.select(sa.bindparam("keep", type_=sa.String).label("key")).cte(
     "kept", recursive=True, nesting=True
 )
@@ -83,7 +81,7 @@ STATS = sa.select(
 )
 PING = sa.select(sa.literal(1)).select_from(table).limit(1)
 
-# One trip, a due touch included, where the database can return what it updates.
+# One trip, with a due touch, where the database can return what it updates.
 READ_AND_TOUCH = sa.text(
     """WITH touched AS (
         UPDATE flaskware_session

@@ -155,7 +155,7 @@ class Steps:
     def for_user(self, user_id: str, now: int) -> Step[list[Record]]:
         """See :meth:`Store.for_user`."""
         rows = yield sql.FOR_USER, {"user": user_id, "now": now}
-        return [Record(*row) for row in rows]
+        return [_record(row) for row in rows]
 
     def delete_user(self, user_id: str, keep: str | None) -> Step[int]:
         """See :meth:`Store.delete_user`."""
@@ -176,7 +176,7 @@ class Steps:
             values = {"user": user_id, "now": now, "count": count, "keep": keep}
             return (yield sql.LIMIT_USER_AT_ONCE, values).rowcount
         rows = yield sql.LOCK_USER, {"user": user_id}
-        removed = beyond((Record(*row) for row in rows), count, now, keep)
+        removed = beyond(map(_record, rows), count, now, keep)
         if not removed:
             return 0
         return (yield sql.DELETE_KEYS, {"keys": removed}).rowcount
@@ -201,7 +201,12 @@ def _find(key: str, now: int) -> Step[Record | None]:
 
 def _first(result: sa.CursorResult[t.Any]) -> Record | None:
     row = result.first()
-    return None if row is None else Record(*row)
+    return None if row is None else _record(row)
+
+
+def _record(row: cabc.Iterable[t.Any]) -> Record:
+    # Its columns are in the order of the fields.
+    return Record(*row)
 
 
 def _where(key: str, record: Record, now: int) -> _Values:
@@ -218,18 +223,8 @@ def _row_of(record: Record) -> dict[str, t.Any]:
         "last_seen": record.last_seen,
         "expires": record.expires,
         "user_id": record.user_id,
-        # PostgreSQL keeps no NUL; a client that sends one has no claim to it.
+        # PostgreSQL stores no NUL, and no honest client sends one.
         "address": record.address.replace("\x00", " "),
         "agent": record.agent.replace("\x00", " "),
         "issued": record.issued,
-    }
-
-
-def update_of(record: Record) -> dict[str, t.Any]:
-    """What a change of the content writes."""
-    return {
-        "data": record.data,
-        "version": record.version,
-        "last_seen": record.last_seen,
-        "expires": record.expires,
     }

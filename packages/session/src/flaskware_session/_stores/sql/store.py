@@ -31,8 +31,8 @@ class SQLAlchemyStore:
     held open by it; each step is one statement that commits itself. The table is not
     made at start: ``flask session create-table`` or a migration does that.
 
-    PostgreSQL notes a due use with the read in one statement; another database takes a
-    second one, at most once per touch interval.
+    On PostgreSQL one statement reads a session and notes a due use; another database
+    needs a second statement, at most once per touch interval.
 
     :param url: As SQLAlchemy takes it.
     :param timeout: How long to wait for a connection and for an answer, in seconds,
@@ -60,7 +60,7 @@ class SQLAlchemyStore:
 
     @property
     def engine(self) -> sa.Engine:
-        """What it connects by; for migrations."""
+        """Engine that it connects by; for migrations."""
         return self._engine
 
     def create_table(self) -> None:
@@ -164,7 +164,7 @@ class SQLAlchemyStore:
                 return work(connection)
 
     def _leave_to_parent(self) -> None:
-        # What the child of a fork inherited belongs to its parent.
+        # The connections that the child of a fork inherited belong to its parent.
         if self._pid != os.getpid():
             self._engine.dispose(close=False)
             self._pid = os.getpid()
