@@ -300,8 +300,11 @@ def docs(session: nox.Session) -> None:
 @nox.session
 @_each(list(PACKAGES))
 def api(session: nox.Session, name: str) -> None:
-    """Compare the public API with that of the last release."""
-    _tool(session, "api", name)
+    """Compare the public API with that of the last release.
+
+    `-- --dump` prints it, `-- --against REV` compares it with a revision of git.
+    """
+    _tool(session, "api", name, *REST)
 
 
 @nox.session

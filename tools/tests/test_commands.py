@@ -49,7 +49,7 @@ def test_api_fails_where_a_signature_changes_and_no_fragment_says_so(
     git(repository, "tag", "flaskware-core/0.1.0")
     monkeypatch.setattr(api, "packages", lambda: packages(repository))
     assert "0 breaking changes since flaskware-core/0.1.0" in call(api.main, "core")
-    path = package.source / "_origin.py"
+    (path,) = package.source.rglob("*origin.py")
     path.write_text(
         path.read_text().replace("def request_origin(", "def request_origin(x, ")
     )

@@ -71,7 +71,7 @@ def released(repository, name, version="1.0.0"):
 
 
 def break_api(package):
-    path = package.source / "_origin.py"
+    (path,) = package.source.rglob("*origin.py")
     text = path.read_text()
     assert "def request_origin(" in text
     path.write_text(text.replace("def request_origin(", "def request_origin(new, "))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
+import tempfile
+from pathlib import Path
 
 import griffe
 
@@ -11,6 +14,8 @@ from .matrix import Package
 from .matrix import packages
 from .release import fragments
 from .release import last_tag
+from .surface import surface
+from .surface import surface_at
 
 
 def public_names(package: Package) -> list[str]:
@@ -42,25 +47,56 @@ def undeclared(package: Package, breakages: list[str]) -> str | None:
     )
 
 
+def differences(package: Package, revision: str) -> list[str]:
+    """Return the lines of the public surface that differ from those at a revision."""
+    with tempfile.TemporaryDirectory() as folder:
+        old = surface_at(package.name, revision, package.root, Path(folder))
+    new = surface(package.name, package.root)
+    found = difflib.unified_diff(old, new, lineterm="", n=0)
+    return [line for line in found if not line.startswith(("---", "+++", "@@"))]
+
+
+def _compare_with_release(package: Package) -> bool:
+    """Print what changed since the last release; return whether it may be."""
+    names = public_names(package)
+    tag = last_tag(package)
+    print(f"{package.distribution}: {len(names)} public names; ", end="")
+    if tag is None:
+        print("no release to compare with")
+        return True
+    found = breaking_changes(package, tag)
+    print(f"{len(found)} breaking changes since {tag}")
+    for line in found:
+        print(f"    {line}")
+    if problem := undeclared(package, found):
+        print(f"    {problem}")
+        return False
+    return True
+
+
+def _compare_with(package: Package, revision: str) -> None:
+    found = differences(package, revision)
+    print(f"{package.distribution}: {len(found)} lines differ from {revision}")
+    for line in found:
+        print(f"    {line}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s api --")
     parser.add_argument("names", nargs="+", choices=list(packages()))
+    parser.add_argument("--dump", action="store_true", help="print it, a name a line")
+    parser.add_argument(
+        "--against", metavar="REV", help="compare it with this revision"
+    )
+    options = parser.parse_args()
     failed = False
-    for name in parser.parse_args().names:
-        package = packages()[name]
-        names = public_names(package)
-        tag = last_tag(package)
-        print(f"{package.distribution}: {len(names)} public names; ", end="")
-        if tag is None:
-            print("no release to compare with")
-            continue
-        found = breaking_changes(package, tag)
-        print(f"{len(found)} breaking changes since {tag}")
-        for line in found:
-            print(f"    {line}")
-        if problem := undeclared(package, found):
+    for package in map(packages().__getitem__, options.names):
+        if options.dump:
+            print(*surface(package.name), sep="\n")
+        elif options.against:
+            _compare_with(package, options.against)
+        elif not _compare_with_release(package):
             failed = True
-            print(f"    {problem}")
     if failed:
         sys.exit(1)
 

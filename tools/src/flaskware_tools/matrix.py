@@ -69,9 +69,14 @@ class Package:
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Run git in a repository; what it printed."""
+    """Run git in a repository and return its output."""
+    return git_bytes(root, *arguments).decode()
+
+
+def git_bytes(root: Path, *arguments: str) -> bytes:
+    """Run git in a repository and return its output as it is."""
     return subprocess.run(
-        ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
+        ["git", *arguments], cwd=root, capture_output=True, check=True
     ).stdout
 
 
