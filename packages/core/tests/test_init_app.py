@@ -143,7 +143,7 @@ def test_the_flask_command_prints_a_config_error_without_traceback(tmp_path: Pat
         )  # fmt: skip
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
-        assert "FLASKWARE_SILENCED_CHECKS (the closest known name)" in done.stderr
+        assert "did you mean FLASKWARE_SILENCED_CHECKS?" in done.stderr
 
 
 async def _quart_roundtrip(app: quart.Quart) -> None:

@@ -11,8 +11,8 @@ import pymysql
 import pytest
 import redis
 
-from flaskware_core import _services
 from flaskware_core.testing import Services
+from flaskware_core.testing import services as _services
 from flaskware_core.testing import ServiceUnavailable
 from flaskware_core.testing import temporary_redis
 

@@ -21,7 +21,7 @@ def test_a_bad_value_is_told_by_key_with_a_line_to_write():
 
 
 def test_an_unknown_key_is_told_with_the_closest():
-    assert "FORMS_MAX_ENTRIES (the closest known name)" in problem_of(FORMS_MAX_ENTRY=3)
+    assert "did you mean FORMS_MAX_ENTRIES?" in problem_of(FORMS_MAX_ENTRY=3)
 
 
 @pytest.mark.parametrize(

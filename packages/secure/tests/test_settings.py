@@ -16,7 +16,7 @@ from flaskware_secure.testing import assert_csp
 def test_an_unknown_key_names_the_closest_one() -> None:
     with pytest.raises(ConfigError) as caught:
         make_app(SecureHeaders(), SECURE_HSTS_SECOND=1)
-    assert "SECURE_HSTS_SECONDS (the closest known name)" in str(caught.value)
+    assert "did you mean SECURE_HSTS_SECONDS?" in str(caught.value)
 
 
 def test_an_unknown_preset_names_the_known_ones() -> None:

@@ -1,43 +1,75 @@
-"""What every Flaskware extension shares."""
+"""The parts that every Flaskware extension shares."""
 
 from __future__ import annotations
 
-from ._core_settings import CoreSettings as CoreSettings
-from ._doctor import examine as examine
-from ._doctor import Finding as Finding
-from ._doctor import Level as Level
-from ._doctor import Report as Report
+from ._doctor.examine import examine as examine
 from ._errors import AlreadyInitialised as AlreadyInitialised
-from ._errors import ConfigError as ConfigError
-from ._errors import ConfigProblem as ConfigProblem
 from ._errors import NotInitialised as NotInitialised
 from ._extension import check_connections as check_connections
 from ._extension import Extension as Extension
-from ._framework import attach as attach
+from ._findings.finding import Finding as Finding
+from ._findings.finding import Level as Level
+from ._findings.formats import FINDING_FORMATS as FINDING_FORMATS
+from ._findings.formats import FindingFormat as FindingFormat
+from ._findings.formats import render_findings as render_findings
+from ._findings.report import Report as Report
 from ._lazy import lazy_names as lazy_names
-from ._origin import request_origin as request_origin
-from ._origin import RequestOrigin as RequestOrigin
-from ._redact import describe as describe
-from ._settings import Sensitive as Sensitive
-from ._settings import Settings as Settings
+from ._process.backoff import backoff as backoff
+from ._process.file_lock import FileLock as FileLock
+from ._process.fork import ForkGuard as ForkGuard
+from ._settings.app import CoreSettings as CoreSettings
+from ._settings.base import Sensitive as Sensitive
+from ._settings.base import Settings as Settings
+from ._settings.problems import ConfigError as ConfigError
+from ._settings.problems import ConfigProblem as ConfigProblem
+from ._settings.redact import describe as describe
+from ._settings.suggest import closest as closest
+from ._web.current import active_app as active_app
+from ._web.current import active_context as active_context
+from ._web.current import active_request as active_request
+from ._web.current import current_app_object as current_app_object
+from ._web.current import current_context as current_context
+from ._web.current import current_request as current_request
+from ._web.current import current_session as current_session
+from ._web.current import request_getter as request_getter
+from ._web.hooks import attach as attach
+from ._web.origin import request_origin as request_origin
+from ._web.origin import RequestOrigin as RequestOrigin
+from ._web.signing import signer as signer
 
 __all__ = [
+    "active_app",
+    "active_context",
+    "active_request",
     "AlreadyInitialised",
     "attach",
+    "backoff",
     "check_connections",
+    "closest",
     "ConfigError",
     "ConfigProblem",
     "CoreSettings",
+    "current_app_object",
+    "current_context",
+    "current_request",
+    "current_session",
     "describe",
     "examine",
     "Extension",
+    "FileLock",
     "Finding",
+    "FINDING_FORMATS",
+    "FindingFormat",
+    "ForkGuard",
     "lazy_names",
     "Level",
     "NotInitialised",
+    "render_findings",
     "Report",
+    "request_getter",
     "request_origin",
     "RequestOrigin",
     "Sensitive",
     "Settings",
+    "signer",
 ]

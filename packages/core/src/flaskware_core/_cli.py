@@ -1,16 +1,18 @@
+"""The command ``flask doctor``."""
+
 from __future__ import annotations
 
 import json
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 
-from ._doctor import examine
-from ._doctor import Level
-from ._doctor import Report
-
-_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "blue"}
+from ._doctor.examine import examine
+from ._findings.finding import Level
+from ._findings.formats import count_levels
+from ._findings.formats import text_of
+from ._findings.report import Report
+from ._web.current import current_app_object
 
 
 @click.command("doctor")
@@ -25,8 +27,8 @@ _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.INFO: "blue"}
 )
 @with_appcontext
 def doctor(*, deploy: bool, as_json: bool, fail_on: str) -> None:
-    """Examine the app and its extensions, and say what to mend."""
-    report = examine(current_app._get_current_object(), deploy=deploy)  # type: ignore[attr-defined]
+    """Check the app and its extensions, and print how to fix what is wrong."""
+    report = examine(current_app_object(), deploy=deploy)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:
@@ -38,19 +40,10 @@ def doctor(*, deploy: bool, as_json: bool, fail_on: str) -> None:
 
 def _print(report: Report) -> None:
     for finding in report.findings:
-        level = click.style(
-            finding.level.value.upper(), fg=_COLOURS[finding.level], bold=True
-        )
-        click.echo(f"{level}  {finding.id}")
-        click.echo(f"  {finding.message}")
-        click.echo(f"  fix: {finding.fix}\n")
+        click.echo(text_of(finding))
     for id in report.unknown_silenced:
         click.echo(f"note: {id!r} is silenced, but nothing reported it\n")
     examined = ", ".join(("the app", *report.extensions))
-    counts = [
-        f"{count} {level.value}{'s' if count > 1 and level is not Level.INFO else ''}"
-        for level in reversed(Level)
-        if (count := sum(f.level is level for f in report.findings))
-    ]
+    counts = count_levels(report.findings) or "no findings"
     silenced = f", {len(report.silenced)} silenced" if report.silenced else ""
-    click.echo(f"Examined {examined}: {', '.join(counts) or 'no findings'}{silenced}.")
+    click.echo(f"Examined {examined}: {counts}{silenced}.")

@@ -1,67 +1,11 @@
+"""Errors of an extension that is used in the wrong way."""
+
 from __future__ import annotations
-
-import collections.abc as cabc
-import dataclasses as dc
-
-import click
 
 
 class NotInitialised(RuntimeError):
-    """An extension was used where no app that it was initialised on is active."""
+    """An extension is used where no app that it was initialised on is active."""
 
 
 class AlreadyInitialised(RuntimeError):
-    """An extension was initialised a second time on the same app."""
-
-
-@dc.dataclass(frozen=True)
-class ConfigProblem:
-    """One thing that is wrong in an app's configuration.
-
-    :param key: The key as the user writes it, or several joined by ``" and "``.
-    :param expected: What would have been right, as a phrase.
-    :param given: What was found, already safe to print. Empty when nothing was.
-    :param write: What to do instead: a line to write, or an instruction.
-    """
-
-    key: str
-    expected: str
-    given: str = ""
-    write: str = ""
-
-    def __str__(self) -> str:
-        rows = (
-            ("expected", self.expected),
-            ("given", self.given),
-            ("write", self.write),
-        )
-        lines = [f"    {label:<9} {text}" for label, text in rows if text]
-        return "\n".join([f"  {self.key}", *lines])
-
-
-class ConfigError(click.ClickException, ValueError):
-    """The configuration of an app is wrong; every problem found is listed.
-
-    Also a :class:`click.ClickException`, so that the ``flask`` command prints the
-    list without a traceback and exits with 1.
-
-    :param owner: The distribution whose configuration was read.
-    :param problems: Everything that is wrong, in the order of the settings.
-    """
-
-    def __init__(self, owner: str, problems: cabc.Iterable[ConfigProblem]) -> None:
-        self.owner = owner
-        self.problems: tuple[ConfigProblem, ...] = tuple(problems)
-        count = len(self.problems)
-        noun = "problem" if count == 1 else "problems"
-        super().__init__(
-            "\n".join(
-                [
-                    f"{count} {noun} in the configuration of {owner}:",
-                    *(f"\n{problem}" for problem in self.problems),
-                ]
-            )
-        )
-
-    def __reduce__(self) -> tuple[type[ConfigError], tuple[object, ...]]:
-        return type(self), (self.owner, self.problems)
+    """An extension is initialised a second time on the same app."""

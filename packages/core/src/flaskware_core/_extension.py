@@ -1,3 +1,9 @@
+"""An extension: one object that is initialised on any number of apps.
+
+Rooms: _lazy < _errors < _process < _web < _settings < _findings < _extension <
+_doctor < _cli
+"""
+
 from __future__ import annotations
 
 import collections.abc as cabc
@@ -6,19 +12,18 @@ import dataclasses as dc
 import sys
 import typing as t
 import weakref
-from pathlib import Path
 
 from flask.sansio.app import App
 
-from ._core_settings import check_secret_key
-from ._core_settings import CoreSettings
-from ._doctor import Finding
 from ._errors import AlreadyInitialised
-from ._errors import ConfigError
-from ._errors import ConfigProblem
 from ._errors import NotInitialised
-from ._framework import active_app
-from ._settings import Settings
+from ._findings.finding import Finding
+from ._settings.app import check_secret_key
+from ._settings.app import CoreSettings
+from ._settings.base import Settings
+from ._settings.problems import ConfigError
+from ._settings.problems import ConfigProblem
+from ._web.current import active_app
 
 S = t.TypeVar("S", bound=Settings)
 T = t.TypeVar("T")
@@ -28,13 +33,19 @@ _KEY = "flaskware"
 
 @dc.dataclass(frozen=True)
 class Installed(t.Generic[S, T]):
-    """What one extension is on one app."""
+    """One extension on one app, with what it offers to the rest of this package.
+
+    :param place: The file and line that called ``init_app``.
+    :param check: :meth:`Extension._check` of the extension, and so on.
+    """
 
     extension: Extension[S, T]
     settings: S
     state: T
     place: str
-    """The file and line that called ``init_app``."""
+    check: cabc.Callable[..., cabc.Iterable[Finding]]
+    probe: cabc.Callable[[App], cabc.Iterable[ConfigProblem]]
+    isolate: cabc.Callable[[App], contextlib.AbstractContextManager[object]]
 
 
 class Extension(t.Generic[S, T]):
@@ -57,8 +68,11 @@ class Extension(t.Generic[S, T]):
     outside: t.ClassVar[str] = "Write `with app.app_context():` around it."
     """What to write where no app is active; the end of that error's message."""
 
+    _has_close: t.ClassVar[bool] = False
+
     def __init_subclass__(cls, **kwargs: t.Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._has_close = cls._has_close or "_close" in cls.__dict__
         for base in cls.__dict__.get("__orig_bases__", ()):
             origin, arguments = t.get_origin(base), t.get_args(base)
             if isinstance(origin, type) and issubclass(origin, Extension):
@@ -85,7 +99,8 @@ class Extension(t.Generic[S, T]):
             "S", self.settings_class.from_config(app.config, self._overrides)
         )
         state = self._build(app, settings)
-        installed = Installed(self, settings, state, place)
+        hooks = self._check, self._probe, self._isolate
+        installed = Installed(self, settings, state, place, *hooks)
         registry: dict[str, Installed[t.Any, t.Any]]
         registry = app.extensions.setdefault(_KEY, {})
         registry[self.name] = installed
@@ -95,7 +110,7 @@ class Extension(t.Generic[S, T]):
         except BaseException:
             del registry[self.name], app.extensions[self.name]
             raise
-        if type(self)._close is not Extension._close:
+        if self._has_close:
             # Not at exit: a forked worker must not close what its parent opened.
             weakref.finalize(app, self._close, state).atexit = False
 
@@ -223,24 +238,20 @@ def check_connections(app: App) -> None:
     problems = [
         problem
         for installed in installed_on(app).values()
-        for problem in installed.extension._probe(app)
+        for problem in installed.probe(app)
     ]
     if problems:
         raise ConfigError(f"the app {app.name!r}", problems)
 
 
 def _caller() -> str:
-    """The first frame outside of the extension's own packages."""
-    here = Path(__file__).parent
-    frame = sys._getframe(1)
-    while frame.f_back is not None and _is_own(frame.f_code.co_filename, here):
+    """Return the first place on the stack that is in no package of the family."""
+    # Not inspect.stack(), which reads the source of every frame.
+    frame = sys._getframe(1)  # noqa: SLF001
+    while frame.f_back is not None and _is_own(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def _is_own(filename: str, here: Path) -> bool:
-    path = Path(filename)
-    # _extension.py is where each package calls super().__init__ or init_app
-    return path.parent == here or (
-        path.name == "_extension.py" and path.parent.name.startswith("flaskware_")
-    )
+def _is_own(module: str) -> bool:
+    return module.startswith("flaskware_")

@@ -1,4 +1,4 @@
-"""What ``flask doctor`` asks of the app itself."""
+"""Checks of an app's own configuration, for ``flask doctor``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import flask
 from flask.sansio.app import App
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from ._doctor import Finding
-from ._doctor import Level
+from flaskware_core._findings.finding import Finding
+from flaskware_core._findings.finding import Level
 
 Config: t.TypeAlias = cabc.Mapping[str, t.Any]
 

@@ -6,10 +6,11 @@ from urllib.parse import urlsplit
 
 import pydantic
 
-from ._errors import ConfigError
-from ._errors import ConfigProblem
-from ._origin import parse_origin
-from ._settings import Settings
+from flaskware_core._web.origin import parse_origin
+
+from .base import Settings
+from .problems import ConfigError
+from .problems import ConfigProblem
 
 
 def _exact_origin(value: str) -> str:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import difflib
 import types
 import typing as t
 
@@ -10,9 +9,11 @@ import pydantic
 import pydantic_core
 from pydantic.fields import FieldInfo
 
-from ._errors import ConfigError
-from ._errors import ConfigProblem
-from ._redact import describe
+from .problems import ConfigError
+from .problems import ConfigProblem
+from .redact import describe
+from .suggest import closest
+from .suggest import closest_choice
 
 
 class Sensitive:
@@ -124,28 +125,26 @@ class Settings(pydantic.BaseModel):
             return None
         if (remedy := cls.replaced.get(key)) is not None:
             return ConfigProblem(key, "nothing: the key has no effect here", "", remedy)
-        return ConfigProblem(
-            key,
-            f"a key of {cls.distribution}; this one is unknown",
-            "",
-            cls._closest(key.removeprefix(cls.prefix), cls.key),
-        )
+        name = key.removeprefix(cls.prefix)
+        return cls._misspelled(key, "configuration key", name, cls.key)
 
     @classmethod
     def _unknown_argument(cls, name: str) -> ConfigProblem:
-        return ConfigProblem(
-            f"{name}=…",
-            f"an argument of {cls.distribution}; this one is unknown",
-            "",
-            cls._closest(name, str),
-        )
+        return cls._misspelled(f"{name}=…", "argument", name, str)
 
     @classmethod
-    def _closest(cls, name: str, write: cabc.Callable[[str], str]) -> str:
-        fields = list(cls.model_fields)
-        if matches := difflib.get_close_matches(name.lower(), fields, n=1, cutoff=0.5):
-            return f"{write(matches[0])} (the closest known name)"
-        return f"one of {', '.join(map(write, fields))}" if fields else "nothing"
+    def _misspelled(
+        cls, key: str, kind: str, name: str, write: cabc.Callable[[str], str]
+    ) -> ConfigProblem:
+        meant = closest(name, cls.model_fields)
+        known = ", ".join(map(write, cls.model_fields)) or "none"
+        return ConfigProblem(
+            key,
+            f"a known {kind}",
+            write=f"one of: {known}" if meant is None else write(meant),
+            summary=f"unknown {kind}; "
+            + (f"known: {known}" if meant is None else f"did you mean {write(meant)}?"),
+        )
 
     @classmethod
     def _explain(
@@ -183,7 +182,7 @@ class Settings(pydantic.BaseModel):
     @classmethod
     def _suggestion(cls, field: str, value: object, *, as_argument: bool) -> str:
         info = cls.model_fields[field]
-        if (choice := _closest_choice(value, info.annotation)) is not None:
+        if (choice := closest_choice(value, info.annotation)) is not None:
             example: object = choice
         elif info.examples:
             example = info.examples[0]
@@ -215,23 +214,6 @@ def _mentions_secret(annotation: object) -> bool:
     if any(isinstance(item, Sensitive) for item in t.get_args(annotation)):
         return True
     return any(_mentions_secret(argument) for argument in t.get_args(annotation))
-
-
-def _closest_choice(value: object, annotation: object) -> str | None:
-    """The member of a ``Literal`` that a misspelled text is meant to be."""
-    if not isinstance(value, str):
-        return None
-    choices = {text.lower(): text for text in _choices(annotation)}
-    found = difflib.get_close_matches(value.lower(), choices, n=1)
-    return choices[found[0]] if found else None
-
-
-def _choices(annotation: object) -> cabc.Iterator[str]:
-    for argument in t.get_args(annotation):
-        if t.get_origin(annotation) is t.Literal:
-            yield from (argument,) if isinstance(argument, str) else ()
-        else:
-            yield from _choices(argument)
 
 
 def _path_in_value(value: object, loc: cabc.Iterable[int | str]) -> str:

@@ -1,0 +1,44 @@
+"""The run that collects the findings about an app."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+from flask.sansio.app import App
+
+from flaskware_core._extension import Installed
+from flaskware_core._extension import installed_on
+from flaskware_core._findings.finding import Finding
+from flaskware_core._findings.finding import Level
+from flaskware_core._findings.report import Report
+from flaskware_core._settings.app import CoreSettings
+
+from .app_checks import check_app
+
+
+def examine(app: App, *, deploy: bool = False) -> Report:
+    """Run the checks of an app and of each of its Flaskware extensions.
+
+    :param deploy: Also check what matters only in production, and whether each
+        database and store answers.
+    """
+    installed = installed_on(app)
+    found = list(check_app(app, deploy=deploy))
+    for item in installed.values():
+        found.extend(item.check(app, deploy=deploy))
+        if deploy:
+            found.extend(_unreachable(item, app))
+    silenced = CoreSettings.from_config(app.config).silenced_checks
+    return Report.of(app.name, installed, found, silenced)
+
+
+def _unreachable(item: Installed[t.Any, t.Any], app: App) -> cabc.Iterator[Finding]:
+    for problem in item.probe(app):
+        given = f" Given: {problem.given}." if problem.given else ""
+        yield Finding(
+            f"{item.extension.name}.unreachable",
+            Level.ERROR,
+            f"{problem.key} needs {problem.expected}.{given}",
+            problem.write or "Start it, or correct the address.",
+        )

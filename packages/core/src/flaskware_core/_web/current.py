@@ -1,0 +1,115 @@
+"""The current app, request and context of Flask or Quart, unwrapped from the proxies.
+
+Each attribute of a proxy is a look-up of its own, so code that reads several unwraps
+the object first. A ``current_…`` function raises outside of a context; its twin
+``active_…`` returns ``None`` there.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import sys
+import typing as t
+
+import flask
+from flask.ctx import AppContext
+from flask.globals import app_ctx
+from flask.sansio.app import App
+from flask.sessions import SessionMixin
+
+
+def _unwrapper(proxy: t.Any) -> cabc.Callable[[], t.Any]:
+    # Werkzeug documents this method of its proxies; it has no name without underscore.
+    found: cabc.Callable[[], t.Any] = proxy._get_current_object  # noqa: SLF001
+    return found
+
+
+current_context: cabc.Callable[[], AppContext] = _unwrapper(app_ctx)
+"""Return Flask's app context; its ``app`` and ``g`` are the objects themselves.
+
+:raises RuntimeError: outside of any app context.
+"""
+
+_flask_request: cabc.Callable[[], flask.Request] = _unwrapper(flask.request)
+_flask_session: cabc.Callable[[], SessionMixin] = _unwrapper(flask.session)
+
+
+def active_context() -> AppContext | None:
+    """Return Flask's app context, or ``None`` outside of any."""
+    try:
+        return current_context()
+    except RuntimeError:
+        return None
+
+
+def active_app() -> App | None:
+    """Return the app of the current context, Flask or Quart; ``None`` outside."""
+    try:
+        return current_context().app
+    except RuntimeError:
+        return t.cast("App | None", _of_quart("current_app"))
+
+
+def current_app_object() -> App:
+    """Return the app of the current context, Flask or Quart.
+
+    :raises RuntimeError: outside of any app context.
+    """
+    app = active_app()
+    # Where there is none, Flask raises the error in its own words.
+    return current_context().app if app is None else app
+
+
+def active_request() -> flask.Request | None:
+    """Return the current request, Flask or Quart; ``None`` outside of any.
+
+    Quart's request has the attributes of Flask's, except that what reads the body is
+    awaited.
+    """
+    try:
+        return _flask_request()
+    except RuntimeError:
+        return t.cast("flask.Request | None", _of_quart("request"))
+
+
+def current_request() -> flask.Request:
+    """Return the current request, Flask or Quart; see :func:`active_request`.
+
+    :raises RuntimeError: outside of any request.
+    """
+    request = active_request()
+    return _flask_request() if request is None else request
+
+
+def request_getter(app: App) -> cabc.Callable[[], flask.Request]:
+    """Return a function that returns the current request of one app's framework.
+
+    It is what a hook calls in every request: faster than :func:`current_request`,
+    which asks both frameworks. It raises :exc:`RuntimeError` outside of a request.
+    """
+    if isinstance(app, flask.Flask):
+        return _flask_request
+    return _unwrapper(sys.modules["quart"].request)
+
+
+def current_session() -> SessionMixin:
+    """Return the session of the current request, Flask or Quart.
+
+    :raises RuntimeError: outside of any request.
+    """
+    try:
+        return _flask_session()
+    except RuntimeError:
+        session = _of_quart("session")
+        if session is None:
+            raise
+        return t.cast("SessionMixin", session)
+
+
+def _of_quart(name: str) -> t.Any:
+    # Quart has context variables of its own. Nothing is in them before its import.
+    quart = sys.modules.get("quart")
+    try:
+        return None if quart is None else _unwrapper(getattr(quart, name))()
+    except RuntimeError:
+        return None

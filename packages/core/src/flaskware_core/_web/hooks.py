@@ -1,0 +1,46 @@
+"""Hooks of an app, in the form that its framework wants."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import functools
+import typing as t
+
+import flask
+from flask.sansio.app import App
+
+Hook: t.TypeAlias = t.Literal[
+    "before_request", "after_request", "teardown_request", "teardown_appcontext"
+]
+
+
+def attach(
+    app: App, hook: Hook, function: cabc.Callable[..., t.Any], *, blocking: bool = False
+) -> None:
+    """Attach a hook to an app, in the form that its framework wants.
+
+    An asynchronous app runs a plain function in a worker thread. That suits a function
+    that waits for a database and slows down one that only reads memory, so the latter
+    is attached as a coroutine function.
+
+    :param blocking: True if the function does I/O or otherwise waits.
+    """
+    if is_async(app) and not blocking:
+        function = _as_coroutine(function)
+    # Flask's setup methods refuse a late call themselves, in their own words.
+    getattr(app, hook)(function)
+
+
+def is_async(app: App) -> bool:
+    """True if an app's hooks and views are coroutines, as in Quart."""
+    return not isinstance(app, flask.Flask)
+
+
+def _as_coroutine(
+    function: cabc.Callable[..., t.Any],
+) -> cabc.Callable[..., cabc.Awaitable[t.Any]]:
+    @functools.wraps(function)
+    async def run(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        return function(*args, **kwargs)
+
+    return run

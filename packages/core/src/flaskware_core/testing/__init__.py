@@ -1,0 +1,41 @@
+"""Fixtures and helpers for the tests of apps that use Flaskware.
+
+Installing ``flaskware-core`` makes this a pytest plugin, so it needs no import.
+"""
+
+from __future__ import annotations
+
+from .plugin import _flaskware_isolation as _flaskware_isolation
+from .plugin import mariadb_url as mariadb_url
+from .plugin import memcached_url as memcached_url
+from .plugin import postgresql_url as postgresql_url
+from .plugin import pytest_addoption as pytest_addoption
+from .plugin import pytest_configure as pytest_configure
+from .plugin import pytest_sessionfinish as pytest_sessionfinish
+from .plugin import pytest_terminal_summary as pytest_terminal_summary
+from .plugin import pytest_testnodedown as pytest_testnodedown
+from .plugin import pytest_unconfigure as pytest_unconfigure
+from .plugin import redis_url as redis_url
+from .services import Service as Service
+from .services import Services as Services
+from .services import ServiceUnavailable as ServiceUnavailable
+from .services import temporary_database as temporary_database
+from .services import temporary_redis as temporary_redis
+from .serving import isolation as isolation
+from .serving import make_app as make_app
+from .serving import serving as serving
+
+__all__ = [
+    "isolation",
+    "make_app",
+    "mariadb_url",
+    "memcached_url",
+    "postgresql_url",
+    "redis_url",
+    "Service",
+    "Services",
+    "ServiceUnavailable",
+    "serving",
+    "temporary_database",
+    "temporary_redis",
+]

@@ -1,0 +1,82 @@
+"""Apps for tests: made, served and isolated."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import threading
+import typing as t
+from pathlib import Path
+
+import flask
+from flask.sansio.app import App
+from werkzeug.serving import make_server
+
+from flaskware_core._extension import Extension
+from flaskware_core._extension import installed_on
+
+
+def make_app(
+    *extensions: Extension[t.Any, t.Any],
+    instance_path: Path | str | None = None,
+    **config: t.Any,
+) -> flask.Flask:
+    """Make a Flask app for a test, with a strong key and the given extensions.
+
+    :param instance_path: The instance folder; give ``tmp_path`` where files are
+        written.
+    :param config: Config keys as they are written in ``app.config``.
+    """
+    app = flask.Flask(
+        "flaskware_test", instance_path=str(instance_path) if instance_path else None
+    )
+    app.config.update(TESTING=True, SECRET_KEY="k3y-0f-a-test:0123456789abcdef-XYZ")
+    app.config.update(config)
+    for extension in extensions:
+        extension.init_app(app)
+    return app
+
+
+@contextlib.contextmanager
+def serving(
+    app: flask.Flask,
+    *,
+    host: str = "127.0.0.1",
+    certificate: tuple[str, str] | None = None,
+) -> cabc.Generator[str]:
+    """Serve an app on a free port of this machine, for a browser or another process.
+
+    :param certificate: The files of a certificate and its key, to serve over https.
+    :returns: The address, such as ``"http://127.0.0.1:54321"``, while this is entered.
+    """
+    server = make_server(host, 0, app, threaded=True, ssl_context=certificate)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        scheme = "http" if certificate is None else "https"
+        yield f"{scheme}://{host}:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def isolation(app: App) -> cabc.Generator[App]:
+    """Undo what happens to an app's databases and stores while this is entered.
+
+    Each extension of the app does so in its own way; see its page on testing. A
+    context of the app that was pushed and not popped is an error.
+
+    :raises RuntimeError: if the code left an app context behind.
+    """
+    with contextlib.ExitStack() as stack:
+        for installed in installed_on(app).values():
+            stack.enter_context(installed.isolate(app))
+        before = flask.has_app_context()
+        yield app
+        if flask.has_app_context() and not before:
+            raise RuntimeError(
+                "The test pushed an app context and left it: every later test would"
+                " see it. Write `with app.app_context():` instead of `.push()`."
+            )
