@@ -5,29 +5,49 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses as dc
 import typing as t
+from pathlib import Path
 from typing import assert_type
 
 import flask
+from flask.ctx import AppContext
 from flask.sansio.app import App
+from flask.sessions import SessionMixin
+from itsdangerous import URLSafeSerializer
 
+from flaskware_core import active_app
+from flaskware_core import active_context
+from flaskware_core import active_request
 from flaskware_core import AlreadyInitialised
 from flaskware_core import attach
+from flaskware_core import backoff
 from flaskware_core import check_connections
+from flaskware_core import closest
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import CoreSettings
+from flaskware_core import current_app_object
+from flaskware_core import current_context
+from flaskware_core import current_request
+from flaskware_core import current_session
 from flaskware_core import describe
 from flaskware_core import examine
 from flaskware_core import Extension
+from flaskware_core import FileLock
 from flaskware_core import Finding
+from flaskware_core import FINDING_FORMATS
+from flaskware_core import FindingFormat
+from flaskware_core import ForkGuard
 from flaskware_core import lazy_names
 from flaskware_core import Level
 from flaskware_core import NotInitialised
+from flaskware_core import render_findings
 from flaskware_core import Report
+from flaskware_core import request_getter
 from flaskware_core import request_origin
 from flaskware_core import RequestOrigin
 from flaskware_core import Sensitive
 from flaskware_core import Settings
+from flaskware_core import signer
 from flaskware_core.testing import isolation
 from flaskware_core.testing import make_app
 from flaskware_core.testing import Service
@@ -83,6 +103,33 @@ assert_type(ConfigError("x", []).problems, tuple[ConfigProblem, ...])
 found, listed = lazy_names(__name__, {"_seldom": ["Seldom"]})
 assert_type(listed(), list[str])
 check_connections(app)
+
+finding = Finding("mail.sent", Level.INFO, "None was sent.", "Send one.", line=1)
+assert_type(finding.place, str)
+assert_type(finding.as_dict(), dict[str, t.Any])
+chosen: FindingFormat = "sarif"
+assert_type(FINDING_FORMATS, tuple[FindingFormat, ...])
+assert_type(render_findings([finding], chosen, tool="mail", unit="mail"), str)
+assert_type(closest("ulr", ["url"]), str | None)
+assert_type(active_context(), AppContext | None)
+assert_type(current_context(), AppContext)
+assert_type(active_app(), App | None)
+assert_type(current_app_object(), App)
+assert_type(active_request(), flask.Request | None)
+assert_type(current_request(), flask.Request)
+assert_type(request_getter(app)(), flask.Request)
+assert_type(current_session(), SessionMixin)
+assert_type(signer("mail.link", app=app), URLSafeSerializer)
+assert_type(ForkGuard().in_child(), bool)
+ForkGuard().leave(object())
+assert_type(backoff(1, first=0.1, longest=2.0, spread=1.0), float)
+lock = FileLock(Path("mail.lock"), signed=True)
+assert_type(lock.try_acquire(), bool)
+assert_type(lock.holder(), int | None)
+with lock.hold(timeout=1.0):
+    lock.acquire(timeout=0.5)
+lock.release()
+
 try:
     mail.init_app(app)
 except (AlreadyInitialised, NotInitialised) as error:
