@@ -29,7 +29,7 @@ def test_every_problem_is_listed_at_once() -> None:
 
 
 def test_a_misspelled_key_is_answered_with_the_closest_one() -> None:
-    assert "ALEMBIC_DIRECTORY (the closest" in message_for(ALEMBIC_DIRECTOR="x")
+    assert "did you mean ALEMBIC_DIRECTORY?" in message_for(ALEMBIC_DIRECTOR="x")
 
 
 def test_a_key_of_flask_alembic_says_what_took_its_place() -> None:
@@ -38,7 +38,7 @@ def test_a_key_of_flask_alembic_says_what_took_its_place() -> None:
 
 
 def test_an_unknown_argument_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"lock_timeout \(the closest"):
+    with pytest.raises(ConfigError, match=r"did you mean lock_timeout\?"):
         Alembic(lock_timeot=3).init_app(make_app())
 
 
