@@ -1,4 +1,4 @@
-"""Reading the body of a DO: the statements that its control flow stands around."""
+"""Statements in the body of a DO block, taken out of its control flow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import collections.abc as cabc
 from .tokens import statements
 from .tokens import Token
 
-# What PL/pgSQL does without a statement of SQL.
+# PL/pgSQL runs these without a statement of SQL.
 _SILENT = {
     "ASSERT",
     "CLOSE",
@@ -22,7 +22,7 @@ _SILENT = {
     "RETURN",
     "SELECT",
 }
-# What stands before a statement, and the word that ends it.
+# Words that stand before a statement, and the word that ends them.
 _BEFORE = {
     "CASE": "THEN",
     "ELSE": "",
@@ -39,7 +39,7 @@ _BEFORE = {
 
 
 def statements_of_block(body: str, dialect: str) -> cabc.Iterator[list[Token]]:
-    """The statements of SQL in a block of PL/pgSQL, wherever in it they stand."""
+    """Yield the statements of SQL in a block of PL/pgSQL, at any depth."""
     declares = False
     for tokens in statements(body, dialect):
         at = 0
@@ -75,7 +75,7 @@ def _after(tokens: cabc.Sequence[Token], at: int, word: str) -> int:
 
 
 def _executed(tokens: list[Token], dialect: str) -> cabc.Iterator[list[Token]]:
-    """A statement that is made as text: read where it is one constant."""
+    """Read a statement that is run as text, if that is one constant."""
     if len(tokens) == 1 and tokens[0].kind in {"string", "dollar"}:
         yield from statements(tokens[0].inside, dialect)
     else:

@@ -1,4 +1,4 @@
-"""What a revision does to a schema, in terms that no longer depend on how it says so.
+"""Changes of a schema, the same for every way to write them.
 
 An operation of Alembic's and a statement of SQL become the same changes, so that a
 rule is written once.
@@ -104,16 +104,16 @@ class ColumnInfo:
 
 @dc.dataclass(frozen=True)
 class Change:
-    """One thing that is done to a schema.
+    """One change of a schema.
 
-    :param table: The table it is done to, with its schema if that is given.
+    :param table: The changed table, with its schema if that is given.
     :param name: The column, index or constraint.
-    :param other: What a foreign key refers to, or the new name.
-    :param columns: What it declares, or the columns of an index by name only.
+    :param other: The table that a foreign key refers to, or the new name.
+    :param columns: The columns that it declares, or of an index by name only.
     :param is_flagged: It says CONCURRENTLY, NOT VALID or USING INDEX, whichever keeps
         its kind from holding a lock for long.
-    :param condition: What a check asks of a row.
-    :param refers: The tables that the foreign keys of a new one refer to.
+    :param condition: The condition of a check.
+    :param refers: The tables that the foreign keys of a new table refer to.
     :param is_robust: It says IF EXISTS or IF NOT EXISTS.
     :param text: The SQL, where it was given as such.
     :param line: The line of the revision's file.
@@ -142,12 +142,12 @@ class Change:
 
     @property
     def in_batch(self) -> bool:
-        """Whether it is part of a batch."""
+        """True if it is part of a batch."""
         return self.batch is not None
 
     @property
     def column(self) -> ColumnInfo:
-        """The one column that is added or altered."""
+        """The column that is added or altered."""
         return self.columns[0] if self.columns else ColumnInfo(self.name or "")
 
     def __str__(self) -> str:
@@ -164,7 +164,7 @@ class Change:
 def changes_of_operation(
     operation: ops.MigrateOperation, dialect: sa.Dialect
 ) -> list[Change]:
-    """What an operation does; raw SQL is left to :func:`changes_of_sql`."""
+    """Return the changes of an operation; :func:`changes_of_sql` reads raw SQL."""
     for kind, read in _READERS.items():
         if isinstance(operation, kind):
             return list(read(operation, dialect))
@@ -172,7 +172,7 @@ def changes_of_operation(
 
 
 def column_info(column: sa.Column[t.Any], dialect: sa.Dialect) -> ColumnInfo:
-    """What a column declares."""
+    """Return the declaration of a column."""
     default = column.server_default
     is_integer = isinstance(column.type, sa.Integer)
     is_serial = (

@@ -1,4 +1,10 @@
-"""Reading the SQL of a revision: as much of the grammar as tells what locks."""
+"""SQL statements of a revision, as changes of a schema.
+
+It reads as much of the grammar as decides on locks. sqlglot was considered: it parses
+DDL it does not know into an opaque command, which is where the dangerous statements
+are, and takes half a second to import. pglast is PostgreSQL's own parser, but knows no
+other database.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +15,19 @@ from .block import statements_of_block
 from .change import Change
 from .change import ColumnInfo
 from .change import Kind
-from .object import ObjectReader
-from .table import TableReader
+from .object import object_changes
+from .table import alter_table
+from .table import declared_columns
 from .table import text_of
+from .tokens import Reader
 from .tokens import split
 from .tokens import statements
 
 
 def changes_of_sql(text: str, dialect: str) -> list[Change]:
-    """What the statements of a text do; one that is not understood is ``"other"``.
+    """Return the changes that SQL makes; an unknown statement is ``"other"``.
 
-    :param dialect: MariaDB counts as ``"mysql"``; what is unknown as PostgreSQL.
+    :param dialect: MariaDB counts as ``"mysql"``, an unknown name as PostgreSQL.
     """
     family = {"mariadb": "mysql", "mysql": "mysql", "sqlite": "sqlite"}
     known = family.get(dialect, "postgresql")
@@ -27,330 +35,349 @@ def changes_of_sql(text: str, dialect: str) -> list[Change]:
     for tokens in statements(text, known):
         source = text[tokens[0].start : tokens[-1].end]
         if any(token.kind == "broken" for token in tokens):
-            # A quote that nothing closes: what is inside of it cannot be told.
+            # A quote that is never closed: its content cannot be read.
             changes = [Change("other")]
         else:
-            changes = list(_Statement(tokens, known).changes())
+            changes = list(_changes(Reader(tokens, known)))
         found.extend(dc.replace(change, text=source) for change in changes)
     return found
 
 
-class _Statement(TableReader, ObjectReader):
-    """A statement, or an action of one."""
-
-    def changes(self) -> cabc.Iterator[Change]:
-        for words, method in _FIRST:
-            if self._take(words):
-                yield from getattr(self, method)()
-                return
-        yield from self.object()
-
-    # Statements
-
-    def create_index(self, *, is_unique: bool = False) -> cabc.Iterator[Change]:
-        concurrently = self._take("CONCURRENTLY")
-        robust = self._take("IF NOT EXISTS")
-        name = None if self._peek().word == "ON" else self._name()
-        if not self._seek("ON"):
-            yield Change("other")
+def _changes(r: Reader) -> cabc.Iterator[Change]:
+    for kind, choices in _PLAIN:
+        if r.take_any(*choices):
+            yield Change(kind)
             return
-        self._take("ONLY")
-        table = self._name()
-        if self._take("USING"):
-            self._next()
-        columns = tuple(ColumnInfo(part[0].identifier) for part in self._brackets())
-        yield Change(
-            "create_index",
-            table,
-            name,
-            columns=columns,
-            is_unique=is_unique,
-            is_flagged=concurrently,
-            is_robust=robust,
-        )
-
-    def create_unique_index(self) -> cabc.Iterator[Change]:
-        return self.create_index(is_unique=True)
-
-    def create_special_index(self) -> cabc.Iterator[Change]:
-        kind = self._tokens[self._at - 2].text.lower()
-        for change in self.create_index():
-            yield dc.replace(change, other=kind)
-
-    def drop_index(self) -> cabc.Iterator[Change]:
-        concurrently = self._take("CONCURRENTLY")
-        robust = self._take("IF EXISTS")
-        name = self._name()
-        table = self._name() if self._take("ON") else None
-        yield Change(
-            "drop_index", table, name, is_flagged=concurrently, is_robust=robust
-        )
-
-    def create_table(self) -> cabc.Iterator[Change]:
-        robust = self._take("IF NOT EXISTS")
-        table = self._name()
-        parts = self._brackets()
-        columns = self.declared(parts)
-        readers = [self._on(part) for part in parts]
-        refers = tuple(r._name() for r in readers if r._seek("REFERENCES"))
-        yield Change(
-            "create_table", table, columns=columns, refers=refers, is_robust=robust
-        )
-
-    def replace_table(self) -> cabc.Iterator[Change]:
-        for change in self.create_table():
-            yield Change("drop_table", change.table)
-            yield change
-
-    def select(self) -> cabc.Iterator[Change]:
-        if self._dialect == "postgresql" and self._seek("INTO"):
-            self._take_any("TEMPORARY", "TEMP", "UNLOGGED")
-            self._take("TABLE")
-            yield Change("create_table", self._name())
-        else:
-            yield Change("harmless")
-
-    def common(self) -> cabc.Iterator[Change]:
-        """WITH: what each of its parts does, and what comes after them."""
-        self._take("RECURSIVE")
-        found: list[Change] = []
-        while True:
-            self._name()
-            self._brackets()
-            if not self._take("AS"):
-                yield Change("other")
-                return
-            self._take("NOT")
-            self._take("MATERIALIZED")
-            inner = self._bracketed()
-            found.extend(self._on(inner).changes())
-            if not self._take(","):
-                break
-        found.extend(self._on(self._rest()).changes())
-        active = [change for change in found if change.kind != "harmless"]
-        yield from active or [Change("harmless")]
-
-    def merge(self) -> cabc.Iterator[Change]:
-        self._take("ONLY")
-        yield Change("update", self._name())
-
-    def block(self) -> cabc.Iterator[Change]:
-        """DO: what the statements of its body do."""
-        body = next((t for t in self._rest() if t.kind in {"dollar", "string"}), None)
-        if body is None:
-            yield Change("other")
+    for words, function in _FIRST:
+        if r.take(words):
+            yield from function(r)
             return
-        for tokens in statements_of_block(body.inside, self._dialect):
-            if any(token.kind == "broken" for token in tokens):
-                yield Change("other")
-            else:
-                yield from self._on(tokens).changes()
+    yield from object_changes(r)
 
-    def explain(self) -> cabc.Iterator[Change]:
-        self._brackets()
-        while self._take_any("ANALYZE", "VERBOSE"):
-            pass
-        yield from self._on(self._rest()).changes()
 
-    def drop_table(self) -> cabc.Iterator[Change]:
-        robust = self._take("IF EXISTS")
-        for part in split(self._rest()):
-            name = self._on(part)._name()
-            cascades = part[-1].word == "CASCADE"
-            yield Change("drop_table", name, is_robust=robust, cascades=cascades)
+def _create_index(r: Reader, *, is_unique: bool = False) -> cabc.Iterator[Change]:
+    concurrently = r.take("CONCURRENTLY")
+    robust = r.take("IF NOT EXISTS")
+    name = None if r.peek().word == "ON" else r.name()
+    if not r.seek("ON"):
+        yield Change("other")
+        return
+    r.take("ONLY")
+    table = r.name()
+    if r.take("USING"):
+        r.next()
+    columns = tuple(ColumnInfo(part[0].identifier) for part in r.brackets())
+    yield Change(
+        "create_index",
+        table,
+        name,
+        columns=columns,
+        is_unique=is_unique,
+        is_flagged=concurrently,
+        is_robust=robust,
+    )
 
-    def truncate(self) -> cabc.Iterator[Change]:
-        self._take("TABLE")
-        cascades = self._has("CASCADE")
-        for part in split(self._rest()):
-            statement = self._on(part)
-            statement._take("ONLY")
-            yield Change("truncate", statement._name(), cascades=cascades)
 
-    def rename_tables(self) -> cabc.Iterator[Change]:
-        for part in split(self._rest()):
-            statement = self._on(part)
-            table = statement._name()
-            statement._take("TO")
-            yield Change("rename_table", table, None, statement._name())
+def _create_unique_index(r: Reader) -> cabc.Iterator[Change]:
+    return _create_index(r, is_unique=True)
 
-    def drop_database(self) -> cabc.Iterator[Change]:
-        self._take("IF EXISTS")
-        yield Change("drop_database", None, self._name())
 
-    def create_domain(self) -> cabc.Iterator[Change]:
-        name = self._name()
-        constrained = self._has("CHECK") or self._has("NOT NULL")
-        yield Change("create_domain", None, name, is_flagged=not constrained)
+def _create_special_index(r: Reader) -> cabc.Iterator[Change]:
+    kind = r.tokens[r.at - 2].text.lower()
+    for change in _create_index(r):
+        yield dc.replace(change, other=kind)
 
-    def alter_domain(self) -> cabc.Iterator[Change]:
-        name = self._name()
-        if self._take("RENAME TO"):
-            yield Change("rename_object", None, name)
-        elif self._take("SET SCHEMA"):
-            yield Change("move_object", None, name, self._name())
-        elif self._take("DROP DEFAULT"):
-            yield Change("drop_default", None, name)
-        else:
-            checks = self._has("ADD") or self._has("SET NOT NULL")
-            adds = checks and not self._has("NOT VALID")
-            yield Change("alter_domain", None, name, is_flagged=not adds)
 
-    def alter_type(self) -> cabc.Iterator[Change]:
-        name = self._name()
-        if self._take("ADD VALUE"):
-            ordered = self._has("BEFORE") or self._has("AFTER")
-            yield Change("add_enum_value", None, name, is_flagged=ordered)
-        elif self._take_any("RENAME VALUE", "RENAME ATTRIBUTE", "RENAME TO"):
-            yield Change("rename_object", None, name)
-        elif self._take("SET SCHEMA"):
-            yield Change("move_object", None, name, self._name())
-        elif self._take_any("ADD ATTRIBUTE", "DROP ATTRIBUTE", "ALTER ATTRIBUTE"):
-            yield Change("alter_composite", None, name)
-        elif self._take_any("OWNER TO", "SET ("):
-            yield Change("harmless")
-        else:
-            yield Change("other")
+def _drop_index(r: Reader) -> cabc.Iterator[Change]:
+    concurrently = r.take("CONCURRENTLY")
+    robust = r.take("IF EXISTS")
+    name = r.name()
+    table = r.name() if r.take("ON") else None
+    yield Change("drop_index", table, name, is_flagged=concurrently, is_robust=robust)
 
-    def update(self) -> cabc.Iterator[Change]:
-        self._take("ONLY")
-        table = self._name()
-        columns: tuple[ColumnInfo, ...] = ()
-        if self._seek("SET"):
-            columns = tuple(ColumnInfo(name) for name in self._assigned())
-        yield Change("update", table, columns=columns)
 
-    def _assigned(self) -> cabc.Iterator[str]:
-        for part in split(self._rest()):
-            reader = self._on(part)
-            if reader._peek().text != "(":
-                name = reader._name()
-                if reader._take("="):
-                    yield name
+def _create_table(r: Reader) -> cabc.Iterator[Change]:
+    robust = r.take("IF NOT EXISTS")
+    table = r.name()
+    parts = r.brackets()
+    columns = declared_columns(r, parts)
+    readers = [r.part(part) for part in parts]
+    refers = tuple(r.name() for r in readers if r.seek("REFERENCES"))
+    yield Change(
+        "create_table", table, columns=columns, refers=refers, is_robust=robust
+    )
 
-    def delete(self) -> cabc.Iterator[Change]:
-        self._take("ONLY")
-        yield Change("delete", self._name())
 
-    def insert(self) -> cabc.Iterator[Change]:
-        yield Change("insert", self._name())
+def _replace_table(r: Reader) -> cabc.Iterator[Change]:
+    for change in _create_table(r):
+        yield Change("drop_table", change.table)
+        yield change
 
-    def transaction(self) -> cabc.Iterator[Change]:
-        yield Change("transaction")
 
-    def set(self) -> cabc.Iterator[Change]:
-        self._take_any("LOCAL", "SESSION", "@ @ SESSION .")
-        name = self._next().identifier
-        kind: Kind = "set_timeout" if name in _TIMEOUTS else "harmless"
-        yield Change(kind, None, name)
-
-    def lock(self) -> cabc.Iterator[Change]:
-        self._take_any("TABLES", "TABLE")
-        self._take("ONLY")
-        yield Change("lock_table", self._name())
-
-    def reindex(self) -> cabc.Iterator[Change]:
-        concurrently = any(token.word == "CONCURRENTLY" for token in self._tokens)
-        self._brackets()
-        kind = self._next().word
-        self._take("CONCURRENTLY")
-        name = self._name()
-        table = name if kind == "TABLE" else None
-        yield Change("reindex", table, name, is_flagged=concurrently)
-
-    def refresh_view(self) -> cabc.Iterator[Change]:
-        concurrently = self._take("CONCURRENTLY")
-        yield Change("refresh_view", self._name(), is_flagged=concurrently)
-
-    def vacuum(self) -> cabc.Iterator[Change]:
-        options = text_of(self._bracketed()).upper() if self._peek().text == "(" else ""
-        full = self._take("FULL") or options.startswith("FULL") or ",FULL" in options
-        while self._take_any("VERBOSE", "ANALYZE", "FREEZE"):
-            pass
-        if full or self._dialect == "sqlite":
-            yield Change("rewrite_table", self._name() or None)
-        else:
-            yield Change("harmless")
-
-    def repack(self) -> cabc.Iterator[Change]:
-        """PostgreSQL 19."""
-        options = text_of(self._bracketed()).upper() if self._peek().text == "(" else ""
-        yield Change(
-            "harmless" if "CONCURRENTLY" in options else "rewrite_table", self._name()
-        )
-
-    def cluster(self) -> cabc.Iterator[Change]:
-        self._take("VERBOSE")
-        yield Change("rewrite_table", self._name())
-
-    def optimize(self) -> cabc.Iterator[Change]:
-        yield Change("rewrite_table", self._name())
-
-    def create_trigger(self) -> cabc.Iterator[Change]:
-        name = self._name()
-        table = self._name() if self._seek("ON") else None
-        yield Change("create_trigger", table, name)
-
-    def harmless(self) -> cabc.Iterator[Change]:
+def _select(r: Reader) -> cabc.Iterator[Change]:
+    if r.dialect == "postgresql" and r.seek("INTO"):
+        r.take_any("TEMPORARY", "TEMP", "UNLOGGED")
+        r.take("TABLE")
+        yield Change("create_table", r.name())
+    else:
         yield Change("harmless")
 
 
+def _common(r: Reader) -> cabc.Iterator[Change]:
+    """Read WITH: the changes of each part, and of the statement after them."""
+    r.take("RECURSIVE")
+    found: list[Change] = []
+    while True:
+        r.name()
+        r.brackets()
+        if not r.take("AS"):
+            yield Change("other")
+            return
+        r.take("NOT")
+        r.take("MATERIALIZED")
+        inner = r.bracketed()
+        found.extend(_changes(r.part(inner)))
+        if not r.take(","):
+            break
+    found.extend(_changes(r.part(r.rest())))
+    active = [change for change in found if change.kind != "harmless"]
+    yield from active or [Change("harmless")]
+
+
+def _merge(r: Reader) -> cabc.Iterator[Change]:
+    r.take("ONLY")
+    yield Change("update", r.name())
+
+
+def _block(r: Reader) -> cabc.Iterator[Change]:
+    """Read DO: the changes of the statements in its body."""
+    body = next((t for t in r.rest() if t.kind in {"dollar", "string"}), None)
+    if body is None:
+        yield Change("other")
+        return
+    for tokens in statements_of_block(body.inside, r.dialect):
+        if any(token.kind == "broken" for token in tokens):
+            yield Change("other")
+        else:
+            yield from _changes(r.part(tokens))
+
+
+def _explain(r: Reader) -> cabc.Iterator[Change]:
+    r.brackets()
+    while r.take_any("ANALYZE", "VERBOSE"):
+        pass
+    yield from _changes(r.part(r.rest()))
+
+
+def _drop_table(r: Reader) -> cabc.Iterator[Change]:
+    robust = r.take("IF EXISTS")
+    for part in split(r.rest()):
+        name = r.part(part).name()
+        cascades = part[-1].word == "CASCADE"
+        yield Change("drop_table", name, is_robust=robust, cascades=cascades)
+
+
+def _truncate(r: Reader) -> cabc.Iterator[Change]:
+    r.take("TABLE")
+    cascades = r.has("CASCADE")
+    for part in split(r.rest()):
+        statement = r.part(part)
+        statement.take("ONLY")
+        yield Change("truncate", statement.name(), cascades=cascades)
+
+
+def _rename_tables(r: Reader) -> cabc.Iterator[Change]:
+    for part in split(r.rest()):
+        statement = r.part(part)
+        table = statement.name()
+        statement.take("TO")
+        yield Change("rename_table", table, None, statement.name())
+
+
+def _drop_database(r: Reader) -> cabc.Iterator[Change]:
+    r.take("IF EXISTS")
+    yield Change("drop_database", None, r.name())
+
+
+def _create_domain(r: Reader) -> cabc.Iterator[Change]:
+    name = r.name()
+    constrained = r.has("CHECK") or r.has("NOT NULL")
+    yield Change("create_domain", None, name, is_flagged=not constrained)
+
+
+def _alter_domain(r: Reader) -> cabc.Iterator[Change]:
+    name = r.name()
+    if r.take("RENAME TO"):
+        yield Change("rename_object", None, name)
+    elif r.take("SET SCHEMA"):
+        yield Change("move_object", None, name, r.name())
+    elif r.take("DROP DEFAULT"):
+        yield Change("drop_default", None, name)
+    else:
+        checks = r.has("ADD") or r.has("SET NOT NULL")
+        adds = checks and not r.has("NOT VALID")
+        yield Change("alter_domain", None, name, is_flagged=not adds)
+
+
+def _alter_type(r: Reader) -> cabc.Iterator[Change]:
+    name = r.name()
+    if r.take("ADD VALUE"):
+        ordered = r.has("BEFORE") or r.has("AFTER")
+        yield Change("add_enum_value", None, name, is_flagged=ordered)
+    elif r.take_any("RENAME VALUE", "RENAME ATTRIBUTE", "RENAME TO"):
+        yield Change("rename_object", None, name)
+    elif r.take("SET SCHEMA"):
+        yield Change("move_object", None, name, r.name())
+    elif r.take_any("ADD ATTRIBUTE", "DROP ATTRIBUTE", "ALTER ATTRIBUTE"):
+        yield Change("alter_composite", None, name)
+    elif r.take_any("OWNER TO", "SET ("):
+        yield Change("harmless")
+    else:
+        yield Change("other")
+
+
+def _update(r: Reader) -> cabc.Iterator[Change]:
+    r.take("ONLY")
+    table = r.name()
+    columns: tuple[ColumnInfo, ...] = ()
+    if r.seek("SET"):
+        columns = tuple(ColumnInfo(name) for name in _assigned(r))
+    yield Change("update", table, columns=columns)
+
+
+def _assigned(r: Reader) -> cabc.Iterator[str]:
+    for part in split(r.rest()):
+        reader = r.part(part)
+        if reader.peek().text != "(":
+            name = reader.name()
+            if reader.take("="):
+                yield name
+
+
+def _delete(r: Reader) -> cabc.Iterator[Change]:
+    r.take("ONLY")
+    yield Change("delete", r.name())
+
+
+def _insert(r: Reader) -> cabc.Iterator[Change]:
+    yield Change("insert", r.name())
+
+
+def _set(r: Reader) -> cabc.Iterator[Change]:
+    r.take_any("LOCAL", "SESSION", "@ @ SESSION .")
+    name = r.next().identifier
+    kind: Kind = "set_timeout" if name in _TIMEOUTS else "harmless"
+    yield Change(kind, None, name)
+
+
+def _lock(r: Reader) -> cabc.Iterator[Change]:
+    r.take_any("TABLES", "TABLE")
+    r.take("ONLY")
+    yield Change("lock_table", r.name())
+
+
+def _reindex(r: Reader) -> cabc.Iterator[Change]:
+    concurrently = any(token.word == "CONCURRENTLY" for token in r.tokens)
+    r.brackets()
+    kind = r.next().word
+    r.take("CONCURRENTLY")
+    name = r.name()
+    table = name if kind == "TABLE" else None
+    yield Change("reindex", table, name, is_flagged=concurrently)
+
+
+def _refresh_view(r: Reader) -> cabc.Iterator[Change]:
+    concurrently = r.take("CONCURRENTLY")
+    yield Change("refresh_view", r.name(), is_flagged=concurrently)
+
+
+def _vacuum(r: Reader) -> cabc.Iterator[Change]:
+    options = text_of(r.bracketed()).upper() if r.peek().text == "(" else ""
+    full = r.take("FULL") or options.startswith("FULL") or ",FULL" in options
+    while r.take_any("VERBOSE", "ANALYZE", "FREEZE"):
+        pass
+    if full or r.dialect == "sqlite":
+        yield Change("rewrite_table", r.name() or None)
+    else:
+        yield Change("harmless")
+
+
+def _repack(r: Reader) -> cabc.Iterator[Change]:
+    """Read REPACK, new in PostgreSQL 19."""
+    options = text_of(r.bracketed()).upper() if r.peek().text == "(" else ""
+    yield Change("harmless" if "CONCURRENTLY" in options else "rewrite_table", r.name())
+
+
+def _cluster(r: Reader) -> cabc.Iterator[Change]:
+    r.take("VERBOSE")
+    yield Change("rewrite_table", r.name())
+
+
+def _optimize(r: Reader) -> cabc.Iterator[Change]:
+    yield Change("rewrite_table", r.name())
+
+
+def _create_trigger(r: Reader) -> cabc.Iterator[Change]:
+    name = r.name()
+    table = r.name() if r.seek("ON") else None
+    yield Change("create_trigger", table, name)
+
+
+# Statements that say no more than their first words; the longer of two comes first.
+_PLAIN: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    ("harmless", ("ROLLBACK TO", "SET TRANSACTION", "UNLOCK TABLES")),
+    (
+        "transaction",
+        ("BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK", "ABORT", "END"),
+    ),
+)
 _FIRST = (
-    ("ALTER TABLE", "alter_table"),
-    ("ALTER ONLINE TABLE", "alter_table"),
-    ("ALTER IGNORE TABLE", "alter_table"),
-    ("ALTER FOREIGN TABLE", "alter_table"),
-    ("CREATE UNIQUE INDEX", "create_unique_index"),
-    ("CREATE FULLTEXT INDEX", "create_special_index"),
-    ("CREATE SPATIAL INDEX", "create_special_index"),
-    ("CREATE INDEX", "create_index"),
-    ("DROP INDEX", "drop_index"),
-    ("CREATE TABLE", "create_table"),
-    ("CREATE OR REPLACE TABLE", "replace_table"),
-    ("CREATE UNLOGGED TABLE", "create_table"),
-    ("CREATE FOREIGN TABLE", "create_table"),
-    ("CREATE VIRTUAL TABLE", "create_table"),
-    ("CREATE TEMPORARY TABLE", "create_table"),
-    ("CREATE TEMP TABLE", "create_table"),
-    ("DROP TABLE", "drop_table"),
-    ("DROP TEMPORARY TABLE", "drop_table"),
-    ("RENAME TABLE", "rename_tables"),
-    ("TRUNCATE", "truncate"),
-    ("DROP DATABASE", "drop_database"),
-    ("CREATE DOMAIN", "create_domain"),
-    ("ALTER DOMAIN", "alter_domain"),
-    ("ALTER TYPE", "alter_type"),
-    ("WITH", "common"),
-    ("UPDATE", "update"),
-    ("DELETE FROM", "delete"),
-    ("MERGE INTO", "merge"),
-    ("INSERT INTO", "insert"),
-    ("INSERT OR IGNORE INTO", "insert"),
-    ("INSERT OR REPLACE INTO", "insert"),
-    ("INSERT IGNORE INTO", "insert"),
-    ("REPLACE INTO", "insert"),
-    ("BEGIN", "transaction"),
-    ("START TRANSACTION", "transaction"),
-    ("COMMIT", "transaction"),
-    ("ROLLBACK TO", "harmless"),
-    ("ROLLBACK", "transaction"),
-    ("ABORT", "transaction"),
-    ("END", "transaction"),
-    ("SET TRANSACTION", "harmless"),
-    ("SET", "set"),
-    ("LOCK", "lock"),
-    ("UNLOCK TABLES", "harmless"),
-    ("REINDEX", "reindex"),
-    ("REFRESH MATERIALIZED VIEW", "refresh_view"),
-    ("VACUUM", "vacuum"),
-    ("REPACK", "repack"),
-    ("CLUSTER", "cluster"),
-    ("OPTIMIZE TABLE", "optimize"),
-    ("CREATE TRIGGER", "create_trigger"),
-    ("CREATE OR REPLACE TRIGGER", "create_trigger"),
-    ("CREATE CONSTRAINT TRIGGER", "create_trigger"),
-    ("SELECT", "select"),
-    ("DO", "block"),
-    ("EXPLAIN", "explain"),
+    ("ALTER TABLE", alter_table),
+    ("ALTER ONLINE TABLE", alter_table),
+    ("ALTER IGNORE TABLE", alter_table),
+    ("ALTER FOREIGN TABLE", alter_table),
+    ("CREATE UNIQUE INDEX", _create_unique_index),
+    ("CREATE FULLTEXT INDEX", _create_special_index),
+    ("CREATE SPATIAL INDEX", _create_special_index),
+    ("CREATE INDEX", _create_index),
+    ("DROP INDEX", _drop_index),
+    ("CREATE TABLE", _create_table),
+    ("CREATE OR REPLACE TABLE", _replace_table),
+    ("CREATE UNLOGGED TABLE", _create_table),
+    ("CREATE FOREIGN TABLE", _create_table),
+    ("CREATE VIRTUAL TABLE", _create_table),
+    ("CREATE TEMPORARY TABLE", _create_table),
+    ("CREATE TEMP TABLE", _create_table),
+    ("DROP TABLE", _drop_table),
+    ("DROP TEMPORARY TABLE", _drop_table),
+    ("RENAME TABLE", _rename_tables),
+    ("TRUNCATE", _truncate),
+    ("DROP DATABASE", _drop_database),
+    ("CREATE DOMAIN", _create_domain),
+    ("ALTER DOMAIN", _alter_domain),
+    ("ALTER TYPE", _alter_type),
+    ("WITH", _common),
+    ("UPDATE", _update),
+    ("DELETE FROM", _delete),
+    ("MERGE INTO", _merge),
+    ("INSERT INTO", _insert),
+    ("INSERT OR IGNORE INTO", _insert),
+    ("INSERT OR REPLACE INTO", _insert),
+    ("INSERT IGNORE INTO", _insert),
+    ("REPLACE INTO", _insert),
+    ("SET", _set),
+    ("LOCK", _lock),
+    ("REINDEX", _reindex),
+    ("REFRESH MATERIALIZED VIEW", _refresh_view),
+    ("VACUUM", _vacuum),
+    ("REPACK", _repack),
+    ("CLUSTER", _cluster),
+    ("OPTIMIZE TABLE", _optimize),
+    ("CREATE TRIGGER", _create_trigger),
+    ("CREATE OR REPLACE TRIGGER", _create_trigger),
+    ("CREATE CONSTRAINT TRIGGER", _create_trigger),
+    ("SELECT", _select),
+    ("DO", _block),
+    ("EXPLAIN", _explain),
 )
 _TIMEOUTS = {"lock_timeout", "lock_wait_timeout", "innodb_lock_wait_timeout"}

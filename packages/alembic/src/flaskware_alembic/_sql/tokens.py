@@ -1,4 +1,4 @@
-"""The words of SQL, and how they are read one after another."""
+"""Tokens of SQL, and a cursor over them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses as dc
 import re
 import typing as t
 
-# Where a backslash in a plain string takes the next sign with it: on MySQL only.
+# A backslash in a plain string escapes the next sign on MySQL only.
 _STRINGS = {
     "postgresql": r"""[eE]'(?:[^'\\]|''|\\.)*' | (?:[bBnNxX]|[uU]&)?'(?:[^']|'')*'""",
     "mysql": r"""[bBnNxX]?'(?:[^'\\]|''|\\.)*'""",
@@ -20,7 +20,7 @@ _NAMES = {
 }
 _DOLLAR = r"""\$(?P<tag>(?:[A-Za-z_\u0080-\uffff]\w*)?)\$.*?\$(?P=tag)\$"""
 _NEVER = r"(?!)(?P<tag>)"
-# What MySQL alone reads as a comment, and the comment that it executes.
+# Comments of MySQL alone, and the comment that it executes.
 _MORE_SPACE = {"mysql": r"|[#][^\n]*|/[*]!\d*|[*]/"}
 _PATTERNS = {
     dialect: re.compile(
@@ -39,7 +39,7 @@ _PATTERNS = {
     for dialect in _STRINGS
 }
 _COMMENT = re.compile(r"/\*|\*/")
-# What has statements of its own inside, between BEGIN and END.
+# Words around statements inside of another statement, as between BEGIN and END.
 _OPENS = {"BEGIN", "CASE", "END", "IF", "LOOP", "REPEAT", "WHILE"}
 _HAS_BODY = {"TRIGGER", "FUNCTION", "PROCEDURE", "EVENT"}
 
@@ -58,7 +58,7 @@ class Token:
 
     @property
     def identifier(self) -> str:
-        """The name as the database has it, as far as that can be told."""
+        """The name as the database has it, as far as the text shows."""
         if self.kind == "name":
             text = self.text[2:] if self.text[0] in "uU" else self.text
             quote = text[-1]
@@ -67,7 +67,7 @@ class Token:
 
     @property
     def inside(self) -> str:
-        """What a string or a dollar quote holds."""
+        """The content of a string or a dollar quote."""
         if self.kind == "dollar":
             tag = self.text.index("$", 1) + 1
             return self.text[tag:-tag]
@@ -75,7 +75,7 @@ class Token:
 
 
 def statements(text: str, dialect: str) -> cabc.Iterator[list[Token]]:
-    """The tokens of each statement, without those that only stand between."""
+    """Yield the tokens of each statement, without the semicolons between."""
     tokens: list[Token] = []
     depth = 0
     for token in _tokens(text, dialect):
@@ -96,7 +96,7 @@ def statements(text: str, dialect: str) -> cabc.Iterator[list[Token]]:
 
 def _has_body(tokens: cabc.Sequence[Token]) -> bool:
     words = [token.word for token in tokens[:12]]
-    # What comes after a bracket is the name of a column or an argument.
+    # After a bracket come names of columns or arguments.
     head = words[: words.index("(")] if "(" in words else words
     return words[0] == "CREATE" and not _HAS_BODY.isdisjoint(head)
 
@@ -132,80 +132,83 @@ def _end_of_comment(text: str, at: int, *, nests: bool) -> int | None:
 
 
 class Reader:
-    """The tokens of one statement, and how far they were read."""
+    """A cursor over the tokens of one statement.
+
+    :param dialect: ``"postgresql"``, ``"mysql"`` or ``"sqlite"``.
+    """
 
     def __init__(
         self, tokens: cabc.Sequence[Token], dialect: str = "postgresql"
     ) -> None:
-        self._tokens = tokens
-        self._dialect = dialect
-        self._at = 0
+        self.tokens = tokens
+        self.dialect = dialect
+        self.at = 0
 
-    def _on(self, tokens: cabc.Sequence[Token]) -> t.Self:
-        """A reader of a part."""
-        return type(self)(tokens, self._dialect)
+    def part(self, tokens: cabc.Sequence[Token]) -> t.Self:
+        """Return a cursor over some of the tokens."""
+        return type(self)(tokens, self.dialect)
 
-    def _peek(self, ahead: int = 0) -> Token:
-        at = self._at + ahead
-        return self._tokens[at] if at < len(self._tokens) else _END
+    def peek(self, ahead: int = 0) -> Token:
+        at = self.at + ahead
+        return self.tokens[at] if at < len(self.tokens) else _END
 
-    def _take(self, words: str) -> bool:
+    def take(self, words: str) -> bool:
         wanted = words.split()
-        if all(self._peek(i).word == word for i, word in enumerate(wanted)):
-            self._at += len(wanted)
+        if all(self.peek(i).word == word for i, word in enumerate(wanted)):
+            self.at += len(wanted)
             return True
         return False
 
-    def _take_any(self, *choices: str) -> bool:
-        return any(self._take(words) for words in choices)
+    def take_any(self, *choices: str) -> bool:
+        return any(self.take(words) for words in choices)
 
-    def _seek(self, words: str) -> bool:
-        """Go to some words outside of brackets, if they come."""
-        start, depth = self._at, 0
-        while self._at < len(self._tokens):
-            if depth == 0 and self._take(words):
+    def seek(self, words: str) -> bool:
+        """Go past some words outside of brackets; stay if they do not come."""
+        start, depth = self.at, 0
+        while self.at < len(self.tokens):
+            if depth == 0 and self.take(words):
                 return True
-            depth += {"(": 1, ")": -1}.get(self._peek().text, 0)
-            self._at += 1
-        self._at = start
+            depth += {"(": 1, ")": -1}.get(self.peek().text, 0)
+            self.at += 1
+        self.at = start
         return False
 
-    def _seek_any(self, *choices: str) -> bool:
-        return any(self._seek(words) for words in choices)
+    def seek_any(self, *choices: str) -> bool:
+        return any(self.seek(words) for words in choices)
 
-    def _has(self, words: str) -> bool:
-        start = self._at
-        found = self._seek(words)
-        self._at = start
+    def has(self, words: str) -> bool:
+        start = self.at
+        found = self.seek(words)
+        self.at = start
         return found
 
-    def _name(self) -> str:
-        """A name, with its schema if that is given."""
-        parts = [self._next().identifier]
-        while self._take("."):
-            parts.append(self._next().identifier)
+    def name(self) -> str:
+        """Read a name, with its schema if that is given."""
+        parts = [self.next().identifier]
+        while self.take("."):
+            parts.append(self.next().identifier)
         return ".".join(parts)
 
-    def _next(self) -> Token:
-        token = self._peek()
-        self._at += 1
+    def next(self) -> Token:
+        token = self.peek()
+        self.at += 1
         return token
 
-    def _brackets(self) -> list[list[Token]]:
-        """What is in brackets, split at its commas."""
-        return split(self._bracketed())
+    def brackets(self) -> list[list[Token]]:
+        """Read brackets, split at their commas."""
+        return split(self.bracketed())
 
-    def _bracketed(self) -> list[Token]:
-        if not self._take("("):
+    def bracketed(self) -> list[Token]:
+        if not self.take("("):
             return []
-        start, depth = self._at, 1
-        while self._at < len(self._tokens) and depth:
-            depth += {"(": 1, ")": -1}.get(self._next().text, 0)
-        return list(self._tokens[start : self._at - (depth == 0)])
+        start, depth = self.at, 1
+        while self.at < len(self.tokens) and depth:
+            depth += {"(": 1, ")": -1}.get(self.next().text, 0)
+        return list(self.tokens[start : self.at - (depth == 0)])
 
-    def _rest(self) -> list[Token]:
-        rest = list(self._tokens[self._at :])
-        self._at = len(self._tokens)
+    def rest(self) -> list[Token]:
+        rest = list(self.tokens[self.at :])
+        self.at = len(self.tokens)
         return rest
 
 
