@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import typing as t
 from pathlib import Path
 
 import flask
@@ -70,6 +71,16 @@ def test_initialising_twice_names_both_places(mail_class):
         int(part.split()[0].strip(".,")) for part in str(caught.value).split(".py:")[1:]
     )
     assert second == first + 2
+    assert str(caught.value).count("test_init_app.py") == 2
+
+
+def test_the_place_is_outside_of_every_package_of_the_family(mail_class):
+    inside: dict[str, t.Any] = {"__name__": "flaskware_mail._rooms.deep"}
+    exec("def initialise(mail, app): mail.init_app(app)", inside)
+    mail, app = mail_class(), make_app(MAIL_URL=URL)
+    inside["initialise"](mail, app)
+    with pytest.raises(AlreadyInitialised) as caught:
+        inside["initialise"](mail, app)
     assert str(caught.value).count("test_init_app.py") == 2
 
 

