@@ -34,6 +34,20 @@ CACHE = ROOT / ".cache"
 PACKAGES = matrix.packages()
 # The demo and the tools have tests like any package.
 PROJECTS = [*PACKAGES, "noticeboard", "tools"]
+# The checks of CI, each as it follows `nox -s`. The session `ci` runs them in order, and
+# GitHub runs a job for each, from `nox -s plan`. The tests are separate: they run for
+# each project, Python and set of services.
+CHECKS = (
+    "lint",
+    "layout",
+    "workflows",
+    "typing",
+    "docs",
+    "build",
+    "api",
+    "demo -- --check",
+    "demo -- --production --check",
+)
 STANDALONE = ("lint", "typing", "docs", "bench", "workflows")
 PYTHONS: list[str] = matrix.read_matrix()["python"]["versions"]
 
@@ -257,7 +271,7 @@ def _pyright_config(folder: Path, paths: list[Path], search: Path) -> str:
         {
             "extends": relative(CONFIG / "pyrightconfig.json"),
             "include": [relative(path) for path in paths],
-            # The sources first: else an import of the package finds the installed wheel.
+            # The sources first, or an import of the package finds the wheel.
             "extraPaths": [relative(search / "src"), relative(search)],
         }
     )
@@ -385,9 +399,16 @@ def screenshots(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def ci(session: nox.Session) -> None:
+    """Run all checks of CI and the slow tests; only `tests` is left to run."""
+    for check in (*CHECKS, "tests_slow -- --require-services"):
+        session.run(sys.executable, "-m", "nox", "-s", *check.split(), external=True)
+
+
+@nox.session(venv_backend="none")
 def plan(session: nox.Session) -> None:
-    """Print what CI has to test: `-- --base REV` leaves out what did not change."""
-    matrix_of_jobs.main(session.posargs)
+    """Print the test jobs of CI; `-- --base REV` skips projects without a change."""
+    matrix_of_jobs.main(session.posargs, CHECKS)
 
 
 @nox.session

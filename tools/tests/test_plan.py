@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import ast
 import json
+import re
 
 import pytest
 
 from flaskware_tools import plan
 from flaskware_tools.matrix import packages
 from flaskware_tools.matrix import read_matrix
+from flaskware_tools.matrix import ROOT
 
 PYTHONS = read_matrix()["python"]["versions"]
 
@@ -55,9 +58,10 @@ def test_a_night_adds_prereleases_and_each_other_version_of_a_service():
 
 def test_a_plan_is_one_line_that_a_workflow_reads(tmp_path, capsys):
     output = tmp_path / "output"
-    plan.main(["--base", "", "--output", str(output)])
+    plan.main(["--base", "", "--output", str(output)], ("lint", "demo -- --check"))
     printed = capsys.readouterr().out
-    assert output.read_text() == f"matrix={printed}"
+    checks = 'checks=["lint", "demo -- --check"]\n'
+    assert output.read_text() == f"matrix={printed}{checks}"
     jobs = json.loads(printed)["include"]
     assert {job["name"] for job in jobs} == {*packages(), *plan.OTHERS}
 
@@ -67,8 +71,6 @@ def test_a_matrix_stays_below_what_github_allows():
 
 
 def test_every_project_that_is_no_package_has_tests():
-    from flaskware_tools.matrix import ROOT
-
     for folder in plan.OTHERS.values():
         assert (ROOT / folder / "tests").is_dir()
 
@@ -85,3 +87,44 @@ def test_a_service_without_an_image_is_found_at_once(tmp_path):
     (tests / "test_it.py").write_text("def test_it(solr_url): ...")
     with pytest.raises(KeyError, match="solr"):
         plan.jobs(["tools"], root=tmp_path)
+
+
+def noxfile():
+    return ast.parse((ROOT / "noxfile.py").read_text("utf-8")).body
+
+
+def checks():
+    """The list of checks in the noxfile."""
+    (value,) = (
+        node.value
+        for node in noxfile()
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CHECKS"
+    )
+    return ast.literal_eval(value)
+
+
+def test_each_check_is_a_session():
+    sessions = {node.name for node in noxfile() if isinstance(node, ast.FunctionDef)}
+    assert {check.split()[0] for check in checks()} <= sessions
+
+
+@pytest.mark.parametrize("name", [".ci/run", ".github/workflows/ci.yml"])
+def test_ci_takes_its_checks_from_the_noxfile_alone(name):
+    text = (ROOT / name).read_text("utf-8")
+    called = {
+        word
+        for line in re.findall(r"nox -s ([^#\n]+)", text)
+        for word in line.partition(" -- ")[0].split()
+    }
+    repeated = called & {check.split()[0] for check in checks()}
+    assert not repeated, f"{name} repeats {repeated}: list checks in CHECKS alone"
+    assert called <= {"ci", "plan", "tests", "${CHECK}", '"${SESSION}"'}
+
+
+def test_the_last_of_the_local_ci_is_the_test_command_of_the_readme():
+    *_, last = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    command = last.removesuffix(" -- --require-services").replace(
+        "install -q", "install"
+    )
+    assert last.endswith(" -- --require-services")
+    assert f"\n{command}\n" in (ROOT / "README.md").read_text("utf-8")

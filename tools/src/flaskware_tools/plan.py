@@ -112,17 +112,22 @@ def _job(
     }
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str], checks: cabc.Sequence[str] = ()) -> None:
+    """Print the test jobs, and write them and the checks to a workflow's output."""
     parser = argparse.ArgumentParser(prog="nox -s plan --")
-    parser.add_argument("names", nargs="*", help="these projects only")
+    parser.add_argument("names", nargs="*", help="only these projects")
     parser.add_argument("--base", help="only what changed since this revision")
-    parser.add_argument("--nightly", action="store_true", help="everything there is")
-    parser.add_argument("--output", type=Path, help="append `matrix=…` to this file")
+    parser.add_argument(
+        "--nightly",
+        action="store_true",
+        help="also pre-releases and all versions of services",
+    )
+    parser.add_argument("--output", type=Path, help="append both to this file")
     options = parser.parse_args(arguments)
     names = changed(options.base) if options.base else list(packages())
     chosen = options.names or [*names, *OTHERS]
     text = json.dumps({"include": jobs(chosen, nightly=options.nightly)})
     if options.output:
         with options.output.open("a") as file:
-            file.write(f"matrix={text}\n")
+            file.write(f"matrix={text}\nchecks={json.dumps(checks)}\n")
     print(text)
