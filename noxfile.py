@@ -34,7 +34,7 @@ CACHE = ROOT / ".cache"
 PACKAGES = matrix.packages()
 # The demo and the tools have tests like any package.
 PROJECTS = [*PACKAGES, "noticeboard", "tools"]
-# The checks of CI, each as it follows `nox -s`. The session `ci` runs them in order, and
+# The checks of CI, each as it follows `nox -s`. The session `ci` runs them in order;
 # GitHub runs a job for each, from `nox -s plan`. The tests are separate: they run for
 # each project, Python and set of services.
 CHECKS = (
