@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import collections.abc as cabc
 import contextlib
-import os
 import threading
 import typing as t
 
+from flaskware_core import ForkGuard
 from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
@@ -34,7 +34,7 @@ class BlockingStore:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
         """See :meth:`Store.read`."""
@@ -85,9 +85,9 @@ class BlockingStore:
     def close(self) -> None:
         """See :meth:`Store.close`; the loop ends with it."""
         with self._lock:
-            loop, thread, pid = self._loop, self._thread, self._pid
+            loop, thread = self._loop, self._thread
             self._loop = self._thread = None
-        if loop is None or thread is None or pid != os.getpid():
+        if loop is None or thread is None or self._fork.in_child():
             return
         asyncio.run_coroutine_threadsafe(self.store.close(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
@@ -108,8 +108,10 @@ class BlockingStore:
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None or self._pid != os.getpid():
-                self._pid = os.getpid()
+            if self._fork.in_child():
+                inherited, self._loop = self._loop, None
+                self._fork.leave(inherited, self._thread)
+            if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
                     target=self._loop.run_forever, name="flaskware-session", daemon=True

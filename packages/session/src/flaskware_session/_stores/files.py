@@ -8,6 +8,7 @@ import secrets
 import time
 from pathlib import Path
 
+from flaskware_core import FileLock
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import beyond
 from flaskware_session._records.record import last_seen_first
@@ -17,8 +18,6 @@ from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 from flaskware_session._records.text import from_text
 from flaskware_session._records.text import to_text
-
-from .file_lock import file_lock
 
 _PRUNE_INTERVAL = 3_600_000
 _PRUNE_BATCH = 1000
@@ -273,13 +272,14 @@ class FileStore:
             for shard in sorted({key[:2] for key in keys}):
                 folder = self._folder / "sessions" / shard
                 self._make(folder)
-                stack.enter_context(file_lock(folder / ".lock", deadline))
+                left = max(0.0, deadline - time.monotonic())
+                stack.enter_context(FileLock(folder / ".lock").hold(left))
             yield
 
     @contextlib.contextmanager
     def _locked_folder(self, folder: Path) -> cabc.Generator[None]:
         self._make(folder)
-        with file_lock(folder / ".lock", time.monotonic() + self._timeout):
+        with FileLock(folder / ".lock").hold(self._timeout):
             yield
 
     def _make(self, folder: Path) -> None:

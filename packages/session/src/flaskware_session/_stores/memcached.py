@@ -5,13 +5,13 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 import socket
 import time
 import typing as t
 from urllib.parse import unquote
 from urllib.parse import urlsplit
 
+from flaskware_core import ForkGuard
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import beyond
 from flaskware_session._records.record import last_seen_first
@@ -68,8 +68,7 @@ class MemcachedStore:
 
         self._make = make
         self._timeout = timeout
-        self._pid = os.getpid()
-        self._inherited: list[object] = []
+        self._fork = ForkGuard()
         self._clients = {str(server): self._make(server) for server in self._servers}
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
@@ -318,10 +317,10 @@ class MemcachedStore:
 
     def _own_clients(self) -> dict[str, t.Any]:
         # The connections that the child of a fork inherited belong to its parent.
-        if self._pid != os.getpid():
-            self._inherited.append(self._clients)
+        if self._fork.in_child():
+            inherited = self._clients
             self._clients = {str(one): self._make(one) for one in self._servers}
-            self._pid = os.getpid()
+            self._fork.leave(inherited)
         return self._clients
 
 

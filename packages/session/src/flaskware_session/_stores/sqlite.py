@@ -9,6 +9,7 @@ import time
 import typing as t
 from pathlib import Path
 
+from flaskware_core import ForkGuard
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
@@ -78,9 +79,8 @@ class SQLiteStore:
     def __init__(self, path: Path | str, *, timeout: float = 1.0) -> None:
         self._path = Path(path)
         self._timeout = timeout
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
         self._idle: collections.deque[sqlite3.Connection] = collections.deque()
-        self._inherited: list[object] = []
         self._next_prune = 0
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
@@ -215,7 +215,7 @@ class SQLiteStore:
 
     @contextlib.contextmanager
     def _connection(self) -> cabc.Generator[sqlite3.Connection]:
-        if self._pid != os.getpid():
+        if self._fork.in_child():
             self._leave_to_parent()
         connection: sqlite3.Connection | None = None
         try:
@@ -240,10 +240,9 @@ class SQLiteStore:
     def _leave_to_parent(self) -> None:
         # A connection must not be used, nor closed, by the child of a fork:
         # https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
-        if self._pid != os.getpid():
-            self._inherited.append(self._idle)
-            self._idle = collections.deque()
-            self._pid = os.getpid()
+        if self._fork.in_child():
+            inherited, self._idle = self._idle, collections.deque()
+            self._fork.leave(inherited)
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)

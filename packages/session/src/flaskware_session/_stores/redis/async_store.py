@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import os
 import typing as t
 
+from flaskware_core import ForkGuard
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
@@ -47,8 +47,7 @@ class AsyncRedisStore:
         }
         self._make: cabc.Callable[[], t.Any] = lambda: Redis.from_url(url, **options)
         self._client = self._make()
-        self._pid = os.getpid()
-        self._inherited: list[object] = []
+        self._fork = ForkGuard()
 
     async def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
         """See :meth:`Store.read`."""
@@ -126,9 +125,9 @@ class AsyncRedisStore:
     def _own_client(self) -> t.Any:
         # The connections that the child of a fork inherited belong to its parent, and
         # to the parent's loop.
-        if self._pid != os.getpid():
-            self._inherited.append(self._client)
-            self._client, self._pid = self._make(), os.getpid()
+        if self._fork.in_child():
+            inherited, self._client = self._client, self._make()
+            self._fork.leave(inherited)
         return self._client
 
     async def _count(self, kind: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import collections.abc as cabc
-import os
 import typing as t
 from urllib.parse import parse_qsl
 from urllib.parse import unquote
@@ -15,6 +14,8 @@ import redis
 from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from flaskware_core import ForkGuard
 
 _MAX_IDLE_CONNECTIONS = 50
 _SENTINEL_PORT = 26379
@@ -55,12 +56,11 @@ class DirectLink:
         # The client is kept, as connections found by Sentinel refer to its pool.
         self._client = client
         self._idle: collections.deque[t.Any] = collections.deque()
-        self._inherited: list[object] = []
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
 
     def send(self, *command: Argument) -> t.Any:
         """See :meth:`Link.send`."""
-        if self._pid != os.getpid():
+        if self._fork.in_child():
             self._leave_to_parent()
         packed = [_packed(command)]
         try:
@@ -81,7 +81,7 @@ class DirectLink:
 
     def close(self) -> None:
         """See :meth:`Link.close`."""
-        if self._pid != os.getpid():
+        if self._fork.in_child():
             self._leave_to_parent()
         while self._idle:
             self._idle.pop().disconnect()
@@ -121,9 +121,8 @@ class DirectLink:
 
     def _leave_to_parent(self) -> None:
         # Closing what the child of a fork inherited would say goodbye for the parent.
-        self._inherited.append(self._idle)
-        self._idle = collections.deque()
-        self._pid = os.getpid()
+        inherited, self._idle = self._idle, collections.deque()
+        self._fork.leave(inherited)
 
 
 class ClientLink:

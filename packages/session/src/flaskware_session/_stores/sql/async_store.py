@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import os
 import typing as t
 
 import sqlalchemy as sa
@@ -10,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from flaskware_core import ForkGuard
 from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
@@ -49,7 +49,7 @@ class AsyncSQLAlchemyStore:
             **pool_arguments(parsed, pool_size, timeout),
         )
         self._steps = Steps(self._engine.dialect.name)
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
 
     @property
     def engine(self) -> AsyncEngine:
@@ -160,9 +160,9 @@ class AsyncSQLAlchemyStore:
 
     def _leave_to_parent(self) -> None:
         # The connections that the child of a fork inherited belong to its parent.
-        if self._pid != os.getpid():
+        if self._fork.in_child():
             self._engine.sync_engine.dispose(close=False)
-            self._pid = os.getpid()
+            self._fork.leave()
 
 
 async def _drive(connection: AsyncConnection, step: Step[_T]) -> _T:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import os
 import typing as t
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from flaskware_core import ForkGuard
 from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
@@ -56,7 +56,7 @@ class SQLAlchemyStore:
         if dialect.name in {"mysql", "mariadb"}:
             dialect.skip_autocommit_rollback = True
         self._steps = Steps(dialect.name)
-        self._pid = os.getpid()
+        self._fork = ForkGuard()
 
     @property
     def engine(self) -> sa.Engine:
@@ -165,9 +165,9 @@ class SQLAlchemyStore:
 
     def _leave_to_parent(self) -> None:
         # The connections that the child of a fork inherited belong to its parent.
-        if self._pid != os.getpid():
+        if self._fork.in_child():
             self._engine.dispose(close=False)
-            self._pid = os.getpid()
+            self._fork.leave()
 
 
 def _drive(connection: sa.Connection, step: Step[_T]) -> _T:
