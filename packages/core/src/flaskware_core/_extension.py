@@ -49,24 +49,25 @@ class Installed(t.Generic[S, T]):
 
 
 class Extension(t.Generic[S, T]):
-    """The base of every extension: one object, initialised on any number of apps.
+    """Base class of every extension: one object, initialised on any number of apps.
 
     A subclass names its settings and its state, ``class Mail(Extension[MailSettings,
-    MailState])``, sets ``name``, and says what it adds to an app in :meth:`_build` and
-    :meth:`_attach`. What belongs to an app is kept with the app, never on this object.
+    MailState])``, and sets ``name``. Its :meth:`_build` and :meth:`_attach` add it to
+    an app. Everything that belongs to an app is stored with the app, never on this
+    object.
 
-    :param app: Initialise on this app at once.
-    :param overrides: Settings by field name; they win over ``app.config``.
+    :param app: Passed to :meth:`init_app`, if given.
+    :param overrides: Settings by field name; they override ``app.config``.
     """
 
     name: t.ClassVar[str]
     """The key in ``app.extensions``."""
 
     settings_class: t.ClassVar[type[Settings]]
-    """The class of the settings: the first argument in the subclass's bases."""
+    """The class of the settings: the first type argument of the subclass's base."""
 
     outside: t.ClassVar[str] = "Write `with app.app_context():` around it."
-    """What to write where no app is active; the end of that error's message."""
+    """The remedy in the error raised where no app is active; a sentence."""
 
     _has_close: t.ClassVar[bool] = False
 
@@ -88,7 +89,7 @@ class Extension(t.Generic[S, T]):
 
         :raises ConfigError: listing everything that is wrong in the configuration.
         :raises AlreadyInitialised: if the app has this extension already.
-        :raises TypeError: if it is given something else than an app.
+        :raises TypeError: if ``app`` is not an app.
         """
         place = _caller()
         self._refuse_stranger(app)
@@ -116,7 +117,7 @@ class Extension(t.Generic[S, T]):
 
     @property
     def state(self) -> T:
-        """What this extension keeps for the current app.
+        """The state of this extension for the current app.
 
         :raises NotInitialised: outside an app context, or where the current app was
             not given to :meth:`init_app`.
@@ -132,46 +133,49 @@ class Extension(t.Generic[S, T]):
         return self._installed().settings
 
     def state_of(self, app: App) -> T:
-        """What this extension keeps for one app; needs no context.
+        """Return the state of this extension for one app; needs no context.
 
         :raises NotInitialised: if the app was not given to :meth:`init_app`.
         """
         return self._installed_on(app).state
 
     def settings_of(self, app: App) -> S:
-        """The validated settings of one app; needs no context.
+        """Return the validated settings of one app; needs no context.
 
         :raises NotInitialised: if the app was not given to :meth:`init_app`.
         """
         return self._installed_on(app).settings
 
     def _build(self, app: App, settings: S) -> T:
-        """Make what is kept for an app, touching nothing of the app itself.
+        """Make the state for an app, without changing the app itself.
 
-        Raise :class:`ConfigError` for what only building can find out.
+        :raises ConfigError: for problems that only building can find.
         """
         raise NotImplementedError
 
     def _attach(self, app: App, settings: S, state: T) -> None:
-        """Add hooks, blueprints and commands to the app; all only read the state."""
+        """Add hooks, blueprints and commands to the app; they only read the state."""
 
     def _close(self, state: T) -> None:
-        """Give back what the state of an app holds, such as open connections.
+        """Release what the state of an app holds, such as open connections.
 
-        Called once the app was garbage collected, as after a test; so nothing that
-        the state refers to may refer to the app.
+        Called after the app was garbage collected, as after a test. Nothing that the
+        state refers to may refer to the app, or that never happens.
         """
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:  # noqa: ARG002
-        """What ``flask doctor`` should tell about this extension on an app."""
+        """Return findings about this extension on an app, for ``flask doctor``.
+
+        :param deploy: True to include what matters only in production.
+        """
         return ()
 
     def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:  # noqa: ARG002
-        """A problem for each backend that cannot be reached at this moment."""
+        """Return a problem for each backend that cannot be reached right now."""
         return ()
 
     def _isolate(self, app: App) -> contextlib.AbstractContextManager[object]:  # noqa: ARG002
-        """A context in which a test leaves nothing behind."""
+        """Return a context manager that undoes what a test does to an app's stores."""
         return contextlib.nullcontext()
 
     def _installed(self) -> Installed[S, T]:
@@ -194,8 +198,8 @@ class Extension(t.Generic[S, T]):
             )
         raise NotInitialised(
             f"The app {app.name!r} was initialised with another"
-            f" {type(self).__name__} object ({installed.place}). Import that one, or"
-            " call `init_app(app)` on this one only."
+            f" {type(self).__name__} object ({installed.place}). Import that object,"
+            " or call `init_app(app)` on this object only."
         )
 
     def _refuse_stranger(self, app: object) -> None:
@@ -217,21 +221,21 @@ class Extension(t.Generic[S, T]):
             raise AlreadyInitialised(
                 f"The app {app.name!r} already has an extension named {self.name!r}"
                 f" ({other.__module__}.{other.__qualname__})."
-                f" Use that one or {type(self).__name__}, not both."
+                f" Use either that extension or {type(self).__name__}, not both."
             )
 
 
 def installed_on(app: App) -> dict[str, Installed[t.Any, t.Any]]:
-    """Every Flaskware extension of an app by name, in the order of initialising."""
+    """Return every Flaskware extension of an app by name, in order of ``init_app``."""
     found: dict[str, Installed[t.Any, t.Any]] = app.extensions.get(_KEY, {})
     return found
 
 
 def check_connections(app: App) -> None:
-    """Make sure that every database, cache and store an app needs can be reached.
+    """Check that every database, cache and store of an app can be reached.
 
-    Call it where an app starts and a missing backend should be told at once, such as
-    a deploy step. Initialising an app never opens a connection by itself.
+    Call it where a missing backend should be reported at once, such as in a deploy
+    step. Initialising an app opens no connection.
 
     :raises ConfigError: listing each backend that did not answer, by its config key.
     """

@@ -1,3 +1,5 @@
+"""Names of a package that are imported on first use."""
+
 from __future__ import annotations
 
 import collections.abc as cabc
@@ -9,7 +11,7 @@ import typing as t
 def lazy_names(
     package: str, modules: cabc.Mapping[str, cabc.Sequence[str]]
 ) -> tuple[cabc.Callable[[str], t.Any], cabc.Callable[[], list[str]]]:
-    """Export names of a package whose modules are imported when one is asked for.
+    """Export names of a package whose modules are imported on first use.
 
     Write it into ``__init__.py``, beside the imports that a type checker reads::
 
@@ -20,12 +22,12 @@ def lazy_names(
                 __name__, {"_memcached": ["MemcachedStore"]}
             )
 
-    Nobody who uses the package can tell. It is for what most apps never use and what
-    takes long to import.
+    Code that uses the package sees no difference. Use it for names that most apps
+    never need and that take long to import.
 
     :param package: ``__name__`` of the package.
-    :param modules: By module in the package: the names it exports.
-    :return: What Python asks a module for a name it lacks, and for all of its names.
+    :param modules: The names that each module of the package exports.
+    :return: The functions ``__getattr__`` and ``__dir__`` of the package (PEP 562).
     """
     homes = {name: module for module, names in modules.items() for name in names}
     namespace = vars(sys.modules[package])

@@ -62,7 +62,7 @@ def test_a_test_that_leaves_an_app_context_is_told(project):
     )
     result = project.runpytest_subprocess()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*pushed an app context and left it*"])
+    result.stdout.fnmatch_lines(["*pushed an app context and did not pop it*"])
 
 
 def test_tests_without_an_app_are_left_alone(project):

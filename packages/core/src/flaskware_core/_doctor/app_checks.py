@@ -26,7 +26,7 @@ _PLACEHOLDERS = (
 
 
 def check_app(app: App, *, deploy: bool) -> cabc.Iterator[Finding]:
-    """Yield what is worth telling about an app's own configuration."""
+    """Yield the findings about an app's own configuration."""
     config: Config = app.config
     yield from _secret_key(config)
     yield from _cookie_scope(config)
@@ -56,7 +56,7 @@ def _secret_key(config: Config) -> cabc.Iterator[Finding]:
                 "core.secret-key-fallback-same",
                 Level.WARNING,
                 f"{name} equals SECRET_KEY, so the key was not rotated.",
-                "Make a new SECRET_KEY, or remove the fallback.",
+                "Generate a new SECRET_KEY, or remove the fallback.",
             )
         yield from _key_strength(name, "core.secret-key-fallback", fallback)
 
@@ -67,7 +67,7 @@ def _key_strength(name: str, id: str, key: str | bytes) -> cabc.Iterator[Finding
         yield Finding(
             f"{id}-placeholder",
             Level.ERROR,
-            f"{name} is a placeholder that anybody would guess; whoever does signs"
+            f"{name} is a placeholder that anyone can guess, and with it sign"
             " any session.",
             f"Set it to the output of: {_MAKE_KEY}",
         )
@@ -76,7 +76,7 @@ def _key_strength(name: str, id: str, key: str | bytes) -> cabc.Iterator[Finding
             f"{id}-short",
             Level.WARNING,
             f"{name} has {len(text)} characters, {len(set(text))} of them different;"
-            " a key that short can be searched for.",
+            " a key that short can be found by trying.",
             f"Set it to the output of: {_MAKE_KEY}",
         )
 
@@ -88,7 +88,7 @@ def _cookie_scope(config: Config) -> cabc.Iterator[Finding]:
             "core.cookie-none-insecure",
             Level.ERROR,
             "SESSION_COOKIE_SAMESITE is 'None' without SESSION_COOKIE_SECURE:"
-            " browsers refuse such a cookie, and nobody stays signed in.",
+            " browsers reject such a cookie, and nobody stays signed in.",
             "SESSION_COOKIE_SECURE = True",
         )
     if config.get("SESSION_COOKIE_DOMAIN"):
@@ -133,7 +133,7 @@ def _modes(app: App) -> cabc.Iterator[Finding]:
         yield Finding(
             "core.debug",
             Level.ERROR,
-            "Debug mode is on: its console runs any code for whoever finds the PIN.",
+            "Debug mode is on: its console runs any code for anyone who finds the PIN.",
             "Start without --debug, and unset FLASK_DEBUG.",
         )
     if app.testing:
@@ -146,7 +146,7 @@ def _modes(app: App) -> cabc.Iterator[Finding]:
 
 
 def _cookie_flags(app: App) -> cabc.Iterator[Finding]:
-    # The app's session interface has the last word: another one than Flask's may
+    # The app's session interface has the last word: a replacement of Flask's may
     # send a flag that no key asks for.
     interface: t.Any = getattr(app, "session_interface", None)
     if interface is None:
@@ -155,8 +155,8 @@ def _cookie_flags(app: App) -> cabc.Iterator[Finding]:
         yield Finding(
             "core.cookie-secure",
             Level.WARNING,
-            "SESSION_COOKIE_SECURE is off, so the session cookie also travels in"
-            " clear over http.",
+            "SESSION_COOKIE_SECURE is off, so the session cookie is also sent"
+            " unencrypted over http.",
             "SESSION_COOKIE_SECURE = True",
         )
     if not interface.get_cookie_httponly(app):
@@ -171,8 +171,8 @@ def _cookie_flags(app: App) -> cabc.Iterator[Finding]:
         yield Finding(
             "core.cookie-samesite",
             Level.WARNING,
-            "SESSION_COOKIE_SAMESITE is not set, so what other sites may do with the"
-            " session cookie depends on the browser.",
+            "SESSION_COOKIE_SAMESITE is not set, so each browser decides whether other"
+            " sites may send the session cookie.",
             'SESSION_COOKIE_SAMESITE = "Lax"',
         )
 
@@ -182,8 +182,8 @@ def _hosts(app: App, config: Config) -> cabc.Iterator[Finding]:
         yield Finding(
             "core.trusted-hosts",
             Level.WARNING,
-            "TRUSTED_HOSTS is not set, so a request may name any host, and links made"
-            " from it (in a mail, say) lead there.",
+            "TRUSTED_HOSTS is not set, so a request may name any host, and links built"
+            " from it, for example in an email, lead there.",
             'TRUSTED_HOSTS = ["www.example.org"]',
         )
     wsgi_app = getattr(app, "wsgi_app", None)
@@ -191,15 +191,15 @@ def _hosts(app: App, config: Config) -> cabc.Iterator[Finding]:
         yield Finding(
             "core.proxy",
             Level.INFO,
-            "No ProxyFix is in front of the app: behind a proxy, scheme, host and"
-            " client address are the proxy's.",
-            "If a proxy is in front: app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1,"
-            " x_proto=1), with the true number of proxies.",
+            "The app has no ProxyFix: behind a proxy, the scheme, host and client"
+            " address it sees are the proxy's.",
+            "Behind a proxy, write app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1,"
+            " x_proto=1), with the actual number of proxies.",
         )
 
 
 def _has_proxy_fix(wsgi_app: object) -> bool:
-    # Middleware keeps what it wraps in an attribute; `app` is the usual name.
+    # Middleware keeps the app it wraps in an attribute, usually named `app`.
     for _ in range(20):
         if isinstance(wsgi_app, ProxyFix):
             return True

@@ -30,11 +30,11 @@ class Finding:
     :param id: Stable, ``"<extension>.<what>"`` or the name of a rule; the name under
         which a user silences it.
     :param message: One sentence that says what is wrong and why it matters.
-    :param fix: What to do, or the line to write.
-    :param reason: Why it matters, if ``message`` only says what is there.
+    :param fix: The remedy: an instruction, or the line to write.
+    :param reason: The consequence, if ``message`` only says what is there.
     :param file: The path of the file it is in. Empty if it is in none.
     :param line: The line in that file, from 1.
-    :param subject: What the message is about, such as the rule of a route. Printed in
+    :param subject: The thing it is about, such as the rule of a route. Printed in
         front of the message.
     :param symbol: The qualified name of the code it is in, such as an endpoint.
     :param lock: The database lock that the code takes.

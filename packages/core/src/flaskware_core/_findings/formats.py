@@ -38,7 +38,8 @@ def render_findings(
 
     :param output_format: One of ``FINDING_FORMATS``.
     :param tool: The name of the checker, for SARIF.
-    :param unit: What the text's summary calls a file, such as ``"revision"``.
+    :param unit: The noun for a file in the summary of the text, such as
+        ``"revision"``.
     :param width: Columns of the terminal the text is for; ``None`` breaks no lines.
         The text has colors, which :func:`click.echo` strips where there is none.
     """

@@ -1,3 +1,5 @@
+"""Settings that the extensions of an app share, and the check of its key."""
+
 from __future__ import annotations
 
 import collections.abc as cabc
@@ -21,7 +23,7 @@ def _exact_origin(value: str) -> str:
 
 
 class CoreSettings(Settings):
-    """What the extensions of one app share."""
+    """Settings that all extensions of an app share."""
 
     prefix = "FLASKWARE_"
     distribution = "flaskware-core"
@@ -41,10 +43,10 @@ class CoreSettings(Settings):
 
 
 def check_secret_key(config: cabc.Mapping[str, object]) -> None:
-    """Refuse a ``SECRET_KEY`` that nothing can be signed with.
+    """Refuse a ``SECRET_KEY`` that cannot sign anything.
 
-    :raises ConfigError: where it is neither text nor bytes. A key of digits that came
-        from the environment is a number, for Flask reads JSON there.
+    :raises ConfigError: if it is neither text nor bytes. A key of digits from the
+        environment is a number, because Flask reads JSON there.
     """
     key = config.get("SECRET_KEY")
     if key is not None and not isinstance(key, str | bytes):

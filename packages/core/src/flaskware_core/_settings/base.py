@@ -1,3 +1,5 @@
+"""The base class of an extension's settings."""
+
 from __future__ import annotations
 
 import collections.abc as cabc
@@ -17,7 +19,7 @@ from .suggest import closest_choice
 
 
 class Sensitive:
-    """Marks a setting whose value must never be printed.
+    """Marker for a setting whose value must never be printed.
 
     Write ``store_url: Annotated[str, Sensitive()]``. Errors and ``repr`` then show
     the scheme of a URL at most.
@@ -25,11 +27,11 @@ class Sensitive:
 
 
 class Settings(pydantic.BaseModel):
-    """The typed, frozen configuration of one extension.
+    """Typed, frozen configuration of an extension.
 
     A subclass names the ``prefix`` of its config keys; the field ``pool_size`` under
     the prefix ``"MAIL_"`` is read from ``MAIL_POOL_SIZE``. A field's description and
-    examples are what an error and the generated reference show.
+    examples appear in errors and in the generated reference.
     """
 
     model_config: t.ClassVar[pydantic.ConfigDict] = pydantic.ConfigDict(
@@ -43,16 +45,16 @@ class Settings(pydantic.BaseModel):
     )
 
     prefix: t.ClassVar[str]
-    """What every config key of the extension starts with."""
+    """The start of every config key of the extension."""
 
     distribution: t.ClassVar[str] = ""
     """The name of the distribution, as an error names it."""
 
     replaced: t.ClassVar[cabc.Mapping[str, str]] = types.MappingProxyType({})
-    """Keys of a predecessor that mean something else here: what to write instead."""
+    """Remedies for keys of a predecessor that have no effect here, by key."""
 
     foreign: t.ClassVar[frozenset[str]] = frozenset()
-    """Keys under the prefix that belong to somebody else and are left alone."""
+    """Keys under the prefix that belong to another library and are ignored."""
 
     @classmethod
     def from_config(
@@ -63,10 +65,10 @@ class Settings(pydantic.BaseModel):
         """Read and validate every setting at once.
 
         :param config: An app's config. Keys without the prefix are ignored.
-        :param overrides: Values by field name that win over ``config``: the keyword
+        :param overrides: Values by field name that override ``config``: the keyword
             arguments given to an extension.
-        :raises ConfigError: listing every bad key, what was expected, what was given
-            and what to write. The value of a secret is never part of it.
+        :raises ConfigError: listing every bad key with the expected value, the given
+            value and the remedy. It never contains the value of a secret.
         """
         values: dict[str, t.Any] = {}
         problems: list[ConfigProblem] = []
@@ -91,25 +93,25 @@ class Settings(pydantic.BaseModel):
             problems.extend(settings.conflicts())
             if not problems:
                 return settings
-        # Without the ValidationError as context: it would be printed with it.
+        # `from None`, or the ValidationError would be printed too.
         raise ConfigError(cls.distribution or cls.__module__, problems) from None
 
     def conflicts(self) -> cabc.Iterator[ConfigProblem]:
         """Yield a problem for each combination of settings that cannot work.
 
-        Override this for what no single field can tell. It is asked once each field
-        is right by itself.
+        Override this for rules about several fields. It is called once every field
+        is valid by itself.
         """
         yield from ()
 
     @classmethod
     def key(cls, field: str) -> str:
-        """The config key that a field is read from."""
+        """Return the config key that a field is read from."""
         return f"{cls.prefix}{field.upper()}"
 
     @classmethod
     def is_sensitive(cls, field: str) -> bool:
-        """Whether the value of a field must not be printed."""
+        """Return True if the value of a field must not be printed."""
         return field in cls.model_fields and _is_sensitive(cls.model_fields[field])
 
     def __repr_args__(self) -> cabc.Iterator[tuple[str | None, t.Any]]:
@@ -153,7 +155,7 @@ class Settings(pydantic.BaseModel):
         values: cabc.Mapping[str, t.Any],
         overrides: cabc.Mapping[str, t.Any],
     ) -> cabc.Iterator[ConfigProblem]:
-        # A union reports one error for each member that did not fit: told together.
+        # A union reports an error for each member that did not fit: joined here.
         expected: dict[str, list[str]] = {}
         for item in error.errors(include_url=False, include_input=False):
             field = str(item["loc"][0])
@@ -195,7 +197,7 @@ class Settings(pydantic.BaseModel):
 
 
 class _Verbatim(str):
-    """A text whose ``repr`` is itself."""
+    """Text whose ``repr`` is itself."""
 
     __slots__ = ()
 
@@ -217,7 +219,7 @@ def _mentions_secret(annotation: object) -> bool:
 
 
 def _path_in_value(value: object, loc: cabc.Iterable[int | str]) -> str:
-    """The part of a location that leads into the value, without union members."""
+    """Return the part of a location inside the value, without union members."""
     path = ""
     for step in loc:
         if isinstance(value, cabc.Mapping) and step in value:
@@ -241,5 +243,5 @@ def _phrase(item: pydantic_core.ErrorDetails) -> str:
     message = item["msg"]
     for start in ("Value error, ", "Assertion failed, ", "Input should be "):
         message = message.removeprefix(start)
-    # The parser's own complaint follows a comma and says nothing new to a reader.
+    # The parser's own message follows a comma and adds nothing for a reader.
     return message.split(", unable to parse")[0]

@@ -1,4 +1,4 @@
-"""What may be printed of a value that a user configured."""
+"""Descriptions of configured values that reveal no secret."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import typing as t
 
 _SECRET_NAME = re.compile(r"pass|secret|token|key|salt|credential|dsn", re.IGNORECASE)
-# The scheme must come first: a password can hold anything, so only what stands
+# The scheme must come first: a password can contain anything, so only the text
 # before the first colon or slash of something URL-like is known to be harmless.
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]{0,40}[:/]*//")
 _HAS_CREDENTIALS = re.compile(r"//[^/\s]*@|pass(word|wd)?=", re.IGNORECASE)
@@ -15,10 +15,10 @@ _LONGEST = 60
 
 
 def describe(value: object, *, sensitive: bool = False) -> str:
-    """Describe a configured value without ever showing a secret.
+    """Return a description of a configured value that never shows a secret.
 
-    :param sensitive: Show the kind and size of the value, nothing of its content
-        but the scheme of a URL.
+    :param sensitive: True to show only the type and size of the value, and the scheme
+        of a URL.
     """
     if isinstance(value, str):
         return _describe_text(value, sensitive=sensitive)

@@ -9,7 +9,7 @@ _CUTOFF = 0.5
 
 
 def closest(name: str, known: cabc.Iterable[str]) -> str | None:
-    """Return the known name that a misspelled one resembles most.
+    """Return the known name that a misspelled name resembles most.
 
     Case does not count. The result is spelled as in ``known``.
 

@@ -20,8 +20,8 @@ def attach(
     """Attach a hook to an app, in the form that its framework wants.
 
     An asynchronous app runs a plain function in a worker thread. That suits a function
-    that waits for a database and slows down one that only reads memory, so the latter
-    is attached as a coroutine function.
+    that waits for a database, but slows down a function that only reads memory: the
+    latter is attached as a coroutine function.
 
     :param blocking: True if the function does I/O or otherwise waits.
     """

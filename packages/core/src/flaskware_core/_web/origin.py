@@ -1,4 +1,4 @@
-"""Where a request comes from, as its browser tells."""
+"""The origin of a request, by the headers that its browser sends."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 def request_origin(
     request: Request, trusted_origins: cabc.Collection[str] = ()
 ) -> RequestOrigin:
-    """Say how the origin that a request comes from relates to the app's own.
+    """Return how the origin of a request relates to the app's own.
 
-    ``Sec-Fetch-Site`` decides where the browser sends it (W3C Fetch Metadata: no
-    script can forge it; it is sent to HTTPS and to localhost only). Then ``Origin``,
-    then ``Referer`` (RFC 6454, RFC 9110) are compared with scheme, host and port of
-    the request. ``Origin: null`` tells nothing: under ``Referrer-Policy:
+    ``Sec-Fetch-Site`` decides if the browser sends it (W3C Fetch Metadata: no script
+    can forge it; it is sent to HTTPS and to localhost only). Otherwise ``Origin``,
+    then ``Referer`` (RFC 6454, RFC 9110), is compared with the scheme, host and port
+    of the request. ``Origin: null`` is ignored: under ``Referrer-Policy:
     no-referrer`` a page sends it to its own origin too (WHATWG Fetch, "append a
     request Origin header").
 
     :param trusted_origins: Other origins, such as ``"https://app.example"``, that
         count as ``"same-origin"``.
-    :return: ``"none"`` for what the user started (address bar, bookmark),
-        ``"unknown"`` where no header tells. Without ``Sec-Fetch-Site`` another
-        host is ``"cross-site"``, since what is one site takes a list of public
-        suffixes to know.
+    :return: ``"none"`` for requests that the user started (address bar, bookmark),
+        ``"unknown"`` if no header decides. Without ``Sec-Fetch-Site`` another host
+        is ``"cross-site"``, since only a list of public suffixes could show that
+        two hosts are the same site.
     """
     headers = request.headers
     claimed = headers.get("Origin")
@@ -61,9 +61,9 @@ def request_origin(
 
 
 def parse_origin(url: str) -> str | None:
-    """The origin of a URL in its serialized form (RFC 6454), or ``None``.
+    """Return the origin of a URL in its serialized form (RFC 6454), or ``None``.
 
-    Lower case, without a default port, without anything that follows the authority.
+    It is in lower case, without a default port and without a path.
     """
     try:
         parts = urlsplit(url)

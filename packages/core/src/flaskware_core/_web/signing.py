@@ -1,4 +1,4 @@
-"""Signed texts, by the app's secret key and its earlier ones."""
+"""Signatures by the app's secret key and its earlier keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def signer(salt: str, *, app: App | None = None) -> itsdangerous.URLSafeSerializ
 
     :param salt: The purpose, such as ``"my-extension.cursor"``: a text that is signed
         for one purpose is refused for any other.
-    :param app: The app whose keys are used; the current one by default.
+    :param app: The app whose keys are used; by default the current app.
     :raises RuntimeError: if the app has no secret key, or no app is active.
     """
     app = current_app_object() if app is None else app

@@ -23,28 +23,28 @@ _USED = pytest.StashKey[set[str]]()
 
 @pytest.fixture
 def postgresql_url(request: pytest.FixtureRequest) -> cabc.Iterator[str]:
-    """The URL of an empty PostgreSQL database of this test's own (driver psycopg)."""
+    """URL of an empty PostgreSQL database that only this test uses (psycopg)."""
     with temporary_database(_service(request, "postgresql")) as url:
         yield url
 
 
 @pytest.fixture
 def mariadb_url(request: pytest.FixtureRequest) -> cabc.Iterator[str]:
-    """The URL of an empty MariaDB database of this test's own (driver PyMySQL)."""
+    """URL of an empty MariaDB database that only this test uses (PyMySQL)."""
     with temporary_database(_service(request, "mariadb")) as url:
         yield url
 
 
 @pytest.fixture
 def redis_url(request: pytest.FixtureRequest) -> cabc.Iterator[str]:
-    """The URL of an empty Redis database that only this test uses."""
+    """URL of an empty Redis database that only this test uses."""
     with temporary_redis(_service(request, "redis")) as url:
         yield url
 
 
 @pytest.fixture
 def memcached_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a memcached; it has no databases, so name keys uniquely."""
+    """URL of a memcached; it has no databases, so name keys uniquely."""
     return _service(request, "memcached").url
 
 
@@ -62,14 +62,14 @@ def _flaskware_isolation(request: pytest.FixtureRequest) -> cabc.Iterator[None]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "flaskware_isolation",
-        "Undo after each test what it did to the stores of the fixture `app`.",
+        "After each test, undo its changes to the stores of the fixture `app`.",
         type="bool",
         default=False,
     )
     parser.getgroup("flaskware").addoption(
         "--require-services",
         action="store_true",
-        help="Fail, not skip, a test whose database or other server cannot be had.",
+        help="Fail, not skip, a test whose database or other server is unavailable.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The servers that tests talk to: found where they run, else started and stopped."""
+"""Servers for tests: found if they run already, else started and stopped."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _LEASE_SECONDS = 3600
 
 
 class ServiceUnavailable(RuntimeError):
-    """A service can neither be found nor started; the message says what was tried."""
+    """A service is neither found nor startable; the message lists the attempts."""
 
 
 @dc.dataclass(frozen=True)
 class Service:
     """A server that answers.
 
-    :param url: Where it is, in SQLAlchemy's form for a database.
-    :param version: What it says of itself.
-    :param source: Where it was found, or what it was started from.
+    :param url: Its URL, in SQLAlchemy's form for a database.
+    :param version: The version that it reports.
+    :param source: The place where it was found, or the package it was started from.
     """
 
     name: ServiceName
@@ -45,10 +45,11 @@ class Service:
 
 
 class Services:
-    """Finds each service once, and stops at the end what it started itself.
+    """Finder of services that stops in the end what it started itself.
 
-    In this order: the URL in ``FLASKWARE_TEST_<NAME>_URL``, a server on the usual
-    local port, one started in a temporary folder from what is installed.
+    It tries in this order: the URL in ``FLASKWARE_TEST_<NAME>_URL``, a server on the
+    usual local port, an installed server, started in a temporary folder. Each service
+    is looked for once.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,7 @@ class Services:
         self.close()
 
     def close(self) -> None:
-        """Stop what was started and remove its files."""
+        """Stop the servers that were started, and remove their files."""
         self._found.clear()
         self._stack.close()
 
@@ -74,7 +75,7 @@ class Services:
     def get(self, name: ServiceName) -> Service:
         """Find or start a service.
 
-        :raises ServiceUnavailable: if there is no way to have it.
+        :raises ServiceUnavailable: if it can be neither found nor started.
         """
         found = self._found.get(name)
         if found is None:
@@ -92,7 +93,7 @@ class Services:
         variable = f"FLASKWARE_TEST_{name.upper()}_URL"
         configured = os.environ.get(variable)
         if configured:
-            # Who names a server means that one: another would hide the mistake.
+            # No fallback: another server would hide a mistake in the URL.
             return Service(name, configured, probe(configured), f"from {variable}")
         try:
             return Service(name, usual, probe(usual), "already running locally")
@@ -126,8 +127,8 @@ def temporary_database(service: Service) -> cabc.Generator[str]:
 def temporary_redis(service: Service) -> cabc.Generator[str]:
     """Lease an empty numbered database of a Redis, yield its URL, and empty it.
 
-    A database that holds anything is passed over, and the lease is a key in
-    database 0, so that neither people's data nor another process's is touched.
+    A database with any content is skipped, and the lease is a key in database 0, so
+    that neither a user's nor another process's data is touched.
     """
     import redis
 
@@ -288,8 +289,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _folder(stack: contextlib.ExitStack) -> Path:
-    # Not inside pytest's folders: those are closed to the user that PostgreSQL
-    # runs as where the tests run as root.
+    # Not inside pytest's folders: if the tests run as root, the user that
+    # PostgreSQL runs as cannot read those.
     folder = Path(tempfile.mkdtemp(prefix="flaskware-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -23,9 +23,9 @@ def make_app(
 ) -> flask.Flask:
     """Make a Flask app for a test, with a strong key and the given extensions.
 
-    :param instance_path: The instance folder; give ``tmp_path`` where files are
-        written.
-    :param config: Config keys as they are written in ``app.config``.
+    :param instance_path: The instance folder; pass ``tmp_path`` if the app writes
+        files.
+    :param config: Config keys, as in ``app.config``.
     """
     app = flask.Flask(
         "flaskware_test", instance_path=str(instance_path) if instance_path else None
@@ -44,10 +44,10 @@ def serving(
     host: str = "127.0.0.1",
     certificate: tuple[str, str] | None = None,
 ) -> cabc.Generator[str]:
-    """Serve an app on a free port of this machine, for a browser or another process.
+    """Serve an app on a free port while the block runs, for a browser or a process.
 
     :param certificate: The files of a certificate and its key, to serve over https.
-    :returns: The address, such as ``"http://127.0.0.1:54321"``, while this is entered.
+    :returns: The address, such as ``"http://127.0.0.1:54321"``.
     """
     server = make_server(host, 0, app, threaded=True, ssl_context=certificate)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -63,12 +63,11 @@ def serving(
 
 @contextlib.contextmanager
 def isolation(app: App) -> cabc.Generator[App]:
-    """Undo what happens to an app's databases and stores while this is entered.
+    """Undo the block's changes to an app's databases and stores.
 
-    Each extension of the app does so in its own way; see its page on testing. A
-    context of the app that was pushed and not popped is an error.
+    Each extension of the app does so in its own way; see its page on testing.
 
-    :raises RuntimeError: if the code left an app context behind.
+    :raises RuntimeError: if the block pushed an app context and did not pop it.
     """
     with contextlib.ExitStack() as stack:
         for installed in installed_on(app).values():
@@ -77,6 +76,7 @@ def isolation(app: App) -> cabc.Generator[App]:
         yield app
         if flask.has_app_context() and not before:
             raise RuntimeError(
-                "The test pushed an app context and left it: every later test would"
-                " see it. Write `with app.app_context():` instead of `.push()`."
+                "The test pushed an app context and did not pop it, so every later"
+                " test would see it. Write `with app.app_context():` instead of"
+                " `.push()`."
             )
