@@ -207,7 +207,7 @@ def test_what_is_loaded_with_its_objects_or_once_is_fine(watched):
 
 def test_slow_queries_are_logged_without_their_values(make_site, caplog):
     site = make_site(SQLALCHEMY_SLOW_QUERY=0.000001)
-    caplog.set_level(logging.WARNING, "flaskware_sqlalchemy.slow")
+    caplog.set_level(logging.WARNING, "flaskware.sqlalchemy.slow")
     with site.app.app_context():
         select = sa.select(site.User.id).where(site.User.name == "s3cret")
         site.db.session.execute(select)

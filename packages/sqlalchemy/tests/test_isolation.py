@@ -101,7 +101,7 @@ def test_an_error_in_the_test_undoes_everything_too(site):
 def test_a_second_isolation_inside_is_refused(site):
     with site.db.test_isolation(site.app):
         second = site.db.test_isolation(site.app)
-        with pytest.raises(RuntimeError, match="isolated already"):
+        with pytest.raises(RuntimeError, match="already isolated"):
             second.__enter__()
         with site.db.session_scope(site.app) as session:
             session.add(site.User(name="ada"))

@@ -72,7 +72,7 @@ def test_an_asynchronous_driver_is_refused():
     assert problem.write == "postgresql+psycopg://…"
 
 
-def test_an_unknown_engine_option_is_told_with_the_closest():
+def test_an_unknown_engine_option_is_reported_with_the_closest():
     found = problems(
         DATABASE_URI="postgresql+psycopg://host/db",
         ENGINE_OPTIONS={"pool_sizee": 5},
@@ -80,8 +80,8 @@ def test_an_unknown_engine_option_is_told_with_the_closest():
     )
     problem = found["SQLALCHEMY_ENGINE_OPTIONS"]
     assert problem.expected.endswith("unknown: pool_sizee")
-    assert problem.write == "pool_size (the closest known name)"
-    assert found["SQLALCHEMY_BINDS['b']"].write == "echo (the closest known name)"
+    assert problem.write == "did you mean pool_size?"
+    assert found["SQLALCHEMY_BINDS['b']"].write == "did you mean echo?"
 
 
 def test_an_option_of_the_wrong_type_is_told_without_its_value():

@@ -16,17 +16,17 @@ from ._models.model import NAMING_CONVENTION as NAMING_CONVENTION
 from ._settings import SQLAlchemySettings as SQLAlchemySettings
 
 if t.TYPE_CHECKING:
+    from ._insight.lazy_load import NPlusOneWarning as NPlusOneWarning
     from ._insight.location import Location as Location
     from ._insight.query_log import RecordedQuery as RecordedQuery
     from ._pagination.keyset import KeysetPage as KeysetPage
     from ._pagination.page import Page as Page
-    from ._sessions.lazy_load import NPlusOneWarning as NPlusOneWarning
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
             "_pagination.keyset": ["KeysetPage"],
-            "_sessions.lazy_load": ["NPlusOneWarning"],
+            "_insight.lazy_load": ["NPlusOneWarning"],
             "_insight.location": ["Location"],
             "_pagination.page": ["Page"],
             "_insight.query_log": ["RecordedQuery"],

@@ -1,74 +1,89 @@
+"""The extension: configuration of an app, sessions, queries, schemas, isolation.
+
+Rooms: _errors < _engines < _insight < _pagination < _models < _sessions < _settings
+< _databases < _checks < _lookups < _extension
+"""
+
 from __future__ import annotations
 
+import asyncio
 import collections.abc as cabc
 import contextlib
+import functools
 import typing as t
 
 import flask
 import sqlalchemy as sa
 import typing_extensions as te
-from flask.ctx import AppContext
 from flask.sansio.app import App
 from sqlalchemy import orm
 
+from flaskware_core import active_context
 from flaskware_core import attach
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import Extension
 from flaskware_core import Finding
 
-from ._async import AsyncQueries
 from ._databases.schema import ALL
+from ._databases.schema import create_tables
+from ._databases.schema import drop_tables
 from ._databases.schema import Keys
-from ._databases.schema import tables_and_engines
-from ._models.model import based_on
-from ._models.model import metadatas_of
-from ._models.model import Model
-from ._models.names import Names
-from ._sessions.request_state import current_context
-from ._sessions.request_state import current_schemas
+from ._lookups import first_or_404
+from ._lookups import get_or_404
+from ._lookups import one_or_404
+from ._models.model import model_base
+from ._models.names import SQLAlchemyNames
 from ._sessions.request_state import end_sessions
-from ._sessions.request_state import Held
-from ._sessions.request_state import held_by
-from ._sessions.request_state import held_by_context
-from ._sessions.request_state import KEY
-from ._sessions.request_state import mapped_schemas
-from ._sessions.request_state import SCHEMAS
+from ._sessions.request_state import find_request_state
+from ._sessions.request_state import request_state
+from ._sessions.request_state import RequestState
+from ._sessions.schemas import mapped_schemas
+from ._sessions.schemas import SCHEMAS
 from ._sessions.session import checked_options
 from ._sessions.session import ContextSession
-from ._sessions.session import RoutedSession
-from ._sessions.session import Router
 from ._settings import SQLAlchemySettings
 
 if t.TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from ._databases.databases import Databases
     from ._insight.query_log import RecordedQuery
-    from ._sessions.transaction import Block
+    from ._pagination.keyset import KeysetPage
+    from ._pagination.page import Count
+    from ._pagination.page import Page
+    from ._pagination.request import KeysetArgs
+    from ._pagination.request import PageArgs
+    from ._sessions.async_transaction import AsyncTransaction
     from ._sessions.transaction import Transaction
 
-# The other parts are imported where they are used: at `init_app`, or by the first
-# request, test or command that asks for what they do. To import them all takes as
-# long as the whole of Flask's own modules.
+# Other modules are imported at their first use: at `init_app`, or by the first
+# request, test or command that needs them. Importing all of them at once takes as
+# long as all of Flask's own modules.
 _B = te.TypeVar(
     "_B",
     bound=orm.DeclarativeBase | orm.DeclarativeBaseNoMeta,
     default=orm.DeclarativeBase,
 )
+_O = t.TypeVar("_O")
+_T = t.TypeVar("_T")
+_U = t.TypeVar("_U")
+_Ts = t.TypeVarTuple("_Ts")
 
 
 class SQLAlchemy(
-    AsyncQueries, Names, Extension[SQLAlchemySettings, "Databases"], t.Generic[_B]
+    SQLAlchemyNames, Extension[SQLAlchemySettings, "Databases"], t.Generic[_B]
 ):
     """Engines and sessions of an app, bound to its contexts.
 
     :param app: Initialise on this app at once.
-    :param model_class: The declarative base of the app's models; one is made if
-        none is given.
-    :param metadata: For the base that is made; one with a naming convention if left
-        out.
+    :param model_class: The declarative base of the app's models. The default is a new
+        base.
+    :param metadata: For the new base; its default has a naming convention.
     :param session_options: For each :class:`sqlalchemy.orm.Session`, such as
-        ``{"expire_on_commit": False}``. One it does not know, or that is set here,
-        such as ``bind`` or ``class_``, is a :class:`TypeError`.
+        ``{"expire_on_commit": False}``. An option that is unknown, or that this
+        extension sets, such as ``bind`` or ``class_``, is a :class:`TypeError`.
     :param overrides: ``database_uri``, ``binds``, ``engine_options``, ``echo``: they
         win over the config keys of these names.
     """
@@ -91,19 +106,15 @@ class SQLAlchemy(
         session_options: cabc.Mapping[str, t.Any] | None = None,
         **overrides: t.Any,
     ) -> None:
-        base = _make_base(metadata) if model_class is None else model_class
-        if not hasattr(base, "registry"):
-            raise TypeError(
-                f"model_class is {model_class!r}, which is no declarative base. Write"
-                " `class Base(Model, DeclarativeBase): ...` and `model_class=Base`."
-            )
-        base = based_on(base)
+        base = model_base(model_class, metadata)
         self.Model = t.cast("type[_B]", base)
+        self._metadatas = base.__metadatas__
         self._session_options = checked_options(session_options or {})
-        self._metadatas = metadatas_of(base)
         super().__init__(app, **overrides)
 
     def _build(self, app: App, settings: SQLAlchemySettings) -> Databases:
+        from ._databases.databases import build
+
         if settings.sticky_seconds and not app.secret_key:
             raise ConfigError(
                 settings.distribution,
@@ -117,8 +128,6 @@ class SQLAlchemy(
                     )
                 ],
             )
-        from ._databases.databases import build
-
         return build(
             settings, self._metadatas, app.instance_path, self._session_options
         )
@@ -126,7 +135,7 @@ class SQLAlchemy(
     def _attach(self, app: App, settings: SQLAlchemySettings, state: Databases) -> None:
         from ._insight.query_log import QueryListener
         from ._insight.query_log import warn_of_slow
-        from ._pagination.links import page_query
+        from ._pagination.request import page_query
 
         attach(app, "teardown_appcontext", end_sessions, blocking=True)
         app.shell_context_processor(self._names_for_shell)
@@ -148,37 +157,13 @@ class SQLAlchemy(
         if settings.sticky_seconds and state.router.replicas:
             attach(app, "after_request", self._remember_write)
         if settings.commit_on_success:
-            # Last, so that it is the first to see the response: what other hooks
-            # send with it tells of what was committed.
+            # The last hook is the first to see the response: the headers that other
+            # hooks send then describe committed changes.
             attach(app, "after_request", self._commit_on_success, blocking=True)
 
     def _close(self, state: Databases) -> None:
-        for engine in state.engines():
+        for engine in state.engines().values():
             engine.dispose()
-
-    def _keep_query(self, query: RecordedQuery) -> None:
-        if flask.has_app_context():
-            held_by_context(self).queries.append(query)
-
-    def _send_timing(self, response: flask.Response) -> flask.Response:
-        from ._insight.query_log import server_timing
-
-        queries = held_by_context(self).queries
-        response.headers.add("Server-Timing", server_timing(queries))
-        return response
-
-    def _remember_write(self, response: flask.Response) -> flask.Response:
-        from ._sessions.sticky import remember
-
-        if held_by_context(self).route.wrote:
-            remember(response, self.settings.sticky_seconds)
-        return response
-
-    def _commit_on_success(self, response: flask.Response) -> flask.Response:
-        if response.status_code < 400:
-            for session in held_by_context(self).sessions.values():
-                session.commit()
-        return response
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
         from ._checks import check
@@ -186,89 +171,92 @@ class SQLAlchemy(
         engines = self.state_of(app).router.engines
         return check(self.settings_of(app), engines, self._metadatas, deploy=deploy)
 
-    def _probe(self, app: App) -> cabc.Iterator[ConfigProblem]:
-        from ._engines.probe import unreachable
+    def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:
+        from ._engines.probe import connection_problems
 
-        router, names = self.state_of(app).router, SQLAlchemySettings
-        engines = {names.key_of(key): one for key, one in router.engines.items()}
-        for key, some in router.replicas.items():
-            for number, one in enumerate(some.engines):
-                engines[names.key_of_replica(key, number)] = one
-        for key, reason in unreachable(engines).items():
-            yield ConfigProblem(
-                key,
-                f"a database that answers; this one does not: {reason}",
-                engines[key].url.render_as_string(hide_password=True),
-                "the URL of a server that runs, or start it",
-            )
+        return connection_problems(self.state_of(app).engines())
 
     def _isolate(self, app: App) -> contextlib.AbstractContextManager[None]:
         return self.test_isolation(app)
+
+    def _databases(self, app: App | None) -> Databases:
+        return self.state if app is None else self.state_of(app)
 
     def _names_for_shell(self) -> dict[str, t.Any]:
         mappers = self.Model.registry.mappers
         return {**{m.class_.__name__: m.class_ for m in mappers}, "db": self}
 
+    def _keep_query(self, query: RecordedQuery) -> None:
+        if flask.has_app_context():
+            request_state(self).queries.append(query)
+
+    def _send_timing(self, response: flask.Response) -> flask.Response:
+        from ._insight.query_log import server_timing
+
+        queries = request_state(self).queries
+        response.headers.add("Server-Timing", server_timing(queries))
+        return response
+
+    def _remember_write(self, response: flask.Response) -> flask.Response:
+        from ._sessions.sticky import remember
+
+        if request_state(self).route.wrote:
+            remember(response, self.settings.sticky_seconds)
+        return response
+
+    def _commit_on_success(self, response: flask.Response) -> flask.Response:
+        if response.status_code < 400:
+            for session in request_state(self).sessions.values():
+                session.commit()
+        return response
+
+    # Sessions
+
     @property
     def session(self) -> orm.Session:
         """The session of the current app context, made on first use.
 
-        It is rolled back and closed when the context ends; what should stay is
-        committed before. Outside an app context, any use of it raises
-        :class:`~flaskware_core.NotInitialised`; it can be handed on before there is a
+        It is rolled back and closed when the context ends; commit before that to keep
+        changes. Outside an app context, any use of it raises
+        :class:`~flaskware_core.NotInitialised`. It can be passed on before there is a
         context, as to Flask-Admin.
         """
-        context = current_context()
+        context = active_context()
         if context is None:
             return t.cast("orm.Session", ContextSession(self.get_session))
-        return self._session_of(context, "default")
+        return self._session_of(find_request_state(context, self), "default")
 
     def get_session(self, name: str = "default") -> orm.Session:
-        """A further session of the current app context, beside :attr:`session`.
+        """Return a further session of the current app context, beside :attr:`session`.
 
-        It has a transaction of its own: what it commits stays when the other is
-        rolled back.
+        It has a transaction of its own: changes that it commits stay when the other
+        session is rolled back.
 
         :raises NotInitialised: outside an app context.
         """
-        return self._session_of(current_context(), name)
+        return self._session_of(self._known_state(), name)
 
-    def _session_of(self, context: AppContext | None, name: str) -> RoutedSession:
+    def _known_state(self) -> RequestState | None:
+        context = active_context()
+        return None if context is None else find_request_state(context, self)
+
+    def _session_of(self, state: RequestState | None, name: str) -> orm.Session:
         key = name, SCHEMAS.get()
-        held = None if context is None else held_by(context, self)
-        if held is not None and key in held.sessions:
-            return held.sessions[key]
+        if state is not None and key in state.sessions:
+            return state.sessions[key]
         databases = self.state
-        held = self._held(databases)
-        session = databases.router.session(held.route, current_schemas())
-        databases.watch_loads(session, held.lazy_loads)
-        return held.sessions.setdefault(key, session)
-
-    def _databases(self, app: App | None = None) -> Databases:
-        return self.state if app is None else self.state_of(app)
-
-    def _held(self, databases: Databases) -> Held:
-        held = held_by_context(self)
-        if databases.router.replicas and not held.route.is_known:
-            from ._sessions.sticky import wrote_lately
-
-            held.route.is_known = True
-            seconds = databases.sticky_seconds
-            held.route.is_sticky = bool(
-                seconds and flask.has_request_context() and wrote_lately(seconds)
-            )
-        return held
+        state = request_state(self)
+        return state.sessions.setdefault(key, databases.session(state))
 
     @contextlib.contextmanager
     def session_scope(self, app: App | None = None) -> cabc.Generator[orm.Session]:
-        """A session for a script, a worker or a thread; no app context is needed.
+        """Open a session for a script, a worker or a thread, without an app context.
 
-        It is rolled back and closed at the end; what should stay is committed before.
+        It is rolled back and closed at the end; commit before that to keep changes.
 
-        :param app: The current one if left out.
+        :param app: The app of the databases; the current app by default.
         """
-        state = self._databases(app)
-        session = state.router.session(schemas=current_schemas())
+        session = self._databases(app).session()
         try:
             yield session
         finally:
@@ -282,30 +270,26 @@ class SQLAlchemy(
         timeout: float | None = None,
         name: str = "default",
     ) -> Transaction:
-        """Commit what a session does in the block, or roll back on an error.
+        """Commit the changes of a session in the block, or roll back on an error.
 
-        A block inside another one is a savepoint: its error undoes no more than what
-        it did itself. Also a decorator: ``@db.transaction(retries=3)``.
+        A block inside another block is a savepoint: its error undoes only its own
+        changes. Also a decorator: ``@db.transaction(retries=3)``.
 
-        :param retries: How often a decorated function is run again, after a while, when
-            the database asks for it: a serialization failure, a deadlock, a lock that
-            was not to be had, a connection that was lost before the commit. The body
-            of a ``with`` block cannot be run twice.
+        :param retries: How often a decorated function is run again after a
+            serialization failure, a deadlock, a lock timeout, or a connection lost
+            before the commit, with a growing delay. The body of a ``with`` block
+            cannot be run twice.
         :param isolation_level: Such as ``"SERIALIZABLE"``.
-        :param timeout: How many seconds a statement may take.
-        :param name: That of the session; see :meth:`get_session`.
-        :raises TransactionBegun: if the level or the timeout is that of a transaction
-            that has written already.
+        :param timeout: Seconds that a statement may take.
+        :param name: The name of the session; see :meth:`get_session`.
+        :raises TransactionBegun: if the level or the timeout is for a transaction that
+            has already written.
         """
-
-        from ._sessions.transaction import Block
         from ._sessions.transaction import Transaction
 
-        def make() -> Block:
-            session = t.cast("RoutedSession", self.get_session(name))
-            return Block(session, level=isolation_level, timeout=timeout)
-
-        return Transaction(make, retries)
+        return Transaction(
+            functools.partial(self.get_session, name), retries, isolation_level, timeout
+        )
 
     def primary(self) -> contextlib.AbstractContextManager[None]:
         """Read from the primary in the block, and not from a replica."""
@@ -316,22 +300,173 @@ class SQLAlchemy(
     def schemas(
         self, schemas: cabc.Mapping[str | None, str | None]
     ) -> contextlib.AbstractContextManager[None]:
-        """Use other schemas in the block: one schema for each tenant.
+        """Use other schemas in the block, as with one schema for each tenant.
 
-        The block has sessions of its own, which are ended with the app context.
+        The block has sessions of its own, which end with the app context.
 
-        :param schemas: The schema to use by the one that a model names; ``None`` is
-            for models that name none.
+        :param schemas: The schema to use, by the schema of the models; ``None`` is for
+            models without a schema.
         """
         return mapped_schemas(schemas)
 
+    # Queries
+
+    def get_or_404(
+        self, entity: type[_O], ident: t.Any, *, description: str | None = None
+    ) -> _O:
+        """Return an object by its primary key, or abort with 404.
+
+        :param ident: The key; a tuple if it has several columns. A number that no
+            integer column can hold is not found either.
+        :param description: The text of the error page.
+        """
+        return get_or_404(self.session, entity, ident, description)
+
+    # A select is typed `Select[tuple[T]]` by SQLAlchemy 2.0 and `Select[T]` by 2.1.
+    # The first overloads are for 2.0, the others for 2.1; each is right by itself.
+    @t.overload
+    def one_or_404(
+        self, statement: sa.Select[tuple[_T]], *, description: str | None = None
+    ) -> _T: ...
+
+    @t.overload
+    def one_or_404(
+        self, statement: sa.Select[_T], *, description: str | None = None
+    ) -> _T: ...
+
+    def one_or_404(
+        self, statement: sa.Select[t.Any], *, description: str | None = None
+    ) -> t.Any:
+        """Run a statement that has exactly one row, or abort with 404.
+
+        :param statement: A select of one entity or column.
+        :param description: The text of the error page.
+        """
+        return one_or_404(self.session, statement, description)
+
+    @t.overload
+    def first_or_404(
+        self, statement: sa.Select[tuple[_T]], *, description: str | None = None
+    ) -> _T: ...
+
+    @t.overload
+    def first_or_404(
+        self, statement: sa.Select[_T], *, description: str | None = None
+    ) -> _T: ...
+
+    def first_or_404(
+        self, statement: sa.Select[t.Any], *, description: str | None = None
+    ) -> t.Any:
+        """Run a statement and return its first row, or abort with 404.
+
+        :param statement: A select of one entity or column.
+        :param description: The text of the error page.
+        """
+        return first_or_404(self.session, statement, description)
+
+    @t.overload
+    def paginate(
+        self, statement: sa.Select[tuple[_T]], **options: t.Unpack[PageArgs]
+    ) -> Page[_T]: ...
+
+    @t.overload
+    def paginate(
+        self, statement: sa.Select[tuple[_T, _U, *_Ts]], **options: t.Unpack[PageArgs]
+    ) -> Page[sa.Row[tuple[_T, _U, *_Ts]]]: ...
+
+    @t.overload
+    def paginate(
+        self, statement: sa.Select[_T], **options: t.Unpack[PageArgs]
+    ) -> Page[_T]: ...
+
+    @t.overload
+    def paginate(
+        self, statement: sa.Select[_T, _U, *_Ts], **options: t.Unpack[PageArgs]
+    ) -> Page[sa.Row[_T, _U, *_Ts]]: ...
+
+    def paginate(
+        self,
+        statement: sa.Select[*tuple[t.Any, ...]],
+        *,
+        page: int | None = None,
+        per_page: int | None = None,
+        max_per_page: int = 100,
+        error_out: bool = True,
+        count: Count | bool = "exact",
+    ) -> Page[t.Any]:
+        """Run a statement for one page of its rows.
+
+        A page that does not exist is a 404; text that is not a number is a 400.
+
+        :param statement: A select whose ``ORDER BY`` gives each row a place.
+        :param page: From 1. The default is taken from the query string, else 1.
+        :param per_page: The default is taken from the query string, else 20.
+        :param max_per_page: The limit of ``per_page``.
+        :param error_out: Without errors, a wrong number of a page is page 1, and a
+            page that does not exist is empty.
+        :param count: ``"exact"`` counts all rows, ``"capped"`` no more than 1,000,
+            ``"none"`` none; the page always knows if there is a next page.
+            ``True`` is ``"exact"``, ``False`` is ``"none"``.
+        """
+        from ._pagination.request import paginate
+
+        return paginate(
+            self.session, statement, page, per_page, max_per_page, error_out, count
+        )
+
+    @t.overload
+    def keyset(
+        self, statement: sa.Select[tuple[_T]], **options: t.Unpack[KeysetArgs]
+    ) -> KeysetPage[_T]: ...
+
+    @t.overload
+    def keyset(
+        self, statement: sa.Select[tuple[_T, _U, *_Ts]], **options: t.Unpack[KeysetArgs]
+    ) -> KeysetPage[sa.Row[tuple[_T, _U, *_Ts]]]: ...
+
+    @t.overload
+    def keyset(
+        self, statement: sa.Select[_T], **options: t.Unpack[KeysetArgs]
+    ) -> KeysetPage[_T]: ...
+
+    @t.overload
+    def keyset(
+        self, statement: sa.Select[_T, _U, *_Ts], **options: t.Unpack[KeysetArgs]
+    ) -> KeysetPage[sa.Row[_T, _U, *_Ts]]: ...
+
+    def keyset(
+        self,
+        statement: sa.Select[*tuple[t.Any, ...]],
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> KeysetPage[t.Any]:
+        """Run a statement for the rows that follow a cursor, in one query.
+
+        Rows that are added or removed meanwhile neither repeat nor hide others. A
+        cursor that this app did not make for this statement is a 400.
+
+        :param statement: A select with an ``ORDER BY`` of columns, ascending or
+            descending, nullable or not. The primary key is added where rows would
+            otherwise be equal.
+        :param after: The ``next_cursor`` of a page. Without any cursor, those of the
+            query string are used.
+        :param before: The ``prev_cursor`` of a page.
+        :param limit: The number of rows on a page.
+        :raises ValueError: if the statement is grouped, distinct or limited.
+        """
+        from ._pagination.request import keyset
+
+        return keyset(self.session, statement, after, before, limit)
+
     @property
     def recorded_queries(self) -> cabc.Sequence[RecordedQuery]:
-        """What the current context asked the databases, in its order.
+        """The queries of the current context in their order.
 
         Empty unless ``SQLALCHEMY_RECORD_QUERIES`` is set.
         """
-        return held_by_context(self).queries
+        return request_state(self).queries
 
     @contextlib.contextmanager
     def assert_queries(
@@ -339,31 +474,25 @@ class SQLAlchemy(
         exactly: int | None = None,
         *,
         min: int = 0,  # noqa: A002 as in max=
-        max: int | None = None,  # noqa: A002 what is counted has no better name
+        max: int | None = None,  # noqa: A002 there is no better name
         app: App | None = None,
     ) -> cabc.Generator[list[RecordedQuery]]:
         """Fail unless the block sends so many statements to the databases.
 
-        The error names each statement, how often it was sent, and the line that did.
+        The error lists each statement, how often it was sent, and the line of code.
 
-        :param exactly: The number; or give ``min`` and ``max``.
-        :param app: The current one if left out.
+        :param exactly: The number; or pass ``min`` and ``max``.
+        :param app: The app of the databases; the current app by default.
         """
-        from ._insight.query_log import expected_count
-        from ._insight.query_log import explain_count
-
-        state = self._databases(app)
-        with state.watch.recording() as queries:
+        least, most = (min, max) if exactly is None else (exactly, exactly)
+        with self._databases(app).watch.counting(least, most) as queries:
             yield queries
-        count, least, most = len(queries), min, max
-        if exactly is not None:
-            least, most = exactly, exactly
-        if count < least or (most is not None and count > most):
-            raise AssertionError(explain_count(queries, expected_count(least, most)))
+
+    # Engines and tables
 
     @property
     def engines(self) -> cabc.Mapping[str | None, sa.Engine]:
-        """The engines of the current app by name, the default one's being ``None``."""
+        """The engines of the current app by name; the default engine is ``None``."""
         return self.state.router.engines
 
     @property
@@ -372,9 +501,9 @@ class SQLAlchemy(
         return self.state.router.engines[None]
 
     def get_engine(self, bind_key: str | None = None) -> sa.Engine:
-        """An engine of the current app.
+        """Return an engine of the current app.
 
-        :raises UnknownBind: if none of that name is configured.
+        :raises UnknownBind: if no database of that name is configured.
         """
         return self.state.router.engine(bind_key)
 
@@ -388,76 +517,256 @@ class SQLAlchemy(
         """The metadata of the default database."""
         return self._metadatas[None]
 
-    def create_all(self, bind_key: Keys = ALL) -> None:
-        """Make the tables that do not exist yet.
+    def Table(  # noqa: N802 that of SQLAlchemy
+        self, name: str, *args: t.Any, bind_key: str | None = None, **kwargs: t.Any
+    ) -> sa.Table:
+        """Make a table in the metadata of a database.
 
-        :param bind_key: The name of a database, ``None`` for the default one, or
-            several; every database if left out.
-        :raises UnknownBind: if one is not configured.
+        :param args: Columns and constraints, after a metadata that wins.
+        :param bind_key: The name of the database.
         """
-        for metadata, engine in self._tables(self.state.router, bind_key):
-            metadata.create_all(engine)
+        if args and isinstance(args[0], sa.MetaData):
+            return sa.Table(name, *args, **kwargs)
+        return sa.Table(name, self._metadatas[bind_key], *args, **kwargs)
+
+    def create_all(self, bind_key: Keys = ALL) -> None:
+        """Create the tables that do not exist yet.
+
+        :param bind_key: The name of a database, ``None`` for the default database, or
+            several names; every database by default.
+        :raises UnknownBind: if a database is not configured.
+        """
+        create_tables(self.state.router, bind_key)
 
     def drop_all(self, bind_key: Keys = ALL) -> None:
-        """Drop the tables, and all that is in them.
+        """Drop the tables with all their data.
 
         :param bind_key: See :meth:`create_all`.
-        :raises UnknownBind: if one is not configured.
+        :raises UnknownBind: if a database is not configured.
         """
-        for metadata, engine in self._tables(self.state.router, bind_key):
-            metadata.drop_all(engine)
-
-    def _tables(
-        self, router: Router, keys: Keys
-    ) -> cabc.Iterator[tuple[sa.MetaData, sa.Engine]]:
-        return tables_and_engines(router, self._metadatas, keys, current_schemas())
+        drop_tables(self.state.router, bind_key)
 
     @contextlib.contextmanager
     def test_isolation(self, app: App | None = None) -> cabc.Generator[None]:
-        """Undo, at the end of the block, what was done to any database in it.
+        """Undo, at the end of the block, everything done to any database in it.
 
         The code under test may commit, roll back and use savepoints, in threads too,
-        by sessions, asynchronous sessions or connections of the engines.
+        with sessions, asynchronous sessions or connections of the engines.
 
-        :param app: The current one if left out.
-        :raises RuntimeError: if the databases are isolated already.
+        :param app: The app of the databases; the current app by default.
+        :raises RuntimeError: if the databases are already isolated.
         """
         from ._sessions.isolation import isolated
 
-        router = self._databases(app).router
-        if router.is_isolated:
-            raise RuntimeError(
-                "The databases of this app are isolated already. With"
-                " `flaskware_isolation = true` in the pytest configuration each test"
-                " is, so remove `test_isolation()` from the test or the fixture."
-            )
-        # A context that is already active goes on with its own sessions afterwards.
-        outer = flask.g.pop(KEY, None) if flask.has_app_context() else None
-        with contextlib.ExitStack() as stack:
-            for engine in router.engines.values():
-                stack.enter_context(isolated(engine))
-            router.is_isolated = True
-            try:
-                yield
-            finally:
-                router.is_isolated = False
-                if flask.has_app_context():
-                    end_sessions()
-                    if outer is not None:
-                        setattr(flask.g, KEY, outer)
+        with isolated(self._databases(app).router):
+            yield
 
+    # The same for coroutines
 
-def _make_base(metadata: sa.MetaData | None) -> type[orm.DeclarativeBase]:
-    if metadata is None:
+    @property
+    def async_session(self) -> AsyncSession:
+        """The session of the current app context and event loop.
 
-        class Base(Model, orm.DeclarativeBase):
-            pass
+        Same as :attr:`session`, but for coroutines. It ends with the context, or with
+        the event loop if that ends first, as in an async view.
 
-        return Base
+        :raises AsyncDriverMissing: if no asynchronous driver is installed.
+        :raises NotInitialised: outside an app context.
+        """
+        return self.get_async_session()
 
-    given = metadata
+    def get_async_session(self, name: str = "default") -> AsyncSession:
+        """Same as :meth:`get_session`, but for coroutines."""
+        key = name, SCHEMAS.get(), asyncio.get_running_loop()
+        state = self._known_state()
+        if state is not None and key in state.async_sessions:
+            return state.async_sessions[key]
+        databases = self.state
+        state = request_state(self)
+        session = databases.asynchronous.session(state)
+        return state.async_sessions.setdefault(key, session)
 
-    class BaseOfMetadata(Model, orm.DeclarativeBase):
-        metadata = given
+    @contextlib.asynccontextmanager
+    async def async_session_scope(
+        self, app: App | None = None
+    ) -> cabc.AsyncGenerator[AsyncSession]:
+        """Same as :meth:`session_scope`, but for coroutines."""
+        session = self._databases(app).asynchronous.session()
+        try:
+            yield session
+        finally:
+            await session.end()
 
-    return BaseOfMetadata
+    def async_transaction(
+        self,
+        *,
+        retries: int = 0,
+        isolation_level: str | None = None,
+        timeout: float | None = None,
+        name: str = "default",
+    ) -> AsyncTransaction:
+        """Same as :meth:`transaction`, but for ``async with`` and ``async def``."""
+        from ._sessions.async_transaction import AsyncTransaction
+
+        return AsyncTransaction(
+            functools.partial(self.get_async_session, name),
+            retries,
+            isolation_level,
+            timeout,
+        )
+
+    async def async_get_or_404(
+        self, entity: type[_O], ident: t.Any, *, description: str | None = None
+    ) -> _O:
+        """Same as :meth:`get_or_404`, but for coroutines."""
+        return await self.async_session.run_sync(get_or_404, entity, ident, description)
+
+    @t.overload
+    async def async_one_or_404(
+        self, statement: sa.Select[tuple[_T]], *, description: str | None = None
+    ) -> _T: ...
+
+    @t.overload
+    async def async_one_or_404(
+        self, statement: sa.Select[_T], *, description: str | None = None
+    ) -> _T: ...
+
+    async def async_one_or_404(
+        self, statement: sa.Select[t.Any], *, description: str | None = None
+    ) -> t.Any:
+        """Same as :meth:`one_or_404`, but for coroutines."""
+        return await self.async_session.run_sync(one_or_404, statement, description)
+
+    @t.overload
+    async def async_first_or_404(
+        self, statement: sa.Select[tuple[_T]], *, description: str | None = None
+    ) -> _T: ...
+
+    @t.overload
+    async def async_first_or_404(
+        self, statement: sa.Select[_T], *, description: str | None = None
+    ) -> _T: ...
+
+    async def async_first_or_404(
+        self, statement: sa.Select[t.Any], *, description: str | None = None
+    ) -> t.Any:
+        """Same as :meth:`first_or_404`, but for coroutines."""
+        return await self.async_session.run_sync(first_or_404, statement, description)
+
+    @t.overload
+    async def async_paginate(
+        self, statement: sa.Select[tuple[_T]], **options: t.Unpack[PageArgs]
+    ) -> Page[_T]: ...
+
+    @t.overload
+    async def async_paginate(
+        self, statement: sa.Select[tuple[_T, _U, *_Ts]], **options: t.Unpack[PageArgs]
+    ) -> Page[sa.Row[tuple[_T, _U, *_Ts]]]: ...
+
+    @t.overload
+    async def async_paginate(
+        self, statement: sa.Select[_T], **options: t.Unpack[PageArgs]
+    ) -> Page[_T]: ...
+
+    @t.overload
+    async def async_paginate(
+        self, statement: sa.Select[_T, _U, *_Ts], **options: t.Unpack[PageArgs]
+    ) -> Page[sa.Row[_T, _U, *_Ts]]: ...
+
+    async def async_paginate(
+        self,
+        statement: sa.Select[*tuple[t.Any, ...]],
+        *,
+        page: int | None = None,
+        per_page: int | None = None,
+        max_per_page: int = 100,
+        error_out: bool = True,
+        count: Count | bool = "exact",
+    ) -> Page[t.Any]:
+        """Same as :meth:`paginate`, but for coroutines."""
+        from ._pagination.request import paginate
+
+        return await self.async_session.run_sync(
+            paginate, statement, page, per_page, max_per_page, error_out, count
+        )
+
+    @t.overload
+    async def async_keyset(
+        self, statement: sa.Select[tuple[_T]], **options: t.Unpack[KeysetArgs]
+    ) -> KeysetPage[_T]: ...
+
+    @t.overload
+    async def async_keyset(
+        self, statement: sa.Select[tuple[_T, _U, *_Ts]], **options: t.Unpack[KeysetArgs]
+    ) -> KeysetPage[sa.Row[tuple[_T, _U, *_Ts]]]: ...
+
+    @t.overload
+    async def async_keyset(
+        self, statement: sa.Select[_T], **options: t.Unpack[KeysetArgs]
+    ) -> KeysetPage[_T]: ...
+
+    @t.overload
+    async def async_keyset(
+        self, statement: sa.Select[_T, _U, *_Ts], **options: t.Unpack[KeysetArgs]
+    ) -> KeysetPage[sa.Row[_T, _U, *_Ts]]: ...
+
+    async def async_keyset(
+        self,
+        statement: sa.Select[*tuple[t.Any, ...]],
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> KeysetPage[t.Any]:
+        """Same as :meth:`keyset`, but for coroutines."""
+        from ._pagination.request import keyset
+
+        return await self.async_session.run_sync(
+            keyset, statement, after, before, limit
+        )
+
+    @property
+    def async_engine(self) -> AsyncEngine:
+        """The default engine of the current app, for the running event loop."""
+        return self.get_async_engine()
+
+    @property
+    def async_engines(self) -> cabc.Mapping[str | None, AsyncEngine]:
+        """The engines of the current app by name, for the running event loop."""
+        return self.state.asynchronous.engines()
+
+    def get_async_engine(self, bind_key: str | None = None) -> AsyncEngine:
+        """Return an engine of the current app, for the running event loop.
+
+        :raises AsyncDriverMissing: if no asynchronous driver is installed.
+        :raises UnknownBind: if no database of that name is configured.
+        """
+        return self.state.asynchronous.engine(bind_key)
+
+    async def async_create_all(self, bind_key: Keys = ALL) -> None:
+        """Same as :meth:`create_all`, but for coroutines."""
+        await self.state.asynchronous.change_schema(create_tables, bind_key)
+
+    async def async_drop_all(self, bind_key: Keys = ALL) -> None:
+        """Same as :meth:`drop_all`, but for coroutines."""
+        await self.state.asynchronous.change_schema(drop_tables, bind_key)
+
+    @contextlib.asynccontextmanager
+    async def async_test_isolation(
+        self, app: App | None = None
+    ) -> cabc.AsyncGenerator[None]:
+        """Same as :meth:`test_isolation`, but for tests that are coroutines.
+
+        Asynchronous sessions and engines keep their own driver and see the work of
+        each other, but not that of synchronous sessions and engines.
+        """
+        from ._sessions.async_session import all_ended
+
+        with self.test_isolation(app):
+            async with self._databases(app).asynchronous.isolated():
+                try:
+                    yield
+                finally:
+                    if (state := self._known_state()) is not None:
+                        await state.end_in_loop()
+                    await all_ended()

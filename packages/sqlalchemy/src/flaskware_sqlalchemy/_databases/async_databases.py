@@ -15,21 +15,26 @@ from sqlalchemy.util import LRUCache
 from flaskware_sqlalchemy._engines.engine import is_shared_memory
 from flaskware_sqlalchemy._engines.engine import prepare
 from flaskware_sqlalchemy._engines.engine import Source
-from flaskware_sqlalchemy._engines.replica import Health
 from flaskware_sqlalchemy._engines.replica import Replicas
 from flaskware_sqlalchemy._engines.url import async_url
 from flaskware_sqlalchemy._errors import AsyncDriverMissing
-from flaskware_sqlalchemy._insight.query_log import QueryWatch
 from flaskware_sqlalchemy._sessions.async_session import in_greenlet
 from flaskware_sqlalchemy._sessions.async_session import RoutedAsyncSession
-from flaskware_sqlalchemy._sessions.session import Router
+from flaskware_sqlalchemy._sessions.isolation import isolated_engine
+from flaskware_sqlalchemy._sessions.request_state import RequestState
+from flaskware_sqlalchemy._sessions.router import Router
+from flaskware_sqlalchemy._sessions.schemas import SCHEMAS
+
+from .schema import Keys
 
 if t.TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from .databases import Databases
+
 
 class _Template:
-    """Makes the engines of one database, a further one for each event loop."""
+    """Maker of the engines of one database: an engine for each event loop."""
 
     def __init__(self, source: Source, drivers: cabc.Mapping[str, str]) -> None:
         self._source = source
@@ -44,8 +49,8 @@ class _Template:
         if self._first is None:
             self._first = self._make_first()
         first = self._first
-        # The dialect asks the server what it is once, and compiled statements are kept:
-        # an event loop that lives for one request has only its connections to make.
+        # The engines share a dialect, which asks the server for its version once, and
+        # the compiled statements. A loop of one request only makes connections.
         engine = sa.Engine(
             first.pool.recreate(),
             first.dialect,
@@ -75,7 +80,7 @@ class _Template:
 
 @dc.dataclass(eq=False)
 class _Loop:
-    """What belongs to one event loop."""
+    """Engines and sessions of one event loop."""
 
     router: Router
     engines: dict[str | None, AsyncEngine]
@@ -88,36 +93,29 @@ class _Loop:
 class AsyncDatabases:
     """The asynchronous engines of an app, made for a loop when it first needs them."""
 
-    def __init__(
-        self,
-        router: Router,
-        sources: cabc.Mapping[str | None, Source],
-        replicas: cabc.Mapping[str | None, cabc.Sequence[Source]],
-        health: cabc.Mapping[str | None, Health],
-        drivers: cabc.Mapping[str, str],
-        watch: QueryWatch,
-    ) -> None:
-        self._router = router
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
+        self._router = databases.router
+        drivers = databases.settings.async_drivers
         self._templates = {
             key: _Template(source, drivers)
-            for key, source in sources.items()
+            for key, source in databases.sources.items()
             if not is_shared_memory(source.engine)
         }
         self._replicas = {
-            key: [_Template(source, drivers) for source in some]
-            for key, some in replicas.items()
+            key: [_Template(source, drivers) for source in sources]
+            for key, sources in databases.copies.items()
         }
-        self._health = health
-        self._watch = watch
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop]
         self._loops = weakref.WeakKeyDictionary()
 
     def engine(self, key: str | None) -> AsyncEngine:
-        """The engine of a database for the running loop.
+        """Return the engine of a database for the running loop.
 
         :raises AsyncDriverMissing: if there is no driver for it.
+        :raises UnknownBind: if no database of that name is configured.
         """
-        self._router.engine(key)  # an unknown one is told of
+        self._router.engine(key)
         engines = self._loop().engines
         if key not in engines:
             raise AsyncDriverMissing(
@@ -127,32 +125,58 @@ class AsyncDatabases:
             )
         return engines[key]
 
-    def session(self, **arguments: t.Any) -> RoutedAsyncSession:
-        """Make a session for the running loop; it is ended with it at the latest."""
+    def engines(self) -> dict[str | None, AsyncEngine]:
+        """Return the engine of each database for the running loop."""
+        return {key: self.engine(key) for key in self._databases.sources}
+
+    def session(self, state: RequestState | None = None) -> RoutedAsyncSession:
+        """Open a session for the running loop, which ends with it at the latest.
+
+        :param state: That of the context of the session; ``None`` for no context.
+        """
         loop = self._loop()
-        # An attribute that a commit has expired is loaded where it is read, and there
-        # nothing awaits the driver: SQLAlchemy raises MissingGreenlet.
+        # Reading an attribute that a commit has expired would load it, and no code
+        # there awaits the driver: SQLAlchemy raises MissingGreenlet.
+        options: dict[str, t.Any]
         options = {"expire_on_commit": False, **self._router.session_options}
-        session = RoutedAsyncSession(router=self.router(), **options, **arguments)
+        session = RoutedAsyncSession(
+            router=self._router_of(loop),
+            route=self._databases.route_of(state),
+            schemas=SCHEMAS.get(),
+            **options,
+        )
         loop.sessions.add(session)
+        self._databases.watch_lazy_loads(session.routed, state)
         return session
 
-    def router(self) -> Router:
-        """Where the sessions of the running loop get their connections from."""
+    async def change_schema(
+        self, change: cabc.Callable[[Router, Keys], None], keys: Keys
+    ) -> None:
+        """Create or drop tables through the engines of the running loop."""
+        router = self._router_of(self._loop())
+        await in_greenlet(lambda: change(router, keys))
+
+    @contextlib.asynccontextmanager
+    async def isolated(self) -> cabc.AsyncGenerator[None]:
+        """Undo, at the end of the block, everything done in the running loop."""
         loop = self._loop()
-        # In a synchronous test there is one connection, and it is a synchronous one.
+        async with contextlib.AsyncExitStack() as stack:
+            for engine in loop.engines.values():
+                block = isolated_engine(engine.sync_engine)
+                await in_greenlet(block.__enter__)
+                stack.push_async_callback(
+                    in_greenlet, lambda block=block: block.__exit__(None, None, None)
+                )
+            loop.router.is_isolated = True
+            try:
+                yield
+            finally:
+                loop.router.is_isolated = False
+
+    def _router_of(self, loop: _Loop) -> Router:
+        # In a synchronous test, all share one connection of the synchronous driver.
         is_shared = self._router.is_isolated and not loop.router.is_isolated
         return self._router if is_shared else loop.router
-
-    def begin_isolation(self) -> cabc.Sequence[sa.Engine]:
-        """Let sessions keep their engines in an isolated test, and return these."""
-        loop = self._loop()
-        loop.router.is_isolated = True
-        return [engine.sync_engine for engine in loop.engines.values()]
-
-    def end_isolation(self) -> None:
-        """Take back what :meth:`begin_isolation` did."""
-        self._loop().router.is_isolated = False
 
     def _loop(self) -> _Loop:
         running = asyncio.get_running_loop()
@@ -160,19 +184,22 @@ class AsyncDatabases:
         if found is None:
             found = self._loops[running] = self._make_loop()
             found.end = self._at_end(running)
-            # Its first step registers it with the loop, which closes every generator
-            # that is still open before it ends: asyncio.run() and each server do so.
+            # The first step registers the generator with the loop. asyncio.run() and
+            # every server close all open generators before the loop ends.
             with contextlib.suppress(StopIteration):
                 found.end.__anext__().send(None)
         return found
 
     def _make_loop(self) -> _Loop:
-        engines = {key: self._make(one, key) for key, one in self._templates.items()}
+        engines = {
+            key: self._make(template, key) for key, template in self._templates.items()
+        }
         replicas = {
             key: Replicas(
-                [self._make(one, key).sync_engine for one in some], self._health[key]
+                [self._make(template, key).sync_engine for template in templates],
+                self._databases.health[key],
             )
-            for key, some in self._replicas.items()
+            for key, templates in self._replicas.items()
         }
         router = Router(
             {
@@ -187,7 +214,7 @@ class AsyncDatabases:
 
     def _make(self, template: _Template, key: str | None) -> AsyncEngine:
         engine = template.make()
-        self._watch.add_engine(engine.sync_engine, key)
+        self._databases.watch.add_engine(engine.sync_engine, key)
         return engine
 
     async def _at_end(
@@ -204,7 +231,9 @@ class AsyncDatabases:
         for session in list(loop.sessions):
             with contextlib.suppress(Exception):  # the pool closes what it can
                 await session.end()
-        copies = [one for some in loop.router.replicas.values() for one in some.engines]
-        for engine in [*(one.sync_engine for one in loop.engines.values()), *copies]:
-            self._watch.forget_engine(engine)
+        engines = [engine.sync_engine for engine in loop.engines.values()]
+        for replicas in loop.router.replicas.values():
+            engines += replicas.engines
+        for engine in engines:
+            self._databases.watch.forget_engine(engine)
             await in_greenlet(engine.dispose)

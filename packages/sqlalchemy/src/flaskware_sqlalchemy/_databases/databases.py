@@ -1,4 +1,4 @@
-"""What is kept for an app: its engines, and what listens to them."""
+"""State of the extension for an app: its engines, and the listeners to them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from flaskware_sqlalchemy._engines.engine import make_engine
 from flaskware_sqlalchemy._engines.engine import Source
 from flaskware_sqlalchemy._engines.replica import Health
 from flaskware_sqlalchemy._engines.replica import Replicas
+from flaskware_sqlalchemy._insight.lazy_load import watch_lazy_loads
 from flaskware_sqlalchemy._insight.query_log import QueryWatch
 from flaskware_sqlalchemy._models.model import Metadatas
-from flaskware_sqlalchemy._sessions.lazy_load import Seen
-from flaskware_sqlalchemy._sessions.lazy_load import watch
+from flaskware_sqlalchemy._sessions.request_state import RequestState
+from flaskware_sqlalchemy._sessions.router import Route
+from flaskware_sqlalchemy._sessions.router import Router
+from flaskware_sqlalchemy._sessions.schemas import SCHEMAS
 from flaskware_sqlalchemy._sessions.session import RoutedSession
-from flaskware_sqlalchemy._sessions.session import Router
 from flaskware_sqlalchemy._settings import SQLAlchemySettings
 
 if t.TYPE_CHECKING:
@@ -31,44 +33,70 @@ _making = threading.Lock()
 
 @dc.dataclass(eq=False)
 class Databases:
-    """What is kept for an app."""
+    """The databases of an app."""
 
+    settings: SQLAlchemySettings
     router: Router
     watch: QueryWatch
     sources: dict[str | None, Source]
     copies: dict[str | None, list[Source]]
     health: dict[str | None, Health]
-    drivers: dict[str, str]
-    n_plus_one: t.Literal["off", "warn", "raise"]
-    sticky_seconds: float
     _asynchronous: AsyncDatabases | None = None
 
     @property
     def asynchronous(self) -> AsyncDatabases:
-        """The asynchronous engines; who uses none never imports their part."""
-        with _making:  # the first requests come at once, each in a thread
+        """The asynchronous databases; only apps that use them import the module."""
+        with _making:  # the first requests may come at once, each in a thread
             if self._asynchronous is None:
                 from .async_databases import AsyncDatabases
 
-                self._asynchronous = AsyncDatabases(
-                    self.router, self.sources, self.copies, self.health, self.drivers,
-                    self.watch,
-                )  # fmt: skip
+                self._asynchronous = AsyncDatabases(self)
             return self._asynchronous
 
-    def watch_loads(self, session: RoutedSession, seen: Seen) -> None:
-        """Tell of what a session loads one by one, where the app wants to know."""
-        if self.n_plus_one != "off":
-            watch(session, seen, self.n_plus_one)
+    def session(self, state: RequestState | None = None) -> RoutedSession:
+        """Open a session; the caller ends it.
 
-    def engines(self) -> list[sa.Engine]:
-        """Every synchronous engine, those of replicas included."""
-        copies = [one.engine for some in self.copies.values() for one in some]
-        return [*self.router.engines.values(), *copies]
+        :param state: That of the context of the session; ``None`` for no context.
+        """
+        router = self.router
+        session = RoutedSession(
+            router, self.route_of(state), SCHEMAS.get(), **router.session_options
+        )
+        self.watch_lazy_loads(session, state)
+        return session
+
+    def route_of(self, state: RequestState | None) -> Route | None:
+        """Return the route that the sessions of a context share."""
+        if state is None:
+            return None
+        if self.router.replicas:
+            from flaskware_sqlalchemy._sessions.sticky import look_up
+
+            look_up(state.route, self.settings.sticky_seconds)
+        return state.route
+
+    def watch_lazy_loads(
+        self, session: RoutedSession, state: RequestState | None
+    ) -> None:
+        """Report N+1 queries of a session, if the app wants to know."""
+        mode = self.settings.n_plus_one
+        if mode != "off" and state is not None:
+            watch_lazy_loads(session, state.lazy_loads, mode)
+
+    def engines(self) -> dict[str, sa.Engine]:
+        """Return every synchronous engine by the configuration key of its URL."""
+        settings = self.settings
+        copies = {
+            settings.key_of_replica(bind, number): source.engine
+            for bind, sources in self.copies.items()
+            for number, source in enumerate(sources)
+        }
+        binds = self.router.engines.items()
+        return {**{settings.key_of(bind): engine for bind, engine in binds}, **copies}
 
 
-class _Maker:
-    """Makes engines, and collects what is wrong with their options."""
+class EngineFactory:
+    """Maker of the engines of an app, which collects problems with their options."""
 
     def __init__(self, settings: SQLAlchemySettings, instance_path: str) -> None:
         self._settings = settings
@@ -76,23 +104,23 @@ class _Maker:
         self.problems: list[ConfigProblem] = []
 
     def databases(self) -> dict[str | None, Source]:
-        """One for each database."""
+        """Make an engine for each database."""
         found: dict[str | None, Source] = {}
         for bind, (url, options) in self._settings.databases().items():
-            place = self._settings.key_of(bind)
-            options_place = place if bind else self._settings.key("engine_options")
-            source = self._make(bind, url, options, place, options_place)
+            key = self._settings.key_of(bind)
+            options_key = key if bind else self._settings.key("engine_options")
+            source = self._make(bind, url, options, key, options_key)
             if source is not None:
                 found[bind] = source
         return found
 
     def copies(self) -> dict[str | None, list[Source]]:
-        """One for each replica."""
+        """Make an engine for each replica."""
         found: dict[str | None, list[Source]] = {}
         for bind, some in self._settings.copies().items():
             for number, (url, options) in enumerate(some):
-                place = self._settings.key_of_replica(bind, number)
-                source = self._make(bind, url, options, place, place, is_replica=True)
+                key = self._settings.key_of_replica(bind, number)
+                source = self._make(bind, url, options, key, key, is_replica=True)
                 if source is not None:
                     found.setdefault(bind, []).append(source)
         return found
@@ -102,8 +130,8 @@ class _Maker:
         bind: str | None,
         url: str,
         options: dict[str, t.Any],
-        place: str,
-        options_place: str,
+        key: str,
+        options_key: str,
         *,
         is_replica: bool = False,
     ) -> Source | None:
@@ -120,10 +148,10 @@ class _Maker:
                 is_replica=is_replica,
             )
         except EngineOptionProblem as error:
-            problem = ConfigProblem(options_place, str(error), error.given, error.write)
+            problem = ConfigProblem(options_key, str(error), error.given, error.write)
         except OSError as error:
             problem = ConfigProblem(
-                place,
+                key,
                 f"a path whose folder can be made ({error.strerror})",
                 str(error.filename or ""),
                 "an absolute path, or Flask(instance_path=…)",
@@ -138,14 +166,14 @@ def build(
     instance_path: str,
     session_options: dict[str, t.Any],
 ) -> Databases:
-    """Make the engines that an app is configured to have.
+    """Make the databases of an app's configuration; nothing is connected yet.
 
-    :raises ConfigError: listing each option that cannot be.
+    :raises ConfigError: listing each option that is wrong.
     """
-    maker = _Maker(settings, instance_path)
-    sources, copies = maker.databases(), maker.copies()
-    if maker.problems:
-        raise ConfigError(settings.distribution, maker.problems)
+    factory = EngineFactory(settings, instance_path)
+    sources, copies = factory.databases(), factory.copies()
+    if factory.problems:
+        raise ConfigError(settings.distribution, factory.problems)
     health = {
         bind: Health(len(some), settings.replica_retry) for bind, some in copies.items()
     }
@@ -161,13 +189,4 @@ def build(
         for source in some:
             watch.add_engine(source.engine, bind)
     router = Router(engines, metadatas, replicas, session_options)
-    return Databases(
-        router,
-        watch,
-        sources,
-        copies,
-        health,
-        settings.async_drivers,
-        settings.n_plus_one,
-        settings.sticky_seconds,
-    )
+    return Databases(settings, router, watch, sources, copies, health)

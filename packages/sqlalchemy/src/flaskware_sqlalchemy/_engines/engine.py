@@ -1,10 +1,9 @@
-"""Engines with the options that people otherwise look up."""
+"""Engines, with safe defaults for each kind of database."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
-import difflib
 import os
 import re
 import types
@@ -15,18 +14,21 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import pool
 
+from flaskware_core import closest
 from flaskware_core import describe
 
-from . import deadlock as _deadlock
-from . import sqlite as _sqlite
-from . import timeout as _timeout
+from .deadlock import keep_deadlocks
 from .replica import replica_options
+from .sqlite import in_instance_folder
+from .sqlite import prepare_sqlite
+from .sqlite import sqlite_defaults
+from .timeout import limit_statements
 from .url import is_memory
 from .url import usable_url
 from .url import with_charset
 
 _INVALID = re.compile(r"'(\w+)'")
-# For spelling only: create_engine takes them as keywords of any name.
+# Only for suggestions: create_engine takes keywords of any name.
 _OPTIONS = (
     "connect_args", "creator", "echo", "echo_pool", "execution_options",
     "hide_parameters", "insertmanyvalues_page_size", "isolation_level",
@@ -41,8 +43,9 @@ _forked: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 class EngineOptionProblem(ValueError):
     """``create_engine`` refuses an option.
 
-    :param write: What to do instead.
-    :param given: The option, safe to print; empty where it is not known.
+    :param expected: The right value, as a phrase.
+    :param write: The remedy.
+    :param given: The option, safe to print; empty if it is not known.
     """
 
     def __init__(self, expected: str, write: str, given: str = "") -> None:
@@ -54,10 +57,10 @@ class EngineOptionProblem(ValueError):
 
 @dc.dataclass(frozen=True, eq=False)
 class Source:
-    """An engine, and what a further one for the same database is made of.
+    """An engine, with the parts to make another for the same database.
 
-    :param options: What ``create_engine`` got.
-    :param timeout: How many seconds a statement may take.
+    :param options: The keyword arguments of ``create_engine``.
+    :param timeout: Seconds that a statement may take.
     :param pragmas: For each new connection to SQLite.
     """
 
@@ -80,18 +83,19 @@ def make_engine(
 ) -> Source:
     """Make an engine; nothing is connected yet.
 
-    :param text: A URL that :func:`~flaskware_sqlalchemy._url.usable_url` accepts.
+    :param text: A URL that :func:`~flaskware_sqlalchemy._engines.url.usable_url`
+        accepts.
     :param options: For ``create_engine``; they win over the defaults.
-    :param instance_path: Where relative SQLite paths are.
+    :param instance_path: The folder of relative SQLite paths.
     :param isolation_level: Of its transactions; an option of that name wins.
-    :param timeout: How many seconds a statement may take.
+    :param timeout: Seconds that a statement may take.
     :param pragmas: For each new connection to SQLite.
-    :param is_replica: Whether others can be read where it does not answer soon.
+    :param is_replica: True if another database can be read when this is slow to answer.
     :raises EngineOptionProblem: if an option is unknown or wrong.
     """
     url = with_charset(usable_url(text))
     if url.get_backend_name() == "sqlite":
-        url = _sqlite.place(url, instance_path)
+        url = in_instance_folder(url, instance_path)
     if is_replica:
         options = replica_options(url, options)
     if isolation_level is not None:
@@ -108,11 +112,11 @@ def make_engine(
 
 
 def prepare(engine: sa.Engine, source: Source) -> None:
-    """Listen for what each new connection needs."""
+    """Set up the connections that an engine will make."""
     if engine.dialect.name == "sqlite":
-        _sqlite.prepare(engine, source.pragmas)
-    _deadlock.prepare(engine)
-    _timeout.prepare(engine, source.timeout)
+        prepare_sqlite(engine, source.pragmas)
+    keep_deadlocks(engine)
+    limit_statements(engine, source.timeout)
 
 
 def _check_level(engine: sa.Engine, level: str) -> None:
@@ -122,18 +126,18 @@ def _check_level(engine: sa.Engine, level: str) -> None:
         return
     if level not in known:
         raise EngineOptionProblem(
-            f"an isolation level that {engine.dialect.name} has; {level} it has not",
+            f"an isolation level of {engine.dialect.name}; it has no {level}",
             f"one of {', '.join(known)}",
         )
 
 
 def is_shared_memory(engine: sa.Engine) -> bool:
-    """Whether an engine is a SQLite database that its one connection keeps alive."""
+    """Return True for SQLite in memory, which its one connection keeps alive."""
     return engine.dialect.name == "sqlite" and is_memory(engine.url)
 
 
 def checked_out(engine: sa.Engine) -> int:
-    """How many connections of an engine's pool are in use at this moment."""
+    """Return the number of connections of an engine's pool that are in use."""
     return engine.pool.checkedout() if isinstance(engine.pool, pool.QueuePool) else 0
 
 
@@ -141,7 +145,7 @@ def _with_defaults(url: sa.URL, options: dict[str, t.Any]) -> dict[str, t.Any]:
     if url.get_backend_name() != "sqlite":
         # A server or a firewall drops idle connections; the next request would fail.
         return {"pool_pre_ping": True, **options}
-    defaults = _sqlite.defaults(url)
+    defaults = sqlite_defaults(url)
     given: dict[str, t.Any] = options.get("connect_args", {})
     return {
         **defaults,
@@ -156,7 +160,8 @@ def _create(url: sa.URL, options: dict[str, t.Any]) -> sa.Engine:
     except (TypeError, ValueError, sa_exc.ArgumentError) as error:
         names = [name for name in _INVALID.findall(str(error)) if name in options]
         if not names:
-            # The text of any other error may hold a value, so only its kind is told.
+            # The text of any other error may contain a value, so only its type is
+            # shown.
             raise EngineOptionProblem(
                 f"options that create_engine accepts ({type(error).__name__})",
                 "see sqlalchemy.create_engine for the type of each option",
@@ -164,12 +169,12 @@ def _create(url: sa.URL, options: dict[str, t.Any]) -> sa.Engine:
             ) from error
     raise EngineOptionProblem(
         f"options that create_engine knows; unknown: {', '.join(names)}",
-        ", ".join(_closest(name) for name in names),
+        " ".join(_remedy(name) for name in names),
     )
 
 
 def _wrong_options(url: sa.URL, options: dict[str, t.Any]) -> str:
-    """Those that are refused by themselves, and of what type they are."""
+    """Describe the options that are refused by themselves."""
     wrong: dict[str, t.Any] = {}
     for name, value in options.items():
         try:
@@ -179,14 +184,14 @@ def _wrong_options(url: sa.URL, options: dict[str, t.Any]) -> str:
     return describe(wrong, sensitive=True) if wrong else ""
 
 
-def _closest(name: str) -> str:
-    matches = difflib.get_close_matches(name, _OPTIONS, n=1, cutoff=0.5)
-    return f"{matches[0]} (the closest known name)" if matches else f"no {name}"
+def _remedy(name: str) -> str:
+    known = closest(name, _OPTIONS)
+    return f"did you mean {known}?" if known else f"remove {name}"
 
 
 def _forget_connections() -> None:
-    # A connection used by both sides of a fork mixes their answers. The parent goes
-    # on with it, so here it is dropped and not closed.
+    # If both sides of a fork use a connection, their answers get mixed up. The parent
+    # keeps using it, so the child drops it without closing it.
     for engine in list(_forked):
         engine.dispose(close=False)
 

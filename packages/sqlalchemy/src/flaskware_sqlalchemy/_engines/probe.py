@@ -1,4 +1,4 @@
-"""Whether databases answer."""
+"""Probe: a check that databases answer."""
 
 from __future__ import annotations
 
@@ -9,17 +9,38 @@ import time
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
+from flaskware_core import ConfigProblem
+
 PATIENCE = 5.0
-"""How many seconds all databases together are waited for."""
+"""Seconds to wait for all databases together."""
+
+
+def connection_problems(
+    engines: cabc.Mapping[str, sa.Engine],
+) -> cabc.Iterator[ConfigProblem]:
+    """Yield a problem for each database that does not answer.
+
+    :param engines: By the configuration key of the URL.
+    """
+    for key, reason in unreachable(engines).items():
+        yield ConfigProblem(
+            key,
+            f"a database that answers; connecting failed: {reason}",
+            engines[key].url.render_as_string(hide_password=True),
+            "the URL of a running server, or start this server",
+        )
 
 
 def unreachable(
     engines: cabc.Mapping[str, sa.Engine], patience: float = PATIENCE
 ) -> dict[str, str]:
-    """The reason for each database that does not answer, without its password."""
+    """Return the reason for each database that does not answer, without passwords.
+
+    :param patience: Seconds to wait for all together.
+    """
     reasons: dict[str, str] = {}
-    # Drivers spell their connection timeouts differently, and some have none: each
-    # is asked in a thread of its own, and one that hangs is left behind.
+    # Drivers spell their connection timeouts differently, and some have none. So each
+    # database is asked in its own thread, and a thread that hangs is left behind.
     threads = {
         key: threading.Thread(target=_ask, args=(key, engine, reasons), daemon=True)
         for key, engine in engines.items()

@@ -1,4 +1,4 @@
-"""Which copy of a database is read from."""
+"""Replicas: the choice of a copy of a database to read from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.sql import visitors
 
 CONNECT_TIMEOUT = 3
-"""How many seconds a connection to a replica is waited for, unless the URL says."""
+"""Seconds to wait for a connection to a replica, unless the URL sets a limit."""
 
 _TIMEOUT_ARGUMENT = {
     "asyncmy": "connect_timeout",
@@ -31,9 +31,9 @@ _primary: contextvars.ContextVar[bool] = contextvars.ContextVar(
 
 
 class Health:
-    """Whether the replicas of a database answered when they were last asked.
+    """Availability of the replicas of a database.
 
-    :param retry: How many seconds one that did not is passed over.
+    :param retry: Seconds that a replica without an answer is passed over.
     """
 
     def __init__(self, count: int, retry: float) -> None:
@@ -42,7 +42,7 @@ class Health:
         self._turn = itertools.count()
 
     def in_turn(self) -> cabc.Iterator[int]:
-        """The numbers of those to ask, the one whose turn it is first."""
+        """Yield the numbers of the replicas to ask, the next in turn first."""
         count = len(self._down_until)
         first = next(self._turn)
         now = time.monotonic()
@@ -65,11 +65,11 @@ class Replicas:
             event.listen(engine, "handle_error", _watch(health, number))
 
     def choose(self) -> sa.Engine | None:
-        """The next one that answers; ``None`` if none does."""
+        """Return the next replica that answers; ``None`` if none does."""
         for number in self._health.in_turn():
             engine = self.engines[number]
             try:
-                # The pool asks the server before it gives out a connection it had.
+                # The pool pings the server before it hands out an old connection.
                 with engine.connect():
                     return engine
             except (sa_exc.DBAPIError, OSError):
@@ -78,7 +78,7 @@ class Replicas:
 
 
 def replica_options(url: sa.URL, options: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Engine options of a replica: one that hangs must not hold up every reader."""
+    """Return options for a replica, so that a hanging server delays no reader long."""
     name = _TIMEOUT_ARGUMENT.get(url.get_dialect().driver)
     given: dict[str, t.Any] = options.get("connect_args", {})
     if name is None or name in url.query or name in given:
@@ -88,7 +88,7 @@ def replica_options(url: sa.URL, options: dict[str, t.Any]) -> dict[str, t.Any]:
 
 @contextlib.contextmanager
 def primary() -> cabc.Generator[None]:
-    """Let what is read in the block come from the primary."""
+    """Read from the primary in the block."""
     token = _primary.set(True)
     try:
         yield
@@ -97,12 +97,12 @@ def primary() -> cabc.Generator[None]:
 
 
 def reads_primary() -> bool:
-    """Whether the code that runs is inside of :func:`primary`."""
+    """Return True inside of a block of :func:`primary`."""
     return _primary.get()
 
 
 def is_read(clause: t.Any) -> bool:
-    """Whether a statement can be sent to a replica: a plain ``SELECT``."""
+    """Return True for a plain ``SELECT``, which can be sent to a replica."""
     if not getattr(clause, "is_select", False):
         return False
     if getattr(clause, "_for_update_arg", None) is not None:

@@ -1,4 +1,4 @@
-"""What a SQLite engine needs before it behaves as a database server does."""
+"""SQLite engines that behave like a database server's."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sqlalchemy import pool
 from .url import is_memory
 
 BUSY_TIMEOUT = 10.0
-"""How many seconds a statement waits for another writer."""
+"""Seconds that a statement waits for another writer."""
 
 WRITING: t.Final = "flaskware_sqlalchemy_writing"
 """An execution option: the transaction that begins is known to write."""
 
 
-def place(url: sa.URL, instance_path: str) -> sa.URL:
+def in_instance_folder(url: sa.URL, instance_path: str) -> sa.URL:
     """Move a relative path into the instance folder, which is made if missing.
 
     The working folder differs between a shell, a server and a test; the instance
-    folder does not. A ``file:`` URI is left as it is.
+    folder does not. A ``file:`` URI stays as it is.
     """
     name = url.database
     if is_memory(url) or name is None or name.startswith("file:"):
@@ -36,24 +36,24 @@ def place(url: sa.URL, instance_path: str) -> sa.URL:
     return url.set(database=str(path))
 
 
-def defaults(url: sa.URL) -> dict[str, t.Any]:
-    """Engine options for a SQLite database."""
+def sqlite_defaults(url: sa.URL) -> dict[str, t.Any]:
+    """Return engine options for a SQLite database."""
     if is_memory(url):
         # Each connection would see an empty database of its own.
         return {
             "poolclass": pool.StaticPool,
-            "connect_args": {"check_same_thread": False, "factory": _shared()},
+            "connect_args": {"check_same_thread": False, "factory": _shared_class()},
         }
     return {"connect_args": {"timeout": BUSY_TIMEOUT}}
 
 
-def _shared() -> type[t.Any]:
-    """The class of a connection that asynchronous sessions use too."""
-    import sqlite3  # which only they need who have such a database
+def _shared_class() -> type[t.Any]:
+    """Return the class of a connection that asynchronous sessions use too."""
+    import sqlite3  # late: only a database in memory needs it
 
     class Cursor(sqlite3.Cursor):
         async def _async_soft_close(self) -> None:
-            """Do nothing: SQLAlchemy's asynchronous sessions ask for it."""
+            """Do nothing: SQLAlchemy's asynchronous sessions call it."""
 
     class Connection(sqlite3.Connection):
         def cursor(self, factory: t.Any = Cursor) -> t.Any:
@@ -62,12 +62,12 @@ def _shared() -> type[t.Any]:
     return Connection
 
 
-def prepare(engine: sa.Engine, pragmas: cabc.Mapping[str, object]) -> None:
+def prepare_sqlite(engine: sa.Engine, pragmas: cabc.Mapping[str, object]) -> None:
     """Give an engine foreign keys, a write-ahead log and real transactions.
 
-    :param pragmas: For each new connection; they win over these.
+    :param pragmas: For each new connection; they win over these defaults.
     """
-    # SQLite parses foreign keys and does not enforce them, unless told so.
+    # SQLite parses foreign keys, but enforces them only with this pragma.
     every = {"foreign_keys": "ON", **pragmas}
     statements = [f"PRAGMA {name} = {value}" for name, value in every.items()]
 
@@ -84,10 +84,10 @@ def prepare(engine: sa.Engine, pragmas: cabc.Mapping[str, object]) -> None:
 
 
 def _use_log(cursor: t.Any) -> None:
-    import sqlite3  # only where a connection needs it, which has imported it before
+    import sqlite3  # late: the driver of the connection has imported it
 
-    # With the log, readers and a writer do not wait for each other. The mode stays
-    # with the file; a database in memory or opened read-only keeps its own.
+    # With the log, readers and a writer do not wait for each other. The file keeps the
+    # mode; a database in memory or opened read-only has its own.
     cursor.execute("PRAGMA journal_mode")
     if cursor.fetchone()[0] == "delete":
         with contextlib.suppress(sqlite3.OperationalError):
@@ -95,17 +95,17 @@ def _use_log(cursor: t.Any) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
-    # The driver begins at the first INSERT, UPDATE or DELETE only, so that reads and
-    # savepoints before it are in no transaction: begun here, it never has to.
+    # The driver itself begins a transaction only at the first INSERT, UPDATE or DELETE.
+    # Reads and savepoints before it would be in no transaction.
     dbapi: t.Any = connection.connection.dbapi_connection
     if dbapi.isolation_level is None or dbapi.in_transaction:
-        return  # AUTOCOMMIT was asked for, or a database in memory is shared
+        return  # AUTOCOMMIT is set, or a database in memory is shared
     if connection.get_execution_options().get(WRITING):
-        # One that reads first and then writes fails at once if another wrote between;
-        # taking the write lock at the start, it waits its turn.
+        # A transaction that reads and then writes fails at once if another has written
+        # in between. With the write lock from the start, it waits for its turn.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
-        # It takes no lock and cannot fail: no need for what wraps a driver's errors.
+        # It takes no lock and cannot fail, so no driver errors need to be wrapped.
         dbapi.execute("BEGIN")
 
 

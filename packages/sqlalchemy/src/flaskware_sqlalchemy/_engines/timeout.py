@@ -1,4 +1,4 @@
-"""How long a statement may take, on a database and in a transaction."""
+"""Limits on the time of a statement, on a database and in a transaction."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 _LIMIT = "flaskware_sqlalchemy_timeout"
-# After how many instructions of its virtual machine SQLite looks at the clock: often
-# enough to stop within milliseconds, and seldom enough not to show.
+# Instructions of SQLite's virtual machine between two looks at the clock: it stops
+# within milliseconds, and the looks cost nothing noticeable.
 _INSTRUCTIONS = 10_000
 
 
-def prepare(engine: sa.Engine, seconds: float | None) -> None:
+def limit_statements(engine: sa.Engine, seconds: float | None) -> None:
     """Limit every statement of an engine.
 
-    :param seconds: ``None`` for no limit but those of blocks.
+    :param seconds: ``None`` for no limit other than those of transactions.
     """
     name = engine.dialect.name
     if name == "sqlite":
@@ -47,11 +47,11 @@ def limit_transaction(connection: sa.Connection, seconds: float) -> None:
         statement = t.cast("str", _session_limit(name, seconds))
         connection.exec_driver_sql(statement.replace("SESSION", "LOCAL"))
     elif name == "sqlite":
-        # A block has an engine of its own there, made with other options.
+        # With SQLite, the transaction of a block has an engine object of its own.
         _watch_statements(connection.engine, seconds)
     elif limit := _session_limit(name, seconds):
-        # There is no limit of a transaction here: it is taken back when the
-        # connection returns to the pool.
+        # These servers have no limit for a transaction. That of the connection is
+        # reset when it returns to the pool.
         connection.info[_LIMIT] = seconds
         connection.exec_driver_sql(limit)
 
@@ -60,7 +60,7 @@ def _run(dbapi: t.Any, statement: str) -> None:
     cursor = dbapi.cursor()
     cursor.execute(statement)
     cursor.close()
-    dbapi.commit()  # PostgreSQL takes a SET back with its transaction
+    dbapi.commit()  # PostgreSQL undoes a SET with its transaction
 
 
 def _session_limit(name: str, seconds: float) -> str | None:
@@ -68,8 +68,8 @@ def _session_limit(name: str, seconds: float) -> str | None:
     if name == "postgresql":
         return f"SET SESSION statement_timeout = {milliseconds}"
     if name in {"mysql", "mariadb"}:
-        # The first comment is read by MariaDB alone and the second by MySQL alone:
-        # MariaDB leaves out those of the versions 5.7 to 9, which it never was.
+        # Only MariaDB runs the first comment, and only MySQL the second: MariaDB skips
+        # comments for versions from 5.7 to 9, which it never had.
         return (
             f"SET SESSION /*M! max_statement_time = {seconds:.6f} */"
             f"/*!50708 max_execution_time = {milliseconds} */"
@@ -78,7 +78,7 @@ def _session_limit(name: str, seconds: float) -> str | None:
 
 
 def _watch_statements(target: sa.Engine, seconds: float) -> None:
-    """Let SQLite, which has no such limit itself, interrupt what takes longer."""
+    """Interrupt long statements of SQLite, which has no such limit itself."""
 
     def start(connection: sa.Connection, *_: object) -> None:
         deadline = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""What makes a database URL usable."""
+"""Database URLs, checked and completed."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _MYSQL_CHARSET = {"mysqldb", "pymysql", "mysqlconnector"}
 class UrlProblem(ValueError):
     """A URL cannot be used.
 
-    :param expected: What would have been right, as a phrase.
-    :param write: What to do instead.
+    :param expected: The right form, as a phrase.
+    :param write: The remedy.
     """
 
     def __init__(self, expected: str, write: str) -> None:
@@ -42,9 +42,9 @@ class UrlProblem(ValueError):
 
 
 def usable_url(text: str) -> sa.URL:
-    """Parse a URL and make sure that its driver is there.
+    """Parse a URL and make sure that its driver is installed.
 
-    :raises UrlProblem: if it is malformed, or names what is unknown, asynchronous or
+    :raises UrlProblem: if it is malformed, or its driver is unknown, asynchronous or
         not installed.
     """
     try:
@@ -59,7 +59,7 @@ def usable_url(text: str) -> sa.URL:
 
 
 def is_memory(url: sa.URL) -> bool:
-    """Whether a SQLite URL keeps the database in memory."""
+    """Return True if a SQLite URL keeps the database in memory."""
     name = url.database
     if name is None or name in {"", ":memory:"}:
         return True
@@ -70,8 +70,8 @@ def is_memory(url: sa.URL) -> bool:
 
 def with_charset(url: sa.URL) -> sa.URL:
     """Ask MySQL and MariaDB for all of Unicode, unless the URL names a charset."""
-    # What they call utf8 has no characters of four bytes, and mysqlclient still
-    # asks for latin1 where nothing is said.
+    # Their charset "utf8" has no characters of four bytes, and mysqlclient still asks
+    # for latin1 by default.
     driver = url.get_dialect().driver
     if driver in _MYSQL_CHARSET and "charset" not in url.query:
         return url.update_query_dict({"charset": "utf8mb4"})
@@ -83,8 +83,8 @@ def _with_driver(url: sa.URL) -> sa.URL:
         dialect: t.Any = url.get_dialect()
     except sa_exc.NoSuchModuleError:
         raise UrlProblem(
-            "a dialect and driver that SQLAlchemy knows; this one is unknown, or its"
-            " package is not installed",
+            "a dialect and driver that SQLAlchemy knows; it does not know this name, or"
+            " its package is not installed",
             _with_sync_driver(url.get_backend_name()),
         ) from None
     if dialect.is_async:
@@ -121,7 +121,7 @@ _ASYNC_DRIVERS = {
 
 
 def async_url(url: sa.URL, drivers: cabc.Mapping[str, str]) -> sa.URL:
-    """The URL of the same database for an asynchronous driver.
+    """Return the URL of the same database for an asynchronous driver.
 
     :param drivers: The driver to use, by dialect.
     :raises ImportError: if none is installed.

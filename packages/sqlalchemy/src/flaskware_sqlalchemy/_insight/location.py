@@ -1,9 +1,10 @@
-"""The line of an app's own code that led to what runs now."""
+"""Location: the line of an app's own code that led to a query."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import sys
 import types
 import typing as t
@@ -22,7 +23,7 @@ _LIBRARIES = tuple(
 
 
 class Location(t.NamedTuple):
-    """Where in an app's code something happened."""
+    """A line of an app's code, or of a template."""
 
     filename: str
     line: int
@@ -33,8 +34,8 @@ class Location(t.NamedTuple):
 
 
 def user_location() -> Location | None:
-    """The innermost line that is in none of the libraries between app and database."""
-    frame: types.FrameType | None = sys._getframe(1)
+    """Return the innermost line outside the libraries between app and database."""
+    frame = inspect.currentframe()
     while frame is not None:
         if not _is_library(frame.f_code.co_filename):
             return _location(frame)
@@ -43,8 +44,8 @@ def user_location() -> Location | None:
 
 
 def _frame_of_awaiting_code(frame: types.FrameType) -> types.FrameType | None:
-    # SQLAlchemy's asyncio runs its synchronous part in a greenlet, whose stack begins
-    # anew; who awaits it is in the greenlet that switched to this one.
+    # SQLAlchemy's asyncio runs its synchronous part in a greenlet with a stack of its
+    # own. The code that awaits it is in the parent greenlet.
     greenlet: t.Any = sys.modules.get("greenlet")
     if greenlet is None:
         return None
@@ -68,7 +69,7 @@ def _location(frame: types.FrameType) -> Location:
 @functools.lru_cache(maxsize=1024)
 def _is_library(filename: str) -> bool:
     if filename.startswith("<sqlalchemy"):
-        return True  # what it generates when it is imported
+        return True  # code that SQLAlchemy generates
     return filename.startswith(_LIBRARIES) or filename == contextlib.__file__
 
 

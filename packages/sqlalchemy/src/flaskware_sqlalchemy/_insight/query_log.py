@@ -1,4 +1,4 @@
-"""What was asked of the databases, how long it took, and which line asked."""
+"""Query log: each statement with its duration and the line of the app that sent it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy import event
 from .location import Location
 from .location import user_location
 
-logger = logging.getLogger("flaskware_sqlalchemy.slow")
+logger = logging.getLogger("flaskware.sqlalchemy.slow")
 _START = "_flaskware_sqlalchemy_start"
 
 
@@ -25,9 +25,9 @@ class RecordedQuery:
     """One statement that was sent to a database.
 
     :param statement: The SQL.
-    :param parameters: What was sent with it.
-    :param start_time: When it began, in seconds of :func:`time.perf_counter`.
-    :param end_time: When it ended.
+    :param parameters: The values that were sent with it.
+    :param start_time: Its start, in seconds of :func:`time.perf_counter`.
+    :param end_time: Its end, in the same seconds.
     :param location: The line of the app that led to it.
     :param bind_key: The name of the database.
     """
@@ -41,7 +41,7 @@ class RecordedQuery:
 
     @property
     def duration(self) -> float:
-        """How many seconds it took until the first row."""
+        """Seconds until the first row."""
         return self.end_time - self.start_time
 
 
@@ -49,9 +49,9 @@ Sink: t.TypeAlias = cabc.Callable[[RecordedQuery], None]
 
 
 class QueryListener:
-    """Hands what engines are asked to a function.
+    """Listener that passes the queries of engines to a function.
 
-    :param least: Only what takes at least so many seconds.
+    :param least: The shortest duration that is passed on, in seconds.
     """
 
     def __init__(self, sink: Sink, *, least: float = 0.0) -> None:
@@ -71,7 +71,7 @@ class QueryListener:
             many: bool,  # noqa: ARG001
         ) -> None:
             if statement.startswith("BEGIN"):
-                return  # SQLite's; others begin without a statement
+                return  # SQLite's; other databases begin without a statement
             start = getattr(context, _START, None)
             end = time.perf_counter()
             if start is not None and end - start >= self._least:
@@ -89,9 +89,9 @@ class QueryListener:
                 self._attached.append((engine, name, function))
 
     def detach(self) -> None:
-        """Listen no longer."""
+        """Stop listening."""
         for engine, name, function in self._attached:
-            if function is not _before:  # other listeners go on with it
+            if function is not _before:  # other listeners share it
                 event.remove(engine, name, function)
 
 
@@ -108,14 +108,14 @@ def _before(
 
 
 class QueryWatch:
-    """Every listener of an app's engines, those that are made later included."""
+    """All listeners to an app's engines, including engines that are made later."""
 
     def __init__(self) -> None:
         self._listeners: list[QueryListener] = []
         self._engines: list[tuple[sa.Engine, str | None]] = []
 
     def add_engine(self, engine: sa.Engine, key: str | None) -> None:
-        """Let what listens now, and later, listen to a further engine."""
+        """Attach every listener, present and future, to an engine."""
         self._engines.append((engine, key))
         for listener in self._listeners:
             listener.attach(engine, key)
@@ -125,14 +125,14 @@ class QueryWatch:
         self._engines = [item for item in self._engines if item[0] is not engine]
 
     def listen(self, listener: QueryListener) -> None:
-        """Let a listener listen to every engine."""
+        """Attach a listener to every engine."""
         self._listeners.append(listener)
         for engine, key in self._engines:
             listener.attach(engine, key)
 
     @contextlib.contextmanager
     def recording(self) -> cabc.Generator[list[RecordedQuery]]:
-        """Keep what is asked in the block."""
+        """Record the queries of the block."""
         found: list[RecordedQuery] = []
         listener = QueryListener(found.append)
         self.listen(listener)
@@ -142,16 +142,38 @@ class QueryWatch:
             self._listeners.remove(listener)
             listener.detach()
 
+    @contextlib.contextmanager
+    def counting(
+        self, least: int, most: int | None
+    ) -> cabc.Generator[list[RecordedQuery]]:
+        """Record the queries of the block, and check their number at its end.
+
+        :raises AssertionError: listing the queries, if there were too many or too few.
+        """
+        with self.recording() as queries:
+            yield queries
+        count = len(queries)
+        if count < least or (most is not None and count > most):
+            raise AssertionError(_explain_count(queries, _expected(least, most)))
+
 
 def warn_of_slow(query: RecordedQuery) -> None:
-    """Log a statement, without its values: these may be people's data."""
+    """Log a slow statement, without its values: these may be personal data."""
     logger.warning(
         "%.3f s at %s: %s", query.duration, query.location, _one_line(query.statement)
     )
 
 
-def explain_count(queries: cabc.Sequence[RecordedQuery], expected: str) -> str:
-    """Say which statements there were, the most frequent first, and from where."""
+def server_timing(queries: cabc.Sequence[RecordedQuery]) -> str:
+    """Return the header ``Server-Timing``: https://www.w3.org/TR/server-timing/."""
+    milliseconds = sum(query.duration for query in queries) * 1000
+    number = len(queries)
+    noun = "query" if number == 1 else "queries"
+    return f'db;dur={milliseconds:.1f};desc="{number} {noun}"'
+
+
+def _explain_count(queries: cabc.Sequence[RecordedQuery], expected: str) -> str:
+    """List the statements with their lines, the most frequent first."""
     counts = collections.Counter(
         (_one_line(query.statement), query.location) for query in queries
     )
@@ -165,21 +187,12 @@ def explain_count(queries: cabc.Sequence[RecordedQuery], expected: str) -> str:
     )
 
 
-def expected_count(least: int, most: int | None) -> str:
-    """Say how many queries there may be."""
+def _expected(least: int, most: int | None) -> str:
     if least == most:
         return f"exactly {least} were expected"
     if most is None:
         return f"at least {least} were expected"
     return f"{least} to {most} were expected" if least else f"at most {most} were"
-
-
-def server_timing(queries: cabc.Sequence[RecordedQuery]) -> str:
-    """A value of the header ``Server-Timing``: https://www.w3.org/TR/server-timing/."""
-    milliseconds = sum(query.duration for query in queries) * 1000
-    number = len(queries)
-    noun = "query" if number == 1 else "queries"
-    return f'db;dur={milliseconds:.1f};desc="{number} {noun}"'
 
 
 def _one_line(statement: str) -> str:

@@ -1,4 +1,4 @@
-"""The queries of SQLAlchemy 1, for apps that still have some."""
+"""Queries in the style of SQLAlchemy 1, for apps that still have some."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import typing_extensions as te
 from sqlalchemy import orm
 
 if t.TYPE_CHECKING:
-    from flaskware_sqlalchemy._extension import SQLAlchemy
     from flaskware_sqlalchemy._pagination.page import Page
 
 _T = t.TypeVar("_T")
@@ -23,7 +22,7 @@ class LegacyQuery(orm.Query[_T]):
     def get_or_404(self, ident: t.Any, description: str | None = None) -> _T:
         """Get one object by its primary key, or abort with 404."""
         entity = self._entity()
-        _tell("get_or_404", "db.get_or_404({0}, ident)", entity)
+        _warn("get_or_404", "db.get_or_404({0}, ident)", entity)
         found = self.session.get(entity, ident)
         if found is None:
             flask.abort(404, description)
@@ -31,7 +30,7 @@ class LegacyQuery(orm.Query[_T]):
 
     def first_or_404(self, description: str | None = None) -> _T:
         """Return the first row, or abort with 404."""
-        _tell("first_or_404", "db.first_or_404(db.select({0}))", self._entity())
+        _warn("first_or_404", "db.first_or_404(db.select({0}))", self._entity())
         found = self.first()
         if found is None:
             flask.abort(404, description)
@@ -39,7 +38,7 @@ class LegacyQuery(orm.Query[_T]):
 
     def one_or_404(self, description: str | None = None) -> _T:
         """Return the only row, or abort with 404."""
-        _tell("one_or_404", "db.one_or_404(db.select({0}))", self._entity())
+        _warn("one_or_404", "db.one_or_404(db.select({0}))", self._entity())
         found = self.limit(2).all()
         if len(found) != 1:
             flask.abort(404, description)
@@ -55,16 +54,12 @@ class LegacyQuery(orm.Query[_T]):
         count: bool = True,
     ) -> Page[_T]:
         """Run the query for one page of its rows."""
-        _tell("paginate", "db.paginate(db.select({0}))", self._entity())
-        db: SQLAlchemy[t.Any] = flask.current_app.extensions["sqlalchemy"]
-        statement: sa.Select[tuple[_T]] = t.cast("t.Any", self.statement)
-        return db.paginate(
-            statement,
-            page=page,
-            per_page=per_page,
-            max_per_page=max_per_page,
-            error_out=error_out,
-            count=count,
+        from flaskware_sqlalchemy._pagination.request import paginate
+
+        _warn("paginate", "db.paginate(db.select({0}))", self._entity())
+        statement: sa.Select[t.Any] = t.cast("t.Any", self.statement)
+        return paginate(
+            self.session, statement, page, per_page, max_per_page, error_out, count
         )
 
     def _entity(self) -> t.Any:
@@ -72,7 +67,7 @@ class LegacyQuery(orm.Query[_T]):
 
 
 class QueryProperty:
-    """What ``Model.query`` is: a query of that model in the current context."""
+    """Descriptor of ``Model.query``: a query of that model in the current context."""
 
     @te.deprecated("write db.session.scalars(db.select(Model))", category=None)
     def __get__(self, instance: object, owner: type[_T]) -> LegacyQuery[_T]:
@@ -84,11 +79,11 @@ class QueryProperty:
             DeprecationWarning,
             stacklevel=2,
         )
-        db: SQLAlchemy[t.Any] = flask.current_app.extensions["sqlalchemy"]
-        return t.cast("LegacyQuery[_T]", db.session.query(owner))
+        session: orm.Session = flask.current_app.extensions["sqlalchemy"].session
+        return t.cast("LegacyQuery[_T]", session.query(owner))
 
 
-def _tell(old: str, new: str, entity: t.Any) -> None:
+def _warn(old: str, new: str, entity: t.Any) -> None:
     name = "Model" if entity is None else entity.__name__
     warnings.warn(
         f"Query.{old}() is deprecated: write `{new.format(name)}`.",

@@ -1,4 +1,4 @@
-"""What Flaskware adds to a declarative base."""
+"""Declarative base: names of tables and constraints, a metadata for each database."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sqlalchemy import orm
 from .legacy_query import QueryProperty
 
 BIND_KEY = "bind_key"
-"""Where a metadata says which database it describes: ``metadata.info["bind_key"]``."""
+"""Key in ``metadata.info`` of the name of the database that a metadata describes."""
 
-# Without names, a constraint cannot be dropped by a migration on any database but
-# the one that happened to name it. `_N_` takes in every column of the constraint.
+# Each database makes up other names for constraints that have none, so a migration
+# could drop them on one database only. `_N_` stands for every column.
 NAMING_CONVENTION: t.Final[dict[str, str]] = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -42,12 +42,12 @@ class Metadatas(dict[str | None, sa.MetaData]):
 
 
 class Model:
-    """A mixin for one's own declarative base, which gives models their names.
+    """Mixin for your own declarative base, which gives models their names.
 
     Write ``class Base(Model, DeclarativeBase)``, or with ``MappedAsDataclass``
-    between them. A model without a table name gets its class name in snake case; one
-    with ``__bind_key__`` is kept in the database of that name; and constraints are
-    named by a convention, unless the base brings its own ``metadata``.
+    between them. A model without a table name gets its class name in snake case. A
+    model with ``__bind_key__`` is kept in the database of that name. Constraints are
+    named by a convention, unless the base has its own ``metadata``.
     """
 
     __bind_key__: t.ClassVar[str | None] = None
@@ -78,21 +78,27 @@ class Model:
         return f"<{name} {', '.join(map(repr, state.identity))}>"
 
 
-def based_on(base: type) -> type:
-    """The base itself if it is a :class:`Model`, else an abstract one made of it."""
+def model_base(base: type | None, metadata: sa.MetaData | None) -> type[Model]:
+    """Return a declarative base that is a :class:`Model`.
+
+    :param base: Returned if it is a :class:`Model`, else extended.
+    :param metadata: For a base that is made because none is given.
+    :raises TypeError: if the base is not declarative.
+    """
+    if base is None:
+        own = {} if metadata is None else {"metadata": metadata}
+        return type("Base", (Model, orm.DeclarativeBase), own)
+    if not hasattr(base, "registry"):
+        raise TypeError(
+            f"model_class is {base!r}, which is not a declarative base. Write"
+            " `class Base(Model, DeclarativeBase): ...` and `model_class=Base`."
+        )
     if issubclass(base, Model):
         return base
     bases = t.cast("tuple[type, ...]", (Model, base))
     made: t.Any = type("Model", bases, {"__abstract__": True})
     made.__metadatas__ = Metadatas(made.metadata)
-    return t.cast("type", made)
-
-
-def metadatas_of(base: type) -> Metadatas:
-    """The metadata of a declarative base, by the name of the database."""
-    if issubclass(base, Model):
-        return base.__metadatas__
-    return Metadatas(t.cast("type[orm.DeclarativeBase]", base).metadata)
+    return t.cast("type[Model]", made)
 
 
 def snake_case(name: str) -> str:
@@ -131,8 +137,8 @@ def _name_table(cls: t.Any) -> None:
             return
     cls.__tablename__ = snake_case(cls.__name__)
     if inherits:
-        # A key of its own makes it joined-table inheritance; only SQLAlchemy, which
-        # resolves annotations and mixins, knows whether there is one.
+        # With a primary key of its own, it is joined-table inheritance. Only SQLAlchemy
+        # knows if there is a key: it resolves annotations and mixins.
         cls.__table_cls__ = staticmethod(_table_with_key)
 
 

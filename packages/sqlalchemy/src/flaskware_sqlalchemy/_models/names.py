@@ -8,17 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import orm
 
-from .model import Metadatas
 
+class SQLAlchemyNames:
+    """The names of SQLAlchemy, so that a module of models needs one import.
 
-class Names:
-    """SQLAlchemy's own names, so that a module of models needs one import.
-
-    Those used most are declared, and so known to type checkers; the others are there
-    when the program runs.
+    Type checkers know the common names. The others are looked up at run time.
     """
-
-    _metadatas: Metadatas
 
     ARRAY = sa.ARRAY
     BIGINT = sa.BIGINT
@@ -140,27 +135,15 @@ class Names:
     validates = staticmethod(orm.validates)
     with_polymorphic = staticmethod(orm.with_polymorphic)
 
-    def Table(  # noqa: N802 that of SQLAlchemy
-        self, name: str, *args: t.Any, bind_key: str | None = None, **kwargs: t.Any
-    ) -> sa.Table:
-        """Make a table, in the metadata of a database.
-
-        :param args: Columns and constraints; a metadata before them wins.
-        :param bind_key: The name of the database.
-        """
-        if args and isinstance(args[0], sa.MetaData):
-            return sa.Table(name, *args, **kwargs)
-        return sa.Table(name, self._metadatas[bind_key], *args, **kwargs)
-
     if not t.TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> t.Any:
             if not name.startswith("_"):
                 for module in (sa, orm):
-                    # `orm.query` is a module: who writes db.query means a session's.
+                    # `orm.query` is a module; `db.query` is meant for a session.
                     if name != "query" and hasattr(module, name):
                         return getattr(module, name)
             message = f"SQLAlchemy has no {name!r}"
             if hasattr(orm.Session, name):
-                message += f"; it is of a session: write `db.session.{name}`"
+                message += f"; sessions do: write `db.session.{name}`"
             raise AttributeError(message, name=name, obj=self)

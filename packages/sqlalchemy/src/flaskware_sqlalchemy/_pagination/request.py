@@ -1,17 +1,18 @@
-"""Pages as a request asks for them: by its query string, with its errors."""
+"""Pages as a request asks for them: arguments of its query string, HTTP errors."""
 
 from __future__ import annotations
 
 import typing as t
+from urllib.parse import urlencode
 
 import flask
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from flaskware_core import signer
 from flaskware_sqlalchemy._errors import CursorInvalid
 from flaskware_sqlalchemy._errors import PageMalformed
 from flaskware_sqlalchemy._errors import PageNotFound
-from flaskware_sqlalchemy._sessions.sticky import signer
 
 from .keyset import fetch_keyset
 from .keyset import KeysetPage
@@ -23,7 +24,25 @@ from .page import page_number
 from .page import page_size
 
 
-def paginate_with(
+class PageArgs(t.TypedDict, total=False):
+    """Keyword arguments of :meth:`SQLAlchemy.paginate`."""
+
+    page: int | None
+    per_page: int | None
+    max_per_page: int
+    error_out: bool
+    count: Count | bool
+
+
+class KeysetArgs(t.TypedDict, total=False):
+    """Keyword arguments of :meth:`SQLAlchemy.keyset`."""
+
+    after: str | None
+    before: str | None
+    limit: int
+
+
+def paginate(
     session: orm.Session,
     statement: sa.Select[t.Any],
     page: int | None,
@@ -54,7 +73,7 @@ def paginate_with(
         flask.abort(400, str(error))
 
 
-def keyset_with(
+def keyset(
     session: orm.Session,
     statement: sa.Select[t.Any],
     after: str | None,
@@ -64,9 +83,8 @@ def keyset_with(
     """Run a statement for the rows that follow a cursor, or abort."""
     if limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1.")
-    if after is None and before is None and flask.has_request_context():
-        after = flask.request.args.get("after")
-        before = flask.request.args.get("before")
+    if after is None and before is None:
+        after, before = _argument("after"), _argument("before")
     if after is not None and before is not None:
         flask.abort(400, "A page is after a cursor or before one, not both.")
     try:
@@ -82,8 +100,22 @@ def keyset_with(
         flask.abort(400, str(error))
 
 
-def _argument(name: str, value: int | None) -> int | str | None:
-    """What a call gives, else what the query string does."""
+def page_query(**changes: t.Any) -> str:
+    """Return the query string of the current request with other arguments.
+
+    It is a relative address of its own, ``?page=2&q=tea``: nothing that a request
+    brings along can lead to another site.
+
+    :param changes: ``None`` leaves an argument out.
+    """
+    arguments: dict[str, t.Any] = flask.request.args.to_dict(flat=False)
+    arguments.update(changes)
+    kept = {name: value for name, value in arguments.items() if value is not None}
+    return f"?{urlencode(kept, doseq=True)}"
+
+
+def _argument(name: str, value: int | None = None) -> t.Any:
+    """Return the argument of a call, else that of the query string."""
     if value is not None or not flask.has_request_context():
         return value
     return flask.request.args.get(name)

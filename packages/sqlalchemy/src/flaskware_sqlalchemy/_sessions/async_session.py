@@ -12,7 +12,7 @@ from .session import RoutedSession
 
 _T = t.TypeVar("_T")
 PATIENCE = 10.0
-"""How many seconds another thread's event loop is given to close a session."""
+"""Seconds that another thread's event loop is given to close a session."""
 
 _closing: set[asyncio.Task[None]] = set()
 
@@ -33,7 +33,7 @@ class RoutedAsyncSession(AsyncSession):
 
 
 def end_session(session: RoutedAsyncSession, loop: asyncio.AbstractEventLoop) -> None:
-    """End a session from wherever its context ends."""
+    """End a session from any thread, with or without a running event loop."""
     if loop.is_closed():
         return  # it was ended with the loop
     try:
@@ -41,7 +41,7 @@ def end_session(session: RoutedAsyncSession, loop: asyncio.AbstractEventLoop) ->
     except RuntimeError:
         running = None
     if running is loop:
-        # Here nothing can be awaited; the loop does it at its next turn.
+        # Nothing can be awaited here; the loop ends the session at its next turn.
         task = loop.create_task(session.end())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
@@ -52,11 +52,11 @@ def end_session(session: RoutedAsyncSession, loop: asyncio.AbstractEventLoop) ->
 
 
 async def all_ended() -> None:
-    """Wait until the sessions of contexts that ended in the running loop have too."""
+    """Wait for the sessions of contexts that ended in the running loop."""
     loop = asyncio.get_running_loop()
-    await asyncio.gather(*(one for one in list(_closing) if one.get_loop() is loop))
+    await asyncio.gather(*(task for task in list(_closing) if task.get_loop() is loop))
 
 
 async def in_greenlet(function: cabc.Callable[[], _T]) -> _T:
-    """Run what blocks on an asynchronous driver's connections."""
+    """Run a function that blocks on the connections of an asynchronous driver."""
     return await AsyncSession().run_sync(lambda _: function())

@@ -11,7 +11,6 @@ import typing as t
 
 from .transaction import Block
 from .transaction import delay
-from .transaction import note_single_pass
 
 if t.TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,13 +29,15 @@ class AsyncTransaction(contextlib.AbstractAsyncContextManager["AsyncSession", No
 
     def __init__(
         self,
-        session: cabc.Callable[[], RoutedAsyncSession],
-        make: cabc.Callable[[RoutedAsyncSession], Block],
+        open_session: cabc.Callable[[], AsyncSession],
         retries: int,
+        level: str | None,
+        timeout: float | None,
     ) -> None:
-        self._session = session
-        self._make = make
+        self._open_session = open_session
         self._retries = retries
+        self._level = level
+        self._timeout = timeout
         self._entered: list[tuple[RoutedAsyncSession, Block]] = []
 
     async def __aenter__(self) -> AsyncSession:
@@ -51,13 +52,7 @@ class AsyncTransaction(contextlib.AbstractAsyncContextManager["AsyncSession", No
         trace: types.TracebackType | None,
     ) -> None:
         session, block = self._entered.pop()
-        try:
-            await _end(session, block, error)
-        except Exception as failed:
-            note_single_pass(block, failed, self._retries)
-            raise
-        if error is not None:
-            note_single_pass(block, error, self._retries)
+        await session.run_sync(lambda _: block.end_single_pass(error, self._retries))
 
     def __call__(
         self, function: cabc.Callable[_P, cabc.Awaitable[_R]]
@@ -85,8 +80,8 @@ class AsyncTransaction(contextlib.AbstractAsyncContextManager["AsyncSession", No
         return run
 
     async def _begin(self) -> tuple[RoutedAsyncSession, Block]:
-        session = self._session()
-        block = self._make(session)
+        session = t.cast("RoutedAsyncSession", self._open_session())
+        block = Block(session.routed, level=self._level, timeout=self._timeout)
         await session.run_sync(lambda _: block.begin())
         return session, block
 

@@ -1,8 +1,8 @@
-"""Undoing what a test does to a database, whoever does it and however.
+"""Isolation of tests: everything done to a database is undone at the end.
 
-For the time of a test, every connection that the pool of an engine makes is a stand-in
-for one and the same real connection, which is in a transaction that is rolled back at
-the end. A transaction of a stand-in is a savepoint of the real one.
+During a test, every connection that the pool of an engine makes is a stand-in for the
+same real connection. That is in a transaction which is rolled back at the end. A
+transaction of a stand-in is a savepoint of the real transaction.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import pool
+
+from .request_state import separate_sessions
+from .router import Router
 
 _BEGIN = re.compile(r"(BEGIN|START\s+TRANSACTION)\b", re.IGNORECASE)
 _READ = re.compile(r"\s*\(*\s*(SELECT|SHOW|PRAGMA|SET|EXPLAIN|VALUES)\b", re.IGNORECASE)
@@ -37,7 +40,7 @@ class _Work:
     must_undo: bool = False
     has_savepoints: bool = False
     has_others: bool = False
-    """Whether what another one wrote and committed is inside of its savepoint."""
+    """True if its savepoint contains committed changes of another transaction."""
     is_over: bool = False
 
 
@@ -48,8 +51,8 @@ class SharedConnection:
         self.real = real
         self._dialect = dialect
         self.is_sqlite = dialect == "sqlite"
-        # Threads take turns at statements, not at transactions: one that waits for
-        # another to end may have one open itself.
+        # Threads take turns at statements, not at transactions: a thread that waits
+        # for another to end may have a transaction open itself.
         self.lock = threading.RLock()
         self._stack: list[_Work] = []
         self._numbers = itertools.count(1)
@@ -57,12 +60,12 @@ class SharedConnection:
             self._run("BEGIN")
 
     def stand_in(self) -> StandIn:
-        """Make a connection that stands in for the real one."""
+        """Make a connection that stands in for the real connection."""
         return StandIn(self, next(self._numbers))
 
     def prepare(self, owner: StandIn, statement: t.Any) -> t.Any:
-        """What to run for a statement; ``None`` where there is nothing left to do."""
-        # Some drivers take bytes too, or objects of theirs: it may well be a write.
+        """Return the statement to run instead; ``None`` if nothing is left to do."""
+        # Drivers also take bytes, or objects of their own: these may be writes.
         is_text = isinstance(statement, str)
         text: str = statement.strip().rstrip(";") if is_text else ""
         if _BEGIN.match(text):
@@ -73,7 +76,7 @@ class SharedConnection:
         if self._dialect in _MYSQL and _DDL.match(text):
             raise RuntimeError(
                 "MySQL and MariaDB commit when a table is made, changed or dropped, so"
-                " it could not be undone. Do it outside of the test's isolation, in a"
+                " that cannot be undone. Do it outside the test's isolation, in a"
                 " fixture that runs before it."
             )
         work = owner.work or self._begin(owner)
@@ -89,7 +92,7 @@ class SharedConnection:
         return statement
 
     def failed(self, owner: StandIn) -> None:
-        """Note that a statement failed: PostgreSQL takes no other until undone."""
+        """Note a failed statement: PostgreSQL takes no other until a rollback."""
         if owner.work is not None:
             owner.work.must_undo = True
 
@@ -109,14 +112,14 @@ class SharedConnection:
                 return
             later = self._stack[self._stack.index(work) + 1 :]
             if not work.must_undo:
-                work.is_over = True  # it only read, and keeps nothing from the others
+                work.is_over = True  # it only read: nothing is undone
             elif work.has_others or any(other.must_undo for other in later):
                 work.is_over = True
                 raise RuntimeError(
-                    "In a test's isolation all connections are one, so a transaction"
-                    " cannot be rolled back where another one that began after it has"
+                    "In a test's isolation all connections share one transaction. So"
+                    " this one cannot be rolled back: another began after it and has"
                     " written. Commit or roll back the first before the second begins,"
-                    " or test this code against tables that the test empties itself."
+                    " or test this code without isolation and empty its tables."
                 )
             else:
                 self._run(f"ROLLBACK TO SAVEPOINT {work.savepoint}")
@@ -134,7 +137,7 @@ class SharedConnection:
         return work
 
     def _put_last(self, work: _Work) -> _Work:
-        """Let what has only read begin again, after what others wrote meanwhile."""
+        """Begin work that has only read again, after the later writes of others."""
         if self._stack[-1] is work and not work.has_others:
             return work
         work.is_over = True
@@ -186,7 +189,7 @@ class StandIn:
         self.close()
 
     def ping(self, *_: object) -> None:
-        """Do nothing: the real connection is known to be there, and may be busy."""
+        """Do nothing: the real connection is open, and may be busy."""
 
     def set_isolation_level(self, level: object) -> None:
         # A level is that of the real connection's transaction.
@@ -202,7 +205,7 @@ class StandIn:
         self.is_autocommit = bool(wanted)
 
     def __setattr__(self, name: str, value: object) -> None:
-        # Others are levels and modes, which the real connection keeps.
+        # Other attributes are levels and modes; the real connection keeps its own.
         if name in self._OWN:
             super().__setattr__(name, value)
         elif name == "autocommit":
@@ -241,10 +244,10 @@ class StandInCursor:
         return self
 
     async def _async_soft_close(self) -> None:
-        # Asynchronous sessions ask for it; the real cursor of an asynchronous driver
-        # has it, that of a synchronous one has nothing to wait for.
+        # SQLAlchemy's asynchronous sessions call this method of cursors. Only those
+        # of asynchronous drivers have it; the others have nothing to wait for.
         if hasattr(self._real, "_async_soft_close"):
-            await self._real._async_soft_close()
+            await self._real._async_soft_close()  # noqa: SLF001
 
     def __iter__(self) -> cabc.Iterator[t.Any]:
         return iter(self._real)
@@ -263,8 +266,32 @@ class StandInCursor:
 
 
 @contextlib.contextmanager
-def isolated(engine: sa.Engine) -> cabc.Generator[None]:
-    """Let every connection of an engine be one that is rolled back at the end."""
+def isolated(router: Router) -> cabc.Generator[None]:
+    """Undo, at the end of the block, everything done to the databases of an app.
+
+    :raises RuntimeError: if they are isolated already.
+    """
+    if router.is_isolated:
+        raise RuntimeError(
+            "The databases of this app are already isolated. `flaskware_isolation ="
+            " true` in the pytest configuration isolates each test, so remove"
+            " `test_isolation()` from the test or the fixture."
+        )
+    with contextlib.ExitStack() as stack:
+        for engine in router.engines.values():
+            stack.enter_context(isolated_engine(engine))
+        # A context that is already active keeps its own sessions for afterwards.
+        stack.enter_context(separate_sessions())
+        router.is_isolated = True
+        try:
+            yield
+        finally:
+            router.is_isolated = False
+
+
+@contextlib.contextmanager
+def isolated_engine(engine: sa.Engine) -> cabc.Generator[None]:
+    """Give an engine connections whose work is rolled back at the end."""
     kept = engine.pool
     raw = engine.raw_connection()
     try:
@@ -274,8 +301,8 @@ def isolated(engine: sa.Engine) -> cabc.Generator[None]:
             return shared.stand_in()
 
         if engine.dialect.driver == "psycopg2":
-            # Its dialect hands what connects to functions in C, which take no stand-in;
-            # the real connection has been through them.
+            # Its dialect passes new connections to functions in C, which accept no
+            # stand-in. They have already set up the real connection.
             engine.pool = pool.QueuePool(t.cast("t.Any", connect), max_overflow=-1)
         else:
             engine.pool = kept.recreate()

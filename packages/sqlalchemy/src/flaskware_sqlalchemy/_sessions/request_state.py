@@ -1,39 +1,35 @@
-"""The sessions of an app context."""
+"""State of the extension for one app context: its sessions and its queries."""
 
 from __future__ import annotations
 
 import asyncio
 import collections.abc as cabc
 import contextlib
-import contextvars
 import functools
 import typing as t
 
 from flask.ctx import AppContext
-from flask.globals import app_ctx
 
-from .session import Route
+from flaskware_core import active_context
+from flaskware_core import current_context
+
+from .router import Route
+from .schemas import FrozenSchemas
 from .session import RoutedSession
-from .session import Schemas
 
 if t.TYPE_CHECKING:
+    from flaskware_sqlalchemy._insight.lazy_load import Seen
     from flaskware_sqlalchemy._insight.query_log import RecordedQuery
 
     from .async_session import RoutedAsyncSession
-    from .lazy_load import Seen
 
-# On `g`, so that each app context, of whatever app, has sessions of its own; async
-# views and threads that copy the context have the same.
+# On `g`, so that each app context, of any app, has sessions of its own; async views
+# and threads that copy the context have the same.
 KEY = "_flaskware_sqlalchemy"
-FrozenSchemas: t.TypeAlias = tuple[tuple[str | None, str | None], ...] | None
-SCHEMAS: contextvars.ContextVar[FrozenSchemas] = contextvars.ContextVar(
-    "flaskware_sqlalchemy_schemas", default=None
-)
-"""What :func:`mapped_schemas` set for the code that runs."""
 
 
-class Held:
-    """What an app context has of one extension."""
+class RequestState:
+    """State of one extension for one app context."""
 
     __slots__ = ("async_sessions", "lazy_loads", "queries", "route", "sessions")
 
@@ -44,12 +40,12 @@ class Held:
         self.async_sessions: dict[
             tuple[str, FrozenSchemas, asyncio.AbstractEventLoop], RoutedAsyncSession
         ] = {}
-        """By name, schemas and the event loop that they belong to."""
+        """By name, schemas and event loop."""
         self.queries: list[RecordedQuery] = []
         self.lazy_loads: Seen = {}
 
     def ends(self) -> list[cabc.Callable[[], None]]:
-        """What ends each of the sessions."""
+        """Return a function for each session that ends it."""
         ends: list[cabc.Callable[[], None]]
         ends = [session.end for session in self.sessions.values()]
         if self.async_sessions:
@@ -61,50 +57,41 @@ class Held:
             ]
         return ends
 
-
-def current_context() -> AppContext | None:
-    """The active app context.
-
-    Asked once for all that is on it, because each look at one of Flask's proxies
-    costs as much.
-    """
-    try:
-        return _current()
-    except RuntimeError:
-        return None
+    async def end_in_loop(self) -> None:
+        """End the asynchronous sessions of the running event loop."""
+        loop = asyncio.get_running_loop()
+        for key in [key for key in self.async_sessions if key[2] is loop]:
+            await self.async_sessions.pop(key).end()
 
 
-_current: cabc.Callable[[], AppContext] = t.cast("t.Any", app_ctx)._get_current_object
+def find_request_state(context: AppContext, owner: object) -> RequestState | None:
+    """Return the state of an extension for a context, if there is any yet."""
+    states: dict[object, RequestState] | None = context.g.get(KEY)
+    return None if states is None else states.get(owner)
 
 
-def held_by(context: AppContext, owner: object) -> Held | None:
-    """What an app context has of an extension, if anything."""
-    every: dict[object, Held] | None = context.g.get(KEY)
-    return None if every is None else every.get(owner)
+def request_state_of(context: AppContext, owner: object) -> RequestState:
+    """Return the state of an extension for a context, made on first use."""
+    states: dict[object, RequestState] = context.g.setdefault(KEY, {})
+    state = states.get(owner)
+    # Two threads that share a context may both make a state; nothing uses the loser's.
+    return states.setdefault(owner, RequestState()) if state is None else state
 
 
-def hold(context: AppContext, owner: object) -> Held:
-    """What an app context has of an extension, made if there is nothing."""
-    every: dict[object, Held] = context.g.setdefault(KEY, {})
-    held = every.get(owner)
-    # Of two threads that share a context one may lose; it has used nothing yet.
-    return every.setdefault(owner, Held()) if held is None else held
-
-
-def held_by_context(owner: object) -> Held:
-    """What the current app context has of an extension, made if there is nothing."""
-    return hold(_current(), owner)
+def request_state(owner: object) -> RequestState:
+    """Return the state of an extension for the current context, made on first use."""
+    return request_state_of(current_context(), owner)
 
 
 def end_sessions(error: BaseException | None = None) -> None:  # noqa: ARG001
-    """End every session of the current app context, also where one fails to."""
-    every: dict[object, Held] | None = _current().g.pop(KEY, None)
-    if every is not None:
-        _call_all([end for held in every.values() for end in held.ends()])
+    """End every session of the current app context, even if some fail to end."""
+    states: dict[object, RequestState] | None = current_context().g.pop(KEY, None)
+    if states is not None:
+        _call_all([end for state in states.values() for end in state.ends()])
 
 
 def _call_all(functions: list[cabc.Callable[[], None]]) -> None:
-    """Call each, the last first, also where one fails; the last error is raised."""
+    """Call each function, the last first, even if some fail; raise the last error."""
     while functions:
         try:
             functions.pop()()
@@ -114,16 +101,15 @@ def _call_all(functions: list[cabc.Callable[[], None]]) -> None:
 
 
 @contextlib.contextmanager
-def mapped_schemas(schemas: Schemas) -> cabc.Generator[None]:
-    """Let sessions that are asked for in the block use other schemas."""
-    token = SCHEMAS.set(tuple(schemas.items()))
+def separate_sessions() -> cabc.Generator[None]:
+    """Give the current context, if any, sessions of its own in the block."""
+    context = active_context()
+    outer = None if context is None else context.g.pop(KEY, None)
     try:
         yield
     finally:
-        SCHEMAS.reset(token)
-
-
-def current_schemas() -> dict[str | None, str | None] | None:
-    """The schemas that are to be used instead of those of the models."""
-    frozen = SCHEMAS.get()
-    return None if frozen is None else dict(frozen)
+        context = active_context()
+        if context is not None:
+            end_sessions()
+            if outer is not None:
+                setattr(context.g, KEY, outer)

@@ -1,4 +1,4 @@
-"""Blocks that commit, or undo what they did, and are tried again where that helps."""
+"""Transactions as blocks and decorators, with retries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import collections.abc as cabc
 import contextlib
 import functools
 import inspect
-import random
 import time
 import types
 import typing as t
@@ -16,9 +15,8 @@ from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
-from flaskware_sqlalchemy._engines.deadlock import errno
-from flaskware_sqlalchemy._engines.deadlock import ERRNOS
-from flaskware_sqlalchemy._engines.deadlock import NO_SAVEPOINT
+from flaskware_core import backoff
+from flaskware_sqlalchemy._engines.deadlock import is_passing
 from flaskware_sqlalchemy._engines.sqlite import WRITING
 from flaskware_sqlalchemy._engines.timeout import limit_transaction
 from flaskware_sqlalchemy._errors import TransactionBegun
@@ -29,60 +27,25 @@ _P = t.ParamSpec("_P")
 _R = t.TypeVar("_R")
 
 FIRST_DELAY = 0.02
-"""How many seconds the first new try is put off at most; each later one twice."""
+"""Seconds before the second attempt at most; each later delay is twice as long."""
 
 LONGEST_DELAY = 2.0
-"""How many seconds a new try is put off at most."""
-
-# PostgreSQL: serialization_failure, deadlock_detected, and the classes and states in
-# which it ended the connection itself. https://www.postgresql.org/docs/current/
-# errcodes-appendix.html
-_SQLSTATES = {"40001", "40P01", "57P01", "57P02", "57P03"}
-_SQLITE_BUSY = 5
-
-
-def is_passing(error: BaseException) -> bool:
-    """Whether the same work may succeed if it is simply done again."""
-    if not isinstance(error, sa_exc.DBAPIError):
-        return False
-    if error.connection_invalidated:
-        return True
-    cause: t.Any = error.orig
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    if state in _SQLSTATES or str(state).startswith("08"):
-        return True
-    code = getattr(cause, "sqlite_errorcode", None)
-    if code is not None:
-        return bool(code & 0xFF == _SQLITE_BUSY)  # its variants are in higher bits
-    if errno(error) == NO_SAVEPOINT:
-        # To end a deadlock, the server undoes the transaction with its savepoints. An
-        # inner block then fails a second time, and the first error tells why.
-        return any(is_passing(earlier) for earlier in _before(error))
-    return errno(error) in ERRNOS
-
-
-def _before(error: BaseException) -> cabc.Iterator[BaseException]:
-    """The errors that were being handled when this one was raised, the last first."""
-    earlier = error.__cause__ or error.__context__
-    while earlier is not None:
-        yield earlier
-        earlier = earlier.__cause__ or earlier.__context__
+"""Seconds before any attempt at most."""
 
 
 def delay(number: int) -> float:
-    """How many seconds to wait before a new try, by chance, so that two do not meet.
+    """Return the seconds to wait after an attempt that failed.
 
-    :param number: Of the try that failed, from 1.
+    :param number: The number of that attempt, from 1.
     """
-    longest = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (number - 1))
-    return random.uniform(longest / 2, longest)
+    return backoff(number, first=FIRST_DELAY, longest=LONGEST_DELAY)
 
 
 class Block:
-    """One pass through a transaction, or through a savepoint inside of one.
+    """One pass through a transaction, or through a savepoint inside a transaction.
 
     :param level: The isolation level, as SQLAlchemy names it.
-    :param timeout: How many seconds a statement may take.
+    :param timeout: Seconds that a statement may take.
     """
 
     def __init__(
@@ -100,12 +63,12 @@ class Block:
         self._savepoint: orm.SessionTransaction | None = None
         if self.is_inner and (level is not None or timeout is not None):
             raise TransactionBegun(
-                "An isolation level and a timeout are those of a whole transaction, and"
-                " this block is inside of another one. Give them to the outer block."
+                "An isolation level and a timeout are for a whole transaction, and this"
+                " block is inside another block. Pass them to the outer block."
             )
 
     def begin(self) -> None:
-        """Begin; a transaction that has only read so far is ended before."""
+        """Begin, after ending a transaction that has only read so far."""
         session = self.session
         if self.is_inner:
             self._savepoint = session.begin_nested()
@@ -113,9 +76,9 @@ class Block:
         is_fresh = self._end_reads()
         if not is_fresh and (self._level is not None or self._timeout is not None):
             raise TransactionBegun(
-                "The session has written already, or has changes that wait to be: its"
-                " transaction can have no other isolation level or timeout. Commit"
-                " before the block, or begin it earlier."
+                "The session has already written, or has unflushed changes, so its"
+                " isolation level and timeout cannot change. Commit before the block,"
+                " or begin the block earlier."
             )
         session.in_block = True
         if is_fresh and (self._level is not None or session.router.has_sqlite):
@@ -133,8 +96,8 @@ class Block:
             try:
                 savepoint.commit()
             except BaseException:
-                # Where its flush fails, it is still there, and keeps the session from
-                # going on.
+                # If its flush failed, the savepoint is still open and would block the
+                # session.
                 savepoint.rollback()
                 raise
             return
@@ -152,11 +115,28 @@ class Block:
         finally:
             self._leave()
 
-    def can_repeat(self, error: BaseException) -> bool:
-        """Whether the block may be run again after an error.
+    def end_single_pass(self, error: BaseException | None, retries: int) -> None:
+        """End the body of a ``with`` block.
 
-        Not a savepoint, because what failed is the transaction around it, and not
-        where the connection was lost during a commit, which may have succeeded.
+        An error that a retry might have cured gets a note why there was none.
+        """
+        try:
+            self.end(error)
+        except Exception as failed:
+            error = failed
+            raise
+        finally:
+            if error is not None and retries and self.can_repeat(error):
+                error.add_note(
+                    "The body of a `with` block cannot be run a second time. Move it"
+                    " to a function with the decorator `@db.transaction(retries=…)`."
+                )
+
+    def can_repeat(self, error: BaseException) -> bool:
+        """Return True if the block may be run again after an error.
+
+        A savepoint may not: the transaction around it failed. Neither may a block
+        whose connection was lost during the commit, which may have succeeded.
         """
         if self.is_inner or not is_passing(error):
             return False
@@ -164,14 +144,14 @@ class Block:
         return not (self._is_committing and lost)
 
     def _end_reads(self) -> bool:
-        """Whether the next statement will begin a transaction."""
+        """End a transaction that only read. Return True if a new one begins next."""
         session = self.session
         if not session.in_transaction() or not session.has_connection:
             return True
         if session.wrote or session.new or session.dirty or session.deleted:
             return False
         if self._level or self._timeout or session.router.has_sqlite:
-            # On SQLite one that has read cannot write once another process has.
+            # On SQLite, a transaction that has read cannot write once others have.
             session.commit()
             return True
         return False
@@ -195,7 +175,7 @@ def _undo(savepoint: orm.SessionTransaction, error: BaseException) -> None:
     try:
         savepoint.rollback()
     except sa_exc.DBAPIError:
-        # A deadlock has ended the savepoint too, and tells more than its absence.
+        # A deadlock removed the savepoint too, and is the error worth reporting.
         if not is_passing(error):
             raise
 
@@ -206,14 +186,21 @@ class Transaction(contextlib.AbstractContextManager[orm.Session, None]):
     Made by :meth:`SQLAlchemy.transaction`.
     """
 
-    def __init__(self, make: cabc.Callable[[], Block], retries: int) -> None:
-        self._make = make
+    def __init__(
+        self,
+        open_session: cabc.Callable[[], orm.Session],
+        retries: int,
+        level: str | None,
+        timeout: float | None,
+    ) -> None:
+        self._open_session = open_session
         self._retries = retries
+        self._level = level
+        self._timeout = timeout
         self._entered: list[Block] = []
 
     def __enter__(self) -> orm.Session:
-        block = self._make()
-        block.begin()
+        block = self._begin()
         self._entered.append(block)
         return block.session
 
@@ -223,14 +210,7 @@ class Transaction(contextlib.AbstractContextManager[orm.Session, None]):
         error: BaseException | None,
         trace: types.TracebackType | None,
     ) -> None:
-        block = self._entered.pop()
-        try:
-            block.end(error)
-        except Exception as failed:
-            note_single_pass(block, failed, self._retries)
-            raise
-        if error is not None:
-            note_single_pass(block, error, self._retries)
+        self._entered.pop().end_single_pass(error, self._retries)
 
     def __call__(self, function: cabc.Callable[_P, _R]) -> cabc.Callable[_P, _R]:
         if inspect.iscoroutinefunction(function):
@@ -243,8 +223,7 @@ class Transaction(contextlib.AbstractContextManager[orm.Session, None]):
         def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             number = 1
             while True:
-                block = self._make()
-                block.begin()
+                block = self._begin()
                 try:
                     try:
                         result = function(*args, **kwargs)
@@ -262,11 +241,8 @@ class Transaction(contextlib.AbstractContextManager[orm.Session, None]):
 
         return run
 
-
-def note_single_pass(block: Block, error: BaseException, retries: int) -> None:
-    """Say at an error that another try may have helped why there was none."""
-    if retries and block.can_repeat(error):
-        error.add_note(
-            "The body of a `with` block cannot be run a second time. Move it to a"
-            " function with the decorator `@db.transaction(retries=…)`."
-        )
+    def _begin(self) -> Block:
+        session = t.cast("RoutedSession", self._open_session())
+        block = Block(session, level=self._level, timeout=self._timeout)
+        block.begin()
+        return block

@@ -1,4 +1,4 @@
-"""Relationships that are loaded for one object after another (N+1 queries)."""
+"""Detector of N+1 queries: a relationship loaded for one object after another."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from sqlalchemy import event
 from sqlalchemy import orm
 
 from flaskware_sqlalchemy._errors import NPlusOneError
-from flaskware_sqlalchemy._insight.location import Location
-from flaskware_sqlalchemy._insight.location import user_location
 
-from .session import RoutedSession
+from .location import Location
+from .location import user_location
 
 Mode: t.TypeAlias = t.Literal["off", "warn", "raise"]
 Seen: t.TypeAlias = dict[object, set[object]]
@@ -22,10 +21,10 @@ class NPlusOneWarning(UserWarning):
     """One line loads the same relationship of one object after another."""
 
 
-def watch(session: RoutedSession, seen: Seen, mode: Mode) -> None:
-    """Tell of what a session loads for one object after another.
+def watch_lazy_loads(session: orm.Session, seen: Seen, mode: Mode) -> None:
+    """Report each relationship that a session loads for one object after another.
 
-    :param seen: What was loaded in this context, by relationship and line.
+    :param seen: The objects loaded in this context, by relationship and line.
     """
 
     def on_execute(state: orm.ORMExecuteState) -> None:
@@ -39,12 +38,12 @@ def watch(session: RoutedSession, seen: Seen, mode: Mode) -> None:
         objects = seen.setdefault((relationship, location), set())
         objects.add(state.lazy_loaded_from.key)
         if len(objects) == 2:
-            _tell(relationship, location, mode)
+            _report(relationship, location, mode)
 
     event.listen(session, "do_orm_execute", on_execute)
 
 
-def _tell(relationship: str, location: Location | None, mode: Mode) -> None:
+def _report(relationship: str, location: Location | None, mode: Mode) -> None:
     message = (
         f"{relationship} is loaded for one object after another at"
         f" {location or 'an unknown line'}. Load it with the objects:"
