@@ -73,7 +73,7 @@ def number_fits(control: dict[str, t.Any], text: str) -> bool:
 
 def server_takes(model: type[pydantic.BaseModel], text: str) -> bool:
     spec = FormSpec(model, name="m")
-    decoded = spec._decoder.decode({"x": [text]}, max_depth=8, max_entries=9)
+    decoded = spec.compiled.decoder.decode({"x": [text]}, max_depth=8, max_entries=9)
     try:
         model.model_validate(decoded)
     except pydantic.ValidationError:

@@ -62,7 +62,9 @@ def guarded():
     @app.route("/typed", methods=["GET", *METHODS])
     @SPEC.handles
     def typed(form):
-        return ("", 303) if form.submit() else (str(form.csrf()), form._status)
+        return (
+            ("", 303) if form.submit() else (str(form.csrf()), form._submission.status)
+        )
 
     @app.route("/plain", methods=METHODS)
     def plain():

@@ -45,7 +45,9 @@ SPEC = FormSpec(Everything, name="e")
 
 
 def decode(raw: dict[str, list[t.Any]], **limits: int) -> dict[str, t.Any]:
-    return SPEC._decoder.decode(raw, **{"max_depth": 8, "max_entries": 1000, **limits})
+    return SPEC.compiled.decoder.decode(
+        raw, **{"max_depth": 8, "max_entries": 1000, **limits}
+    )
 
 
 def load(raw: dict[str, list[t.Any]]) -> Everything:
@@ -165,7 +167,7 @@ def test_a_list_of_uploads_takes_each_file():
 
     spec = FormSpec(Files, name="f")
     raw = {"files": ["x", "", "y"]}
-    assert spec._decoder.decode(raw, max_depth=1, max_entries=9) == {
+    assert spec.compiled.decoder.decode(raw, max_depth=1, max_entries=9) == {
         "files": ["x", "y"]
     }
 
@@ -227,7 +229,7 @@ _ROW = st.builds(Row, name=_TEXT, on=st.booleans())
     )
 )
 def test_what_is_encoded_decodes_to_itself(tree):
-    decoder = FormSpec(Tree, name="t")._decoder
+    decoder = FormSpec(Tree, name="t").compiled.decoder
     raw = encode(tree.model_dump())
     assert (
         Tree.model_validate(decoder.decode(raw, max_depth=8, max_entries=999)) == tree

@@ -46,7 +46,7 @@ quick = settings(
 def view(form):
     if form.submit():
         return "", 303
-    return str(form.render()), form._status if form.errors else 200
+    return str(form.render()), form._submission.status if form.errors else 200
 
 
 CLIENT = APP.test_client()

@@ -171,7 +171,7 @@ def test_each_entry_and_the_list_itself_have_errors_of_their_own(make_site):
     with app.test_request_context():
         form = spec.bind({"ids": [1]})
         form.add_error("Of the list.", "ids")
-        form._errors = (*form._errors, FormError(("ids", 0), "x", "Of the entry."))
+        form._submission.reject(FormError(("ids", 0), "x", "Of the entry."))
         page = Page(form.render())
     assert len(page.ids()) == len(set(page.ids()))
     assert page.control("ids")["aria-describedby"] == "r-ids-0--error"

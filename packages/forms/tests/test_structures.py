@@ -227,7 +227,7 @@ def filled_models(draw: st.DrawFn) -> tuple[type[pydantic.BaseModel], t.Any]:
 def test_what_is_encoded_for_any_model_decodes_to_itself(made):
     model, value = made
     spec = FormSpec(model, name="made")
-    decoded = spec._decoder.decode(encode(value), max_depth=20, max_entries=999)
+    decoded = spec.compiled.decoder.decode(encode(value), max_depth=20, max_entries=999)
     assert model.model_validate(decoded) == model.model_validate(value)
 
 
@@ -241,5 +241,5 @@ def test_what_a_form_of_any_model_shows_is_what_it_sends_back(made):
         page = Page(spec.bind(value).render())
     raw = sent_by(page)
     raw.pop("csrf_token")
-    decoded = spec._decoder.decode(raw, max_depth=20, max_entries=999)
+    decoded = spec.compiled.decoder.decode(raw, max_depth=20, max_entries=999)
     assert model.model_validate(decoded) == model.model_validate(value)

@@ -187,7 +187,7 @@ def test_the_limit_of_the_body_counts_the_files_that_may_come():
 
     settings = FormsSettings(max_body_size=1000, max_upload_size=50)
     # one picture, one letter, and ten of a list without a length
-    assert SPEC._max_body_size(settings) == 1000 + 4000 + 50 + 10 * 50
+    assert SPEC.compiled.max_body_size(settings) == 1000 + 4000 + 50 + 10 * 50
 
 
 @pytest.mark.parametrize("formats", [(), ("bmp",), ("png", "svg")])

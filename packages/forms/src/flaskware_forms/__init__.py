@@ -15,8 +15,8 @@ from ._extension import Forms as Forms
 from ._forms.bound import Bound as Bound
 from ._forms.field import BoundField as BoundField
 from ._forms.spec import FormSpec as FormSpec
+from ._forms.spec import to_wtforms as to_wtforms
 from ._interop.wtforms import from_wtforms as from_wtforms
-from ._interop.wtforms import to_wtforms as to_wtforms
 from ._schema.ui import Ui as Ui
 from ._settings import FormsSettings as FormsSettings
 from ._uploads.file import File as File

@@ -14,7 +14,7 @@ from flaskware_core import Level
 
 from ._csrf.layered import FORM_MARK
 from ._csrf.layered import LayeredCSRF
-from ._forms.spec import FormSpec
+from ._forms.compiled import CompiledForm
 from ._settings import FormsSettings
 from ._uploads.upload import readable_size
 
@@ -74,7 +74,7 @@ def _blueprints(app: flask.Flask) -> cabc.Iterable[flask.Blueprint]:
 
 
 def _exempted(
-    app: flask.Flask, csrf: LayeredCSRF, views: dict[str, FormSpec[t.Any]]
+    app: flask.Flask, csrf: LayeredCSRF, views: dict[str, CompiledForm[t.Any]]
 ) -> cabc.Iterator[Finding]:
     for endpoint, spec in sorted(views.items()):
         if csrf.is_exempted(app, endpoint):
@@ -115,13 +115,13 @@ def _csrf(app: flask.Flask, csrf: LayeredCSRF) -> cabc.Iterator[Finding]:
 
 
 def _bodies(
-    app: flask.Flask, settings: FormsSettings, specs: set[FormSpec[t.Any]]
+    app: flask.Flask, settings: FormsSettings, specs: set[CompiledForm[t.Any]]
 ) -> cabc.Iterator[Finding]:
     limit = t.cast("int | None", app.config["MAX_CONTENT_LENGTH"])
     for spec in sorted(specs, key=lambda spec: spec.name):
-        if not spec._uploads:
+        if not spec.upload_sizes:
             continue
-        needed = spec._max_body_size(settings)
+        needed = spec.max_body_size(settings)
         if limit is None:
             yield Finding(
                 f"forms.upload-unlimited.{spec.name}",

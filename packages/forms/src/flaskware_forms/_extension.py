@@ -14,9 +14,9 @@ from flaskware_core import Finding
 from ._csrf.layered import exempt
 from ._csrf.layered import LayeredCSRF
 from ._csrf.layered import V
-from ._forms.markup_cache import Looks
-from ._forms.spec import explain_missing_form
 from ._forms.state import FormsState
+from ._forms.state import MarkupCache
+from ._forms.view import explain_missing_form
 from ._interop.wtforms import register
 from ._settings import FormsSettings
 
@@ -53,7 +53,7 @@ class Forms(Extension[FormsSettings, FormsState]):
                 " instead of csrf.exempt(view) write forms.exempt(view)."
             )
         trusted = CoreSettings.from_config(app.config).trusted_origins
-        return FormsState(settings, LayeredCSRF(trusted), Looks(settings))
+        return FormsState(settings, LayeredCSRF(trusted), MarkupCache(settings))
 
     def _attach(self, app: App, settings: FormsSettings, state: FormsState) -> None:  # noqa: ARG002
         from ._cli import forms_commands
@@ -68,7 +68,7 @@ class Forms(Extension[FormsSettings, FormsState]):
                 template_folder="templates",
             )
         )
-        register(t.cast("flask.Flask", app))
+        register(t.cast("flask.Flask", app), state.markup.context)
         app.cli.add_command(forms_commands)
         state.csrf.init_app(t.cast("flask.Flask", app))
         flask.got_request_exception.connect(explain_missing_form, app)

@@ -6,6 +6,7 @@ import typing as t
 
 import flask
 import pydantic_core
+from werkzeug.exceptions import HTTPException
 
 from flaskware_forms._errors.problem import BadBody
 from flaskware_forms._errors.problem import BodyTooLarge
@@ -38,12 +39,8 @@ def read_body(
     if request.mimetype_params.get("charset", "").lower() not in _CHARSETS:
         raise UnsupportedBody("Send the body in UTF-8.")
     if request.mimetype in _FORMS:
-        return decoder.decode(
-            _form_values(request, with_files=with_files),
-            max_depth=settings.max_depth,
-            max_entries=settings.max_entries,
-            keep_blank=keep_blank,
-        )
+        values = form_values(request, with_files=with_files)
+        return decode_values(values, decoder, settings, keep_blank=keep_blank)
     if request.is_json:
         return _json(request, settings)
     if not request.mimetype and not request.get_data():
@@ -54,7 +51,32 @@ def read_body(
     )
 
 
-def _form_values(request: flask.Request, *, with_files: bool) -> dict[str, list[t.Any]]:
+def decode_values(
+    values: dict[str, list[t.Any]],
+    decoder: Decoder,
+    settings: FormsSettings,
+    *,
+    keep_blank: bool = False,
+) -> dict[str, t.Any]:
+    """Decode the values of a form within the limits of an app.
+
+    :raises BadBody: if there are more of them, or they are nested deeper, than allowed.
+    """
+    return decoder.decode(
+        values,
+        max_depth=settings.max_depth,
+        max_entries=settings.max_entries,
+        keep_blank=keep_blank,
+    )
+
+
+def form_values(
+    request: flask.Request, *, with_files: bool = False
+) -> dict[str, list[t.Any]]:
+    """Return the values of a form by name, as they were sent.
+
+    :raises HTTPException: 400 or 413 for a body that is broken or cut off.
+    """
     values: dict[str, list[t.Any]] = dict(request.form.lists())
     files = request.files
     _refuse_cut(request)
@@ -116,3 +138,45 @@ def _has_nul(data: t.Any) -> bool:
     if isinstance(data, list):
         return any(map(_has_nul, t.cast("list[t.Any]", data)))
     return isinstance(data, str) and "\0" in data
+
+
+def guard_input(environ: dict[str, t.Any]) -> None:
+    """Make a body that the server cannot read a 400, whoever reads it.
+
+    PEP 3333 leaves open what ``wsgi.input`` raises: Gunicorn has exceptions of its own
+    for chunks that are none, which Werkzeug does not know.
+    """
+    stream = environ.get("wsgi.input")
+    if stream is not None and not isinstance(stream, _Input):
+        environ["wsgi.input"] = _Input(stream)
+
+
+class _Input:
+    """Reads on behalf of Werkzeug, which of a stream needs ``read`` only."""
+
+    def __init__(self, stream: t.Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> t.Any:
+        if name == "readinto":
+            # Werkzeug prefers it where it is there, and would then pass by read().
+            raise AttributeError(name)
+        return getattr(self._stream, name)
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return t.cast("bytes", self._stream.read(size))
+        except Exception as error:
+            if not _is_of_client(error):
+                raise
+            raise BadBody("The body could not be read to its end.") from error
+
+
+def _is_of_client(error: Exception) -> bool:
+    if isinstance(error, HTTPException):
+        return False
+    # A mistake in code raises what Python has, of which these three are about data;
+    # what a server defines, it raises for what it was sent.
+    return isinstance(error, (OSError, EOFError, ValueError)) or (
+        type(error).__module__ != "builtins"
+    )

@@ -18,7 +18,7 @@ from flaskware_core import attach
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import request_origin
-from flaskware_forms._body.input import guard_input
+from flaskware_forms._body.body import guard_input
 from flaskware_forms._errors.problem import CrossSiteRefused
 
 from .mask import mask

@@ -36,32 +36,49 @@ class Check:
 
 
 def due(
-    checks: cabc.Iterable[Check], get: cabc.Callable[[str], t.Any], whole: t.Any
+    checks: cabc.Iterable[Check], data: t.Any
 ) -> cabc.Iterator[tuple[Check, t.Any]]:
-    """Each check, and the value that it looks at.
+    """Yield each check, and the value that it looks at.
 
-    :param get: Gives a field of the form by its name.
-    :param whole: All of the data.
+    :param data: All of the data, with a field of the form as each attribute.
     """
     for check in checks:
-        if not check.attributes:
-            yield check, whole
-            continue
-        first, *rest = check.attributes
-        value = get(first)
-        for attribute in rest:
+        value = data
+        for attribute in check.attributes:
             value = None if value is None else getattr(value, attribute)
         # A field of an optional group that is not there.
-        if rest and value is None:
+        if value is None and len(check.attributes) > 1:
             continue
         yield check, value
 
 
-def run(check: Check, value: t.Any) -> str | None:
-    """What a check says, also one that has to be awaited."""
+def failures(due: cabc.Iterable[tuple[Check, t.Any]]) -> list[FormError]:
+    """Run checks, and return an error for each that failed.
+
+    :raises RuntimeError: if a check is async, and so is the view.
+    """
+    return [
+        FormError(check.path, "check", message)
+        for check, value in due
+        if (message := _run(check, value)) is not None
+    ]
+
+
+async def async_failures(due: cabc.Iterable[tuple[Check, t.Any]]) -> list[FormError]:
+    """Run checks as :func:`failures` does, each awaited if it has to be."""
+    errors: list[FormError] = []
+    for check, value in due:
+        found = check.function(value)
+        message = await found if inspect.isawaitable(found) else found
+        if message is not None:
+            errors.append(FormError(check.path, "check", message))
+    return errors
+
+
+def _run(check: Check, value: t.Any) -> str | None:
     if not check.is_async:
         return t.cast("str | None", check.function(value))
-    # Not needed by who has no async checks, and slow to import.
+    # Slow to import, and only needed for async checks.
     import asyncio
 
     try:
@@ -74,12 +91,6 @@ def run(check: Check, value: t.Any) -> str | None:
         f"The check {check.function.__name__} is async, and so is the view. Write"
         " `await form.async_submit()` there instead of `form.submit()`."
     )
-
-
-async def async_run(check: Check, value: t.Any) -> str | None:
-    """What a check says, awaited if it has to be."""
-    found = check.function(value)
-    return await found if inspect.isawaitable(found) else t.cast("str | None", found)
 
 
 def has_asked_choices(group: Group) -> bool:

@@ -1,5 +1,3 @@
-"""One field of a form of a request."""
-
 from __future__ import annotations
 
 import typing as t
@@ -8,18 +6,19 @@ from markupsafe import Markup
 
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._markup.controls import Builder
+from flaskware_forms._markup.theme import safe
 
 if t.TYPE_CHECKING:
-    from .bound import Bound
+    from .submission import Submission
 
 
 class BoundField:
     """One field of a form of a request."""
 
-    __slots__ = ("_form", "_markup")
+    __slots__ = ("_markup", "_submission")
 
-    def __init__(self, form: Bound[t.Any], markup: Builder) -> None:
-        self._form = form
+    def __init__(self, submission: Submission[t.Any], markup: Builder) -> None:
+        self._submission = submission
         self._markup = markup
 
     @property
@@ -34,36 +33,31 @@ class BoundField:
 
     @property
     def value(self) -> t.Any:
-        """What its control shows: text as it was typed, or the initial value."""
-        return self._form._values.get(self.name)
+        """The value of its control: text as it was typed, or the initial value."""
+        return self._submission.values.get(self.name)
 
     @property
     def errors(self) -> tuple[FormError, ...]:
-        """What is wrong with it, or with what is inside of it."""
+        """The errors of the field, and of the fields inside of it."""
         name = self.name
-        return tuple(e for e in self._form.errors if e.path[:1] == (name,))
+        return tuple(e for e in self._submission.errors if e.path[:1] == (name,))
 
     def row(self) -> Markup:
         """Label, hint, control and errors."""
-        return _safe(self._markup.row(self.value, self._form._errors_by_path))
+        return safe(self._markup.row(self.value, self._submission.errors_by_path))
 
     def control(self) -> Markup:
-        """The control alone; what it points to is in :meth:`row`."""
-        return _safe(self._markup.control(self.value, self._form._errors_by_path))
+        """The control alone; the elements it refers to are in :meth:`row`."""
+        return safe(self._markup.control(self.value, self._submission.errors_by_path))
 
     def label(self) -> Markup:
         """The label, or the legend of a group."""
-        return _safe(self._markup.label)
+        return safe(self._markup.label)
 
     def hint(self) -> Markup:
         """The hint, in the element that the control points to."""
-        return _safe(self._markup.hint)
+        return safe(self._markup.hint)
 
     def error(self) -> Markup:
         """The errors, in the element that the control points to."""
-        return _safe(self._markup.errors(self._form._errors_by_path))
-
-
-def _safe(text: str) -> Markup:
-    # Each part was escaped where it was put in.
-    return Markup(text)  # noqa: S704
+        return safe(self._markup.errors(self._submission.errors_by_path))

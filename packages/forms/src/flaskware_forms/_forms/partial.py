@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import json
 import re
+import types
 import typing as t
 
 import flask
 import pydantic
-from flask_wtf.csrf import CSRFError
 from pydantic_core import core_schema
 from pydantic_core import SchemaValidator
 
 from flaskware_forms._errors.error import child_of
 from flaskware_forms._errors.error import FormError
-from flaskware_forms._errors.error import from_validation
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.problem import BadBody
-from flaskware_forms._errors.problem import count_errors
-from flaskware_forms._errors.problem import MIMETYPE
-from flaskware_forms._errors.problem import problem
 from flaskware_forms._markup.groups import build
-from flaskware_forms._markup.names import Names
+from flaskware_forms._markup.names import ControlNames
 from flaskware_forms._markup.theme import VALIDATE_HEADER
+from flaskware_forms._schema.nodes import Group
 from flaskware_forms._schema.nodes import Node
 from flaskware_forms._schema.nodes import Variants
 
-from .checks import async_run
+from .checks import async_failures
 from .checks import Check
 from .checks import choice_errors
 from .checks import due
-from .checks import run
+from .checks import failures
+from .response import problem_response
+from .submission import Submission
 
-if t.TYPE_CHECKING:
-    from .bound import Bound
-    from .spec import FormSpec
+PARTIAL_HEADER = "HTTP_" + VALIDATE_HEADER.upper().replace("-", "_")
+"""The key of the header in a WSGI environment."""
 
 _SEPARATORS = re.compile(r"[.\-\[\]]+")
 
@@ -114,34 +111,31 @@ def fields_schema(model: type[pydantic.BaseModel]) -> tuple[t.Any, list[t.Any]]:
     return schema, definitions
 
 
-class Asked:
-    """What a request asks of some fields of a form, and nothing else."""
+class PartialValidation:
+    """A request to validate some fields of a form, and do nothing else."""
 
-    def __init__(self, form: Bound[t.Any]) -> None:
-        self._form = form
-        spec = form.spec
+    def __init__(self, submission: Submission[t.Any]) -> None:
+        self._submission = submission
+        form = submission.compiled
         header = flask.request.headers[VALIDATE_HEADER]
-        self._heads = asked_heads(header, spec._schema.by_key)
+        self._heads = asked_heads(header, form.schema.by_key)
         # Where a row is asked for by its number, no other may be left out.
         numbered = any(step.isdecimal() for n in self._heads for step in _split(n))
-        sent, refused = form._read(keep_blank=numbered)
-        if refused:
-            raise CSRFError(refused[0].message)
-        self._sent = sent
+        self._sent = sent = submission.read(keep_blank=numbered)
         self._errors: list[FormError] = []
         try:
-            form._validate(sent)
+            submission.validate(sent)
         except pydantic.ValidationError as error:
-            self._errors.extend(from_validation(error, spec._schema, form._language))
+            self._errors.extend(submission.explain(error))
         wrong = {error.path[0] for error in self._errors if error.path}
         self._values = valid_fields(
-            spec.model, sent, wrong, form._context, strict=form._strict
+            form.model, sent, wrong, submission.context, strict=submission.strict
         )
-        if spec._asks_choices:
-            for child in spec._schema.children:
+        if form.asks_choices:
+            for child in form.schema.children:
                 found = self._values.get(child.attribute)
                 self._errors.extend(
-                    choice_errors(child, found, (child.key,), form._language)
+                    choice_errors(child, found, (child.key,), submission.language)
                 )
 
     def checks(self) -> cabc.Iterator[tuple[Check, t.Any]]:
@@ -149,36 +143,35 @@ class Asked:
         heads = set(self._heads.values())
         checks = (
             check
-            for check in self._form.spec._checks
+            for check in self._submission.compiled.checks
             if check.attributes
             and check.path[0] in heads
             and check.attributes[0] in self._values
         )
-        return due(checks, self._values.__getitem__, None)
+        return due(checks, types.SimpleNamespace(**self._values))
 
     def answer(self, errors: cabc.Iterable[FormError]) -> flask.Response:
-        """Tell what is wrong with the fields that are asked for."""
-        form = self._form
-        places = [_place(form.spec, name) for name in self._heads]
+        """Answer with the errors of the fields that are asked for."""
+        submission = self._submission
+        form = submission.compiled
+        places = [field_for(form.schema, form.name, name) for name in self._heads]
         found = tuple(
             error
             for error in (*self._errors, *errors)
             if any(error.path[: len(n.path)] == n.path for _, n in places)
         )
-        form._fail(self._sent, found)
-        request = flask.request
-        if "HX-Request" in request.headers:
-            look, _ = form._look(live=True)
+        submission.fail(self._sent, found)
+        if "HX-Request" in flask.request.headers:
+            context, _ = submission.markup(live=True)
             rows = [
-                build(node, names, look).row(
-                    _value_at(form._values, names.path), form._errors_by_path
+                build(node, names, context).row(
+                    _value_at(submission.values, names.path), submission.errors_by_path
                 )
                 for node, names in places
             ]
             response = flask.Response("".join(rows), mimetype="text/html")
         elif found:
-            document = problem(422, count_errors(found), found)
-            response = flask.Response(json.dumps(document), 422, mimetype=MIMETYPE)
+            response = problem_response(found, 422)
         else:
             response = flask.Response(status=204)
         response.vary.update(("HX-Request", VALIDATE_HEADER))
@@ -186,34 +179,26 @@ class Asked:
         return response
 
 
-def answer(form: Bound[t.Any]) -> flask.Response:
+def answer(submission: Submission[t.Any]) -> flask.Response:
     """Answer a request that asks for some fields of a form."""
-    asked = Asked(form)
-    said = [(check, run(check, value)) for check, value in asked.checks()]
-    return asked.answer(_told(said))
+    partial = PartialValidation(submission)
+    return partial.answer(failures(partial.checks()))
 
 
-async def async_answer(form: Bound[t.Any]) -> flask.Response:
+async def async_answer(submission: Submission[t.Any]) -> flask.Response:
     """Same as :func:`answer`, for async views."""
-    asked = Asked(form)
-    said = [(check, await async_run(check, value)) for check, value in asked.checks()]
-    return asked.answer(_told(said))
+    partial = PartialValidation(submission)
+    return partial.answer(await async_failures(partial.checks()))
 
 
-def _told(said: list[tuple[Check, str | None]]) -> cabc.Iterator[FormError]:
-    for check, message in said:
-        if message is not None:
-            yield FormError(check.path, "check", message)
-
-
-def _place(spec: FormSpec[t.Any], name: str) -> tuple[Node, Names]:
-    """The field that a control's name leads to.
+def field_for(schema: Group, form: str, name: str) -> tuple[Node, ControlNames]:
+    """Return the field that a control's name leads to.
 
     :raises BadBody: if there is none.
     """
-    node: Node = spec._schema
-    names: Names | None = None
-    for step in [name] if name in spec._schema.by_key else _split(name):
+    node: Node = schema
+    names: ControlNames | None = None
+    for step in [name] if name in schema.by_key else _split(name):
         case = (
             next((case for case in node.cases if case.step == step), None)
             if isinstance(node, Variants)
@@ -227,11 +212,11 @@ def _place(spec: FormSpec[t.Any], name: str) -> tuple[Node, Names]:
         if below is None:
             raise BadBody("The form has no such field to validate.")
         if names is None:
-            names = Names.top(spec.name, step)
+            names = ControlNames.top(form, step)
         else:
             names = names.entry(index) if isinstance(index, int) else names.child(step)
         node = below
-    return node, t.cast("Names", names)
+    return node, t.cast("ControlNames", names)
 
 
 def _split(name: str) -> list[str]:

@@ -1,30 +1,123 @@
-"""What the forms of one app share."""
+"""The parts that all forms of one app share."""
 
 from __future__ import annotations
 
 import dataclasses as dc
+import sys
 import typing as t
+import weakref
 
 import flask
+import jinja2
 
 from flaskware_core import NotInitialised
 from flaskware_forms._csrf.layered import LayeredCSRF
+from flaskware_forms._errors.messages import Language
+from flaskware_forms._errors.messages import language
+from flaskware_forms._markup.controls import Builder
+from flaskware_forms._markup.groups import build
+from flaskware_forms._markup.names import ControlNames
+from flaskware_forms._markup.theme import load_theme
+from flaskware_forms._markup.theme import Macro
+from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._settings import FormsSettings
 
-from .markup_cache import Looks
+if t.TYPE_CHECKING:
+    from .compiled import CompiledForm
+
+Fields: t.TypeAlias = dict[str, Builder]
+
+
+class MarkupCache:
+    """The markup of an app's forms, made once for each form, language and theme."""
+
+    def __init__(self, settings: FormsSettings) -> None:
+        self._settings = settings
+        self._fixed = (
+            language(settings.languages[0]) if len(settings.languages) == 1 else None
+        )
+        self._kept: weakref.WeakKeyDictionary[
+            CompiledForm[t.Any], dict[tuple[bool, str], tuple[RenderContext, Fields]]
+        ] = weakref.WeakKeyDictionary()
+        self._template: jinja2.Template | None = None
+
+    @property
+    def varies(self) -> bool:
+        """True if the client chooses the language."""
+        return self._fixed is None
+
+    def language(self) -> Language:
+        """The language of the current request: Flask-Babel's, or what is accepted."""
+        babel = sys.modules.get("flask_babel")
+        if babel is not None and "babel" in flask.current_app.extensions:
+            locale = babel.get_locale()
+            return language(str(locale) if locale is not None else "en")
+        if self._fixed is not None:
+            return self._fixed
+        known = self._settings.languages
+        # In the order of the client's preference; "de" serves for "de-AT".
+        for tag, _ in flask.request.accept_languages:
+            for wish in (tag, tag.partition("-")[0]):
+                if wish in known:
+                    return language(wish)
+        return language(known[0])
+
+    def context(self, *, live: bool = False) -> RenderContext:
+        """Return what markup is made with in the current request."""
+        return RenderContext(
+            load_theme(self._settings.theme),
+            live=live,
+            say=self.language().say,
+            custom=self._custom if self._template is not None else None,
+        )
+
+    def of(
+        self, form: CompiledForm[t.Any], *, live: bool
+    ) -> tuple[RenderContext, Fields]:
+        """Return the fields of a form, by their names in a body."""
+        self._follow_template()
+        tag = self.language().tag
+        kept = self._kept.setdefault(form, {})
+        found = kept.get((live, tag))
+        if found is None:
+            context = self.context(live=live)
+            fields = {
+                child.key: build(child, ControlNames.top(form.name, child.key), context)
+                for child in form.schema.children
+            }
+            found = kept[live, tag] = context, fields
+        return found
+
+    def _follow_template(self) -> None:
+        name = self._settings.template
+        if name is None:
+            return
+        # The environment keeps it, and loads it again where it was changed in debug.
+        template = flask.current_app.jinja_env.get_template(name)
+        if template is not self._template:
+            self._template = template
+            self._kept.clear()
+
+    def _custom(self, field: str, kind: str) -> Macro | None:
+        module = t.cast("jinja2.Template", self._template).module
+        for name in (f"row_{field}", f"row_of_{kind.replace('-', '_')}"):
+            macro = getattr(module, name, None)
+            if macro is not None:
+                return t.cast("Macro", macro)
+        return None
 
 
 @dc.dataclass(frozen=True)
 class FormsState:
-    """What the forms of one app share."""
+    """The parts that all forms of one app share."""
 
     settings: FormsSettings
     csrf: LayeredCSRF
-    looks: Looks
+    markup: MarkupCache
 
 
 def current_state() -> FormsState:
-    """What the current app's forms share.
+    """Return the state of the current app's forms.
 
     :raises NotInitialised: if the app has no :class:`Forms`.
     """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import functools
-import inspect
 import json
 import re
 import typing as t
@@ -15,11 +13,12 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 from pydantic_core import SchemaValidator
 
-from flaskware_forms._body.decoder import Decoder
-from flaskware_forms._csrf.layered import FORM_MARK
+from flaskware_forms._body.body import decode_values
+from flaskware_forms._body.body import form_values
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import from_validation
 from flaskware_forms._errors.problem import wants_json
+from flaskware_forms._markup.theme import safe
 from flaskware_forms._schema.nodes import Group
 from flaskware_forms._schema.nodes import Leaf
 from flaskware_forms._schema.nodes import Node
@@ -27,18 +26,18 @@ from flaskware_forms._schema.nodes import Series
 from flaskware_forms._schema.nodes import Variants
 
 from .bound import Bound
-from .checks import async_run
+from .checks import async_failures
 from .checks import choice_errors
 from .checks import due
-from .checks import run
-from .partial import answer
-from .partial import async_answer
+from .checks import failures
 from .partial import fields_schema
-from .spec import ASKS
 from .spec import FieldCheck
 from .spec import FormSpec
 from .spec import S_co
 from .state import current_state
+from .submission import Submission
+from .view import handle
+from .view import Opened
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
 P = t.ParamSpec("P")
@@ -87,7 +86,7 @@ class Steps(t.Generic[M]):
         }
         last = list(pages)[-1]
         for page, spec in self.pages.items():
-            _refuse_what_cannot_be_kept(spec._schema, name, last=page == last)
+            _refuse_what_cannot_be_kept(spec.compiled.schema, name, last=page == last)
 
     @t.overload
     def check(
@@ -128,47 +127,37 @@ class Steps(t.Generic[M]):
 
         Its route has the argument ``step``, which the view gets too.
         """
-        if inspect.iscoroutinefunction(view):
+        return handle(view, self.whole.compiled, self._open)
 
-            @functools.wraps(view)
-            async def handle_async(*args: t.Any, **kwargs: t.Any) -> t.Any:
-                flow = self.bind(kwargs["step"])
-                if flow.form.submitted and ASKS in flask.request.environ:
-                    return await async_answer(flow.form)
-                if (away := flow._astray()) is not None:
-                    return away
-                return flow.form._guard(await view(flow, *args, **kwargs))
+    def _open(self, arguments: cabc.Mapping[str, t.Any]) -> Opened:
+        flow, submission = self._bind(arguments["step"])
+        return flow, submission, flow.redirect_to_first_invalid()
 
-            handle: t.Any = handle_async
-        else:
-
-            @functools.wraps(view)
-            def handle_sync(*args: t.Any, **kwargs: t.Any) -> t.Any:
-                flow = self.bind(kwargs["step"])
-                if flow.form.submitted and ASKS in flask.request.environ:
-                    return answer(flow.form)
-                if (away := flow._astray()) is not None:
-                    return away
-                return flow.form._guard(view(flow, *args, **kwargs))
-
-            handle = handle_sync
-        setattr(handle, FORM_MARK, self.whole)
-        return handle
+    def _bind(self, step: str) -> tuple[BoundSteps[M], Submission[t.Any]]:
+        if step not in self.pages:
+            flask.abort(404)
+        spec = self.pages[step]
+        submission = Submission(spec.compiled, current_state(), None)
+        return BoundSteps(self, step, Bound(spec, submission), submission), submission
 
     def bind(self, step: str) -> BoundSteps[M]:
         """The page of the current request.
 
         :raises NotFound: if there is no such page.
         """
-        if step not in self.pages:
-            flask.abort(404)
-        return BoundSteps(self, step)
+        return self._bind(step)[0]
 
 
 class BoundSteps(t.Generic[M]):
     """A page of a form, and what was typed on the others."""
 
-    def __init__(self, steps: Steps[M], step: str) -> None:
+    def __init__(
+        self,
+        steps: Steps[M],
+        step: str,
+        form: Bound[t.Any],
+        submission: Submission[t.Any],
+    ) -> None:
         self.steps = steps
         self.step = step
         """The name of this page."""
@@ -176,14 +165,16 @@ class BoundSteps(t.Generic[M]):
         self.names: tuple[str, ...] = tuple(steps.pages)
         """The names of all pages, in order."""
 
-        self.form: Bound[t.Any] = steps.pages[step].bind()
+        self.form: Bound[t.Any] = form
         """The form of this page."""
 
-        self._goes: str | None = None
-        if not self.form.submitted:
+        self._submission = submission
+        self._whole = steps.whole.compiled
+        self._next: str | None = None
+        if not submission.is_sent:
             kept = self._kept(step)
             if kept is not None:
-                self.form._shown = kept
+                submission.show(kept)
 
     @property
     def number(self) -> int:
@@ -196,36 +187,28 @@ class BoundSteps(t.Generic[M]):
         return self.number == len(self.names)
 
     def submit(self) -> M | None:
-        """The validated data of all pages, once the last one is right too.
+        """Return the validated data of all pages, once the last one is right too.
 
         :raises HTTPException: see :meth:`Bound.submit`.
         """
-        page = None if self._goes_back() else self.form.submit()
-        found = self._gather(page)
-        if found is None:
+        page = None if self._goes_back() else self._submission.submit()
+        data = self._gather(page)
+        if data is None:
             return None
-        checks = due(self.steps.whole._checks, lambda name: getattr(found, name), found)
-        said = [(check, run(check, value)) for check, value in checks]
-        return self._accept(
-            found, [FormError(c.path, "check", m) for c, m in said if m is not None]
-        )
+        return self._accept(data, failures(due(self._whole.checks, data)))
 
     async def async_submit(self) -> M | None:
         """Same as :meth:`submit`, for async views: its checks are awaited."""
-        page = None if self._goes_back() else await self.form.async_submit()
-        found = self._gather(page)
-        if found is None:
+        page = None if self._goes_back() else await self._submission.async_submit()
+        data = self._gather(page)
+        if data is None:
             return None
-        checks = due(self.steps.whole._checks, lambda name: getattr(found, name), found)
-        said = [(check, await async_run(check, value)) for check, value in checks]
-        return self._accept(
-            found, [FormError(c.path, "check", m) for c, m in said if m is not None]
-        )
+        return self._accept(data, await async_failures(due(self._whole.checks, data)))
 
     def respond(self, template: str, **context: t.Any) -> flask.Response:
         """Show this page, or what is wrong with it, or go on to another one."""
-        if self._goes is not None:
-            return self._go(self._goes)
+        if self._next is not None:
+            return self._go(self._next)
         return self.form.respond(template, flow=self, **context)
 
     def done(self, url: str, obj: object = None) -> flask.Response:
@@ -239,8 +222,8 @@ class BoundSteps(t.Generic[M]):
 
     def render(self, *, action: str = "", live: bool = False) -> Markup:
         """The form of this page, with a button to go on and one to go back."""
-        say = self.form._look()[0].say
-        theme = self.form._look()[0].theme
+        context, _ = self._submission.markup()
+        say, theme = context.say, context.theme
         back = ""
         if self.number > 1:
             attrs = Markup(' name="{}" value="1" formnovalidate').format(BACK)
@@ -249,65 +232,65 @@ class BoundSteps(t.Generic[M]):
         whole = self.form.render(action=action, submit=text, live=live)
         # Behind the other button, which is what the Enter key presses.
         start, _, end = str(whole).rpartition("\n</form>")
-        return Markup(f"{start} {back}\n</form>{end}")  # noqa: S704 - made above
+        return safe(f"{start} {back}\n</form>{end}")
 
     def _goes_back(self) -> bool:
-        form = self.form
-        if not form.submitted or flask.request.is_json or self.number == 1:
+        submission = self._submission
+        if not submission.is_sent or flask.request.is_json or self.number == 1:
             return False
-        if form._state.csrf.refusal() is not None or BACK not in flask.request.form:
+        if submission.state.csrf.refusal() is not None:
             return False
-        form._done = True
+        if BACK not in flask.request.form:
+            return False
+        submission.is_read = True
         self._keep()
-        self._goes = self.names[self.number - 2]
+        self._next = self.names[self.number - 2]
         return True
 
     def _gather(self, page: object) -> M | None:
         """All of the data, if this was the last page and all pages are right."""
-        form = self.form
-        if form._sent is not None and form._status != 400:
+        submission = self._submission
+        if submission.sent is not None:
             self._keep()
         if page is None:
             return None
         if not self.is_last:
-            if not form.errors:
-                self._goes = self.names[self.number]
+            if not submission.errors:
+                self._next = self.names[self.number]
             return None
         sent: dict[str, t.Any] = {}
         for name in self.names:
-            values = form._sent if name == self.step else self._kept(name)
+            values = submission.sent if name == self.step else self._kept(name)
             sent.update(values or {})
         try:
-            return self.steps.whole.model.model_validate(
-                sent, strict=False, context=form._context
-            )
+            return self._whole.validate(sent, strict=False, context=submission.context)
         except pydantic.ValidationError as error:
-            schema = self.steps.whole._schema
-            self._reject(from_validation(error, schema, form._language))
+            schema = self._whole.schema
+            self._reject(from_validation(error, schema, submission.language))
             return None
 
     def _accept(self, data: M, errors: list[FormError]) -> M | None:
-        form = self.form
-        schema = self.steps.whole._schema
-        errors.extend(choice_errors(schema, data, (), form._language))
+        language = self._submission.language
+        errors.extend(choice_errors(self._whole.schema, data, (), language))
         if errors:
             self._reject(tuple(errors))
             return None
         return data
 
     def _reject(self, errors: tuple[FormError, ...]) -> None:
-        """Show what is wrong, on the first page that it is on."""
+        """Show the errors on the first page that has one."""
         for name, spec in self.steps.pages.items():
             if name == self.step:
                 break
-            if any(e.path and e.path[0] in spec._schema.by_key for e in errors):
-                self._goes = name
+            fields = spec.compiled.schema.by_key
+            if any(e.path and e.path[0] in fields for e in errors):
+                self._next = name
                 return
-        self.form._reject(errors)
+        self._submission.reject(*errors, status=422)
 
-    def _astray(self) -> flask.Response | None:
-        """Lead to the first page that is not right, if this one is behind it."""
-        if self.form.submitted:
+    def redirect_to_first_invalid(self) -> flask.Response | None:
+        """Redirect to the first page that is not right, if it is before this page."""
+        if self._submission.is_sent:
             return None
         for name in self.names[: self.number - 1]:
             if not self._is_right(name):
@@ -318,8 +301,9 @@ class BoundSteps(t.Generic[M]):
         kept = self._kept(name)
         if kept is None:
             return False
+        validate = self.steps.pages[name].compiled.validate
         try:
-            self.steps.pages[name]._validate(kept, False, self.form._context)
+            validate(kept, strict=False, context=self._submission.context)
         except pydantic.ValidationError:
             return False
         return True
@@ -335,26 +319,27 @@ class BoundSteps(t.Generic[M]):
         return self.form.done(url)
 
     def _keep(self) -> None:
-        """Keep what was typed on this page, as it came."""
+        """Keep the input of this page, as it came."""
         request = flask.request
-        fields = self.steps.pages[self.step]._schema.by_key
+        fields = self._submission.compiled.schema.by_key
         if request.is_json:
-            kept: dict[str, t.Any] = {"json": self.form._sent}
+            kept: dict[str, t.Any] = {"json": self._submission.sent}
         else:
             kept = {
                 "form": {
                     name: values
-                    for name, values in request.form.lists()
+                    for name, values in form_values(request).items()
                     if name in fields or _HEAD.split(name)[0] in fields
                     if not _is_secret(fields.get(name))
                 }
             }
         key = _PREFIX + self.steps.name
         state = {**flask.session.get(key, {}), self.step: kept}
-        limit = current_state().settings.max_step_state
-        if len(json.dumps(state)) > limit:
-            message = self.form._say("state_too_large")
-            self.form._reject((FormError((), "state_too_large", message),))
+        submission = self._submission
+        if len(json.dumps(state)) > submission.state.settings.max_step_state:
+            message = submission.say("state_too_large")
+            error = FormError((), "state_too_large", message)
+            submission.reject(error, status=422)
             return
         flask.session[key] = state
 
@@ -364,13 +349,8 @@ class BoundSteps(t.Generic[M]):
             return None
         if "json" in kept:
             return t.cast("dict[str, t.Any]", kept["json"])
-        settings = current_state().settings
-        decoder: Decoder = self.steps.pages[name]._decoder
-        return decoder.decode(
-            kept["form"],
-            max_depth=settings.max_depth,
-            max_entries=settings.max_entries,
-        )
+        decoder = self.steps.pages[name].compiled.decoder
+        return decode_values(kept["form"], decoder, self._submission.state.settings)
 
 
 def _page(
@@ -394,13 +374,11 @@ def _page(
         part = {"type": "definitions", "schema": part, "definitions": definitions}
     validator = SchemaValidator(part)
 
-    def validate(sent: t.Any, strict: bool | None, context: t.Any) -> t.Any:
-        values, _, seen = validator.validate_python(
-            sent, strict=strict, context=context
-        )
+    def validate(sent: t.Any, **options: t.Any) -> t.Any:
+        values, _, seen = validator.validate_python(sent, **options)
         return model.model_construct(seen, **values)
 
-    spec._validate = validate
+    spec.compiled.validate = validate
     return spec
 
 

@@ -9,6 +9,7 @@ import typing as t
 import flask
 import pydantic
 from pydantic.json_schema import models_json_schema
+from werkzeug.routing import Rule
 
 from flaskware_forms._csrf.layered import FORM_MARK
 from flaskware_forms._errors.problem import MIMETYPE
@@ -18,17 +19,16 @@ from flaskware_forms._schema.nodes import Node
 from flaskware_forms._schema.nodes import Series
 from flaskware_forms._schema.nodes import Variants
 
-if t.TYPE_CHECKING:
-    from flaskware_forms._forms.spec import FormSpec
-
 Schema: t.TypeAlias = dict[str, t.Any]
 
 _REF = "#/components/schemas/{model}"
-_ARGUMENT = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
+# An argument of a rule: the converter, with or without arguments of its own, and the
+# name.
+_ARGUMENT = re.compile(r"<(?:(\w+)(?:\([^<>]*\))?:)?(\w+)>")
 _CONVERTERS: dict[str, Schema] = {
-    "IntegerConverter": {"type": "integer"},
-    "FloatConverter": {"type": "number"},
-    "UUIDConverter": {"type": "string", "format": "uuid"},
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "uuid": {"type": "string", "format": "uuid"},
 }
 PROBLEM: Schema = {
     "type": "object",
@@ -58,23 +58,31 @@ PROBLEM: Schema = {
 }
 
 
+class Described(t.Protocol):
+    """The part of a compiled form that its description needs."""
+
+    model: t.Any
+    schema: Group
+    upload_sizes: tuple[t.Any, ...]
+
+
 def request_body(
-    spec: FormSpec[t.Any], schema: Schema, definitions: cabc.Mapping[str, Schema]
+    form: Described, schema: Schema, definitions: cabc.Mapping[str, Schema]
 ) -> Schema:
     """The request body of a form: JSON, urlencoded and multipart.
 
     :param schema: The JSON schema of the model, which may be a reference.
     :param definitions: The schemas that references name.
     """
-    form, encoding = _Flat(definitions).of(spec._schema, schema)
-    multipart: Schema = {"schema": form}
+    flat, encoding = _Flat(definitions).of(form.schema, schema)
+    multipart: Schema = {"schema": flat}
     if encoding:
         multipart["encoding"] = encoding
     content: Schema = {"multipart/form-data": multipart}
-    if not spec._uploads:
+    if not form.upload_sizes:
         content = {
             "application/json": {"schema": schema},
-            "application/x-www-form-urlencoded": {"schema": form},
+            "application/x-www-form-urlencoded": {"schema": flat},
             **content,
         }
     return {"required": True, "content": content}
@@ -189,21 +197,21 @@ def document(app: flask.Flask, *, title: str, version: str) -> Schema:
     :param title: What the document says of itself.
     :param version: The version of the app.
     """
-    views = [
-        (rule, spec)
+    views: list[tuple[Rule, Described]] = [
+        (rule, form)
         for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
-        if (spec := getattr(app.view_functions.get(rule.endpoint), FORM_MARK, None))
+        if (form := getattr(app.view_functions.get(rule.endpoint), FORM_MARK, None))
     ]
-    models = list(dict.fromkeys(spec.model for _, spec in views))
+    models = list(dict.fromkeys(form.model for _, form in views))
     references, whole = models_json_schema(
         [(model, "validation") for model in models], ref_template=_REF
     )
     definitions: dict[str, Schema] = whole.get("$defs", {})
     paths: Schema = {}
-    for rule, spec in views:
-        path = paths.setdefault(_ARGUMENT.sub(r"{\1}", rule.rule), {})
-        schema = references[spec.model, "validation"]
-        body = request_body(spec, schema, definitions)
+    for rule, form in views:
+        path = paths.setdefault(_ARGUMENT.sub(r"{\2}", rule.rule), {})
+        schema = references[form.model, "validation"]
+        body = request_body(form, schema, definitions)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             path[method.lower()] = _operation(rule, method, body)
     return {
@@ -214,15 +222,15 @@ def document(app: flask.Flask, *, title: str, version: str) -> Schema:
     }
 
 
-def _operation(rule: t.Any, method: str, body: Schema) -> Schema:
+def _operation(rule: Rule, method: str, body: Schema) -> Schema:
     parameters = [
         {
             "name": name,
             "in": "path",
             "required": True,
-            "schema": _CONVERTERS.get(type(converter).__name__, {"type": "string"}),
+            "schema": _CONVERTERS.get(converter, {"type": "string"}),
         }
-        for name, converter in sorted(rule._converters.items())
+        for converter, name in sorted(_ARGUMENT.findall(rule.rule), key=lambda a: a[1])
     ]
     operation: Schema = {
         "operationId": f"{rule.endpoint}.{method.lower()}",
@@ -259,8 +267,8 @@ def json_schema(model: type[pydantic.BaseModel]) -> Schema:
     return model.model_json_schema(by_alias=True, mode="validation")
 
 
-def body_of(spec: FormSpec[t.Any]) -> Schema:
+def body_of(form: Described) -> Schema:
     """The request body of one form, with its definitions in the place of references."""
-    schema = json_schema(spec.model)
+    schema = json_schema(form.model)
     definitions: dict[str, Schema] = schema.get("$defs", {})
-    return request_body(spec, schema, definitions)
+    return request_body(form, schema, definitions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import datetime as dt
 import decimal
+import functools
 import typing as t
 
 import annotated_types as at
@@ -15,10 +16,9 @@ from markupsafe import Markup
 
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
-from flaskware_forms._forms.state import current_state
 from flaskware_forms._markup.controls import asked_choices
-from flaskware_forms._markup.theme import load_theme
-from flaskware_forms._markup.theme import Look
+from flaskware_forms._markup.theme import RenderContext
+from flaskware_forms._markup.theme import safe
 from flaskware_forms._schema.nodes import Group
 from flaskware_forms._schema.nodes import Leaf
 from flaskware_forms._schema.nodes import Node
@@ -28,9 +28,6 @@ from flaskware_forms._schema.values import is_on
 from flaskware_forms._schema.values import items_of
 from flaskware_forms._schema.values import text_of
 from flaskware_forms._uploads.upload import Upload
-
-if t.TYPE_CHECKING:
-    from flaskware_forms._forms.spec import FormSpec
 
 wtf: t.Any = wtforms
 wv: t.Any = wtforms.validators
@@ -57,17 +54,8 @@ _FIELDS: dict[str, t.Any] = {
 }
 
 
-def to_wtforms(spec: FormSpec[t.Any]) -> WTForm:
-    """A class of WTForms with the fields and the constraints of a typed form.
-
-    For macros and code that take such a form. What is validated stays the model's.
-
-    :raises TypeError: for a union, or a model inside of itself, which WTForms has not.
-    """
-    return _form_class(spec._schema, spec.model.__name__)
-
-
-def _form_class(group: Group, name: str) -> t.Any:
+def form_class(group: Group, name: str) -> WTForm:
+    """A class of WTForms with the fields and the constraints of a model."""
     fields = {child.key: _unbound(child) for child in group.children}
     return type(f"{name}Form", (wtf.Form,), fields)
 
@@ -77,7 +65,7 @@ def _unbound(node: Node) -> t.Any:
     if isinstance(node, Leaf):
         return _leaf(node, common)
     if isinstance(node, Group) and not node.recursive:
-        return wtf.FormField(_form_class(node, node.attribute.title()), **common)
+        return wtf.FormField(form_class(node, node.attribute.title()), **common)
     if isinstance(node, Series) and isinstance(node.item, Leaf) and node.is_one_control:
         if node.item.control == "file":
             return wtf.MultipleFileField(**common)
@@ -128,15 +116,15 @@ def _choices(leaf: Leaf) -> list[t.Any]:
     return [_choice(choice.text, choice.label) for choice in choices]
 
 
-def filled(
-    spec: FormSpec[t.Any],
+def to_wtforms_instance(
+    schema: Group,
+    name: str,
     values: cabc.Mapping[str, t.Any],
     errors: cabc.Mapping[Path, cabc.Sequence[FormError]],
 ) -> WTForm:
-    """A form of WTForms that shows what a typed form shows, errors included."""
-    data = _data(spec._schema, values)
-    form = to_wtforms(spec)(formdata=None, data=data)
-    _tell(form, spec._schema, values, errors, ())
+    """A form of WTForms with the values and the errors of a typed form."""
+    form = form_class(schema, name)(formdata=None, data=_data(schema, values))
+    _fill_form(form, schema, values, errors, ())
     return form
 
 
@@ -154,7 +142,7 @@ def _value(node: Node, value: t.Any) -> t.Any:
     return text_of(value)
 
 
-def _tell(
+def _fill_form(
     form: t.Any,
     group: Group,
     values: t.Any,
@@ -163,14 +151,14 @@ def _tell(
 ) -> None:
     for child in group.children:
         held = _fields_in(values).get(child.key)
-        _tell_field(form[child.key], child, held, errors, (*path, child.key))
+        _fill_field(form[child.key], child, held, errors, (*path, child.key))
 
 
 def _fields_in(value: t.Any) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", value if isinstance(value, dict) else {})
 
 
-def _tell_field(
+def _fill_field(
     field: t.Any,
     node: Node,
     value: t.Any,
@@ -178,7 +166,7 @@ def _tell_field(
     path: Path,
 ) -> None:
     if isinstance(node, Group):
-        _tell(field.form, node, value, errors, path)
+        _fill_form(field.form, node, value, errors, path)
         return
     field.errors = [error.message for error in errors.get(path, ())]
     if isinstance(node, Leaf):
@@ -187,7 +175,7 @@ def _tell_field(
     elif isinstance(node, Series) and not node.is_one_control:
         rows = zip(field.entries, items_of(value), strict=False)
         for index, (entry, row) in enumerate(rows):
-            _tell_field(entry, node.item, row, errors, (*path, index))
+            _fill_field(entry, node.item, row, errors, (*path, index))
 
 
 _TYPES: list[tuple[t.Any, t.Any]] = [
@@ -365,15 +353,14 @@ def _kind_of(field: t.Any, leave_out: frozenset[str]) -> t.Any:
     raise TypeError(f"{field.short_name}: {type(field).__name__} is not known.")
 
 
-def wtf_row(field: t.Any) -> Markup:
+def wtf_row(make_context: cabc.Callable[[], RenderContext], field: t.Any) -> Markup:
     """A field of a hand-written ``FlaskForm``, in the theme of the typed forms.
 
     In templates: ``{{ wtf_row(form.email) }}``.
     """
-    state = current_state()
-    look = Look(load_theme(state.settings.theme), say=state.looks.language().say)
+    look = make_context()
     if isinstance(field, wtf.HiddenField):
-        return _safe(field())
+        return safe(field())
     kind = str(getattr(field.widget, "input_type", "text"))
     kinds = (wtf.RadioField, wtf.FieldList, wtf.FormField)
     several = isinstance(field, kinds)
@@ -404,25 +391,20 @@ def wtf_row(field: t.Any) -> Markup:
         else theme.text("label", id=field.id, text=text, choice=choice)
     )
     macro = "group" if several else "choice" if choice else "field"
-    return _safe(
+    return safe(
         theme.text(
             macro,
             id=field.id,
             attrs="",
-            state=_safe(state_text),
-            label=_safe(label),
-            hint=_safe(hint),
-            control=_safe(field(**options)),
-            errors=_safe(error),
+            state=safe(state_text),
+            label=safe(label),
+            hint=safe(hint),
+            control=safe(field(**options)),
+            errors=safe(error),
         )
     )
 
 
-def register(app: flask.Flask) -> None:
+def register(app: flask.Flask, make_context: cabc.Callable[[], RenderContext]) -> None:
     """Let the templates of an app use :func:`wtf_row`."""
-    app.add_template_global(wtf_row, "wtf_row")
-
-
-def _safe(text: str) -> Markup:
-    # WTForms escapes what it renders, the theme the rest.
-    return Markup(text)  # noqa: S704
+    app.add_template_global(functools.partial(wtf_row, make_context), "wtf_row")

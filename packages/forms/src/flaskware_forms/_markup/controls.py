@@ -18,10 +18,11 @@ from flaskware_forms._schema.nodes import Node
 from flaskware_forms._schema.values import is_on
 from flaskware_forms._schema.values import text_of
 
-from .names import Names
+from .names import ControlNames
 from .theme import FieldParts
-from .theme import Look
 from .theme import Macro
+from .theme import RenderContext
+from .theme import safe
 
 ErrorsAt: t.TypeAlias = cabc.Mapping[Path, cabc.Sequence[FormError]]
 Row: t.TypeAlias = cabc.Callable[[t.Any, ErrorsAt], str]
@@ -35,7 +36,7 @@ class Builder:
     macro = "field"
     kind: str
 
-    def __init__(self, node: Node, names: Names, look: Look) -> None:
+    def __init__(self, node: Node, names: ControlNames, look: RenderContext) -> None:
         self.look = look
         self.names = names
         self.field = node.attribute
@@ -81,11 +82,11 @@ class Builder:
             kind=self.kind,
             id=self.names.id,
             name=self.names.name,
-            label=_safe(self.label),
+            label=safe(self.label),
             text=self.plain_text,
-            hint=_safe(self.hint),
-            control=_safe(self.control(value, errors)),
-            errors=_safe(self.errors(errors)),
+            hint=safe(self.hint),
+            control=safe(self.control(value, errors)),
+            errors=safe(self.errors(errors)),
             invalid=bool(self.found(errors)),
             attrs=self.attrs,
         )
@@ -105,7 +106,7 @@ class Builder:
 class InputBuilder(Builder):
     """An ``<input>`` that holds a text."""
 
-    def __init__(self, node: Leaf, names: Names, look: Look) -> None:
+    def __init__(self, node: Leaf, names: ControlNames, look: RenderContext) -> None:
         self.kind = node.control
         super().__init__(node, names, look)
         # A file is not sent again, and a password would be lost with the control.
@@ -116,8 +117,8 @@ class InputBuilder(Builder):
         self._before, self._between, self._after = look.theme.frame(
             self.macro,
             *self.order,
-            label=_safe(self.label),
-            hint=_safe(self.hint),
+            label=safe(self.label),
+            hint=safe(self.hint),
             attrs=self.attrs,
         )
         self._hidden = node.control == "hidden"
@@ -159,7 +160,7 @@ class InputBuilder(Builder):
 class TextareaBuilder(InputBuilder):
     """A ``<textarea>``."""
 
-    def __init__(self, node: Leaf, names: Names, look: Look) -> None:
+    def __init__(self, node: Leaf, names: ControlNames, look: RenderContext) -> None:
         super().__init__(node, names, look)
         self._start = (
             f'<textarea id="{self.id}" name="{self.name}" rows="{node.rows or 5}"'
@@ -177,7 +178,7 @@ class CheckboxBuilder(InputBuilder):
 
     macro = "choice"
 
-    def __init__(self, node: Leaf, names: Names, look: Look) -> None:
+    def __init__(self, node: Leaf, names: ControlNames, look: RenderContext) -> None:
         super().__init__(node, names, look)
         self._start = (
             f'<input type="checkbox" id="{self.id}" name="{self.name}" value="true"'
@@ -192,7 +193,7 @@ class CheckboxBuilder(InputBuilder):
 class SelectBuilder(InputBuilder):
     """A list to choose one value from."""
 
-    def __init__(self, node: Leaf, names: Names, look: Look) -> None:
+    def __init__(self, node: Leaf, names: ControlNames, look: RenderContext) -> None:
         super().__init__(node, names, look)
         self._start = f'<select id="{self.id}" name="{self.name}"{self.attributes}'
         blank = node.nullable or not node.has_default
@@ -234,11 +235,6 @@ def asked_choices(
         text = text_of(pair[0])
         found.append(Choice(text, str(pair[-1]) if len(pair) > 1 else text, pair[0]))
     return tuple(found)
-
-
-def _safe(text: str) -> Markup:
-    # Each part was escaped where it was put in.
-    return Markup(text)  # noqa: S704
 
 
 def attributes_text(attributes: cabc.Iterable[Attribute]) -> str:

@@ -30,8 +30,9 @@ from .controls import ErrorsAt
 from .controls import InputBuilder
 from .controls import SelectBuilder
 from .controls import TextareaBuilder
-from .names import Names
-from .theme import Look
+from .names import ControlNames
+from .theme import RenderContext
+from .theme import safe
 
 ROW_BUTTON = "_row"
 """The name of the buttons that add or remove a row."""
@@ -46,7 +47,7 @@ _LEAVES: dict[str, type[InputBuilder]] = {
 }
 
 
-def build(node: Node, names: Names, look: Look) -> Builder:
+def build(node: Node, names: ControlNames, look: RenderContext) -> Builder:
     """The markup of a field in one place of one form."""
     if isinstance(node, Group):
         builder: Builder = GroupBuilder(node, names, look)
@@ -66,7 +67,7 @@ def build(node: Node, names: Names, look: Look) -> Builder:
     return builder.finish()
 
 
-def _one_control(node: Series, names: Names, look: Look) -> Builder:
+def _one_control(node: Series, names: ControlNames, look: RenderContext) -> Builder:
     item = t.cast("Leaf", node.item)
     if item.control == "file":
         return FilesBuilder(node, names, look)
@@ -89,8 +90,8 @@ class FieldsetBuilder(Builder):
             "control",
             "errors",
             id=self.names.id,
-            label=_safe(self.label),
-            hint=_safe(self.hint),
+            label=safe(self.label),
+            hint=safe(self.hint),
             attrs=self.attrs,
         )
 
@@ -116,7 +117,9 @@ class FieldsetBuilder(Builder):
 class ChoicesBuilder(FieldsetBuilder):
     """Radio buttons, or a box to tick for each choice of a list."""
 
-    def __init__(self, node: Node, leaf: Leaf, names: Names, look: Look) -> None:
+    def __init__(
+        self, node: Node, leaf: Leaf, names: ControlNames, look: RenderContext
+    ) -> None:
         self._many = leaf is not node
         self.kind = "checkboxes" if self._many else "radio"
         super().__init__(node, names, look)
@@ -134,7 +137,7 @@ class ChoicesBuilder(FieldsetBuilder):
             id = f"{self.names.id}-{index}" if index else self.names.id
             label = self.look.theme.text("label", id=id, text=choice.label, choice=True)
             before, after = self.look.theme.frame(
-                "option", "control", label=_safe(label)
+                "option", "control", label=safe(label)
             )
             box = (
                 f'{before}<input type="{self._input}" id="{escape(id)}"'
@@ -164,7 +167,7 @@ class FilesBuilder(FieldsetBuilder):
 
     kind = "files"
 
-    def __init__(self, node: Series, names: Names, look: Look) -> None:
+    def __init__(self, node: Series, names: ControlNames, look: RenderContext) -> None:
         super().__init__(node, names, look)
         self._attributes = attributes_text(t.cast("Leaf", node.item).attributes)
         self._classes = look.classes("file")
@@ -186,7 +189,7 @@ class GroupBuilder(FieldsetBuilder):
 
     kind = "group"
 
-    def __init__(self, node: Group, names: Names, look: Look) -> None:
+    def __init__(self, node: Group, names: ControlNames, look: RenderContext) -> None:
         super().__init__(node, names, look)
         self._node = node
         self._optional_loop = node.recursive and node.nullable
@@ -206,7 +209,9 @@ class GroupBuilder(FieldsetBuilder):
         )
 
 
-def fields_of(group: Group, names: Names, look: Look) -> list[tuple[str, Builder]]:
+def fields_of(
+    group: Group, names: ControlNames, look: RenderContext
+) -> list[tuple[str, Builder]]:
     """The fields of a model by key."""
     return [
         (child.key, build(child, names.child(child.key), look))
@@ -219,7 +224,7 @@ class SeriesBuilder(FieldsetBuilder):
 
     kind = "list"
 
-    def __init__(self, node: Series, names: Names, look: Look) -> None:
+    def __init__(self, node: Series, names: ControlNames, look: RenderContext) -> None:
         super().__init__(node, names, look)
         self._node = node
         self._entries: dict[int, cabc.Callable[[t.Any, ErrorsAt], str]] = {}
@@ -283,7 +288,7 @@ def _with_button(
 
 def _entry_row(builder: Builder, button: str) -> cabc.Callable[[t.Any, ErrorsAt], str]:
     before, between, after = builder.look.theme.frame(
-        "entry", "control", "errors", button=_safe(button)
+        "entry", "control", "errors", button=safe(button)
     )
 
     def row(value: t.Any, errors: ErrorsAt) -> str:
@@ -298,7 +303,9 @@ class VariantsBuilder(FieldsetBuilder):
 
     kind = "union"
 
-    def __init__(self, node: Variants, names: Names, look: Look) -> None:
+    def __init__(
+        self, node: Variants, names: ControlNames, look: RenderContext
+    ) -> None:
         super().__init__(node, names, look)
         self._node = node
         self._tag = names.child(node.tag)
@@ -326,7 +333,7 @@ class VariantsBuilder(FieldsetBuilder):
         theme = self.look.theme
         id = f"{self.names.id}-{index}" if index else self.names.id
         marked = theme.text("label", id=id, text=label, choice=True)
-        before, after = theme.frame("option", "control", label=_safe(marked))
+        before, after = theme.frame("option", "control", label=safe(marked))
         start = (
             f'{before}<input type="radio" id="{escape(id)}"'
             f' name="{escape(self._tag.name)}" value="{escape(text)}"'
@@ -380,8 +387,3 @@ def _found_below(path: tuple[str | int, ...], errors: ErrorsAt) -> list[FormErro
     """The errors of a list and of its entries, where one control stands for all."""
     size = len(path)
     return [error for at in errors if at[:size] == path for error in errors[at]]
-
-
-def _safe(text: str) -> Markup:
-    # Each part was escaped where it was put in.
-    return Markup(text)  # noqa: S704

@@ -6,7 +6,7 @@ from flaskware_forms._errors.error import Path
 
 
 @dc.dataclass(frozen=True, slots=True)
-class Names:
+class ControlNames:
     """What a field is called in one place of one form."""
 
     id: str
@@ -19,20 +19,22 @@ class Names:
     """Where its errors are."""
 
     @classmethod
-    def top(cls, form: str, key: str) -> Names:
+    def top(cls, form: str, key: str) -> ControlNames:
         """A field of the form itself."""
         return cls(f"{form}-{key}", key, (key,))
 
-    def child(self, key: str) -> Names:
+    def child(self, key: str) -> ControlNames:
         """A field of the model that stands here."""
-        return Names(f"{self.id}-{key}", f"{self.name}.{key}", (*self.path, key))
+        return ControlNames(f"{self.id}-{key}", f"{self.name}.{key}", (*self.path, key))
 
-    def entry(self, index: int) -> Names:
+    def entry(self, index: int) -> ControlNames:
         """An entry of the list that stands here."""
-        return Names(f"{self.id}-{index}", f"{self.name}-{index}", (*self.path, index))
+        return ControlNames(
+            f"{self.id}-{index}", f"{self.name}-{index}", (*self.path, index)
+        )
 
-    def case(self, step: str) -> Names:
+    def case(self, step: str) -> ControlNames:
         """A model of the union that stands here; its errors are at the union's."""
-        return Names(
+        return ControlNames(
             f"{self.id}-{step.replace(':', '-')}", f"{self.name}.{step}", self.path
         )

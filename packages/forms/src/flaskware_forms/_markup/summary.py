@@ -6,7 +6,6 @@ import collections.abc as cabc
 import typing as t
 
 from markupsafe import escape
-from markupsafe import Markup
 
 from flaskware_forms._errors.error import child_of
 from flaskware_forms._errors.error import FormError
@@ -18,23 +17,22 @@ from flaskware_forms._schema.nodes import Series
 from flaskware_forms._schema.nodes import Variants
 from flaskware_forms._schema.values import chosen_case
 
-from .names import Names
-from .theme import Look
+from .names import ControlNames
+from .theme import RenderContext
+from .theme import safe
 
 
-def summary(
+def error_list(
     form: str,
     errors: cabc.Sequence[FormError],
     schema: Group,
     values: cabc.Mapping[str, t.Any],
-    look: Look,
+    look: RenderContext,
 ) -> str:
     """All errors, each a link to its control.
 
     :param values: What the form shows, which tells the chosen models of unions.
     """
-    if not errors:
-        return ""
     items = "".join(
         f"<li>{_item(form, error, schema, values, look)}</li>" for error in errors
     )
@@ -42,7 +40,7 @@ def summary(
         "summary",
         id=form,
         text=look.say("Nothing was saved yet. Please check:"),
-        items=Markup(items),  # noqa: S704 - escaped below
+        items=safe(items),
     )
 
 
@@ -51,22 +49,22 @@ def _item(
     error: FormError,
     schema: Group,
     values: cabc.Mapping[str, t.Any],
-    look: Look,
+    look: RenderContext,
 ) -> str:
-    label, id = _place(form, error.path, schema, values)
+    label, id = _target(form, error.path, schema, values)
     text = f"{label}: {error.message}" if label else error.message
     return (
         str(escape(text)) if id is None else look.theme.text("link", id=id, text=text)
     )
 
 
-def _place(
+def _target(
     form: str, path: Path, schema: Group, values: t.Any
 ) -> tuple[str, str | None]:
     """What a path is called, and the id of what it leads to."""
     node: Node | None = schema
     labels: list[str] = []
-    names: Names | None = None
+    names: ControlNames | None = None
     for step in path:
         if isinstance(node, Variants):
             case = chosen_case(node, values)
@@ -86,7 +84,7 @@ def _place(
         else:
             labels.append(below.label)
             name = str(step)
-            names = names.child(name) if names else Names.top(form, name)
+            names = names.child(name) if names else ControlNames.top(form, name)
         node = below
     if names is None:
         return "", None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses as dc
 import datetime as dt
 import decimal
-import difflib
 import typing as t
 
 import pydantic
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy import orm
 
+from flaskware_core import closest
 from flaskware_forms._errors.error import Path
 from flaskware_forms._schema.facets import facets
 from flaskware_forms._schema.nodes import Group
@@ -107,8 +107,8 @@ class Target:
         name = node.attribute
         known: list[str] = list(self.mapper.all_orm_descriptors.keys())
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            close = closest(name, known)
+            hint = f" Did you mean {close!r}?" if close else ""
             yield (
                 f"is no attribute of {self.entity.__name__}.{hint} What the view writes"
                 f" itself is named in view_writes=({name!r},)."
@@ -171,9 +171,13 @@ class Target:
                     elif key is not None:
                         yield from target.unknown_children(own[key], row, at)
 
-    def column_names(self, attribute: str) -> list[str]:
-        """The names in the database of the columns of an attribute."""
-        return [column.name for column in _columns(self.mapper).get(attribute, ())]
+    def path_of(self, columns: t.Collection[str]) -> Path | None:
+        """The path of the first field that is stored in one of these columns."""
+        stored = _columns(self.mapper)
+        for node in self._schema.children:
+            if any(c.name in columns for c in stored.get(node.attribute, ())):
+                return (node.key,)
+        return None
 
     def by_key(self, objects: t.Iterable[t.Any]) -> dict[tuple[t.Any, ...], t.Any]:
         """Objects by the values of their primary key."""

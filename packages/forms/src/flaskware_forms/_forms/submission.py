@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+import flask
+import pydantic
+from flask_wtf.csrf import CSRFError
+
+from flaskware_forms._body.body import guard_input
+from flaskware_forms._body.body import read_body
+from flaskware_forms._body.rows import rearrange
+from flaskware_forms._errors.error import FormError
+from flaskware_forms._errors.error import from_validation
+from flaskware_forms._errors.error import Path
+from flaskware_forms._errors.messages import Language
+from flaskware_forms._markup.groups import ROW_BUTTON
+from flaskware_forms._markup.theme import RenderContext
+from flaskware_forms._schema.values import initial_values
+
+from .checks import async_failures
+from .checks import choice_errors
+from .checks import due
+from .checks import failures
+from .compiled import CompiledForm
+from .state import Fields
+from .state import FormsState
+
+M = t.TypeVar("M", bound=pydantic.BaseModel)
+
+_UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class Submission(t.Generic[M]):
+    """What one request sent for a form, and the errors found in it.
+
+    :class:`Bound` shows it to a view. Everything else in the package takes the
+    submission itself.
+
+    :param initial: The object or mapping that the form shows before it is sent.
+    """
+
+    __slots__ = (
+        "_by_path",
+        "_values",
+        "compiled",
+        "data",
+        "errors",
+        "initial",
+        "is_read",
+        "is_sent",
+        "sent",
+        "state",
+        "status",
+    )
+
+    def __init__(
+        self, compiled: CompiledForm[M], state: FormsState, initial: object
+    ) -> None:
+        self.compiled = compiled
+        self.state = state
+        self.initial = initial
+        request = flask.request
+        self.is_sent: bool = request.method in _UNSAFE
+        """True if the request sends the form, rather than asks for it."""
+        if self.is_sent:
+            # Before anything reads the body, and be it for the token.
+            guard_input(request.environ)
+            if request.max_content_length is None:
+                limit = state.settings.max_body_size
+                if compiled.upload_sizes:
+                    limit = compiled.max_body_size(state.settings)
+                request.max_content_length = limit
+        self.is_read = False
+        """True once the body was looked at, or an error was added."""
+        self.sent: t.Any = None
+        """The decoded body."""
+        self.data: M | None = None
+        """The validated data, while nothing is wrong with it."""
+        self.errors: tuple[FormError, ...] = ()
+        self.status = 422
+        """The status of an answer that shows errors."""
+        self._values: dict[str, t.Any] | None = None
+        self._by_path: dict[Path, list[FormError]] | None = None
+
+    def submit(self) -> M | None:
+        """Return the data if all of it is right, after the checks have run."""
+        data = self._receive()
+        if data is None:
+            return None
+        checks = self.compiled.checks
+        return self.accept(data, failures(due(checks, data)) if checks else [])
+
+    async def async_submit(self) -> M | None:
+        """Return the data as :meth:`submit` does, with the checks awaited."""
+        data = self._receive()
+        if data is None:
+            return None
+        return self.accept(data, await async_failures(due(self.compiled.checks, data)))
+
+    def _receive(self) -> M | None:
+        """Decode and validate the body, once; ``None`` if no check is to follow."""
+        if self.is_read or not self.is_sent:
+            return self.data
+        self.is_read = True
+        # First, so that no body of another site is read.
+        refusal = self.state.csrf.refusal()
+        request = flask.request
+        row: str | None = None
+        if self.compiled.has_rows and not request.is_json and refusal is None:
+            row = request.form.get(ROW_BUTTON)
+        sent = self._read_body(keep_blank=row is not None)
+        if refusal is not None:
+            self.fail(sent, (FormError((), "csrf", self.say("csrf")),), 400)
+            return None
+        if row is not None:
+            limit = self.state.settings.max_entries
+            rearrange(sent, self.compiled.schema, row, max_entries=limit)
+            self._values = sent
+            return None
+        self.sent = sent
+        try:
+            return self.validate(sent)
+        except pydantic.ValidationError as error:
+            self.fail(sent, self.explain(error))
+            return None
+
+    def read(self, *, keep_blank: bool) -> t.Any:
+        """Return the decoded body, neither validated nor kept.
+
+        :raises CSRFError: if the request has no valid token.
+        """
+        refusal = self.state.csrf.refusal()
+        sent = self._read_body(keep_blank=keep_blank)
+        if refusal is not None:
+            raise CSRFError(self.say("csrf"))
+        return sent
+
+    def _read_body(self, *, keep_blank: bool) -> t.Any:
+        return read_body(
+            flask.request,
+            self.compiled.decoder,
+            self.state.settings,
+            with_files=bool(self.compiled.upload_sizes),
+            keep_blank=keep_blank,
+        )
+
+    def validate(self, sent: t.Any) -> M:
+        """Return what a decoded body holds.
+
+        :raises pydantic.ValidationError: if something is wrong.
+        """
+        return self.compiled.validate(sent, strict=self.strict, context=self.context)
+
+    @property
+    def strict(self) -> bool | None:
+        """Pydantic's ``strict``: the model's own for JSON, never for a form."""
+        # Text of a form is never of the right type, however strict the model.
+        return None if flask.request.is_json else False
+
+    @property
+    def context(self) -> dict[str, t.Any]:
+        """The context that every validation gets."""
+        return {"max_upload_size": self.state.settings.max_upload_size}
+
+    def accept(self, data: M, errors: list[FormError]) -> M | None:
+        """Take validated data, unless a check or a choice speaks against it."""
+        if self.data is not None:
+            return self.data
+        if self.compiled.asks_choices:
+            schema = self.compiled.schema
+            errors.extend(choice_errors(schema, data, (), self.language))
+        if errors:
+            self.fail(self.sent, tuple(errors))
+            return None
+        self.data = data
+        self._values = self.sent
+        return data
+
+    def fail(
+        self, sent: t.Any, errors: tuple[FormError, ...], status: int = 422
+    ) -> None:
+        """Show what was sent, with these errors and no others."""
+        self.errors = errors
+        self.status = status
+        self._by_path = None
+        self.show(sent)
+
+    def reject(self, *errors: FormError, status: int | None = None) -> None:
+        """Add errors, and withdraw the data."""
+        self.is_read = True
+        self.data = None
+        self.errors = (*self.errors, *errors)
+        self._by_path = None
+        if status is not None:
+            self.status = status
+
+    def show(self, sent: t.Any) -> None:
+        """Show a decoded body instead of the initial values."""
+        self._values = (
+            t.cast("dict[str, t.Any]", sent) if isinstance(sent, dict) else {}
+        )
+
+    def say(self, code: str, **context: t.Any) -> str:
+        """Return the sentence for the code of an error."""
+        return self.language.message(code, context) or code
+
+    def explain(self, error: pydantic.ValidationError) -> tuple[FormError, ...]:
+        """Return the errors of a validation, in words for people."""
+        return from_validation(error, self.compiled.schema, self.language)
+
+    @property
+    def language(self) -> Language:
+        """The language of the request."""
+        return self.state.markup.language()
+
+    @property
+    def values(self) -> dict[str, t.Any]:
+        """The values that the controls show: those sent, or else the initial ones."""
+        if self._values is None:
+            self._values = initial_values(self.compiled.schema, self.initial)
+        return self._values
+
+    @property
+    def errors_by_path(self) -> cabc.Mapping[Path, list[FormError]]:
+        """The errors, by the field that they belong to."""
+        if self._by_path is None:
+            self._by_path = {}
+            for error in self.errors:
+                self._by_path.setdefault(error.path, []).append(error)
+        return self._by_path
+
+    def markup(self, *, live: bool = False) -> tuple[RenderContext, Fields]:
+        """Return the markup of the form, ready to be filled in."""
+        return self.state.markup.of(self.compiled, live=live)

@@ -1,0 +1,172 @@
+"""Writes a submitted form to an object of SQLAlchemy."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+import flask
+from markupsafe import escape
+
+from flaskware_forms._errors.error import FormError
+from flaskware_forms._errors.error import Path
+from flaskware_forms._schema.values import text_of
+
+if t.TYPE_CHECKING:
+    from .target import Target
+
+# Error numbers of MariaDB and MySQL for a violated CHECK constraint.
+_CHECKED = {4025, 3819}
+VERSION = "_version"
+"""The name under which the version of the shown object is sent."""
+
+
+class Submitted(t.Protocol):
+    """The part of a submission that an edit needs."""
+
+    is_sent: bool
+    sent: t.Any
+    data: t.Any
+    initial: object
+    status: int
+
+    @property
+    def errors(self) -> tuple[FormError, ...]: ...
+
+    def say(self, code: str, **context: t.Any) -> str: ...
+
+    def reject(self, *errors: FormError, status: int | None = None) -> None: ...
+
+
+def version_input(submission: Submitted, target: Target | None) -> str:
+    """The hidden input with the version of the shown object, if it counts them."""
+    if target is None or target.version is None or submission.initial is None:
+        return ""
+    # Changes on top of an older version keep that version, until a conflict is shown.
+    if submission.is_sent and submission.status != 409 and not flask.request.is_json:
+        version = flask.request.form.get(VERSION)
+    else:
+        version = text_of(getattr(submission.initial, target.version, None))
+    if version is None:
+        return ""
+    return f'<input type="hidden" name="{VERSION}" value="{escape(version)}">'
+
+
+class Edit:
+    """Writes a submission to an object, and reports what speaks against it.
+
+    :param constraints: The path and the message for each constraint, by its name.
+    """
+
+    def __init__(
+        self,
+        submission: Submitted,
+        target: Target,
+        constraints: cabc.Mapping[str, tuple[Path, str]],
+    ) -> None:
+        self._submission = submission
+        self._target = target
+        self._constraints = constraints
+
+    def apply(self, obj: t.Any) -> frozenset[str]:
+        """Write the values that differ, or add the errors to the submission.
+
+        :return: The names of the attributes that changed.
+        :raises RuntimeError: if nothing was submitted.
+        """
+        submission, target = self._submission, self._target
+        data = submission.data
+        if data is None:
+            raise RuntimeError(
+                "form.apply() needs submitted data: write `if form.submit():` first."
+            )
+        if target.version is not None:
+            seen = self._seen_version()
+            if seen is not None and seen != str(getattr(obj, target.version)):
+                self._conflict(obj, data)
+                return frozenset()
+        unknown = tuple(
+            FormError(path, "unknown_child", submission.say("unknown_child"))
+            for path in target.unknown_children(obj, data)
+        )
+        if unknown:
+            submission.reject(*unknown, status=422)
+            return frozenset()
+        return target.write(obj, data)
+
+    def _seen_version(self) -> str | None:
+        request = flask.request
+        if not request.is_json:
+            return request.form.get(VERSION)
+        # RFC 9110, section 13.1.1: a version is an entity tag, so it is in quotes.
+        tags = request.if_match.as_set()
+        if tags:
+            return next(iter(tags))
+        found = self._submission.sent.get(VERSION)
+        return None if found is None else str(found)
+
+    def _conflict(self, obj: t.Any, data: t.Any) -> None:
+        """Add the errors of a concurrent change, with both values of each field."""
+        submission = self._submission
+        fields = (
+            FormError(
+                difference.path,
+                "conflict",
+                submission.say("conflict", current=difference.current),
+                {"current": difference.current, "sent": difference.sent},
+            )
+            for difference in self._target.differences(obj, data)
+        )
+        whole = FormError((), "conflict", submission.say("conflict_form"))
+        submission.reject(whole, *fields, status=409)
+        submission.initial = obj
+
+    def save(self, session: t.Any, obj: t.Any) -> bool:
+        """Apply and commit; ``False`` with errors in the submission if refused."""
+        import sqlalchemy.exc
+        import sqlalchemy.orm.exc
+
+        data = self._submission.data
+        try:
+            self.apply(obj)
+            if self._submission.errors:
+                return False
+            session.add(obj)
+            session.commit()
+        except (
+            sqlalchemy.exc.IntegrityError,
+            sqlalchemy.exc.OperationalError,
+        ) as error:
+            session.rollback()
+            # PyMySQL reports a violated CHECK as an operational error.
+            integrity = isinstance(error, sqlalchemy.exc.IntegrityError)
+            named = integrity or _CHECKED & set(getattr(error.orig, "args", ())[:1])
+            found = self._error_of(error) if named else None
+            if found is None:
+                raise
+            self._submission.reject(found, status=422)
+            return False
+        except sqlalchemy.orm.exc.StaleDataError:
+            session.rollback()
+            session.refresh(obj)
+            self._conflict(obj, data)
+            return False
+        return True
+
+    def _error_of(self, error: t.Any) -> FormError | None:
+        """The error of a field for a violated constraint; ``None`` if it has none."""
+        from .violation import violation_of
+
+        target = self._target
+        violation = violation_of(
+            error, target.mapper.local_table.metadata.tables.values()
+        )
+        own = self._constraints.get(violation.name or "")
+        if own is not None:
+            path, message = own
+            return FormError(path, "constraint", message)
+        where = target.path_of(violation.columns)
+        if where is None:
+            return None
+        code = "taken" if violation.unique else "constraint"
+        return FormError(where, code, self._submission.say(code))
