@@ -1,4 +1,4 @@
-"""Every workflow of the repository, once: `nox -l` lists them.
+"""Every workflow of the repository; `nox -l` lists them.
 
 Package names may follow `--`, such as `nox -s tests -- core session`; without any, a
 workflow takes all of them. Arguments after the names go to the tool that it runs.
@@ -53,7 +53,7 @@ PYTHONS: list[str] = matrix.read_matrix()["python"]["versions"]
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The project names that lead the arguments after `--`, and the rest."""
+    """Split the arguments after `--` into leading project names and the rest."""
     count = 0
     while count < len(arguments) and arguments[count] in PROJECTS:
         count += 1
@@ -64,21 +64,21 @@ ASKED, REST = _split(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv el
 
 
 def _each(names: list[str]) -> object:
-    """Run a session once for each project asked for, in an environment of its own."""
+    """Run a session once per selected project, each in its own environment."""
     chosen = [name for name in names if name in ASKED] if ASKED else names
     return nox.parametrize("name", [nox.param(name, id=name) for name in chosen])
 
 
 def _refuse_unknown(session: nox.Session) -> None:
-    """Stop where a name that leads the arguments is that of no project."""
+    """Stop if the first argument is not the name of a project."""
     if REST and not REST[0].startswith("-"):
         session.error(f"no project is named {REST[0]}; there are {', '.join(PROJECTS)}")
 
 
 def _install(session: nox.Session, name: str, *, siblings: list[str]) -> None:
-    """Install what is locked for a project, then wheels made of the named packages.
+    """Install the locked requirements of a project, then wheels of the named packages.
 
-    Wheels, so that what is tested is what would be published.
+    The tests run against wheels because users install wheels.
     """
     # `new` is given the name of a package that does not exist yet.
     if name != "tools":
@@ -124,7 +124,7 @@ def _folder(name: str) -> Path:
 
 
 def _pytest(session: nox.Session, name: str, *arguments: str) -> None:
-    """Run the tests of a project; those that take long only if `-m` asks for them."""
+    """Run the tests of a project, the slow tests only if `-m` selects them."""
     folder = _folder(name)
     source = f"flaskware_{name}" if name != "noticeboard" else name
     data = CACHE / "coverage" / f"{name}.{session.python or 'default'}"
@@ -135,13 +135,13 @@ def _pytest(session: nox.Session, name: str, *arguments: str) -> None:
     }
     if name == "tools":
         environment["PYTHONPATH"] = str(folder / "src")
-        # The option is of flaskware-core's plugin, which the tools do without.
+        # The option belongs to the plugin of flaskware-core, which is not installed.
         arguments = tuple(part for part in arguments if part != "--require-services")
     if name == "noticeboard":
         environment["PYTHONPATH"] = str(folder)
     if "-m" not in arguments:
         arguments = ("-m", "not slow", *arguments)
-    # A project may have no test that takes long: pytest then exits with 5.
+    # pytest exits with 5 if a project has no slow tests.
     success = [0, 5] if "slow" in arguments else [0]
     session.run(
         "coverage", "run", f"--source={source}", "-m", "pytest",
@@ -155,9 +155,9 @@ def _pytest(session: nox.Session, name: str, *arguments: str) -> None:
 @nox.session
 @_each(PROJECTS)
 def tests(session: nox.Session, name: str) -> None:
-    """Run the tests of each package, with nothing installed but what it declares.
+    """Run the tests of each package, with only its declared dependencies installed.
 
-    Those that take long are left out: `tests_slow` runs them.
+    `tests_slow` runs the slow tests.
     """
     _install(session, name, siblings=_siblings(name))
     _pytest(session, name, *REST)
@@ -166,7 +166,7 @@ def tests(session: nox.Session, name: str) -> None:
 @nox.session
 @_each(PROJECTS)
 def tests_slow(session: nox.Session, name: str) -> None:
-    """Run the tests that take long: browsers, other processes, stopped servers."""
+    """Run the slow tests: browsers, other processes, stopped servers."""
     _install(session, name, siblings=_siblings(name))
     _pytest(session, name, "-m", "slow", *REST)
 
@@ -215,7 +215,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 @_each(PROJECTS)
 def typing(session: nox.Session, name: str) -> None:
-    """Check types with mypy and pyright, both strict, user code included."""
+    """Check types with mypy and pyright, both strict, including user code."""
     _install(session, name, siblings=_siblings(name))
     _check_types(session, name)
     if name in PACKAGES:
@@ -225,7 +225,7 @@ def typing(session: nox.Session, name: str) -> None:
 @nox.session
 @_each(list(PACKAGES))
 def typing_min(session: nox.Session, name: str) -> None:
-    """Check the types of user code on the lowest versions of what it uses."""
+    """Check the types of user code on the lowest versions of the dependencies."""
     _install_resolved(session, name, "--resolution=lowest-direct")
     _check_types(session, name, only=Path("tests/typing"))
 
@@ -239,7 +239,7 @@ def _check_types(session: nox.Session, name: str, only: Path | None = None) -> N
     inner = (only,) if only else ("src", "tests/typing", "noticeboard")
     paths = [folder / place for place in inner if (folder / place).exists()]
     search = os.pathsep.join([str(folder / "src"), str(folder)])
-    # Where the sources are not what is checked, they are as any installed package.
+    # Without the sources in the path, user code sees the installed package.
     environment = {"MYPYPATH": search} if not only else {}
     session.run(
         "mypy", "--config-file", CONFIG / "mypy.ini",
@@ -252,7 +252,7 @@ def _check_types(session: nox.Session, name: str, only: Path | None = None) -> N
 
 
 def _measure_types(session: nox.Session, module: str) -> None:
-    """Say how much of the public API is typed, as pyright counts it."""
+    """Log how much of the public API is typed, as counted by pyright."""
     found = session.run(
         "pyright", "--ignoreexternal", "--outputjson", "--verifytypes", module,
         silent=True, success_codes=[0, 1],
@@ -279,7 +279,7 @@ def _pyright_config(folder: Path, paths: list[Path], search: Path) -> str:
 
 @nox.session
 def layout(session: nox.Session) -> None:
-    """Hold every package against the standard layout; `-- --fix` writes the tables."""
+    """Check the layout of every package; `-- --fix` writes the generated tables."""
     _install(session, "tools", siblings=[])
     environment = {"PYTHONPATH": str(ROOT / "tools" / "src")}
     if "--fix" in REST:
@@ -293,9 +293,9 @@ def layout(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation, a warning is an error, and do what it shows.
+    """Build the documentation without warnings, and run its examples and commands.
 
-    With names, all is built, and what the pages of these packages show is done.
+    With names, only the examples of these packages are run.
     """
     _install(session, "docs", siblings=list(PACKAGES))
     session.run(
@@ -323,9 +323,9 @@ def api(session: nox.Session, name: str) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Time each package, and whole pages, against bare Flask and what people use today.
+    """Time each package, and whole pages, against bare Flask and today's extensions.
 
-    `-- --compare REV` shows what changed, `-- --write` renews the chart in the docs.
+    `-- --compare REV` shows what changed, `-- --write` updates the chart in the docs.
     """
     _install(session, "bench", siblings=list(PACKAGES))
     _run_tool(session, "bench", *session.posargs)
@@ -333,14 +333,14 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build twice, compare, install each alone and run its README's example."""
+    """Build each package twice, compare, install it alone, run its README example."""
     names, _ = _split(list(session.posargs))
     _tool(session, "build", *names)
 
 
 @nox.session
 def release(session: nox.Session) -> None:
-    """Prepare the release of one package; a dry run without `--write`."""
+    """Prepare the release of a package; a dry run without `--write`."""
     _tool(session, "release", *session.posargs)
 
 
@@ -366,7 +366,7 @@ def _run_tool(session: nox.Session, module: str, *arguments: str) -> None:
 
 @nox.session
 def dev(session: nox.Session) -> None:
-    """Make `.venv` with everything in it, each package editable."""
+    """Make `.venv` with all tools, and each package editable."""
     session.run_install("uv", "venv", "--allow-existing", ".venv")
     install = ("uv", "pip", "install", "--quiet", "--python", ".venv")
     session.run_install(
@@ -379,7 +379,7 @@ def dev(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Serve the demo app; `-- --check` goes through it, `-- --help` lists more."""
+    """Serve the demo app; `-- --check` tries every step, `-- --help` lists more."""
     _install(session, "noticeboard", siblings=list(PACKAGES))
     session.run(
         "python", "-m", "noticeboard", *session.posargs,
@@ -389,7 +389,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def screenshots(session: nox.Session) -> None:
-    """Take the pictures of the demo that the documentation shows; needs Chromium."""
+    """Take the screenshots for the documentation; needs Chromium."""
     _install(session, "noticeboard", siblings=list(PACKAGES))
     folder = _folder("noticeboard")
     session.run(
@@ -400,7 +400,7 @@ def screenshots(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def ci(session: nox.Session) -> None:
-    """Run all checks of CI and the slow tests; only `tests` is left to run."""
+    """Run all checks of CI and the slow tests, that is everything but `tests`."""
     for check in (*CHECKS, "tests_slow -- --require-services"):
         session.run(sys.executable, "-m", "nox", "-s", *check.split(), external=True)
 
@@ -420,7 +420,7 @@ def workflows(session: nox.Session) -> None:
 
 @nox.session
 def links(session: nox.Session) -> None:
-    """Follow every link of the documentation, those to other sites too."""
+    """Check every link of the documentation, including links to other sites."""
     _install(session, "docs", siblings=list(PACKAGES))
     session.run(
         "sphinx-build", "--builder", "linkcheck", "--fresh-env", "-q",
@@ -431,7 +431,7 @@ def links(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Renew the locked requirements; `-- --upgrade` moves to the newest versions."""
+    """Update the locked requirements; `-- --upgrade` takes the newest versions."""
     root = "pyproject.toml"
     family = matrix.packages()  # read again: `new` may just have added one
     groups = {name: [f"{root}:{name}"] for name in STANDALONE}
@@ -458,7 +458,7 @@ def lock(session: nox.Session) -> None:
         group for _, items in sources.values() for group in items
     )
     dev = ([*everything, "tools/pyproject.toml"], list(every_group))
-    # The union first: each other file is a part of it, at the same versions.
+    # The union first: every other file is a subset of it, at the same versions.
     for name, (projects, needed) in {"dev": dev, **sources}.items():
         out = REQUIREMENTS / f"{name}.txt"
         constraint = [] if name == "dev" else ["-c", REQUIREMENTS / "dev.txt"]

@@ -8,6 +8,7 @@ import pytest
 
 from flaskware_tools import bench
 from flaskware_tools import chart
+from flaskware_tools import matrix
 from flaskware_tools.matrix import git
 
 FAST = ("--rounds", "2", "--seconds", "0.001")
@@ -85,7 +86,7 @@ def family(tmp_path, monkeypatch):
 def test_a_revision_is_measured_with_its_own_sources(family, monkeypatch):
     tree = family.parent / "tree"
     tree.mkdir()
-    bench.unpack("HEAD", tree)
+    matrix.unpack("HEAD", tree, bench.ROOT)
     assert set(bench.run_apart("demo", tree, FAST)["demo: How long it takes"]) == {
         "bare Flask",
         "old",
@@ -99,8 +100,8 @@ def test_a_benchmark_leaves_nothing_behind(family):
 
 
 def test_a_revision_that_does_not_exist_is_told(family, tmp_path):
-    with pytest.raises(bench.BenchError, match="nowhere"):
-        bench.unpack("nowhere", tmp_path)
+    with pytest.raises(matrix.RevisionError, match="nowhere"):
+        matrix.unpack("nowhere", tmp_path, bench.ROOT)
 
 
 def test_a_benchmark_that_fails_is_told_with_what_it_printed(family):

@@ -176,7 +176,7 @@ def test_an_sdist_without_tests_is_refused(tmp_path):
     sdist = tmp_path / "flaskware_core-1.tar.gz"
     with tarfile.open(sdist, "w:gz") as tar:
         tar.add(tmp_path / "flaskware_core-1", "flaskware_core-1")
-    with pytest.raises(build.BuildError, match="holds no tests"):
+    with pytest.raises(build.BuildError, match="has no tests"):
         build.run_sdist_tests(packages()["core"], sdist, tmp_path, tmp_path)
 
 
@@ -238,7 +238,7 @@ def publish(root, name, index):
     tag = f"flaskware-{name}/{packages(root)[name].version}"
     git(root, "tag", tag)
     printed = in_copy(root, "nox", "-R", "-s", "release", "--", "--tag", tag, *few)
-    assert "built twice, byte for byte alike" in printed
+    assert "built twice, byte for byte: " in printed
     assert re.search(r"tests of the sdist: \d+ passed", printed)
     files = sorted((root / "dist/release/packages").iterdir())
     options = ("--repository-url", index, "-u", "any", "-p", "any")

@@ -1,4 +1,4 @@
-"""Take the pictures of the board that the documentation shows.
+"""Take the screenshots of the board for the documentation.
 
 `nox -s screenshots` writes them to `docs/images`.
 """
@@ -27,7 +27,7 @@ class ChromiumMissing(Exception):
 
 
 def start_chromium(profile: Path) -> webdriver.Chrome:
-    """Start a headless Chromium that looks nothing up in the network by itself."""
+    """Start a headless Chromium that makes no requests of its own."""
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not binary or not driver:
@@ -73,7 +73,7 @@ def take(browser: webdriver.Chrome, base: str, out: Path) -> None:
         browser.save_screenshot(out / f"notices-{width}.png")
         browser.get(f"{base}/notices/new")
         browser.find_element("name", "title").send_keys("Hi")
-        # The server is to complain, not the browser before it.
+        # Let the server report the errors instead of the browser.
         browser.execute_script("document.querySelector('main form').noValidate = true")
         browser.find_element("css selector", "main form [type=submit]").click()
         browser.save_screenshot(out / f"write-{width}.png")

@@ -12,6 +12,7 @@ import griffe
 
 from .matrix import Package
 from .matrix import packages
+from .matrix import RevisionError
 from .release import fragments
 from .release import last_tag
 from .surface import surface
@@ -25,7 +26,7 @@ def public_names(package: Package) -> list[str]:
 
 
 def breaking_changes(package: Package, tag: str) -> list[str]:
-    """Each change since a tag that can break a user's code, explained."""
+    """Return an explanation of each change since a tag that can break users' code."""
     relative = package.source.parent.relative_to(package.root)
     old = griffe.load_git(
         package.module, ref=tag, repo=package.root, search_paths=[relative]
@@ -94,7 +95,10 @@ def main() -> None:
         if options.dump:
             print(*surface(package.name), sep="\n")
         elif options.against:
-            _compare_with(package, options.against)
+            try:
+                _compare_with(package, options.against)
+            except RevisionError as error:
+                sys.exit(f"api: {error}")
         elif not _compare_with_release(package):
             failed = True
     if failed:

@@ -1,8 +1,8 @@
-"""Time the cases of each benchmark against each other, one process a package.
+"""Time the cases of each benchmark against each other, one process per package.
 
-A benchmark is a file ``bench_*.py`` with ``BASELINE``, the name of a case, and
-``cases()``: by name, what to call without arguments. The baseline is bare Flask. It may
-have ``timed(case, count)``, where calling a case ``count`` times is not what to time.
+A benchmark is a file ``bench_*.py`` with ``cases()``, which returns functions by name,
+and ``BASELINE``, the name of the case that the others are compared with: bare Flask. It
+may define ``timed(case, count)`` to measure something else than ``count`` calls.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ import argparse
 import collections.abc as cabc
 import gc
 import importlib.util
-import io
 import json
 import os
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import types
@@ -26,7 +24,9 @@ from pathlib import Path
 
 from . import chart
 from .matrix import packages
+from .matrix import RevisionError
 from .matrix import ROOT
+from .matrix import unpack
 
 Case: t.TypeAlias = cabc.Callable[[], object]
 Timed: t.TypeAlias = cabc.Callable[[Case, int], float]
@@ -51,12 +51,12 @@ def measure(
     seconds: float,
     timed: Timed | None = None,
 ) -> Figures:
-    """The time of each case as a ratio to the baseline of the same round.
+    """Return the time of each case as a ratio to the baseline of the same round.
 
-    Each round runs every case for about ``seconds``, one after the other, so that
-    what else the machine does meets all of them; the median of the rounds counts.
+    Each round runs every case for about ``seconds``, one after the other, so that other
+    load on the machine affects all of them. The median of the rounds counts.
 
-    :param timed: The seconds of one operation, of a case done so many times.
+    :param timed: Runs a case so many times and returns the seconds of one operation.
     :return: By case: ``ratio``, its ``spread`` (half the range between quartiles), and
         ``microseconds`` of one operation.
     """
@@ -98,7 +98,7 @@ def _time(case: Case, count: int) -> float:
 
 
 def table(results: Results) -> str:
-    """The figures as one Markdown table."""
+    """Return the figures as one Markdown table."""
     rows = ["| | ratio | spread | µs |", "|---|---:|---:|---:|"]
     for title, figures in results.items():
         rows.append(f"| **{title}** | | | |")
@@ -113,7 +113,7 @@ def table(results: Results) -> str:
 def comparison(before: Results, after: Results, revision: str) -> str:
     """Return what changed since a revision, as a Markdown table.
 
-    A change counts where it is larger than what both measurements vary by.
+    A change counts if it is larger than the spread of both measurements together.
     """
     rows = [f"| | {revision} | now | |", "|---|---:|---:|---|"]
     for title, figures in after.items():
@@ -134,7 +134,7 @@ def comparison(before: Results, after: Results, revision: str) -> str:
 
 
 def folder_of(name: str, root: Path) -> Path:
-    """Where the benchmarks of a package, or of the family, are."""
+    """Return the folder with the benchmarks of a package or of the family."""
     top = root / "tools" if name == FAMILY else packages(root)[name].folder
     return top / "benchmarks"
 
@@ -143,7 +143,7 @@ def run_here(name: str, root: Path, *, rounds: int, seconds: float) -> Results:
     """Run the benchmarks of one package in this process."""
     results: Results = {}
     with tempfile.TemporaryDirectory(prefix="flaskware-bench-") as folder:
-        tempfile.tempdir = folder  # so that nothing of a benchmark is left behind
+        tempfile.tempdir = folder  # benchmarks leave nothing behind
         for path in sorted(folder_of(name, root).glob("bench_*.py")):
             module = _load(path)
             title = (module.__doc__ or path.stem).splitlines()[0].rstrip(".")
@@ -158,8 +158,8 @@ def run_here(name: str, root: Path, *, rounds: int, seconds: float) -> Results:
 def run_apart(name: str, root: Path, options: cabc.Sequence[str]) -> Results:
     """Run the benchmarks of one package in a process of its own.
 
-    :param root: The tree to take the benchmarks and, if it is not this repository, the
-        packages from.
+    :param root: The tree with the benchmarks and, unless it is this repository, the
+        packages.
     :raises BenchError: if they fail.
     """
     sources = [] if root == ROOT else sorted(root.glob("packages/*/src"))
@@ -178,32 +178,19 @@ def run_apart(name: str, root: Path, options: cabc.Sequence[str]) -> Results:
     return found
 
 
-def unpack(revision: str, folder: Path) -> None:
-    """Write the tree of a revision into a folder.
-
-    :raises BenchError: if there is no such revision.
-    """
-    command = ["git", "archive", "--format=tar", revision]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-    if done.returncode:
-        raise BenchError(done.stderr.decode().strip())
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
-        tar.extractall(folder, filter="data")
-
-
 def run_all(
     names: cabc.Sequence[str], options: cabc.Sequence[str], revision: str | None = None
 ) -> tuple[Results, Results]:
-    """Run the benchmarks of some packages, each just after those of the revision.
+    """Run the benchmarks of packages, each right after its benchmarks at the revision.
 
-    :return: The figures of the revision, and of the tree as it is.
+    :return: The figures of the revision, and of the working tree.
     """
     before: Results = {}
     after: Results = {}
     with tempfile.TemporaryDirectory(prefix="flaskware-bench-") as temporary:
         tree = Path(temporary)
         if revision:
-            unpack(revision, tree)
+            unpack(revision, tree, ROOT)
         for name in names:
             if revision:
                 try:
@@ -246,7 +233,7 @@ def main() -> None:
     ]
     try:
         before, after = run_all(chosen.names, options, chosen.compare)
-    except BenchError as error:
+    except (BenchError, RevisionError) as error:
         sys.exit(f"bench: {error}")
     if chosen.compare:
         print(f"\n{comparison(before, after, chosen.compare)}")

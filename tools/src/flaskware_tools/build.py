@@ -1,4 +1,4 @@
-"""Build a package twice, compare byte for byte, and try what was built."""
+"""Build a package twice, compare the builds byte for byte, and try them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .matrix import Package
 from .matrix import packages
 from .matrix import ROOT
 
-# nox says where; else it is beside this interpreter or on the path.
+# Given by nox, or found beside this interpreter or on the path.
 _PLACES = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 UV = os.environ.get("UV") or shutil.which("uv", path=_PLACES) or "uv"
-# 2020-02-02: any fixed date would do
+# 2020-02-02; any fixed date would do.
 _EPOCH = "1580601600"
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -30,7 +30,10 @@ class BuildError(Exception):
 
 
 def build(package: Package, out: Path) -> list[Path]:
-    """Build the sdist and, from it, the wheel; twice, byte-identical."""
+    """Build the sdist and, from it, the wheel, twice; return the first pair.
+
+    :raises BuildError: if the two builds differ.
+    """
     first, second = (_build_once(package, out / part) for part in ("one", "two"))
     for one, two in zip(first, second, strict=True):
         if one.read_bytes() != two.read_bytes():
@@ -44,7 +47,7 @@ def _build_once(package: Package, out: Path) -> list[Path]:
 
 
 def check_metadata(artifacts: list[Path]) -> None:
-    """Have twine check what an index would check.
+    """Check the metadata with twine, as an index does.
 
     :raises BuildError: if a description cannot be shown or a field is wrong.
     """
@@ -54,7 +57,7 @@ def check_metadata(artifacts: list[Path]) -> None:
 def make_alone(package: Package, wheels: Path, folder: Path) -> Path:
     """Install a package in an empty environment, its siblings from a folder of wheels.
 
-    By name and version, not by file: the resolver sees what a user's would.
+    It is installed by name and version, so that the resolver works as for users.
 
     :return: The environment's interpreter.
     """
@@ -71,13 +74,13 @@ def make_alone(package: Package, wheels: Path, folder: Path) -> Path:
 
 
 def empty_environment(folder: Path) -> Path:
-    """Make a virtual environment with nothing in it; its interpreter."""
+    """Make an empty virtual environment and return its interpreter."""
     run(UV, "venv", "--quiet", "--python", sys.executable, folder)
     return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
 def run_readme(package: Package, python: Path, folder: Path) -> str:
-    """Run the example of a package's README; what it printed."""
+    """Run the example of a package's README and return its output."""
     (folder / "readme.py").write_text(readme_example(package), "utf-8")
     return run(python, "-W", "error", "readme.py", cwd=folder)
 
@@ -85,7 +88,7 @@ def run_readme(package: Package, python: Path, folder: Path) -> str:
 def run_sdist_tests(
     package: Package, sdist: Path, wheels: Path, folder: Path, *options: str
 ) -> str:
-    """Run the tests that an sdist holds against the wheels, away from the repository.
+    """Run the tests of an sdist against the wheels, outside the repository.
 
     :return: pytest's last line.
     """
@@ -94,8 +97,8 @@ def run_sdist_tests(
         tar.extractall(unpacked, filter="data")
     (tree,) = unpacked.iterdir()
     if not (tree / "tests").is_dir():
-        raise BuildError(f"{sdist.name} holds no tests")
-    shutil.rmtree(tree / "src")  # what is tested is the wheel
+        raise BuildError(f"{sdist.name} has no tests")
+    shutil.rmtree(tree / "src")  # the tests import the wheel
     python = empty_environment(folder / f"tests-{package.name}")
     install = (UV, "pip", "install", "--quiet", "--python", python)
     config = package.root / "shared-config"
@@ -112,7 +115,7 @@ def run_sdist_tests(
 
 
 def write_sbom(package: Package, python: Path, path: Path) -> None:
-    """Write what an environment holds as a CycloneDX document, the package its root."""
+    """Write the contents of an environment as CycloneDX, with the package as root."""
     tool = Path(sys.executable).with_name("cyclonedx-py")
     run(
         tool, "environment", python, "--pyproject", package.folder / "pyproject.toml",
@@ -122,7 +125,7 @@ def write_sbom(package: Package, python: Path, path: Path) -> None:
 
 
 def readme_example(package: Package) -> str:
-    """The first Python block of a package's README."""
+    """Return the first Python block of a package's README."""
     readme = (package.folder / "README.md").read_text("utf-8")
     match = _BLOCK.search(readme)
     if match is None:
@@ -131,9 +134,9 @@ def readme_example(package: Package) -> str:
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
-    """Run a command, and return what it printed.
+    """Run a command and return its output.
 
-    :raises BuildError: with all of its output if it fails.
+    :raises BuildError: with the whole output, if it fails.
     """
     environment = {**os.environ, "SOURCE_DATE_EPOCH": _EPOCH}
     environment.pop("VIRTUAL_ENV", None)
@@ -168,7 +171,8 @@ def main() -> None:
             for path in artifacts:
                 shutil.copy(path, wheels)
                 shutil.copy(path, out)
-                print(f"{path.name}  {path.stat().st_size / 1024:.1f} KiB, twice alike")
+                size = f"{path.stat().st_size / 1024:.1f} KiB"
+                print(f"{path.name}  {size}, identical twice")
         for name in names:
             python = make_alone(family[name], wheels, folder)
             printed = run_readme(family[name], python, folder)

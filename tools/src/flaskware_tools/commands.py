@@ -18,13 +18,13 @@ from .matrix import ROOT
 
 DEMO = ROOT / "docs" / "examples" / "noticeboard"
 
-# Up to what ends a command: in prose a backtick, in a block the line or a comment.
+# A command ends at a backtick in prose, at a comment or the end of the line in a block.
 _COMMAND = re.compile(r"(?:^|[`$] ?|\s)flask (?P<rest>[^`\n#|;]+)", re.MULTILINE)
 _CODE = re.compile(r"^```[^\n]*\n.*?^```$|`[^`]+`", re.MULTILINE | re.DOTALL)
 
 
 def pages() -> list[Path]:
-    """Every page; those on moving name commands of others, too."""
+    """Return the pages to check; those on moving also name commands of others."""
     found = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     found += [
         *(ROOT / "docs/guides").glob("*.md"),
@@ -55,7 +55,7 @@ def problem(command: str, app: Flask) -> str | None:
     for word in words:
         if word.startswith("--"):
             options = {name for item in current.params for name in _names(item)}
-            # Click has `--help` on each command.
+            # Click adds `--help` to each command.
             name = word.strip("[],.").split("=")[0]
             if name not in options | {"--help"}:
                 return f"`flask {command}`: {current.name} has no {name}"

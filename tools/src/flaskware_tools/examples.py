@@ -1,4 +1,4 @@
-"""Run the Python examples of the documentation, a page at a time."""
+"""Run the Python examples of the documentation, one page at a time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PARSERS: dict[str, cabc.Callable[[str], object]] = {
 
 
 def pages() -> list[Path]:
-    """Every page that may have examples."""
+    """Return every page that has examples."""
     found = sorted(
         [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs/guides").glob("*.md")]
     )
@@ -62,7 +62,7 @@ def misspelled(text: str) -> str | None:
 
 
 def script(text: str) -> str:
-    """The examples of a page as one script, on the lines where they stand in it.
+    """Return the examples of a page as one script, on the same lines as in the page.
 
     Code that they need but readers do not stands between ``<!-- setup`` and ``-->``.
     An example below ``<!-- not run: a reason -->`` is only checked for its syntax.
@@ -78,7 +78,7 @@ def script(text: str) -> str:
 
 
 def run(path: Path) -> str | None:
-    """Run the examples of a page; what went wrong, or ``None``."""
+    """Run the examples of a page and return what went wrong, or ``None``."""
     text = path.read_text("utf-8")
     try:
         code = script(text)

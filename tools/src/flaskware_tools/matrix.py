@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses as dc
 import functools
+import io
 import re
 import subprocess
+import tarfile
 import tomllib
 import typing as t
 from pathlib import Path
@@ -70,14 +72,26 @@ class Package:
 
 def git(root: Path, *arguments: str) -> str:
     """Run git in a repository and return its output."""
-    return git_bytes(root, *arguments).decode()
-
-
-def git_bytes(root: Path, *arguments: str) -> bytes:
-    """Run git in a repository and return its output as it is."""
     return subprocess.run(
-        ["git", *arguments], cwd=root, capture_output=True, check=True
+        ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
     ).stdout
+
+
+class RevisionError(Exception):
+    """Git does not know a revision."""
+
+
+def unpack(revision: str, folder: Path, root: Path = ROOT) -> None:
+    """Write the tree of a revision into a folder.
+
+    :raises RevisionError: if there is no such revision.
+    """
+    command = ["git", "archive", "--format=tar", revision]
+    done = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    if done.returncode:
+        raise RevisionError(done.stderr.decode().strip())
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
+        tar.extractall(folder, filter="data")
 
 
 def known_files(root: Path = ROOT) -> list[str]:
@@ -99,7 +113,7 @@ def read_matrix(root: Path = ROOT) -> dict[str, t.Any]:
 
 
 def packages(root: Path = ROOT) -> dict[str, Package]:
-    """Every package by name; what others need comes before them."""
+    """Return every package by name; each comes after those that it needs."""
     listed: dict[str, dict[str, t.Any]] = read_matrix(root)["packages"]
     return {
         name: Package(
@@ -115,7 +129,7 @@ def packages(root: Path = ROOT) -> dict[str, Package]:
 
 
 def closure(name: str, root: Path = ROOT) -> list[str]:
-    """A package and the siblings that it needs, what is needed first."""
+    """Return a package and the siblings that it needs; it comes last."""
     family = packages(root)
     ordered: list[str] = []
 
@@ -130,10 +144,10 @@ def closure(name: str, root: Path = ROOT) -> list[str]:
 
 
 def changed(base: str, root: Path = ROOT) -> list[str]:
-    """The packages that a change since ``base`` touches, with their dependents.
+    """Return the packages that changes since ``base`` affect, with their dependents.
 
-    A change outside of ``packages/`` can touch any of them, so it names all, except
-    for prose at the top and in ``docs/``.
+    A change outside ``packages/`` can affect all of them, unless it is in ``docs/`` or
+    in a Markdown file.
     """
     family = packages(root)
     touched: set[str] = set()

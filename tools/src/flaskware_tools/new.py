@@ -16,13 +16,15 @@ _NAME = re.compile(r"^[a-z][a-z0-9]{1,29}$")
 
 
 def make(name: str, summary: str, root: Path = ROOT) -> Path:
-    """Write the package ``name`` and add it to the lists that name each package.
+    """Write the package ``name`` and add it to the lists of packages.
 
     :return: The new folder.
     :raises ValueError: if the name cannot be used.
     """
     if not _NAME.match(name):
-        raise ValueError(f"{name!r}: a name is one word of small letters and digits")
+        raise ValueError(
+            f"{name!r}: a name is one word of lowercase letters and digits"
+        )
     if name in packages(root) or (root / "packages" / name).exists():
         raise ValueError(f"{name!r}: there is a package of that name")
     target = root / "packages" / name
@@ -48,7 +50,7 @@ def make(name: str, summary: str, root: Path = ROOT) -> Path:
 
 
 def fill(text: str, name: str, summary: str) -> str:
-    """A text of the template with the new extension's names."""
+    """Return a text of the template with the names of the new extension."""
     for placeholder, value in {
         "@name@": name,
         "@Name@": name.capitalize(),
@@ -70,13 +72,13 @@ def _insert(path: Path, *, before: str, text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s new --")
     parser.add_argument("name", help="one word, such as mail")
-    parser.add_argument("--summary", default="what it gives, in a phrase")
+    parser.add_argument("--summary", default="its purpose, in a phrase")
     arguments = parser.parse_args()
     try:
         target = make(arguments.name, arguments.summary)
     except ValueError as error:
         sys.exit(f"new: {error}")
-    print(f"made {target.relative_to(ROOT)}; its next step: README.md")
+    print(f"made {target.relative_to(ROOT)}; continue with its README.md")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ OTHERS = {"noticeboard": "docs/examples/noticeboard", "tools": "tools"}
 
 
 class Job(t.TypedDict):
-    """One row of the matrix; its keys are what the workflows read."""
+    """One row of the matrix; the workflows read its keys."""
 
     name: str
     session: str
@@ -35,7 +35,7 @@ class Job(t.TypedDict):
 
 
 def services_of(folder: Path, root: Path = ROOT) -> list[str]:
-    """The services that the tests in a folder name, or ask for by a fixture."""
+    """Return the services that the tests in a folder name or use through a fixture."""
     text = "\n".join(
         path.read_text("utf-8") for path in sorted((folder / "tests").rglob("*.py"))
     )
@@ -46,10 +46,10 @@ def services_of(folder: Path, root: Path = ROOT) -> list[str]:
 def jobs(
     names: cabc.Iterable[str], *, nightly: bool = False, root: Path = ROOT
 ) -> list[Job]:
-    """The jobs for some projects.
+    """Return the jobs for some projects.
 
-    :param nightly: Also pre-releases, each other version of each service, and what
-        stands in for one.
+    :param nightly: Also test pre-releases, the other versions of each service, and
+        replacements such as Valkey.
     """
     matrix = read_matrix(root)
     pythons: list[str] = matrix["python"]["versions"]
@@ -63,7 +63,7 @@ def jobs(
         found.append(_job(name, pythons[0], images, session="tests_slow"))
         if name not in family:
             continue
-        # Other systems have no containers: their tests skip what they cannot have.
+        # Other systems have no containers: tests skip there if a server is missing.
         found += [
             _job(name, pythons[-1], {}, system=system)
             for system in ("macos-latest", "windows-latest")

@@ -1,7 +1,7 @@
 """Prepare the release of one package: version, changelog, checks, artifacts.
 
-Nothing is tried on the working tree: it is copied, the copy gets the new version and
-changelog, and what is built and tested is the copy.
+The working tree is copied. The copy gets the new version and changelog, and is built
+and tested; the working tree stays as it is.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ class ReleaseError(Exception):
 
 
 def fragments(package: Package) -> list[str]:
-    """The type of each changelog fragment that waits for a release."""
+    """Return the type of each changelog fragment that waits for a release."""
     names = (path.name for path in (package.folder / "changes").glob("*.md"))
     return [name.removesuffix(".md").rpartition(".")[2] for name in sorted(names)]
 
 
 def tags(package: Package) -> list[str]:
-    """The tags of the package's releases, the newest last."""
+    """Return the tags of the package's releases, the newest last."""
     listed = git(package.root, "tag", "--list", f"{package.distribution}/*").split()
     return sorted(listed, key=lambda tag: Version(tag.partition("/")[2]))
 
 
 def last_tag(package: Package) -> str | None:
-    """The tag of the package's newest release."""
+    """Return the tag of the package's newest release."""
     return next(reversed(tags(package)), None)
 
 
 def next_version(last: str | None, declared: str, types: list[str]) -> str:
-    """The version that the waiting fragments ask for.
+    """Return the version that the waiting fragments call for.
 
-    The first release is what ``pyproject.toml`` declares. Before 1.0.0 a breaking
-    change raises the second number, as Semantic Versioning 2.0.0 section 4 lets it.
+    The first release has the version in ``pyproject.toml``. Before 1.0.0 a breaking
+    change raises the second number, as Semantic Versioning 2.0.0, section 4 allows.
 
-    :raises ReleaseError: if there is nothing to release, or of an unknown type.
+    :raises ReleaseError: if there is no fragment, or a fragment of an unknown type.
     """
     if not types:
         raise ReleaseError(
@@ -79,7 +79,7 @@ def next_version(last: str | None, declared: str, types: list[str]) -> str:
 
 
 def missing_siblings(package: Package) -> tuple[str, ...]:
-    """The requirements on siblings that none of their releases meets."""
+    """Return the requirements on siblings that none of their releases meets."""
     family = packages(package.root)
     missing: list[str] = []
     for text in package.requirements:
@@ -94,7 +94,7 @@ def missing_siblings(package: Package) -> tuple[str, ...]:
 
 
 def write_changelog(package: Package, version: str) -> None:
-    """Move the fragments into ``CHANGES.md``, as towncrier does it."""
+    """Move the fragments into ``CHANGES.md`` with towncrier."""
     command = [sys.executable, "-m", "towncrier", "build", "--version", version]
     command += ["--config", str(package.root / "shared-config" / "towncrier.toml")]
     command += ["--dir", str(package.folder), "--name", package.distribution, "--yes"]
@@ -103,15 +103,15 @@ def write_changelog(package: Package, version: str) -> None:
     )
     if done.returncode:
         raise ReleaseError(f"towncrier: {done.stderr.strip()}")
-    # git keeps no empty folder, and the next fragment needs it.
+    # Git keeps no empty folders, and the next fragment needs it.
     (package.folder / "changes").mkdir(exist_ok=True)
     (package.folder / "changes" / ".gitkeep").touch()
 
 
 def section(changes: str, version: str) -> str:
-    """Return what a changelog says of one version.
+    """Return the section of a changelog about a version.
 
-    :raises ReleaseError: if it says nothing.
+    :raises ReleaseError: if there is none.
     """
     pattern = rf"^## {re.escape(version)} .*?(?=^## |\Z)"
     match = re.search(pattern, changes, re.MULTILINE | re.DOTALL)
@@ -131,7 +131,7 @@ def write_version(package: Package, version: str) -> None:
 
 
 def copy_tree(root: Path, target: Path) -> None:
-    """Copy what git knows of a working tree, or would if it were added."""
+    """Copy the files of a working tree that git tracks or would add."""
     for name in known_files(root):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, target / name)
@@ -176,9 +176,9 @@ def plan(package: Package, folder: Path) -> Plan:
 
 
 def tagged(tag: str, root: Path = ROOT) -> Plan:
-    """The release that a tag asks for, from the tree as it stands.
+    """Return the release that a tag stands for, from the working tree.
 
-    :raises ReleaseError: if the tree is not what the tag says.
+    :raises ReleaseError: if the tree does not match the tag.
     """
     distribution, _, version = tag.partition("/")
     package = packages(root).get(distribution.removeprefix("flaskware-"))
@@ -195,10 +195,10 @@ def tagged(tag: str, root: Path = ROOT) -> Plan:
 def make(planned: Plan, out: Path, temporary: Path, only: str = "") -> None:
     """Build, try and describe a release.
 
-    :param out: Gets ``packages/``, what an index takes, and ``papers/``: notes, hashes
-        and what the package installs, as CycloneDX.
-    :param only: Which of the sdist's tests to run, as for ``pytest -k``.
-    :raises BuildError: at the first thing that does not hold.
+    :param out: Gets ``packages/`` with the files for an index, and ``papers/`` with
+        notes, hashes and the bill of materials, as CycloneDX.
+    :param only: The sdist's tests to run, as for ``pytest -k``.
+    :raises BuildError: if a step fails.
     """
     package = planned.package
     family = packages(package.root)
@@ -208,9 +208,9 @@ def make(planned: Plan, out: Path, temporary: Path, only: str = "") -> None:
         for path in build.build(family[sibling], temporary / sibling):
             shutil.copy(path, wheels)
     artifacts = build.build(package, temporary / package.name)
-    _say(f"built twice, byte for byte alike: {', '.join(p.name for p in artifacts)}")
+    _say(f"built twice, byte for byte: {', '.join(p.name for p in artifacts)}")
     build.check_metadata(artifacts)
-    _say("the metadata are what an index takes")
+    _say("checked the metadata")
     sdist, wheel = sorted(artifacts, key=lambda path: path.suffix)
     shutil.copy(wheel, wheels)
     python = build.make_alone(package, wheels, temporary)
@@ -250,12 +250,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s release --")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("name", nargs="?", choices=list(packages()))
-    what.add_argument("--tag", help="make the release that this tag asks for")
+    what.add_argument("--tag", help="make the release of this tag")
     parser.add_argument(
         "--write", action="store_true", help="write version and changelog"
     )
     parser.add_argument(
-        "--tests", default="", help="which of the sdist's tests, as for pytest -k"
+        "--tests", default="", help="the sdist's tests to run, as for pytest -k"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "dist" / "release")
     parser.add_argument("--output", type=Path, help="append `distribution=…` to this")

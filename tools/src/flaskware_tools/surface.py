@@ -7,18 +7,16 @@ move without a difference.
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 import typing as t
 from pathlib import Path
 
 import griffe
 
 from .matrix import closure
-from .matrix import git_bytes
 from .matrix import packages
 from .matrix import ROOT
+from .matrix import unpack
 
 _FAMILY = re.compile(r"flaskware_\w+\.")
 # Labels of griffe that matter to users; the others say where an attribute is set.
@@ -55,10 +53,9 @@ def surface_at(name: str, revision: str, root: Path, folder: Path) -> list[str]:
     """Return the surface of a package at a revision of git.
 
     :param folder: An empty folder for the files of that revision.
+    :raises RevisionError: if there is no such revision.
     """
-    data = git_bytes(root, "archive", revision, "packages", "shared-config")
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(revision, folder, root)
     return surface(name, folder)
 
 

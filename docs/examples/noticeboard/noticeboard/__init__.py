@@ -46,11 +46,11 @@ def create_app(**config: t.Any) -> Flask:
 
 
 def _kept_secret(instance: Path) -> str:
-    """A key made at the first start, so that nobody is signed out at the next."""
+    """Return the key made at the first start, so that restarts sign nobody out."""
     path = instance / "secret_key"
     if not path.exists():
         instance.mkdir(parents=True, exist_ok=True)
-        # Of several processes that start at once, one makes it, and whole.
+        # If several processes start at once, one of them writes the key, and all of it.
         with tempfile.NamedTemporaryFile("w", dir=instance) as file:
             file.write(secrets.token_hex())
             file.flush()

@@ -33,7 +33,7 @@ WORKERS = 4
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Logs errors only: a check says itself what it saw."""
+    """Request handler that logs errors only: a check prints its own steps."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
@@ -41,7 +41,7 @@ class _QuietHandler(WSGIRequestHandler):
 
 def main() -> int:
     arguments = _parse()
-    # A stop by a process manager cleans up as Ctrl+C does.
+    # Process managers stop it with SIGTERM; clean up as after Ctrl+C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with contextlib.ExitStack() as stack:
@@ -69,7 +69,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _run(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
-    # A check must neither meet a demo that is being served nor change its data.
+    # A check must not disturb a demo that is being served, nor its data.
     port: int = arguments.port or (_free_port() if arguments.check else 5000)
     if not _is_free(port):
         print(
@@ -135,10 +135,10 @@ def _serving(
 
 @contextlib.contextmanager
 def _gunicorn(port: int, secret_key: str) -> cabc.Generator[None]:
-    # The workers read what this process reads, from the environment alone.
+    # The workers read the same configuration, from the environment alone.
     environment = {**os.environ, "FLASK_SECRET_KEY": secret_key}
     command = [sys.executable, "-m", "gunicorn", "--workers", str(WORKERS)]
-    # A client that sends slowly then holds up a thread, not a worker.
+    # Threads, so that a slow client occupies a thread and not a worker.
     command += ["--threads", "4"]
     command += ["--bind", f"{HOST}:{port}", "--log-level", "warning"]
     process = subprocess.Popen([*command, "noticeboard:create_app()"], env=environment)
@@ -155,7 +155,7 @@ def _gunicorn(port: int, secret_key: str) -> cabc.Generator[None]:
 
 
 def _production_environment(stack: contextlib.ExitStack) -> dict[str, str]:
-    """Where PostgreSQL and Redis are; databases of its own, dropped at the end."""
+    """Return settings with new PostgreSQL and Redis databases, dropped at exit."""
     from flaskware_core.testing import Services
     from flaskware_core.testing import ServiceUnavailable
     from flaskware_core.testing import temporary_database

@@ -86,7 +86,7 @@ def register(form: Bound[SignUp]) -> ResponseReturnValue:
         try:
             with db.transaction() as session:
                 session.add(user)
-        except IntegrityError:  # somebody signed up with it at this moment
+        except IntegrityError:  # another request has just signed up with it
             form.add_error(TAKEN, "email")
             return form.respond("accounts/sign_up.html")
         start_session(user, "signed up")
@@ -119,7 +119,7 @@ def signed_in(
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if current_user() is None:
-            # Once, however often a page is asked for that is not shown.
+            # Only once, even if several pages redirect here.
             if "_flashes" not in flask.session:
                 flask.flash("Please sign in first.")
             return flask.redirect(flask.url_for("accounts.enter"), 303)
@@ -152,7 +152,7 @@ def add_current_user() -> dict[str, object]:
 
 @bp.app_template_filter("device_name")
 def device_name(agent: str) -> str:
-    """A short name for a browser's long one, such as "Firefox on Linux"."""
+    """Return a short name for a browser, such as "Firefox on Linux"."""
     browser = _first(agent, ("Edg", "OPR", "Firefox", "Chrom", "Safari"))
     system = _first(agent, ("Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux"))
     full = {"Edg": "Edge", "OPR": "Opera", "Chrom": "Chrome"}

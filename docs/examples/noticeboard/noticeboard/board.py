@@ -33,7 +33,7 @@ NOTICES_PER_PAGE = 6
 
 TagName = t.Annotated[
     str,
-    # Before it is measured: the small letter of one sign can be two.
+    # Before the length is checked: lower case can have more characters.
     AfterValidator(str.lower),
     StringConstraints(max_length=24, pattern=r"^[\w-]+$"),
 ]
@@ -58,7 +58,7 @@ notice_form = FormSpec(NoticeIn, name="notice")
 
 @bp.get("/")
 def index() -> ResponseReturnValue:
-    # PostgreSQL takes no U+0000 in a text, not even to compare with.
+    # PostgreSQL refuses U+0000 in any text, even in a comparison.
     words = flask.request.args.get("q", "").replace("\0", "").strip()[:100]
     tag = flask.request.args.get("tag", "").replace("\0", "")
     found = select(Notice).order_by(Notice.created_at.desc(), Notice.id.desc())
@@ -106,7 +106,7 @@ def picture(id: int) -> ResponseReturnValue:
 
 @db.transaction(retries=3)
 def post(data: NoticeIn, author_id: int, picture: Picture | None) -> int:
-    """Put a notice up; its id."""
+    """Add a notice and return its id."""
     notice = Notice(
         title=data.title, body=data.body, author_id=author_id, tags=tags(data.tags)
     )

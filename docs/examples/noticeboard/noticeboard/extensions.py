@@ -1,4 +1,4 @@
-"""The five extensions, made once; `create_app` gives each of them the app."""
+"""The five extensions, made once and initialised by `create_app`."""
 
 from __future__ import annotations
 

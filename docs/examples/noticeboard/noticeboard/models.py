@@ -47,7 +47,7 @@ class Picture(Base):
         sa.ForeignKey("notice.id", ondelete="CASCADE"), primary_key=True
     )
     content_type: Mapped[str] = mapped_column(sa.String(40))
-    # Read where the picture itself is sent, not with every list of notices.
+    # Loaded only to send the picture itself, not with every list of notices.
     data: Mapped[bytes] = mapped_column(sa.LargeBinary, deferred=True)
 
 

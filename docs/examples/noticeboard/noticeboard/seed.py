@@ -39,7 +39,7 @@ NOTICES = (
 
 
 def seed() -> int:
-    """Fill an empty board, and say how many notices were written."""
+    """Fill an empty board and return the number of notices written."""
     if db.session.scalar(select(func.count()).select_from(Notice)):
         return 0
     people = [

@@ -1,4 +1,4 @@
-"""Go through the board over real HTTP, as people with two devices would."""
+"""Try every step of the board over real HTTP, as a user with two devices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PNG = base64.b64decode(
 
 
 class Unexpected(Exception):
-    """The app did not answer as it should."""
+    """The app answered in an unexpected way."""
 
 
 class Reply:
@@ -93,7 +93,7 @@ class Device:
 
 
 def hidden_fields(page: str) -> dict[str, str]:
-    """The hidden inputs of a page, such as its CSRF token."""
+    """Return the hidden inputs of a page, such as its CSRF token."""
     inputs = re.findall(r"<input\b[^>]*>", page)
     attributes = (dict(re.findall(r'([\w-]+)="([^"]*)"', item)) for item in inputs)
     return {
@@ -104,7 +104,7 @@ def hidden_fields(page: str) -> dict[str, str]:
 
 
 class Walkthrough:
-    """The steps, each of which says what it saw."""
+    """The steps of the tour; each prints a line about what it saw."""
 
     def __init__(self, base: str) -> None:
         self.laptop = Device(base, "Laptop")
@@ -113,7 +113,7 @@ class Walkthrough:
         self.password = secrets.token_urlsafe(12)
 
     def run(self) -> bool:
-        """Take every step; stop at the first that fails."""
+        """Take every step and stop at the first failure."""
         steps = (
             self.read, self.search, self.sign_up, self.sign_in, self.write,
             self.write_json, self.stand_firm, self.second_device, self.revoke_it,
@@ -234,7 +234,7 @@ class Walkthrough:
 
 
 def expect(reply: Reply, status: int, text: str = "") -> Reply:
-    """The reply, if it is what it should be."""
+    """Return a reply after checking its status and text."""
     check(reply.status == status, f"{reply.url}: {reply.status}, not {status}")
     check(not text or text in reply.text, f"{reply.url} does not say {text!r}")
     return reply

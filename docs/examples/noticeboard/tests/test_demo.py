@@ -74,7 +74,7 @@ def test_a_port_in_use_is_told_with_another():
     ("environment", "expected"),
     [
         ({"FLASK_SESSION_STORE": "rediss//nowhere"}, "SESSION_STORE"),
-        ({"FLASK_SESSION_STOER": "memory://"}, "SESSION_STORE (the closest"),
+        ({"FLASK_SESSION_STOER": "memory://"}, "did you mean SESSION_STORE?"),
         ({"FLASK_SQLALCHEMY_ECHO": "perhaps"}, "SQLALCHEMY_ECHO"),
         (
             {"FLASK_SQLALCHEMY_DATABASE_URI":
