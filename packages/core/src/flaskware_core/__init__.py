@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from ._doctor.examine import examine as examine
+import typing as t
+
 from ._errors import AlreadyInitialised as AlreadyInitialised
 from ._errors import NotInitialised as NotInitialised
 from ._extension import check_connections as check_connections
 from ._extension import Extension as Extension
 from ._findings.finding import Finding as Finding
 from ._findings.finding import Level as Level
-from ._findings.formats import FINDING_FORMATS as FINDING_FORMATS
-from ._findings.formats import FindingFormat as FindingFormat
-from ._findings.formats import render_findings as render_findings
-from ._findings.report import Report as Report
 from ._lazy import lazy_names as lazy_names
-from ._process.backoff import backoff as backoff
-from ._process.file_lock import FileLock as FileLock
-from ._process.fork import ForkGuard as ForkGuard
 from ._settings.app import CoreSettings as CoreSettings
 from ._settings.base import Sensitive as Sensitive
 from ._settings.base import Settings as Settings
@@ -35,7 +29,34 @@ from ._web.current import request_getter as request_getter
 from ._web.hooks import attach as attach
 from ._web.origin import request_origin as request_origin
 from ._web.origin import RequestOrigin as RequestOrigin
-from ._web.signing import signer as signer
+
+if t.TYPE_CHECKING:
+    from ._doctor.examine import examine as examine
+    from ._findings.formats import FINDING_FORMATS as FINDING_FORMATS
+    from ._findings.formats import FindingFormat as FindingFormat
+    from ._findings.formats import render_findings as render_findings
+    from ._findings.report import Report as Report
+    from ._process.backoff import backoff as backoff
+    from ._process.file_lock import FileLock as FileLock
+    from ._process.fork import ForkGuard as ForkGuard
+    from ._web.signing import signer as signer
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "_doctor.examine": ["examine"],
+            "_findings.formats": [
+                "FINDING_FORMATS",
+                "FindingFormat",
+                "render_findings",
+            ],
+            "_findings.report": ["Report"],
+            "_process.backoff": ["backoff"],
+            "_process.file_lock": ["FileLock"],
+            "_process.fork": ["ForkGuard"],
+            "_web.signing": ["signer"],
+        },
+    )
 
 __all__ = [
     "active_app",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import dataclasses as dc
 import sys
 import typing as t
 import weakref
@@ -31,8 +30,7 @@ T = t.TypeVar("T")
 _KEY = "flaskware"
 
 
-@dc.dataclass(frozen=True)
-class Installed(t.Generic[S, T]):
+class Installed(t.NamedTuple, t.Generic[S, T]):
     """One extension on one app, with what it offers to the rest of this package.
 
     :param place: The file and line that called ``init_app``.

@@ -30,7 +30,15 @@ def examine(app: App, *, deploy: bool = False) -> Report:
         if deploy:
             found.extend(_unreachable(item, app))
     silenced = CoreSettings.from_config(app.config).silenced_checks
-    return Report.of(app.name, installed, found, silenced)
+    ids = {finding.id for finding in found}
+    shown = [finding for finding in found if finding.id not in silenced]
+    return Report(
+        app=app.name,
+        extensions=tuple(installed),
+        findings=tuple(sorted(shown, key=lambda f: f.level, reverse=True)),
+        silenced=tuple(sorted(ids & silenced)),
+        unknown_silenced=tuple(sorted(silenced - ids)),
+    )
 
 
 def _unreachable(item: Installed[t.Any, t.Any], app: App) -> cabc.Iterator[Finding]:

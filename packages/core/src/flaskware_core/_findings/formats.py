@@ -158,9 +158,10 @@ def _sarif_location(finding: Finding) -> dict[str, t.Any]:
     location: dict[str, t.Any] = {}
     # Code scanners drop a result without a physical location.
     if uri := _uri(finding.file) or finding.subject:
-        location["physicalLocation"] = {"artifactLocation": {"uri": uri}}
+        physical: dict[str, t.Any] = {"artifactLocation": {"uri": uri}}
         if finding.line is not None:
-            location["physicalLocation"]["region"] = {"startLine": finding.line}
+            physical["region"] = {"startLine": finding.line}
+        location["physicalLocation"] = physical
     if finding.symbol:
         logical = {"fullyQualifiedName": finding.symbol, "kind": "function"}
         location["logicalLocations"] = [logical]

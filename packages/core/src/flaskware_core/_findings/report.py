@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections.abc as cabc
 import dataclasses as dc
 import typing as t
 
@@ -24,25 +23,6 @@ class Report:
     findings: tuple[Finding, ...]
     silenced: tuple[str, ...]
     unknown_silenced: tuple[str, ...]
-
-    @classmethod
-    def of(
-        cls,
-        app: str,
-        extensions: cabc.Iterable[str],
-        findings: cabc.Collection[Finding],
-        silenced: cabc.Set[str],
-    ) -> t.Self:
-        """Sort findings, and leave out those whose id is silenced."""
-        ids = {finding.id for finding in findings}
-        shown = [finding for finding in findings if finding.id not in silenced]
-        return cls(
-            app=app,
-            extensions=tuple(extensions),
-            findings=tuple(sorted(shown, key=lambda f: f.level, reverse=True)),
-            silenced=tuple(sorted(ids & silenced)),
-            unknown_silenced=tuple(sorted(silenced - ids)),
-        )
 
     def worst(self) -> Level | None:
         """Return the highest level among the findings."""

@@ -29,9 +29,9 @@ def signer(salt: str, *, app: App | None = None) -> itsdangerous.URLSafeSerializ
         raise RuntimeError(
             f"The app {app.name!r} has no key to sign with. Set SECRET_KEY."
         )
-    fallbacks: list[str | bytes] = app.config.get("SECRET_KEY_FALLBACKS") or []
+    config: dict[str, t.Any] = app.config
     # itsdangerous signs with the last key of the list.
-    keys: t.Any = [*fallbacks, key]
+    keys: list[t.Any] = [*(config.get("SECRET_KEY_FALLBACKS") or ()), key]
     return itsdangerous.URLSafeSerializer(
         keys, salt=salt, signer_kwargs={"digest_method": hashlib.sha256}
     )

@@ -5,6 +5,9 @@ Installing ``flaskware-core`` makes this a pytest plugin, so it needs no import.
 
 from __future__ import annotations
 
+from .apps import isolation as isolation
+from .apps import make_app as make_app
+from .apps import serving as serving
 from .plugin import _flaskware_isolation as _flaskware_isolation
 from .plugin import mariadb_url as mariadb_url
 from .plugin import memcached_url as memcached_url
@@ -21,9 +24,6 @@ from .services import Services as Services
 from .services import ServiceUnavailable as ServiceUnavailable
 from .services import temporary_database as temporary_database
 from .services import temporary_redis as temporary_redis
-from .serving import isolation as isolation
-from .serving import make_app as make_app
-from .serving import serving as serving
 
 __all__ = [
     "isolation",

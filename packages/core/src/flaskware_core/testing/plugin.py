@@ -9,13 +9,13 @@ import typing as t
 import pytest
 from flask.sansio.app import App
 
+from .apps import isolation
 from .services import Service
 from .services import ServiceName
 from .services import Services
 from .services import ServiceUnavailable
 from .services import temporary_database
 from .services import temporary_redis
-from .serving import isolation
 
 _SERVICES = pytest.StashKey[Services]()
 _USED = pytest.StashKey[set[str]]()
