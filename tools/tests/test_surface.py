@@ -131,6 +131,20 @@ def test_a_private_module_can_move_without_a_difference(root):
     assert api.differences(package, "HEAD") == []
 
 
+def test_a_function_hides_the_submodule_that_it_is_imported_from(root):
+    package = packages(root)["core"]
+    testing = package.source / "testing"
+    testing.mkdir()
+    (package.source / "testing.py").rename(testing / "find.py")
+    path = testing / "find.py"
+    path.write_text(path.read_text().replace("from ._thing", "from .._thing"))
+    (testing / "__init__.py").write_text(
+        "from .find import LIMIT as LIMIT\nfrom .find import find as find\n\n"
+        '__all__ = ["LIMIT", "find"]\n'
+    )
+    assert api.differences(package, "HEAD") == []
+
+
 def test_a_private_base_can_be_merged_into_its_class(root):
     package = packages(root)["core"]
     path = package.source / "_thing.py"

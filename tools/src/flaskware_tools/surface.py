@@ -61,7 +61,11 @@ def surface_at(name: str, revision: str, root: Path, folder: Path) -> list[str]:
 
 def _exports(module: griffe.Module, public: set[str]) -> t.Iterator[str]:
     for name in map(str, module.exports or ()):
-        yield from _described(f"{module.path}.{name}", module.members[name], public)
+        item = module.members[name]
+        # A function that is imported from the submodule of its name hides that.
+        if item.is_module and name in item.members:
+            item = item.members[name]
+        yield from _described(f"{module.path}.{name}", item, public)
 
 
 def _described(
