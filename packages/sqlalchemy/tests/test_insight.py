@@ -4,12 +4,14 @@ import asyncio
 import inspect
 import logging
 import re
+from pathlib import Path
 
 import flask
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+import flaskware_sqlalchemy
 from flaskware_sqlalchemy import NPlusOneError
 from flaskware_sqlalchemy import NPlusOneWarning
 
@@ -64,6 +66,52 @@ def test_coroutines_are_recorded_with_the_line_that_awaits(make_site):
 
     lines = site.app.test_client().get("/").json
     assert lines == [str(line_of(ask, "async line")), str(line_of(ask, "helper"))]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda site, statement: site.db.paginate(statement),
+        lambda site, statement: site.db.keyset(statement),
+        lambda site, statement: site.db.first_or_404(statement),
+        lambda site, _: site.db.get_or_404(site.User, 1),
+        lambda site, _: site.db.transaction()(site.db.session.scalar)(sa.select(1)),
+        lambda site, _: site.db.create_all(),
+    ],
+)
+def test_helpers_are_recorded_with_the_line_that_calls_them(make_site, ask):
+    site = make_site(SQLALCHEMY_RECORD_QUERIES=True)
+    fill(site)
+    with site.app.app_context():
+        ask(site, sa.select(site.User).order_by(site.User.id))
+        locations = [query.location for query in site.db.recorded_queries]
+    assert {location.function for location in locations} == {"<lambda>"}
+    assert all(location.filename.endswith("test_insight.py") for location in locations)
+
+
+PACKAGE = Path(flaskware_sqlalchemy.__file__).parent
+MODULES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_of_the_package_is_blamed_for_a_query(make_site, module):
+    site = make_site(SQLALCHEMY_RECORD_QUERIES=True, SQLALCHEMY_N_PLUS_ONE="raise")
+    fill(site)
+    # A function whose frame is in the file of the module, as its own functions are.
+    code = compile("def call(f, *args): return f(*args)", PACKAGE / module, "exec")
+    exec(code, scope := {})
+
+    def view(function, *arguments):
+        return scope["call"](function, *arguments)  # blamed
+
+    blamed = f"test_insight.py:{line_of(view, 'blamed')} "
+    with site.app.app_context():
+        users = view(site.db.session.scalars, sa.select(site.User)).all()
+        assert blamed in str(site.db.recorded_queries[-1].location)
+        with pytest.raises(AssertionError, match=blamed), site.db.assert_queries(0):
+            view(site.db.session.execute, sa.select(1))
+        with pytest.raises(NPlusOneError, match=blamed):
+            [view(getattr, user, "posts") for user in users]
 
 
 def test_a_template_is_named_by_its_own_line(make_site, tmp_path):
