@@ -35,8 +35,8 @@ def _bare(folder: Path) -> flask.Flask:
 
 
 def _sessionmaker(folder: Path) -> flask.Flask:
-    """What one writes by hand for the same: a session of the app context, closed for
-    good at its end, and SQLite with foreign keys, a write-ahead log, a busy timeout and
+    """The same written by hand: a session of the app context, closed for good at its
+    end, and SQLite with foreign keys, a write-ahead log, a busy timeout and
     real transactions. One database; no replicas, tenants, retries or insight.
     """
     app = flask.Flask("by_hand")

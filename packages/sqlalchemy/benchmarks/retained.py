@@ -1,4 +1,4 @@
-"""What an import costs, and what 100,000 requests leave behind, in one process each.
+"""Cost of an import, and leftovers of 100,000 requests, in one process each.
 
 Run it with ``python packages/sqlalchemy/benchmarks/retained.py``.
 """

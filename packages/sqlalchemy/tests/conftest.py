@@ -172,7 +172,7 @@ def each_site(request: pytest.FixtureRequest, make_site: MakeSite) -> Site:
 
 @pytest.fixture
 def cross() -> cabc.Callable[..., int]:
-    """Let two transactions at once wait for the row that the other one has written."""
+    """Let two transactions wait at once, each for a row that the other has written."""
 
     def run(site: Site, go_on: cabc.Callable[[Session, int, int], object]) -> int:
         with site.db.session_scope(site.app) as session:

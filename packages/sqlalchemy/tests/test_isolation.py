@@ -131,7 +131,7 @@ def insert(site, connection, name):
 
 
 def test_connections_of_an_engine_are_undone_too(each_site):
-    """What an extension does by itself, and what no session knows of."""
+    """Work of an extension on a connection of its own, unknown to any session."""
     engine = each_site.db.state_of(each_site.app).router.engines[None]
     with each_site.db.test_isolation(each_site.app):
         with engine.begin() as connection:

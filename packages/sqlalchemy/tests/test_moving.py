@@ -107,7 +107,7 @@ TEMPLATE = """{{ page.total }}:{{ page.pages }}:{% for book in page.items %}
 
 @pytest.fixture(params=["flask_sqlalchemy", "flaskware_sqlalchemy"])
 def library(request, tmp_path):
-    """The same app with the old import and with the new one."""
+    """The same app with either import."""
     if request.param == "flask_sqlalchemy" and sa.__version__ >= "2.1":
         pytest.importorskip(request.param)
     path = tmp_path / f"library_{request.param}.py"

@@ -16,7 +16,7 @@ from flaskware_sqlalchemy._pagination import page as _page
 
 @pytest.fixture
 def users(site):
-    """A site with 45 users, of whom the first has three posts."""
+    """A site with 45 users; the first of them has three posts."""
     with site.app.app_context():
         site.db.session.add_all([site.User(name=f"user {n:02}") for n in range(1, 46)])
         site.db.session.flush()

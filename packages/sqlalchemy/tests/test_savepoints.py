@@ -19,7 +19,7 @@ def any_site(any_site):
 
 
 def add_taken(site):
-    """Write one thing that can be, and leave one that cannot to the block's end."""
+    """Write a row that is accepted, and leave a row that is not to the block's end."""
     site.db.session.add(site.User(name="lost"))
     site.db.session.flush()
     site.db.session.add(site.User(name="taken"))

@@ -1,4 +1,4 @@
-"""What ``flask doctor`` asks of the databases."""
+"""Checks of the databases for ``flask doctor``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check(
     *,
     deploy: bool,
 ) -> cabc.Iterator[Finding]:
-    """Yield what is worth telling about the databases of an app."""
+    """Yield the findings about the databases of an app."""
     yield from _models(engines, metadatas)
     if deploy:
         yield from _sqlite(engines)
@@ -46,7 +46,7 @@ def _models(
             yield Finding(
                 "sqlalchemy.bind-unknown",
                 Level.ERROR,
-                f"Models name the database {key!r}, which is not configured; using"
+                f"Models name the database {key!r}, which is not configured. Using"
                 f" them fails ({tables}).",
                 f'SQLALCHEMY_BINDS = {{"{key}": "<URL>"}}, or correct `__bind_key__`.',
             )
@@ -54,8 +54,8 @@ def _models(
         yield Finding(
             "sqlalchemy.no-models",
             Level.WARNING,
-            "No model is known: the modules that declare them were not imported.",
-            "Import them in the app factory, before `init_app` or after it.",
+            "No models are known: the modules that declare them were not imported.",
+            "Import these modules in the app factory, before or after `init_app`.",
         )
         return
     for key in engines:
@@ -64,7 +64,7 @@ def _models(
             yield Finding(
                 "sqlalchemy.bind-without-models",
                 Level.INFO,
-                f"No model is known for the database of {name}.",
+                f"No models are known for the database of {name}.",
                 "Import the module of its models in the app factory, or remove the"
                 " key.",
             )
@@ -78,8 +78,8 @@ def _sqlite(engines: cabc.Mapping[str | None, sa.Engine]) -> cabc.Iterator[Findi
                 Level.WARNING,
                 f"{SQLAlchemySettings.key_of(key)} is SQLite: one process writes at a"
                 " time, and the file is on the disk of one machine.",
-                "Use a database server, or silence this where one machine is all"
-                " there is and the file is backed up.",
+                "Use a database server. If the app runs on one machine and the file is"
+                " backed up, silence this check.",
             )
 
 
@@ -104,7 +104,7 @@ def _pools(
 ) -> cabc.Iterator[Finding]:
     workers = os.environ.get("WEB_CONCURRENCY", "")
     if not workers.isdecimal():
-        return  # how many there are is not known here
+        return  # the number of processes is not known
     for key, (_, options) in settings.databases().items():
         limit = _connection_limit(engines[key])
         size = options.get("pool_size", 5) + options.get("max_overflow", 10)
@@ -112,16 +112,16 @@ def _pools(
             yield Finding(
                 "sqlalchemy.pool-size",
                 Level.WARNING,
-                f"WEB_CONCURRENCY = {workers} processes of {size} connections each are"
-                f" more than the {limit} that the server of"
-                f" {SQLAlchemySettings.key_of(key)} accepts.",
-                f"pool_size and max_overflow of {limit // int(workers)} together, or a"
-                " connection pooler before the server.",
+                f"WEB_CONCURRENCY = {workers} processes of {size} connections each"
+                f" exceed the limit of the server of {SQLAlchemySettings.key_of(key)},"
+                f" {limit}.",
+                f"Set pool_size and max_overflow to {limit // int(workers)} together,"
+                " or put a connection pooler before the server.",
             )
 
 
 def _connection_limit(engine: sa.Engine) -> int | None:
-    """How many connections the server accepts; ``None`` if it does not say."""
+    """Return the number of connections a server accepts; ``None`` if unknown."""
     statement = _LIMIT.get(engine.dialect.name)
     if statement is None:
         return None
@@ -129,7 +129,7 @@ def _connection_limit(engine: sa.Engine) -> int | None:
         with engine.connect() as connection:
             return int(connection.exec_driver_sql(statement).scalar_one())
     except (sa_exc.DBAPIError, OSError):
-        return None  # whether it answers is asked elsewhere
+        return None  # another check reports that it does not answer
 
 
 def _echo(settings: SQLAlchemySettings) -> cabc.Iterator[Finding]:
@@ -137,7 +137,7 @@ def _echo(settings: SQLAlchemySettings) -> cabc.Iterator[Finding]:
         yield Finding(
             "sqlalchemy.echo",
             Level.WARNING,
-            "SQLALCHEMY_ECHO logs every statement with its values, people's data"
-            " among them.",
+            "SQLALCHEMY_ECHO logs every statement with its values, which may be"
+            " personal data.",
             "SQLALCHEMY_ECHO = False",
         )

@@ -4,7 +4,7 @@ import collections.abc as cabc
 
 
 class UnknownBind(LookupError):
-    """A model or a call names a database that the app's configuration does not have.
+    """A model or a call names a database that is not configured.
 
     :param key: The name that was used.
     :param known: The names that are configured.
@@ -21,11 +21,11 @@ class UnknownBind(LookupError):
 
 
 class PageNotFound(LookupError):
-    """A page was asked for that does not exist."""
+    """A page does not exist."""
 
 
 class PageMalformed(ValueError):
-    """What should be the number of a page, or the size of one, is no number."""
+    """The number or the size of a page is not a number."""
 
 
 class CursorInvalid(ValueError):
@@ -33,7 +33,7 @@ class CursorInvalid(ValueError):
 
 
 class TransactionBegun(RuntimeError):
-    """A transaction has begun, and can no longer be given what was asked for."""
+    """A transaction has already begun, and its options can no longer change."""
 
 
 class AsyncDriverMissing(RuntimeError):

@@ -33,7 +33,7 @@ def _has_url(value: str | dict[str, t.Any]) -> str | dict[str, t.Any]:
 def _no_tracking(value: bool) -> bool:
     if value:
         raise ValueError(
-            "False, or no such key: SQLAlchemy's own session events tell of changes"
+            "False, or no such key: SQLAlchemy's session events report changes"
         )
     return value
 
@@ -61,11 +61,11 @@ _PragmaValue: t.TypeAlias = (
 )
 _Seconds: t.TypeAlias = t.Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 DEFAULT: t.Final = "default"
-"""What the default database is called where databases are named."""
+"""The name of the default database where databases are named."""
 
 
 class SQLAlchemySettings(Settings):
-    """Which databases an app has, and how they are connected to."""
+    """The databases of an app, and the options of their connections."""
 
     prefix = "SQLALCHEMY_"
     distribution = "flaskware-sqlalchemy"
@@ -75,7 +75,7 @@ class SQLAlchemySettings(Settings):
             "SQLALCHEMY_POOL_TIMEOUT": _OPTIONS % "pool_timeout",
             "SQLALCHEMY_POOL_RECYCLE": _OPTIONS % "pool_recycle",
             "SQLALCHEMY_MAX_OVERFLOW": _OPTIONS % "max_overflow",
-            "SQLALCHEMY_NATIVE_UNICODE": "nothing: text is Unicode always",
+            "SQLALCHEMY_NATIVE_UNICODE": "nothing: text is always Unicode",
             "SQLALCHEMY_COMMIT_ON_TEARDOWN": "SQLALCHEMY_COMMIT_ON_SUCCESS = True",
             "SQLALCHEMY_ENGINES": "SQLALCHEMY_DATABASE_URI for the default database"
             " and SQLALCHEMY_BINDS for the others",
@@ -83,8 +83,8 @@ class SQLAlchemySettings(Settings):
     )
 
     database_uri: _Url = pydantic.Field(
-        description="The URL of the default database, in SQLAlchemy's form. A relative"
-        " path of SQLite is in the instance folder.",
+        description="The URL of the default database, as SQLAlchemy takes it. A"
+        " relative path of SQLite is in the instance folder.",
         examples=[_URL_EXAMPLE],
     )
     binds: dict[str, _Bind] = pydantic.Field(
@@ -101,39 +101,39 @@ class SQLAlchemySettings(Settings):
     )
     replicas: dict[str, list[_Bind]] = pydantic.Field(
         default_factory=dict[str, list[str | _Options]],
-        description="Databases to read from, by the name of the one they copy; that of"
-        ' the default database is `"default"`. Each is what `binds` takes.',
+        description="Copies to read from, by the name of their database;"
+        ' `"default"` is the default database. Each is a value as for `binds`.',
         examples=[{"default": ["postgresql+psycopg://app@replica-1/shop"]}],
     )
     replica_retry: _Seconds = pydantic.Field(
         default=30.0,
-        description="How many seconds a replica that did not answer is passed over.",
+        description="Seconds for which a replica that did not answer is passed over.",
         examples=[10.0],
     )
     sticky_seconds: t.Annotated[
         float, pydantic.Field(ge=0, le=3600, allow_inf_nan=False)
     ] = pydantic.Field(
         default=0.0,
-        description="How many seconds after a write the requests of the same browser"
-        " read from the primary, by a signed cookie; 0 sets no cookie.",
+        description="Seconds after a write in which the same browser's requests read"
+        " from the primary, by a signed cookie; 0 sets no cookie.",
         examples=[5.0],
     )
     isolation_level: _Level | dict[str, _Level] | None = pydantic.Field(
         default=None,
         description="The isolation level of transactions: for every database, or by"
-        " the name of each. The databases' own if left out.",
+        " name. The default is that of the database.",
         examples=["REPEATABLE READ", {"default": "SERIALIZABLE"}],
     )
     statement_timeout: _Seconds | dict[str, _Seconds] | None = pydantic.Field(
         default=None,
-        description="How many seconds a statement may take: for every database, or by"
-        " the name of each. On MySQL it is for SELECT alone.",
+        description="Seconds that a statement may take: for every database, or by"
+        " name. On MySQL it applies only to SELECT.",
         examples=[30.0, {"reports": 300.0}],
     )
     sqlite_pragmas: dict[_PragmaName, _PragmaValue] = pydantic.Field(
         default_factory=dict[str, bool | int | str],
-        description="Pragmas of each new connection to SQLite; they win over those"
-        " that this extension sets, `foreign_keys` and `journal_mode`.",
+        description="Pragmas of each new connection to SQLite; they win over the"
+        " defaults of this extension, `foreign_keys` and `journal_mode`.",
         examples=[{"foreign_keys": False, "synchronous": "NORMAL"}],
     )
     commit_on_success: bool = pydantic.Field(
@@ -144,32 +144,31 @@ class SQLAlchemySettings(Settings):
     )
     record_queries: bool = pydantic.Field(
         default=False,
-        description="Keep what each context asked the databases, with the line that"
-        " did so, in `db.recorded_queries`.",
+        description="Record the queries of each context, with the line of code that"
+        " sent them, in `db.recorded_queries`.",
         examples=[True],
     )
     slow_query: _Seconds | None = pydantic.Field(
         default=None,
-        description="Log a warning for each statement that took more than so many"
-        " seconds.",
+        description="Log a warning for each statement that takes longer, in seconds.",
         examples=[0.5],
     )
     n_plus_one: t.Literal["off", "warn", "raise"] = pydantic.Field(
         default="off",
-        description="What to do where one line loads the same relationship of one"
-        " object after another.",
+        description="The reaction to a line that loads the same relationship of one"
+        " object after another (N+1 queries).",
         examples=["warn"],
     )
     server_timing: bool | None = pydantic.Field(
         default=None,
         description="Send the header `Server-Timing` with the time spent in the"
-        " databases; if left out, in debug mode.",
+        " databases. The default is to send it in debug mode.",
         examples=[False],
     )
     async_drivers: dict[str, str] = pydantic.Field(
         default_factory=dict,
-        description="The driver of the asynchronous engines, by dialect; if left out,"
-        " one that is installed.",
+        description="The driver of the asynchronous engines, by dialect. The default"
+        " is an installed driver.",
         examples=[{"postgresql": "asyncpg"}],
     )
     echo: bool | t.Literal["debug"] = pydantic.Field(
@@ -180,14 +179,14 @@ class SQLAlchemySettings(Settings):
     track_modifications: t.Annotated[bool, pydantic.AfterValidator(_no_tracking)] = (
         pydantic.Field(
             default=False,
-            description="Accepted as False, as apps made for Flask-SQLAlchemy have it;"
-            " it has no effect.",
+            description="Accepted if False, for apps made for Flask-SQLAlchemy; it has"
+            " no effect.",
             examples=[False],
         )
     )
 
     def conflicts(self) -> cabc.Iterator[ConfigProblem]:
-        """Yield a problem for each URL that no engine can be made of."""
+        """Yield a problem for each unusable URL and unknown name."""
         for name, (url, _) in self.databases().items():
             yield from self._url_problem(self.key_of(name), url)
         for name, copies in self.copies().items():
@@ -206,7 +205,7 @@ class SQLAlchemySettings(Settings):
             )
 
     def databases(self) -> dict[str | None, tuple[str, dict[str, t.Any]]]:
-        """URL and engine options of each database, the default one's name ``None``."""
+        """Return URL and engine options by name, ``None`` for the default database."""
         found: dict[str | None, tuple[str, dict[str, t.Any]]]
         found = {None: (self.database_uri, dict(self.engine_options))}
         for name, bind in self.binds.items():
@@ -214,19 +213,21 @@ class SQLAlchemySettings(Settings):
         return found
 
     def copies(self) -> dict[str | None, list[tuple[str, dict[str, t.Any]]]]:
-        """URL and engine options of the replicas of each database that has any."""
+        """Return URL and engine options of the replicas, by database."""
         return {
-            None if name == DEFAULT else name: [_url_and_options(one) for one in some]
-            for name, some in self.replicas.items()
+            None if name == DEFAULT else name: [
+                _url_and_options(copy) for copy in copies
+            ]
+            for name, copies in self.replicas.items()
         }
 
     def level_of(self, bind: str | None) -> str | None:
-        """The isolation level of a database; ``None`` where none is configured."""
+        """Return the isolation level of a database; ``None`` for its default."""
         value = self.isolation_level
         return value.get(bind or DEFAULT) if isinstance(value, dict) else value
 
     def timeout_of(self, bind: str | None) -> float | None:
-        """How many seconds a statement may take on a database."""
+        """Return the seconds that a statement may take on a database."""
         value = self.statement_timeout
         return value.get(bind or DEFAULT) if isinstance(value, dict) else value
 
@@ -248,21 +249,21 @@ class SQLAlchemySettings(Settings):
             if name not in known:
                 yield ConfigProblem(
                     f"{self.key(field)}[{name!r}]",
-                    "the name of a database that is configured",
+                    "the name of a configured database",
                     "",
                     f"one of {', '.join(map(repr, known))}",
                 )
 
     @classmethod
     def key_of(cls, bind: str | None) -> str:
-        """Where the URL of a database is configured, as the user writes it."""
+        """Return the configuration key of a database's URL, as the user writes it."""
         if bind is None:
             return cls.key("database_uri")
         return f"{cls.key('binds')}[{bind!r}]"
 
     @classmethod
     def key_of_replica(cls, bind: str | None, number: int) -> str:
-        """Where the URL of a replica is configured, as the user writes it."""
+        """Return the configuration key of a replica's URL, as the user writes it."""
         return f"{cls.key('replicas')}[{(bind or DEFAULT)!r}][{number}]"
 
 

@@ -16,6 +16,6 @@ __all__ = ["connections_in_use"]
 
 
 def connections_in_use(db: SQLAlchemy[t.Any], app: App) -> dict[str | None, int]:
-    """How many connections of each pool are in use; all 0 where nothing leaks."""
+    """Return the number of connections in use of each pool: 0 if nothing leaks."""
     engines = db.state_of(app).router.engines
     return {key: checked_out(engine) for key, engine in engines.items()}

@@ -1,4 +1,4 @@
-"""Cursors: the place of a row in an order, as a signed text."""
+"""Cursors: the position of a row in an order, as a signed text."""
 
 from __future__ import annotations
 
@@ -17,52 +17,56 @@ import sqlalchemy as sa
 from flaskware_sqlalchemy._errors import CursorInvalid
 
 LONGEST = 4096
-"""How many characters a cursor may have; it is part of an address."""
+"""Characters that a cursor may have; it is part of an address."""
 
 
 @dc.dataclass(frozen=True)
-class Place:
-    """Where a page begins.
+class CursorPosition:
+    """The start of a page.
 
-    :param values: What the row has in the columns of the order.
-    :param is_included: Whether the row itself belongs to the page.
+    :param values: The values of a row in the columns of the order.
+    :param is_included: True if the row itself belongs to the page.
     """
 
     values: tuple[t.Any, ...]
     is_included: bool = False
 
 
-def write(place: Place, statement: str, signer: itsdangerous.URLSafeSerializer) -> str:
-    """Make a cursor.
+@dc.dataclass(frozen=True)
+class CursorFormat:
+    """Reader and writer of the cursors of one statement.
 
-    :param statement: What tells the statement from others; see :func:`read`.
+    :param statement: A text that differs for other statements.
+    :param types: The types of the columns of the order.
     """
-    values = [_pack(value) for value in place.values]
-    return str(signer.dumps([statement, values, int(place.is_included)]))
 
+    statement: str
+    types: cabc.Sequence[sa.types.TypeEngine[t.Any]]
+    signer: itsdangerous.URLSafeSerializer
 
-def read(
-    text: str,
-    statement: str,
-    types: cabc.Sequence[sa.types.TypeEngine[t.Any]],
-    signer: itsdangerous.URLSafeSerializer,
-) -> Place:
-    """Read a cursor.
+    def write(self, position: CursorPosition) -> str:
+        """Return a cursor."""
+        values = [_pack(value) for value in position.values]
+        return str(
+            self.signer.dumps([self.statement, values, int(position.is_included)])
+        )
 
-    :param types: Those of the columns of the order.
-    :raises CursorInvalid: if it was not made here with the app's key, or was made for
-        another statement.
-    """
-    if len(text) > LONGEST:
-        raise CursorInvalid("The cursor is too long.")
-    try:
-        made_for, values, is_included = signer.loads(text)
-    except (itsdangerous.BadData, TypeError, ValueError) as error:
-        raise CursorInvalid("The cursor was not made here.") from error
-    if made_for != statement or len(values) != len(types):
-        raise CursorInvalid("The cursor belongs to another list, or to an earlier one.")
-    unpacked = (_unpack(*pair) for pair in zip(values, types, strict=True))
-    return Place(tuple(unpacked), bool(is_included))
+    def read(self, text: str) -> CursorPosition:
+        """Read a cursor.
+
+        :raises CursorInvalid: if it was not made here with the app's key, or was made
+            for another statement.
+        """
+        if len(text) > LONGEST:
+            raise CursorInvalid("The cursor is too long.")
+        try:
+            made_for, values, is_included = self.signer.loads(text)
+        except (itsdangerous.BadData, TypeError, ValueError) as error:
+            raise CursorInvalid("The cursor was not made here.") from error
+        if made_for != self.statement or len(values) != len(self.types):
+            raise CursorInvalid("The cursor belongs to another list, or is outdated.")
+        unpacked = (_unpack(*pair) for pair in zip(values, self.types, strict=True))
+        return CursorPosition(tuple(unpacked), bool(is_included))
 
 
 def _pack(value: t.Any) -> t.Any:
@@ -72,8 +76,8 @@ def _pack(value: t.Any) -> t.Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(
-        f"An order by a column of {type(value).__name__} cannot be continued from a"
-        " cursor. Order by a number, a text, a time or the primary key."
+        f"A cursor cannot hold a value of {type(value).__name__}. Order by a number, a"
+        " text, a time or the primary key."
     )
 
 

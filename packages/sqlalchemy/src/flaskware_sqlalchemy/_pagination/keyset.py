@@ -1,4 +1,4 @@
-"""Pages of a statement's rows, from a row of it on."""
+"""Pages of a statement's rows, each from a row on."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from sqlalchemy import orm
 from sqlalchemy.sql import operators
 from sqlalchemy.sql import visitors
 
-from . import cursor as _cursor
-from .cursor import Place
+from .cursor import CursorFormat
+from .cursor import CursorPosition
 from .page import Items
 
 T_co = t.TypeVar("T_co", covariant=True)
 _Condition: t.TypeAlias = sa.ColumnElement[bool]
-# Where NULL is more than every value, and so last in ascending order.
+# NULL is more than every value, and so last in ascending order.
 _NULL_IS_LARGEST = {"oracle", "postgresql"}
 _MYSQL = {"mariadb", "mysql"}
 _WITHOUT_NULLS_FIRST = {*_MYSQL, "mssql"}
-# What stands for an expression in an order: a label, and a reference to one.
+# Stand-ins for an expression in an order: a label, and a reference to a label.
 _NAMES = {"label", "label_reference", "textual_label_reference"}
 _COMPARES_TUPLES = {"mariadb", "mysql", "postgresql", "sqlite"}
 
 
 @dc.dataclass(frozen=True)
 class KeysetPage(Items[T_co]):
-    """One page of rows, and the cursors of those beside it.
+    """One page of rows, and the cursors of its neighbours.
 
     :param items: Entities or values of a select of one column, rows of several.
-    :param per_page: How many items a full page has.
-    :param next_cursor: Give it as ``after`` for the page after this one.
-    :param prev_cursor: Give it as ``before`` for the page before this one.
+    :param per_page: The number of items on a full page.
+    :param next_cursor: Pass it as ``after`` for the next page.
+    :param prev_cursor: Pass it as ``before`` for the previous page.
     """
 
     items: cabc.Sequence[T_co]
@@ -46,12 +46,12 @@ class KeysetPage(Items[T_co]):
 
     @property
     def has_next(self) -> bool:
-        """Whether there is a page after this one."""
+        """True if there is a next page."""
         return self.next_cursor is not None
 
     @property
     def has_prev(self) -> bool:
-        """Whether there may be a page before this one."""
+        """True if there may be a previous page."""
         return self.prev_cursor is not None
 
 
@@ -59,7 +59,7 @@ class KeysetPage(Items[T_co]):
 class _Key:
     """One column of an order.
 
-    :param nulls: Where ``NULL`` is, if the statement says so.
+    :param nulls: The place of ``NULL``, if the statement names it.
     """
 
     expression: sa.ColumnElement[t.Any]
@@ -68,16 +68,16 @@ class _Key:
     is_nullable: bool
 
     def comparable(self, dialect: str) -> _Key:
-        """The same order by what is compared as it is sorted."""
+        """Return the same order by a value that is compared as it is sorted."""
         type_ = self.expression.type
         if dialect in _MYSQL and isinstance(type_, sa.Enum) and type_.native_enum:
-            # It sorts an ENUM by its number and compares it as a text.
+            # These databases sort an ENUM by its number and compare it as text.
             number = sa.type_coerce(self.expression, sa.Integer) + 0
             return dc.replace(self, expression=number)
         return self
 
     def nulls_first(self, dialect: str) -> bool:
-        """Whether ``NULL`` comes before every value."""
+        """Return True if ``NULL`` comes before every value."""
         if self.nulls is not None:
             return self.nulls == "first"
         return self.is_descending == (dialect in _NULL_IS_LARGEST)
@@ -91,7 +91,7 @@ class _Key:
         )
 
     def order(self, dialect: str) -> cabc.Iterator[sa.ColumnElement[t.Any]]:
-        """What the database is to order by."""
+        """Yield the clauses of ``ORDER BY``."""
         expression = self.expression
         clause = expression.desc() if self.is_descending else expression.asc()
         if self.nulls is None:
@@ -105,7 +105,7 @@ class _Key:
             yield clause.nulls_first() if first else clause.nulls_last()
 
     def beyond(self, value: t.Any, dialect: str) -> _Condition:
-        """Whether a row comes after one that has a value here."""
+        """Return the condition of the rows that come after a value."""
         expression = self.expression
         if value is None:
             nulls_first = self.nulls_first(dialect)
@@ -130,24 +130,25 @@ def fetch_keyset(
     after: str | None = None,
     before: str | None = None,
 ) -> KeysetPage[t.Any]:
-    """Run a statement for the rows after a cursor, or before one.
+    """Run a statement for the rows after a cursor, or before a cursor.
 
-    :raises CursorInvalid: if the cursor is not one of this statement.
+    :raises CursorInvalid: if the cursor is not for this statement.
     :raises ValueError: if the statement cannot be continued from a row.
     """
     dialect = session.get_bind(clause=statement).dialect.name
     keys = [key.comparable(dialect) for key in _keys(statement)]
-    name = _name(statement, keys)
-    types = [key.expression.type for key in keys]
+    cursors = CursorFormat(
+        _name(statement, keys), [key.expression.type for key in keys], signer
+    )
     cursor = after if after is not None else before
-    place = None if cursor is None else _cursor.read(cursor, name, types, signer)
+    position = None if cursor is None else cursors.read(cursor)
     is_backward = after is None and before is not None
     ordered = [key.reversed() for key in keys] if is_backward else keys
     query = statement.order_by(None).order_by(
         *(clause for key in ordered for clause in key.order(dialect))
     )
-    if place is not None:
-        query = query.where(_beyond(ordered, place, dialect))
+    if position is not None:
+        query = query.where(_beyond(ordered, position, dialect))
     labels = [
         key.expression.label(f"flaskware_key_{number}")
         for number, key in enumerate(keys)
@@ -160,37 +161,36 @@ def fetch_keyset(
         rows, items = rows[::-1], items[::-1]
 
     def write(row: sa.Row[t.Any]) -> str:
-        return _cursor.write(Place(tuple(row[width:])), name, signer)
+        return cursors.write(CursorPosition(tuple(row[width:])))
 
     if rows:
         following = write(rows[-1]) if is_backward or has_more else None
-        has_before = has_more if is_backward else place is not None
+        has_before = has_more if is_backward else position is not None
         preceding = write(rows[0]) if has_before else None
     else:
-        # All of it went: back to the row that the cursor names, if it is still there.
+        # All these rows are gone: back to the row of the cursor, if it still exists.
         back = None
-        if place is not None:
-            back = _cursor.write(dc.replace(place, is_included=True), name, signer)
+        if position is not None:
+            back = cursors.write(dc.replace(position, is_included=True))
         following = back if is_backward else None
         preceding = back if not is_backward else None
     return KeysetPage(items, limit, following, preceding)
 
 
 def _keys(statement: sa.Select[t.Any]) -> list[_Key]:
-    parts: t.Any = statement  # which it has no public names for
-    if parts._limit_clause is not None or parts._offset_clause is not None:
-        raise ValueError(
-            "The statement has a limit or an offset; leave that to limit=."
-        )
-    if parts._group_by_clauses or parts._distinct:
+    # SQLAlchemy has no public names for these parts of a select.
+    parts: t.Any = statement
+    if parts._limit_clause is not None or parts._offset_clause is not None:  # noqa: SLF001
+        raise ValueError("The statement has a limit or an offset; use limit= instead.")
+    if parts._group_by_clauses or parts._distinct:  # noqa: SLF001
         raise ValueError(
             "A grouped or distinct statement has no rows to continue from: select from"
             " it as a subquery, `select(…).select_from(statement.subquery())`."
         )
     is_outer = any(_has_outer_join(part) for part in statement.get_final_froms())
-    keys = [_key(clause, is_outer) for clause in parts._order_by_clauses]
+    keys = [_key(clause, is_outer) for clause in parts._order_by_clauses]  # noqa: SLF001
     known = [key.expression for key in keys]
-    # Rows that are equal in all that is ordered by would be passed over.
+    # Rows that are equal in the whole order would be skipped.
     keys.extend(
         _Key(column, False, None, is_outer)
         for column in _primary_key(statement)
@@ -225,8 +225,8 @@ def _key(clause: t.Any, is_outer: bool) -> _Key:
         clause = clause.element
     if not isinstance(clause, sa.ColumnElement):
         raise ValueError(
-            f"The order by {str(given)!r} is a name. Order by the column itself, or by"
-            " an expression of columns."
+            f"The statement is ordered by the name {str(given)!r}. Order by the column"
+            " itself, or by an expression of columns."
         )
     column = t.cast("sa.ColumnElement[t.Any]", clause)
     is_nullable = is_outer or bool(getattr(column, "nullable", True))
@@ -251,7 +251,7 @@ def _is_same(one: sa.ColumnElement[t.Any], other: sa.ColumnElement[t.Any]) -> bo
 
 
 def _name(statement: sa.Select[t.Any], keys: cabc.Sequence[_Key]) -> str:
-    """What tells a statement from others: all of it but the values it compares with."""
+    """Return a hash of a statement without the values that it compares with."""
     order = "".join(
         f"{key.expression}{'<' if key.is_descending else '>'}{key.nulls};"
         for key in keys
@@ -260,9 +260,11 @@ def _name(statement: sa.Select[t.Any], keys: cabc.Sequence[_Key]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _beyond(keys: cabc.Sequence[_Key], place: Place, dialect: str) -> _Condition:
-    """The rows after a place, as a condition that an index of the order can serve."""
-    pairs = list(zip(keys, place.values, strict=True))
+def _beyond(
+    keys: cabc.Sequence[_Key], position: CursorPosition, dialect: str
+) -> _Condition:
+    """Return the condition of the rows after a position, which can use an index."""
+    pairs = list(zip(keys, position.values, strict=True))
     is_uniform = len({key.is_descending for key in keys}) == 1
     if (
         is_uniform
@@ -280,7 +282,7 @@ def _beyond(keys: cabc.Sequence[_Key], place: Place, dialect: str) -> _Condition
             condition = sa.or_(
                 key.beyond(value, dialect), sa.and_(key.same(value), condition)
             )
-    if place.is_included:
+    if position.is_included:
         same = sa.and_(*(key.same(value) for key, value in pairs))
         condition = sa.or_(condition, same)
     return condition
@@ -289,11 +291,11 @@ def _beyond(keys: cabc.Sequence[_Key], place: Place, dialect: str) -> _Condition
 def _run(
     session: orm.Session, statement: sa.Select[t.Any], width: int
 ) -> tuple[cabc.Sequence[sa.Row[t.Any]], cabc.Sequence[t.Any]]:
-    """The rows with what cursors are made of, and the same without."""
+    """Return the rows with the values for cursors, and the rows without."""
     try:
         frozen = session.execute(statement).freeze()
     except sa_exc.InvalidRequestError:
-        # A collection is loaded by a join, which repeats the rows.
+        # A join loads a collection and so repeats the rows.
         frozen = session.execute(statement).unique().freeze()
     rows = frozen().all()
     if width == 1:

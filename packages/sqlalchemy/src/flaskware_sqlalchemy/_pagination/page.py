@@ -18,17 +18,17 @@ T_co = t.TypeVar("T_co", covariant=True)
 Count: t.TypeAlias = t.Literal["exact", "capped", "none"]
 
 CAP = 1000
-"""How far ``count="capped"`` counts."""
+"""The limit of ``count="capped"``."""
 
 _NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
 # OFFSET is a signed 64-bit integer in every database here.
 _LARGEST_OFFSET = 2**63 - 1
-# More digits than any offset has; Python itself refuses to read very long ones.
+# More digits than any offset has; Python itself refuses to read very long numbers.
 _LONGEST = 20
 
 
 class Items(t.Generic[T_co]):
-    """What a page is to a loop and to a condition."""
+    """Behaviour of a page in a loop and in a condition."""
 
     items: cabc.Sequence[T_co]
 
@@ -39,20 +39,20 @@ class Items(t.Generic[T_co]):
         return len(self.items)
 
     def __bool__(self) -> bool:
-        # Without this, `if page:` would mean `if page.items:` by way of len().
+        # Without this method, `if page:` would ask len() and mean `if page.items:`.
         return True
 
 
 @dc.dataclass(frozen=True)
 class Page(Items[T_co]):
-    """One page of rows, and what a template needs for links to the others.
+    """One page of rows, with the numbers of the other pages for links.
 
     :param items: Entities or values of a select of one column, rows of several.
     :param page: The number of this page, from 1.
-    :param per_page: How many items a full page has.
-    :param total: How many items there are on all pages; ``None`` if not counted.
-    :param has_next: Whether there is a page after this one.
-    :param is_capped: Whether there are more than ``total``: counting stopped there.
+    :param per_page: The number of items on a full page.
+    :param total: The number of items on all pages; ``None`` if not counted.
+    :param has_next: True if there is a next page.
+    :param is_capped: True if there are more than ``total``: counting stopped there.
     """
 
     items: cabc.Sequence[T_co]
@@ -67,12 +67,12 @@ class Page(Items[T_co]):
 
     @property
     def pages(self) -> int | None:
-        """How many pages there are; ``None`` if not counted."""
+        """The number of pages; ``None`` if not counted."""
         return None if self.total is None else -(-self.total // self.per_page)
 
     @property
     def has_prev(self) -> bool:
-        """Whether there is a page before this one."""
+        """True if there is a previous page."""
         return self.page > 1
 
     @property
@@ -82,35 +82,35 @@ class Page(Items[T_co]):
 
     @property
     def prev_num(self) -> int | None:
-        """The number of the page before."""
+        """The number of the previous page."""
         return self.page - 1 if self.has_prev else None
 
     def next(self) -> Page[T_co]:
-        """The page after this one, by the same statement."""
+        """Return the next page of the same statement."""
         return self._other(self.page + 1)
 
     def prev(self) -> Page[T_co]:
-        """The page before this one, by the same statement.
+        """Return the previous page of the same statement.
 
         :raises ValueError: on the first page.
         """
         if not self.has_prev:
-            raise ValueError("There is no page before the first one.")
+            raise ValueError("There is no page before the first page.")
         return self._other(self.page - 1)
 
     def _other(self, number: int) -> Page[T_co]:
         if self._fetch is None:
-            raise ValueError("This page was made by hand, not by a statement.")
+            raise ValueError("This page has no statement, so it has no neighbours.")
         return self._fetch(number)
 
     @property
     def first(self) -> int:
-        """The number of the first item on this page, from 1; 0 if there is none."""
+        """The number of the first item on this page, from 1; 0 without items."""
         return (self.page - 1) * self.per_page + 1 if self.items else 0
 
     @property
     def last(self) -> int:
-        """The number of the last item on this page; 0 if there is none."""
+        """The number of the last item on this page; 0 without items."""
         return self.first + len(self.items) - 1 if self.items else 0
 
     def iter_pages(
@@ -121,12 +121,12 @@ class Page(Items[T_co]):
         right_current: int = 4,
         right_edge: int = 2,
     ) -> cabc.Iterator[int | None]:
-        """Yield the numbers of pages to link to, and ``None`` where some are left out.
+        """Yield the numbers of pages to link to, and ``None`` for each gap.
 
-        :param left_edge: How many from the first page.
-        :param left_current: How many before this page.
-        :param right_current: How many after this page.
-        :param right_edge: How many up to the last page.
+        :param left_edge: The number of links from the first page on.
+        :param left_current: The number of links before this page.
+        :param right_current: The number of links after this page.
+        :param right_edge: The number of links up to the last page.
         """
         end = self.pages
         if end is None or self.is_capped:
@@ -148,22 +148,22 @@ class Page(Items[T_co]):
 
 
 def page_number(value: int | str | None) -> int:
-    """Read the number of a page.
+    """Return the number of a page.
 
     :param value: An argument of a call or of a query string; ``None`` is page 1.
-    :raises PageMalformed: if it is no number.
-    :raises PageNotFound: if there can be no page of that number.
+    :raises PageMalformed: if it is not a number.
+    :raises PageNotFound: if no page can have that number.
     """
     number = 1 if value is None else _number("page", value)
     if number < 1:
-        raise PageNotFound(f"There is no page {number}: the first one is 1.")
+        raise PageNotFound(f"There is no page {number}: the first page is 1.")
     return number
 
 
 def page_size(value: int | str | None, default: int, largest: int) -> int:
-    """Read the size of a page; more than the largest is the largest.
+    """Return the size of a page, limited to the largest.
 
-    :raises PageMalformed: if it is no positive number.
+    :raises PageMalformed: if it is not a positive number.
     """
     size = default if value is None else _number("per_page", value)
     if size < 1:
@@ -172,7 +172,7 @@ def page_size(value: int | str | None, default: int, largest: int) -> int:
 
 
 def lenient(value: int | str | None, default: int) -> int:
-    """Read a number of a page, or a size; the default where it is none."""
+    """Return the number or the size of a page; the default if it is malformed."""
     try:
         number = default if value is None else _number("page", value)
     except (PageMalformed, PageNotFound):
@@ -191,13 +191,13 @@ def fetch_page(
 ) -> Page[t.Any]:
     """Run a statement for one page of its rows.
 
-    :param may_be_empty: Whether a page that there is not has no rows.
-    :raises PageNotFound: if the page is beyond the last one.
+    :param may_be_empty: True if a page beyond the last page is empty.
+    :raises PageNotFound: if the page is beyond the last page.
     """
     offset = (page - 1) * per_page
     if offset + per_page > _LARGEST_OFFSET:
         raise PageNotFound(f"There is no page {page}.")
-    # One row more than the page has says whether there is another page.
+    # One more row than the page shows if there is a next page.
     found = _rows(session, statement.limit(per_page + 1).offset(offset))
     items, has_next = found[:per_page], len(found) > per_page
     if not items and page > 1 and not may_be_empty:
@@ -236,14 +236,14 @@ def _number(name: str, value: int | str) -> int:
 
 
 def _rows(session: orm.Session, statement: sa.Select[t.Any]) -> cabc.Sequence[t.Any]:
-    # A select of one column gives what is in it; of several, rows.
+    # A select of one column gives its values; of several, rows.
     single = len(statement.column_descriptions) == 1
     result: sa.Result[t.Any] = session.execute(statement)
     try:
         return result.scalars().all() if single else result.all()
     except sa_exc.InvalidRequestError:
-        # A collection is loaded by a join, which repeats the rows. Asking for unique
-        # ones always would also drop equal values of a plain column.
+        # A join loads a collection and so repeats the rows. Not always unique():
+        # it would also drop equal values of a plain column.
         result = session.execute(statement).unique()
         return result.scalars().all() if single else result.all()
 

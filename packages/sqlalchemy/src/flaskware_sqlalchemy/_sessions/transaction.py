@@ -144,7 +144,7 @@ class Block:
         return not (self._is_committing and lost)
 
     def _end_reads(self) -> bool:
-        """End a transaction that only read. Return True if a new one begins next."""
+        """End a transaction that only read. Return True if the next is new."""
         session = self.session
         if not session.in_transaction() or not session.has_connection:
             return True
