@@ -101,6 +101,22 @@ def test_the_state_is_closed_once_its_app_is_forgotten(mail_class):
     assert mail.state_of(other).sent == []
 
 
+def test_a_method_that_closes_may_come_from_any_base(mail_class):
+    class Closing:
+        def _close(self, state: t.Any) -> None:
+            state.sent.append("closed by the base")
+
+    class Mail(Closing, mail_class):
+        pass
+
+    mail = Mail()
+    app = make_app(mail, MAIL_URL=URL)
+    state = mail.state_of(app)
+    del app
+    gc.collect()
+    assert state.sent == ["closed by the base"]
+
+
 def test_a_bad_configuration_leaves_nothing_behind(mail_class):
     mail = mail_class()
     app = make_app()

@@ -32,10 +32,10 @@ from ._web.origin import RequestOrigin as RequestOrigin
 
 if t.TYPE_CHECKING:
     from ._doctor.examine import examine as examine
+    from ._doctor.examine import Report as Report
     from ._findings.formats import FINDING_FORMATS as FINDING_FORMATS
     from ._findings.formats import FindingFormat as FindingFormat
     from ._findings.formats import render_findings as render_findings
-    from ._findings.report import Report as Report
     from ._process.backoff import backoff as backoff
     from ._process.file_lock import FileLock as FileLock
     from ._process.fork import ForkGuard as ForkGuard
@@ -44,13 +44,12 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "_doctor.examine": ["examine"],
+            "_doctor.examine": ["examine", "Report"],
             "_findings.formats": [
                 "FINDING_FORMATS",
                 "FindingFormat",
                 "render_findings",
             ],
-            "_findings.report": ["Report"],
             "_process.backoff": ["backoff"],
             "_process.file_lock": ["FileLock"],
             "_process.fork": ["ForkGuard"],

@@ -8,10 +8,10 @@ import click
 from flask.cli import with_appcontext
 
 from ._doctor.examine import examine
+from ._doctor.examine import Report
 from ._findings.finding import Level
 from ._findings.formats import count_levels
 from ._findings.formats import text_of
-from ._findings.report import Report
 from ._web.current import current_app_object
 
 

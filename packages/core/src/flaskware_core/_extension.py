@@ -71,7 +71,7 @@ class Extension(t.Generic[S, T]):
 
     def __init_subclass__(cls, **kwargs: t.Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._has_close = cls._has_close or "_close" in cls.__dict__
+        cls._has_close = cls._close is not Extension._close
         for base in cls.__dict__.get("__orig_bases__", ()):
             origin, arguments = t.get_origin(base), t.get_args(base)
             if isinstance(origin, type) and issubclass(origin, Extension):

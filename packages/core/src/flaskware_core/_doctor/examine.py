@@ -1,8 +1,9 @@
-"""The run that collects the findings about an app."""
+"""The examination of an app, and its report."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses as dc
 import typing as t
 
 from flask.sansio.app import App
@@ -11,10 +12,36 @@ from flaskware_core._extension import Installed
 from flaskware_core._extension import installed_on
 from flaskware_core._findings.finding import Finding
 from flaskware_core._findings.finding import Level
-from flaskware_core._findings.report import Report
 from flaskware_core._settings.app import CoreSettings
 
 from .app_checks import check_app
+
+
+@dc.dataclass(frozen=True)
+class Report:
+    """Result of an examination of an app.
+
+    :param findings: The worst first.
+    :param silenced: Ids that were found and are silenced in the configuration.
+    :param unknown_silenced: Silenced ids that nothing reported: perhaps misspelled.
+    """
+
+    app: str
+    extensions: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    silenced: tuple[str, ...]
+    unknown_silenced: tuple[str, ...]
+
+    def worst(self) -> Level | None:
+        """Return the highest level among the findings."""
+        return max((finding.level for finding in self.findings), default=None)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return the report as JSON types."""
+        return {
+            **dc.asdict(self),
+            "findings": [finding.as_dict() for finding in self.findings],
+        }
 
 
 def examine(app: App, *, deploy: bool = False) -> Report:

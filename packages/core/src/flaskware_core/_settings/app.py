@@ -16,6 +16,7 @@ from .problems import ConfigProblem
 
 
 def _exact_origin(value: str) -> str:
+    """Return an origin as browsers write it: in lower case, without a default port."""
     origin = parse_origin(value)
     if origin is None or urlsplit(value).path not in {"", "/"}:
         raise ValueError("an origin: scheme, host and port only, no path")
@@ -49,6 +50,7 @@ def check_secret_key(config: cabc.Mapping[str, object]) -> None:
         environment is a number, because Flask reads JSON there.
     """
     key = config.get("SECRET_KEY")
+    # No key at all is no error: an app may have nothing to sign.
     if key is not None and not isinstance(key, str | bytes):
         problem = ConfigProblem(
             "SECRET_KEY",

