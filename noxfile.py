@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import nox
+import nox.command
 import uv
 
 sys.path.insert(0, "tools/src")
@@ -401,8 +402,19 @@ def screenshots(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def ci(session: nox.Session) -> None:
     """Run all checks of CI and the slow tests, that is everything but `tests`."""
-    for check in (*CHECKS, "tests_slow -- --require-services"):
-        session.run(sys.executable, "-m", "nox", "-s", *check.split(), external=True)
+    checks = (*CHECKS, "tests_slow -- --require-services")
+    failed = [check for check in checks if not _succeeds(session, check)]
+    if failed:
+        session.error(f"failed: {', '.join(failed)}")
+
+
+def _succeeds(session: nox.Session, check: str) -> bool:
+    command = (sys.executable, "-m", "nox", "-s", *check.split())
+    try:
+        session.run(*command, external=True)
+    except nox.command.CommandFailed:
+        return False
+    return True
 
 
 @nox.session(venv_backend="none")
