@@ -107,6 +107,7 @@ class Extension(t.Generic[S, T]):
         try:
             self._attach(app, settings, state)
         except BaseException:
+            # A test or a factory may try again, with the configuration corrected.
             del registry[self.name], app.extensions[self.name]
             raise
         if self._has_close:

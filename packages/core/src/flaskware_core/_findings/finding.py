@@ -19,6 +19,7 @@ class Level(enum.Enum):
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, Level):
             return NotImplemented
+        # Their order of definition, because the values are text for people.
         order = list(Level)
         return order.index(self) < order.index(other)
 
@@ -69,8 +70,9 @@ class Finding:
         values = {field.name: getattr(self, field.name) for field in every}
         values["level"] = self.level.value
         always = {"id", "level", "message", "fix"}
+        # By identity: zero points equal False, and are set.
         return {
             name: value
             for name, value in values.items()
-            if name in always or (value not in {None, ""} and value is not False)
+            if name in always or not (value is None or value is False or value == "")
         }

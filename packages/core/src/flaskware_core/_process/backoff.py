@@ -18,5 +18,6 @@ def backoff(
     :param longest: The longest delay of all, in seconds.
     :param spread: The random share, from 0 for none to 1 for all of the delay.
     """
-    most = min(longest, first * 2.0 ** (attempt - 1))
+    # The exponent is bounded, since a float overflows at 2 ** 1024.
+    most = min(longest, first * 2.0 ** min(attempt - 1, 64))
     return random.uniform(most * (1 - spread), most)

@@ -27,6 +27,7 @@ else:
     import fcntl
 
     def _try_lock(descriptor: int) -> bool:
+        # Not lockf: its locks belong to the process, so threads would share them.
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -104,6 +105,7 @@ class FileLock:
         """Free the lock; does nothing if this object does not hold it."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
+            # Closing frees it on every system, where unlocking differs.
             os.close(descriptor)
 
     @contextlib.contextmanager

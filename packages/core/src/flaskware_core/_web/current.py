@@ -89,6 +89,7 @@ def request_getter(app: App) -> cabc.Callable[[], flask.Request]:
     """
     if isinstance(app, flask.Flask):
         return _flask_request
+    # An app of Quart exists, so it is imported; an app of Flask must not import it.
     return _unwrapper(sys.modules["quart"].request)
 
 
