@@ -44,6 +44,15 @@ def test_a_finding_without_a_place_is_a_block_of_three_lines():
     )
 
 
+def test_a_finding_without_a_place_shows_its_reason_too():
+    lines = text_of(dc.replace(PLAIN, reason="No mail is sent.")).splitlines()
+    assert lines[1:4] == [
+        "  The server is down.",
+        "  No mail is sent.",
+        "  fix: Start it.",
+    ]
+
+
 def test_a_finding_with_a_place_shows_reason_and_code():
     head, *lines = text_of(PLACED).splitlines()
     assert head == (

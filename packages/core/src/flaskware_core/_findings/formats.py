@@ -88,7 +88,8 @@ def _unplaced(finding: Finding) -> str:
     level = click.style(
         finding.level.value.upper(), fg=_COLORS[finding.level], bold=True
     )
-    return f"{level}  {finding.id}\n  {_said(finding)}\n  fix: {finding.fix}\n"
+    lines = [f"{level}  {finding.id}", _said(finding), finding.reason]
+    return "\n  ".join([*filter(None, lines), f"fix: {finding.fix}"]) + "\n"
 
 
 def _placed(finding: Finding, width: int | None) -> str:
