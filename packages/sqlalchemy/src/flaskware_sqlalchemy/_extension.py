@@ -38,8 +38,8 @@ from ._sessions.request_state import end_sessions
 from ._sessions.request_state import find_request_state
 from ._sessions.request_state import request_state
 from ._sessions.request_state import RequestState
-from ._sessions.schemas import mapped_schemas
-from ._sessions.schemas import SCHEMAS
+from ._sessions.router import mapped_schemas
+from ._sessions.router import SCHEMAS
 from ._sessions.session import checked_options
 from ._sessions.session import ContextSession
 from ._settings import SQLAlchemySettings
@@ -135,7 +135,6 @@ class SQLAlchemy(
     def _attach(self, app: App, settings: SQLAlchemySettings, state: Databases) -> None:
         from ._insight.query_log import QueryListener
         from ._insight.query_log import warn_of_slow
-        from ._pagination.request import page_query
 
         attach(app, "teardown_appcontext", end_sessions, blocking=True)
         app.shell_context_processor(self._names_for_shell)
@@ -144,7 +143,7 @@ class SQLAlchemy(
                 "flaskware_sqlalchemy", __name__, template_folder="templates"
             )
         )
-        app.add_template_global(page_query)
+        app.add_template_global(_page_query, "page_query")
         if settings.slow_query is not None:
             state.watch.listen(QueryListener(warn_of_slow, least=settings.slow_query))
         timing = settings.server_timing
@@ -770,3 +769,9 @@ class SQLAlchemy(
                     if (state := self._known_state()) is not None:
                         await state.end_in_loop()
                     await all_ended()
+
+
+def _page_query(**changes: t.Any) -> str:
+    from ._pagination.request import page_query
+
+    return page_query(**changes)

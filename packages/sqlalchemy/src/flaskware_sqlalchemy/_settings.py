@@ -232,12 +232,12 @@ class SQLAlchemySettings(Settings):
         return value.get(bind or DEFAULT) if isinstance(value, dict) else value
 
     def _url_problem(self, key: str, url: str) -> cabc.Iterator[ConfigProblem]:
-        from ._engines.url import UrlProblem
+        from ._engines.url import EngineProblem
         from ._engines.url import usable_url
 
         try:
             usable_url(url)
-        except UrlProblem as problem:
+        except EngineProblem as problem:
             given = describe(url, sensitive=True)
             yield ConfigProblem(key, problem.expected, given, problem.write)
 

@@ -23,7 +23,7 @@ from flaskware_sqlalchemy._sessions.async_session import RoutedAsyncSession
 from flaskware_sqlalchemy._sessions.isolation import isolated_engine
 from flaskware_sqlalchemy._sessions.request_state import RequestState
 from flaskware_sqlalchemy._sessions.router import Router
-from flaskware_sqlalchemy._sessions.schemas import SCHEMAS
+from flaskware_sqlalchemy._sessions.router import SCHEMAS
 
 from .schema import Keys
 
@@ -197,7 +197,7 @@ class AsyncDatabases:
         replicas = {
             key: Replicas(
                 [self._make(template, key).sync_engine for template in templates],
-                self._databases.health[key],
+                self._router.replicas[key].health,
             )
             for key, templates in self._replicas.items()
         }

@@ -10,18 +10,18 @@ import sqlalchemy as sa
 
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
-from flaskware_sqlalchemy._engines.engine import EngineOptionProblem
 from flaskware_sqlalchemy._engines.engine import make_engine
 from flaskware_sqlalchemy._engines.engine import Source
 from flaskware_sqlalchemy._engines.replica import Health
 from flaskware_sqlalchemy._engines.replica import Replicas
+from flaskware_sqlalchemy._engines.url import EngineProblem
 from flaskware_sqlalchemy._insight.lazy_load import watch_lazy_loads
 from flaskware_sqlalchemy._insight.query_log import QueryWatch
 from flaskware_sqlalchemy._models.model import Metadatas
 from flaskware_sqlalchemy._sessions.request_state import RequestState
 from flaskware_sqlalchemy._sessions.router import Route
 from flaskware_sqlalchemy._sessions.router import Router
-from flaskware_sqlalchemy._sessions.schemas import SCHEMAS
+from flaskware_sqlalchemy._sessions.router import SCHEMAS
 from flaskware_sqlalchemy._sessions.session import RoutedSession
 from flaskware_sqlalchemy._settings import SQLAlchemySettings
 
@@ -40,7 +40,6 @@ class Databases:
     watch: QueryWatch
     sources: dict[str | None, Source]
     copies: dict[str | None, list[Source]]
-    health: dict[str | None, Health]
     _asynchronous: AsyncDatabases | None = None
 
     @property
@@ -101,6 +100,7 @@ class EngineFactory:
     def __init__(self, settings: SQLAlchemySettings, instance_path: str) -> None:
         self._settings = settings
         self._instance_path = instance_path
+        self.watch = QueryWatch()
         self.problems: list[ConfigProblem] = []
 
     def databases(self) -> dict[str | None, Source]:
@@ -117,8 +117,8 @@ class EngineFactory:
     def copies(self) -> dict[str | None, list[Source]]:
         """Make an engine for each replica."""
         found: dict[str | None, list[Source]] = {}
-        for bind, some in self._settings.copies().items():
-            for number, (url, options) in enumerate(some):
+        for bind, copies in self._settings.copies().items():
+            for number, (url, options) in enumerate(copies):
                 key = self._settings.key_of_replica(bind, number)
                 source = self._make(bind, url, options, key, key, is_replica=True)
                 if source is not None:
@@ -137,7 +137,7 @@ class EngineFactory:
     ) -> Source | None:
         settings = self._settings
         try:
-            return make_engine(
+            source = make_engine(
                 url,
                 options,
                 instance_path=self._instance_path,
@@ -147,7 +147,9 @@ class EngineFactory:
                 pragmas=settings.sqlite_pragmas,
                 is_replica=is_replica,
             )
-        except EngineOptionProblem as error:
+            self.watch.add_engine(source.engine, bind)
+            return source
+        except EngineProblem as error:
             problem = ConfigProblem(options_key, str(error), error.given, error.write)
         except OSError as error:
             problem = ConfigProblem(
@@ -174,19 +176,13 @@ def build(
     sources, copies = factory.databases(), factory.copies()
     if factory.problems:
         raise ConfigError(settings.distribution, factory.problems)
-    health = {
-        bind: Health(len(some), settings.replica_retry) for bind, some in copies.items()
-    }
-    replicas = {
-        bind: Replicas([one.engine for one in some], health[bind])
-        for bind, some in copies.items()
-    }
     engines = {bind: source.engine for bind, source in sources.items()}
-    watch = QueryWatch()
-    for bind, source in sources.items():
-        watch.add_engine(source.engine, bind)
-    for bind, some in copies.items():
-        for source in some:
-            watch.add_engine(source.engine, bind)
+    replicas = {
+        bind: Replicas(
+            [source.engine for source in found],
+            Health(len(found), settings.replica_retry),
+        )
+        for bind, found in copies.items()
+    }
     router = Router(engines, metadatas, replicas, session_options)
-    return Databases(settings, router, watch, sources, copies, health)
+    return Databases(settings, router, factory.watch, sources, copies)

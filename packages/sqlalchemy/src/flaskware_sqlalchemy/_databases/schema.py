@@ -8,7 +8,7 @@ import typing as t
 import sqlalchemy as sa
 
 from flaskware_sqlalchemy._sessions.router import Router
-from flaskware_sqlalchemy._sessions.schemas import SCHEMAS
+from flaskware_sqlalchemy._sessions.router import SCHEMAS
 
 ALL: t.Final = "__all__"
 """Every database that is configured or that a model names."""

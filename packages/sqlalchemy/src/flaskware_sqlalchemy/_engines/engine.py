@@ -23,6 +23,7 @@ from .sqlite import in_instance_folder
 from .sqlite import prepare_sqlite
 from .sqlite import sqlite_defaults
 from .timeout import limit_statements
+from .url import EngineProblem
 from .url import is_memory
 from .url import usable_url
 from .url import with_charset
@@ -38,21 +39,6 @@ _OPTIONS = (
     "pool_size", "pool_timeout", "pool_use_lifo", "poolclass", "query_cache_size",
 )  # fmt: skip
 _forked: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
-
-
-class EngineOptionProblem(ValueError):
-    """``create_engine`` refuses an option.
-
-    :param expected: The right value, as a phrase.
-    :param write: The remedy.
-    :param given: The option, safe to print; empty if it is not known.
-    """
-
-    def __init__(self, expected: str, write: str, given: str = "") -> None:
-        super().__init__(expected)
-        self.expected = expected
-        self.write = write
-        self.given = given
 
 
 @dc.dataclass(frozen=True, eq=False)
@@ -91,7 +77,7 @@ def make_engine(
     :param timeout: Seconds that a statement may take.
     :param pragmas: For each new connection to SQLite.
     :param is_replica: True if another database can be read when this is slow to answer.
-    :raises EngineOptionProblem: if an option is unknown or wrong.
+    :raises EngineProblem: if an option is unknown or wrong.
     """
     url = with_charset(usable_url(text))
     if url.get_backend_name() == "sqlite":
@@ -125,7 +111,7 @@ def _check_level(engine: sa.Engine, level: str) -> None:
     except NotImplementedError:
         return
     if level not in known:
-        raise EngineOptionProblem(
+        raise EngineProblem(
             f"an isolation level of {engine.dialect.name}; it has no {level}",
             f"one of {', '.join(known)}",
         )
@@ -162,12 +148,12 @@ def _create(url: sa.URL, options: dict[str, t.Any]) -> sa.Engine:
         if not names:
             # The text of any other error may contain a value, so only its type is
             # shown.
-            raise EngineOptionProblem(
+            raise EngineProblem(
                 f"options that create_engine accepts ({type(error).__name__})",
                 "see sqlalchemy.create_engine for the type of each option",
                 _wrong_options(url, options),
             ) from error
-    raise EngineOptionProblem(
+    raise EngineProblem(
         f"options that create_engine knows; unknown: {', '.join(names)}",
         " ".join(_remedy(name) for name in names),
     )

@@ -60,20 +60,20 @@ class Replicas:
 
     def __init__(self, engines: cabc.Sequence[sa.Engine], health: Health) -> None:
         self.engines = engines
-        self._health = health
+        self.health = health
         for number, engine in enumerate(engines):
             event.listen(engine, "handle_error", _watch(health, number))
 
     def choose(self) -> sa.Engine | None:
         """Return the next replica that answers; ``None`` if none does."""
-        for number in self._health.in_turn():
+        for number in self.health.in_turn():
             engine = self.engines[number]
             try:
                 # The pool pings the server before it hands out an old connection.
                 with engine.connect():
                     return engine
             except (sa_exc.DBAPIError, OSError):
-                self._health.mark_down(number)
+                self.health.mark_down(number)
         return None
 
 

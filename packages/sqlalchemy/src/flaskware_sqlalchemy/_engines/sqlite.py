@@ -80,7 +80,7 @@ def prepare_sqlite(engine: sa.Engine, pragmas: cabc.Mapping[str, object]) -> Non
         cursor.close()
 
     event.listen(engine, "connect", set_pragmas)
-    event.listen(engine, "begin", _begin_async if engine.dialect.is_async else _begin)
+    event.listen(engine, "begin", _begin)
 
 
 def _use_log(cursor: t.Any) -> None:
@@ -97,22 +97,17 @@ def _use_log(cursor: t.Any) -> None:
 def _begin(connection: sa.Connection) -> None:
     # The driver itself begins a transaction only at the first INSERT, UPDATE or DELETE.
     # Reads and savepoints before it would be in no transaction.
-    dbapi: t.Any = connection.connection.dbapi_connection
-    if dbapi.isolation_level is None or dbapi.in_transaction:
+    pooled, is_async = connection.connection, connection.dialect.is_async
+    dbapi: t.Any = pooled.dbapi_connection
+    driver: t.Any = pooled.driver_connection if is_async else dbapi
+    if dbapi.isolation_level is None or driver.in_transaction:
         return  # AUTOCOMMIT is set, or a database in memory is shared
     if connection.get_execution_options().get(WRITING):
         # A transaction that reads and then writes fails at once if another has written
         # in between. With the write lock from the start, it waits for its turn.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif is_async:
+        connection.exec_driver_sql("BEGIN")
     else:
         # It takes no lock and cannot fail, so no driver errors need to be wrapped.
         dbapi.execute("BEGIN")
-
-
-def _begin_async(connection: sa.Connection) -> None:
-    dbapi: t.Any = connection.connection.dbapi_connection
-    driver = connection.connection.driver_connection
-    if dbapi.isolation_level is None or t.cast("t.Any", driver).in_transaction:
-        return
-    is_writing = connection.get_execution_options().get(WRITING)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")

@@ -28,29 +28,31 @@ _SYNC_DRIVERS = {
 _MYSQL_CHARSET = {"mysqldb", "pymysql", "mysqlconnector"}
 
 
-class UrlProblem(ValueError):
-    """A URL cannot be used.
+class EngineProblem(ValueError):
+    """The URL or an option of an engine cannot be used.
 
-    :param expected: The right form, as a phrase.
+    :param expected: The right value, as a phrase.
     :param write: The remedy.
+    :param given: The option, safe to print; empty if it is not known.
     """
 
-    def __init__(self, expected: str, write: str) -> None:
+    def __init__(self, expected: str, write: str, given: str = "") -> None:
         super().__init__(expected)
         self.expected = expected
         self.write = write
+        self.given = given
 
 
 def usable_url(text: str) -> sa.URL:
     """Parse a URL and make sure that its driver is installed.
 
-    :raises UrlProblem: if it is malformed, or its driver is unknown, asynchronous or
+    :raises EngineProblem: if it is malformed, or its driver is unknown, asynchronous or
         not installed.
     """
     try:
         url = make_url(text)
     except (sa_exc.ArgumentError, ValueError):
-        raise UrlProblem(
+        raise EngineProblem(
             "a database URL: dialect+driver://user:password@host:port/database, with"
             " special characters in the password percent-encoded",
             "such as sqlite:///app.db or postgresql+psycopg://user:password@host/name",
@@ -82,13 +84,13 @@ def _with_driver(url: sa.URL) -> sa.URL:
     try:
         dialect: t.Any = url.get_dialect()
     except sa_exc.NoSuchModuleError:
-        raise UrlProblem(
+        raise EngineProblem(
             "a dialect and driver that SQLAlchemy knows; it does not know this name, or"
             " its package is not installed",
             _with_sync_driver(url.get_backend_name()),
         ) from None
     if dialect.is_async:
-        raise UrlProblem(
+        raise EngineProblem(
             f"a driver that is not asynchronous; {dialect.driver} is",
             _with_sync_driver(dialect.name),
         )
@@ -96,7 +98,7 @@ def _with_driver(url: sa.URL) -> sa.URL:
         dialect.import_dbapi()
     except ImportError:
         driver = dialect.driver
-        raise UrlProblem(
+        raise EngineProblem(
             f"the driver {driver}, which is not installed",
             f"pip install {_PACKAGES.get(driver, driver)!r}, or name an installed"
             f" driver: {dialect.name}+<driver>://…",

@@ -62,14 +62,8 @@ class QueryListener:
     def attach(self, engine: sa.Engine, key: str | None) -> None:
         """Begin to listen to an engine."""
 
-        def after(
-            connection: object,  # noqa: ARG001
-            cursor: object,  # noqa: ARG001
-            statement: str,
-            parameters: t.Any,
-            context: t.Any,
-            many: bool,  # noqa: ARG001
-        ) -> None:
+        def after(*arguments: t.Any) -> None:
+            _, _, statement, parameters, context, _ = arguments
             if statement.startswith("BEGIN"):
                 return  # SQLite's; other databases begin without a statement
             start = getattr(context, _START, None)
@@ -95,14 +89,8 @@ class QueryListener:
                 event.remove(engine, name, function)
 
 
-def _before(
-    connection: object,  # noqa: ARG001
-    cursor: object,  # noqa: ARG001
-    statement: str,  # noqa: ARG001
-    parameters: object,  # noqa: ARG001
-    context: t.Any,
-    many: bool,  # noqa: ARG001
-) -> None:
+def _before(*arguments: t.Any) -> None:
+    _, _, _, _, context, _ = arguments
     if context is not None:
         setattr(context, _START, time.perf_counter())
 

@@ -194,7 +194,7 @@ def _keys(statement: sa.Select[t.Any]) -> list[_Key]:
     keys.extend(
         _Key(column, False, None, is_outer)
         for column in _primary_key(statement)
-        if not any(_is_same(column, other) for other in known)
+        if not any(column.compare(other) for other in known)
     )
     if not keys:
         raise ValueError("The statement has no order and no table with a primary key.")
@@ -244,10 +244,6 @@ def _primary_key(
         return [getattr(entity, name).__clause_element__() for name in names]
     tables = statement.get_final_froms()
     return list(tables[0].primary_key) if tables else []
-
-
-def _is_same(one: sa.ColumnElement[t.Any], other: sa.ColumnElement[t.Any]) -> bool:
-    return one is other or one.compare(other)
 
 
 def _name(statement: sa.Select[t.Any], keys: cabc.Sequence[_Key]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import functools
 import re
 import typing as t
 
@@ -183,11 +184,11 @@ def lenient(value: int | str | None, default: int) -> int:
 def fetch_page(
     session: orm.Session,
     statement: sa.Select[t.Any],
-    *,
     page: int,
+    *,
     per_page: int,
-    count: Count = "exact",
-    may_be_empty: bool = False,
+    count: Count,
+    may_be_empty: bool,
 ) -> Page[t.Any]:
     """Run a statement for one page of its rows.
 
@@ -211,17 +212,14 @@ def fetch_page(
             total = total if cap is None else min(total, cap)
         else:
             total = offset + len(items)
-
-    def other(number: int) -> Page[t.Any]:
-        return fetch_page(
-            session,
-            statement,
-            page=number,
-            per_page=per_page,
-            count=count,
-            may_be_empty=may_be_empty,
-        )
-
+    other = functools.partial(
+        fetch_page,
+        session,
+        statement,
+        per_page=per_page,
+        count=count,
+        may_be_empty=may_be_empty,
+    )
     return Page(items, page, per_page, total, has_next, is_capped, other)
 
 

@@ -60,7 +60,7 @@ def paginate(
         return fetch_page(
             session,
             statement,
-            page=page_number(number) if error_out else lenient(number, 1),
+            page_number(number) if error_out else lenient(number, 1),
             per_page=page_size(
                 size if error_out else lenient(size, default), default, largest
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections.abc as cabc
 import contextlib
+import dataclasses as dc
 import functools
 import types
 import typing as t
@@ -21,24 +22,20 @@ _P = t.ParamSpec("_P")
 _R = t.TypeVar("_R")
 
 
+@dc.dataclass(eq=False, repr=False)
 class AsyncTransaction(contextlib.AbstractAsyncContextManager["AsyncSession", None]):
     """A transaction, as an ``async with`` block and as a decorator.
 
     Made by :meth:`SQLAlchemy.async_transaction`.
     """
 
-    def __init__(
-        self,
-        open_session: cabc.Callable[[], AsyncSession],
-        retries: int,
-        level: str | None,
-        timeout: float | None,
-    ) -> None:
-        self._open_session = open_session
-        self._retries = retries
-        self._level = level
-        self._timeout = timeout
-        self._entered: list[tuple[RoutedAsyncSession, Block]] = []
+    _open_session: cabc.Callable[[], AsyncSession]
+    _retries: int
+    _level: str | None
+    _timeout: float | None
+    _entered: list[tuple[RoutedAsyncSession, Block]] = dc.field(
+        default_factory=list[t.Any]
+    )
 
     async def __aenter__(self) -> AsyncSession:
         session, block = await self._begin()

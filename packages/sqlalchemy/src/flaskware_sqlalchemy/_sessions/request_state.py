@@ -13,8 +13,8 @@ from flask.ctx import AppContext
 from flaskware_core import active_context
 from flaskware_core import current_context
 
+from .router import FrozenSchemas
 from .router import Route
-from .schemas import FrozenSchemas
 from .session import RoutedSession
 
 if t.TYPE_CHECKING:
@@ -70,17 +70,12 @@ def find_request_state(context: AppContext, owner: object) -> RequestState | Non
     return None if states is None else states.get(owner)
 
 
-def request_state_of(context: AppContext, owner: object) -> RequestState:
-    """Return the state of an extension for a context, made on first use."""
-    states: dict[object, RequestState] = context.g.setdefault(KEY, {})
+def request_state(owner: object) -> RequestState:
+    """Return the state of an extension for the current context, made on first use."""
+    states: dict[object, RequestState] = current_context().g.setdefault(KEY, {})
     state = states.get(owner)
     # Two threads that share a context may both make a state; nothing uses the loser's.
     return states.setdefault(owner, RequestState()) if state is None else state
-
-
-def request_state(owner: object) -> RequestState:
-    """Return the state of an extension for the current context, made on first use."""
-    return request_state_of(current_context(), owner)
 
 
 def end_sessions(error: BaseException | None = None) -> None:  # noqa: ARG001

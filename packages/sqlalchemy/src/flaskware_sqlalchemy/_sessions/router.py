@@ -1,8 +1,10 @@
-"""Routing of sessions: from a model or a statement to an engine."""
+"""Routing of sessions: from a model or a statement to an engine and a schema."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
+import contextvars
 import typing as t
 
 import sqlalchemy as sa
@@ -15,6 +17,15 @@ from flaskware_sqlalchemy._models.model import Metadatas
 
 if t.TYPE_CHECKING:
     from flaskware_sqlalchemy._engines.replica import Replicas
+
+
+Schemas: t.TypeAlias = cabc.Mapping[str | None, str | None]
+FrozenSchemas: t.TypeAlias = tuple[tuple[str | None, str | None], ...] | None
+
+SCHEMAS: contextvars.ContextVar[FrozenSchemas] = contextvars.ContextVar(
+    "flaskware_sqlalchemy_schemas", default=None
+)
+"""Set by :func:`mapped_schemas` for the running code."""
 
 
 class Route:
@@ -80,6 +91,16 @@ class Router:
         elif clause is not None and (len(self.engines) > 1 or len(self.metadatas) > 1):
             key = _key_of(clause)
         return key, self.engine(key)
+
+
+@contextlib.contextmanager
+def mapped_schemas(schemas: Schemas) -> cabc.Generator[None]:
+    """Replace the schemas of the models in sessions that the block opens."""
+    token = SCHEMAS.set(tuple(schemas.items()))
+    try:
+        yield
+    finally:
+        SCHEMAS.reset(token)
 
 
 def _key_of(clause: object) -> str | None:

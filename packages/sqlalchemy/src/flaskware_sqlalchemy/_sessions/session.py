@@ -14,9 +14,9 @@ from sqlalchemy import orm
 
 from flaskware_sqlalchemy._models.legacy_query import LegacyQuery
 
+from .router import FrozenSchemas
 from .router import Route
 from .router import Router
-from .schemas import FrozenSchemas
 
 Bind: t.TypeAlias = sa.Engine | sa.Connection
 # Options that a session of a context refuses, and the replacement of each.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import dataclasses as dc
 import functools
 import inspect
 import time
@@ -157,10 +158,7 @@ class Block:
         return False
 
     def _limit(
-        self,
-        session: orm.Session,  # noqa: ARG002
-        transaction: object,  # noqa: ARG002
-        connection: sa.Connection,
+        self, _session: object, _begun: object, connection: sa.Connection
     ) -> None:
         limit_transaction(connection, t.cast("float", self._timeout))
 
@@ -180,24 +178,18 @@ def _undo(savepoint: orm.SessionTransaction, error: BaseException) -> None:
             raise
 
 
+@dc.dataclass(eq=False, repr=False)
 class Transaction(contextlib.AbstractContextManager[orm.Session, None]):
     """A transaction, as a block and as a decorator.
 
     Made by :meth:`SQLAlchemy.transaction`.
     """
 
-    def __init__(
-        self,
-        open_session: cabc.Callable[[], orm.Session],
-        retries: int,
-        level: str | None,
-        timeout: float | None,
-    ) -> None:
-        self._open_session = open_session
-        self._retries = retries
-        self._level = level
-        self._timeout = timeout
-        self._entered: list[Block] = []
+    _open_session: cabc.Callable[[], orm.Session]
+    _retries: int
+    _level: str | None
+    _timeout: float | None
+    _entered: list[Block] = dc.field(default_factory=list["Block"])
 
     def __enter__(self) -> orm.Session:
         block = self._begin()
