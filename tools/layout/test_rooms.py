@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import filecmp
 
+from flaskware_tools import allowed
+from flaskware_tools import modules
+from flaskware_tools import rooms
+from flaskware_tools.matrix import packages
+from flaskware_tools.matrix import read_toml
 from flaskware_tools.matrix import ROOT
 from flaskware_tools.release import FRAGMENT_TYPES
 from flaskware_tools.release import fragments
@@ -21,7 +26,6 @@ DOCS = {
 }  # fmt: skip
 # Nobody moves to core from something else.
 NO_PEER = {"core"}
-LONGEST_MODULE = 500
 
 
 def tracked(folder):
@@ -78,15 +82,6 @@ def test_the_licence_is_that_of_the_repository(package):
     )
 
 
-def test_no_module_is_too_long_to_read_at_once(package):
-    long = {
-        path.name: count
-        for path in package.source.rglob("*.py")
-        if (count := len(path.read_text("utf-8").splitlines())) > LONGEST_MODULE
-    }
-    assert not long, f"{long} lines: divide them by their nouns"
-
-
 def test_changelog_fragments_are_of_a_known_type(package):
     unknown = set(fragments(package)) - set(FRAGMENT_TYPES)
     assert not unknown, (
@@ -100,4 +95,85 @@ def test_the_changelog_has_the_place_where_releases_are_written(package):
     assert "<!-- towncrier release notes start -->" in changes, (
         f"packages/{package.name}/CHANGES.md: write"
         " <!-- towncrier release notes start --> where the next release goes"
+    )
+
+
+def hold(package, rule):
+    """Hold a package against a rule, but for the places that are allowed for now."""
+    listed = allowed.entries().get(package.name, [])
+    found = rooms.RULES[rule](modules.read(package.source))
+    new = [str(item) for item in found if not allowed.is_allowed(item, listed)]
+    assert not new, f"{package.module}/ " + f"; {package.module}/ ".join(new)
+
+
+def test_the_root_holds_the_anatomy_and_rooms(package):
+    hold(package, "root")
+
+
+def test_a_room_holds_neither_one_module_nor_too_many(package):
+    hold(package, "room")
+
+
+def test_a_module_is_neither_a_crumb_nor_too_long(package):
+    hold(package, "length")
+
+
+def test_no_class_is_cut_in_halves(package):
+    hold(package, "halves")
+
+
+def test_imports_point_down_in_the_order_of_the_package(package):
+    hold(package, "order")
+
+
+def test_no_module_imports_itself_through_others(package):
+    hold(package, "cycle")
+
+
+def test_an_import_that_leaves_a_room_shows(package):
+    hold(package, "crossing")
+
+
+def test_modules_are_named_by_nouns(package):
+    hold(package, "noun")
+
+
+def test_each_idea_has_one_home(package):
+    hold(package, "home")
+
+
+def test_what_is_allowed_for_now_only_gets_less():
+    family = packages()
+    stale = [
+        f"{name}: {item}"
+        for name, items in allowed.entries().items()
+        for item in set(items)
+        - {*allowed.needed(items, rooms.breaches(modules.read(family[name].source)))}
+    ]
+    assert not stale, f"run `nox -s layout -- --fix`, which drops {sorted(stale)}"
+
+
+def test_private_attributes_of_others_are_refused():
+    lint = read_toml(ROOT / "shared-config" / "ruff.toml")["lint"]
+    assert "SLF001" in lint["select"], "shared-config/ruff.toml: select SLF001"
+
+
+def test_a_waiver_for_a_private_attribute_has_a_reason(package):
+    bare = [
+        item.place
+        for item in rooms.waivers(modules.read(package.source))
+        if not item.has_reason
+    ]
+    assert not bare, f"{package.module}/ {bare}: write a comment above with the reason"
+
+
+def test_waivers_for_private_attributes_are_few():
+    found = [
+        f"{package.module}/{item.place}"
+        for package in packages().values()
+        for item in rooms.waivers(modules.read(package.source))
+    ]
+    assert len(found) <= rooms.MOST_WAIVERS, (
+        f"{len(found)} waivers of SLF001, more than {rooms.MOST_WAIVERS}: give the"
+        f" object a public verb instead of one of {found}"
     )

@@ -54,13 +54,13 @@ BAD = {
         add(f"{SOURCE}/__init__.py", "\nprint()\n\n\ndef more(): ...\n"),
         "move it into a module",
     ),
-    "test_what_waits_is_what_type_checkers_are_told": (
+    "test_what_waits_is_what_type_checkers_read": (
         edit(
             f"{SOURCE}/__init__.py",
-            "    from ._redis import RedisStore as RedisStore\n",
-            "",
+            "if t.TYPE_CHECKING:\n",
+            "if t.TYPE_CHECKING:\n    from ._more import More as More\n",
         ),
-        "list under lazy_names",
+        "run `nox -s layout -- --fix`",
     ),
     "test_every_public_name_has_a_docstring": (
         each(
@@ -234,10 +234,6 @@ BAD = {
         add(f"{HOME}/LICENSE.txt", "more\n"),
         "copy LICENSE.txt",
     ),
-    "test_no_module_is_too_long_to_read_at_once": (
-        add(f"{SOURCE}/_settings.py", "\n" * 501),
-        "divide them by their nouns",
-    ),
     "test_changelog_fragments_are_of_a_known_type": (
         write(f"{HOME}/changes/1.misc.md", "x"),
         "name a fragment",
@@ -245,6 +241,70 @@ BAD = {
     "test_the_changelog_has_the_place_where_releases_are_written": (
         write(f"{HOME}/CHANGES.md", "# Changes\n"),
         "where the next release goes",
+    ),
+    "test_the_root_holds_the_anatomy_and_rooms": (
+        each(*(write(f"{SOURCE}/_{name}.py", "") for name in "abcd")),
+        "move it into a room",
+    ),
+    "test_a_room_holds_neither_one_module_nor_too_many": (
+        each(
+            write(f"{SOURCE}/_limits/__init__.py", ""),
+            write(f"{SOURCE}/_limits/limit.py", ""),
+        ),
+        "add what belongs to it, or merge it into another room",
+    ),
+    "test_a_module_is_neither_a_crumb_nor_too_long": (
+        add(f"{SOURCE}/_settings.py", "\n" * 801),
+        "divide it by its nouns",
+    ),
+    "test_no_class_is_cut_in_halves": (
+        each(
+            write(f"{SOURCE}/_half.py", "class Half: ...\n"),
+            add(f"{SOURCE}/_settings.py", "\n\nclass Whole(Half): ...\n"),
+        ),
+        "write it into Whole",
+    ),
+    "test_imports_point_down_in_the_order_of_the_package": (
+        each(
+            write(f"{SOURCE}/_extension.py", '"""Sessions."""\n'),
+            write("tools/layout/allowed.toml", ""),
+        ),
+        "end its docstring with the order of the package",
+    ),
+    "test_no_module_imports_itself_through_others": (
+        add(
+            f"{SOURCE}/_settings.py",
+            "\n\ndef late():\n    from ._extension import Session\n",
+        ),
+        "move what they share into a module below them",
+    ),
+    "test_an_import_that_leaves_a_room_shows": (
+        add(f"{SOURCE}/_records/record.py", "\nfrom .._errors import StoreError\n"),
+        "write the whole name",
+    ),
+    "test_modules_are_named_by_nouns": (
+        write(f"{SOURCE}/_records/shuffling.py", ""),
+        "name it by the noun that it is about",
+    ),
+    "test_each_idea_has_one_home": (
+        add(f"{SOURCE}/_settings.py", "\nimport difflib\n"),
+        "use what flaskware_core offers for closest names",
+    ),
+    "test_what_is_allowed_for_now_only_gets_less": (
+        write("tools/layout/allowed.toml", 'session = ["root: _gone.py"]\n'),
+        "which drops ['session: root: _gone.py']",
+    ),
+    "test_private_attributes_of_others_are_refused": (
+        edit("shared-config/ruff.toml", '"SLF001", "SLOT"', '"SLOT"'),
+        "select SLF001",
+    ),
+    "test_a_waiver_for_a_private_attribute_has_a_reason": (
+        add(f"{SOURCE}/_settings.py", "\nx._y  # noqa: " + "SLF001\n"),
+        "write a comment above with the reason",
+    ),
+    "test_waivers_for_private_attributes_are_few": (
+        add(f"{SOURCE}/_settings.py", "" + "\nx._y  # noqa: SLF001" * 26),
+        "give the object a public verb",
     ),
 }
 

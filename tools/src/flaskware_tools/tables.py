@@ -1,4 +1,4 @@
-"""Check or write the generated parts of Markdown files."""
+"""Check or write the generated parts of prose and of packages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from . import allowed
+from . import exports
 from .matrix import packages
 from .matrix import read_matrix
 from .matrix import ROOT
@@ -68,6 +70,11 @@ def main() -> None:
         path = ROOT / name
         path.write_text(generate(path.read_text("utf-8")), "utf-8")
         print(f"wrote the tables of {name}")
+    for item in packages().values():
+        if arguments.fix and exports.fix(item.source):
+            print(f"wrote the table of lazy names of {item.module}")
+    if arguments.fix and allowed.fix():
+        print(f"dropped what {allowed.FILE} no longer needs")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,9 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "_lint.finding": ["Finding"],
+            "_project.explain": ["Explanation"],
+            "_project.status": ["BindStatus", "State", "Status"],
             "_revisions.backfill": [
                 "Backfill",
                 "backfill",
@@ -51,12 +54,9 @@ else:
                 "BackfillState",
                 "Batch",
             ],
-            "_project.explain": ["Explanation"],
-            "_lint.finding": ["Finding"],
-            "_runtime.journal": ["JournalEntry"],
             "_revisions.plan": ["Plan", "PlanStep"],
             "_revisions.revision": ["RevisionInfo"],
-            "_project.status": ["BindStatus", "State", "Status"],
+            "_runtime.journal": ["JournalEntry"],
         },
     )
 

@@ -28,7 +28,10 @@ if t.TYPE_CHECKING:
     from ._forms.steps import Steps as Steps
 else:
     __getattr__, __dir__ = lazy_names(
-        __name__, {"_forms.steps": ["BoundSteps", "Steps"]}
+        __name__,
+        {
+            "_forms.steps": ["BoundSteps", "Steps"],
+        },
     )
 
 __all__ = [

@@ -40,9 +40,9 @@ else:
         __name__,
         {
             "_audit.audit": ["EndpointAudit"],
-            "_reports.collector": ["report_collected", "report_dropped"],
             "_audit.grading": ["Grade"],
             "_audit.grading_content": ["GradeFinding"],
+            "_reports.collector": ["report_collected", "report_dropped"],
             "_reports.report": ["Report"],
             "_reports.suggest": ["Suggestion"],
         },

@@ -46,12 +46,12 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "_stores.redis.async_store": ["AsyncRedisStore"],
-            "_stores.sql.async_store": ["AsyncSQLAlchemyStore"],
             "_stores.blocking": ["BlockingStore"],
             "_stores.files": ["FileStore"],
             "_stores.memcached": ["MemcachedStore"],
+            "_stores.redis.async_store": ["AsyncRedisStore"],
             "_stores.redis.store": ["RedisStore"],
+            "_stores.sql.async_store": ["AsyncSQLAlchemyStore"],
             "_stores.sql.store": ["SQLAlchemyStore"],
             "_stores.sqlite": ["SQLiteStore"],
         },

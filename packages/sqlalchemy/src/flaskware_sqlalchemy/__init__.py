@@ -25,11 +25,11 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "_pagination.keyset": ["KeysetPage"],
             "_insight.lazy_load": ["NPlusOneWarning"],
             "_insight.location": ["Location"],
-            "_pagination.page": ["Page"],
             "_insight.query_log": ["RecordedQuery"],
+            "_pagination.keyset": ["KeysetPage"],
+            "_pagination.page": ["Page"],
         },
     )
 
