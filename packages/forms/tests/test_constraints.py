@@ -20,7 +20,7 @@ from flaskware_core.testing import make_app
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
 from flaskware_forms import Ui
-from flaskware_forms._schema.controls import html_pattern
+from flaskware_forms._fields.scalars import html_pattern
 
 APP = make_app(Forms())
 

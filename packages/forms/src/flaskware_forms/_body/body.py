@@ -14,7 +14,6 @@ from flaskware_forms._errors.problem import UnsupportedBody
 from flaskware_forms._settings import FormsSettings
 
 from .decoder import Decoder
-from .decoder import depth_and_entries
 
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 # No control of a page makes it, and PostgreSQL cannot store it.
@@ -129,6 +128,22 @@ def _json(request: flask.Request, settings: FormsSettings) -> t.Any:
     if b"\\u0000" in body and _has_nul(data):
         raise BadBody(_NUL)
     return data
+
+
+def depth_and_entries(data: t.Any) -> tuple[int, int]:
+    """Return how deep JSON data is nested, and how many values it holds."""
+    depth, entries, level = 0, 0, [data]
+    while level:
+        entries += len(level)
+        below: list[t.Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(t.cast("dict[str, t.Any]", item).values())
+            elif isinstance(item, list):
+                below.extend(t.cast("list[t.Any]", item))
+        depth += any(isinstance(item, dict | list) for item in level)
+        level = below
+    return depth, entries
 
 
 def _has_nul(data: t.Any) -> bool:

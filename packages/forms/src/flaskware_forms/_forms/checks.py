@@ -12,13 +12,7 @@ import flask
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
-from flaskware_forms._markup.controls import asked_choices
-from flaskware_forms._schema.nodes import Group
-from flaskware_forms._schema.nodes import Leaf
-from flaskware_forms._schema.nodes import Node
-from flaskware_forms._schema.nodes import Series
-from flaskware_forms._schema.nodes import Variants
-from flaskware_forms._schema.values import text_of
+from flaskware_forms._fields.group import Group
 
 
 @dc.dataclass(frozen=True)
@@ -93,48 +87,11 @@ def _run(check: Check, value: t.Any) -> str | None:
     )
 
 
-def has_asked_choices(group: Group) -> bool:
-    """Whether some field has choices that are asked for when it is shown."""
-    return any(_asks(child) for child in group.children)
-
-
-def _asks(node: Node) -> bool:
-    if isinstance(node, Leaf):
-        return node.source is not None
-    if isinstance(node, Series):
-        return _asks(node.item)
-    if isinstance(node, Group):
-        return not node.recursive and has_asked_choices(node)
-    return any(_asks(case.group) for case in t.cast("Variants", node).cases)
-
-
 def choice_errors(
-    node: Node, value: t.Any, path: Path, language: Language
+    schema: Group, data: t.Any, language: Language
 ) -> cabc.Iterator[FormError]:
-    """Each value that is not among the choices that are asked for."""
-    if value is None:
-        return
-    if isinstance(node, Leaf):
-        yield from _leaf_errors(node, value, path, language)
-    elif isinstance(node, Group):
-        for child in node.children:
-            found = getattr(value, child.attribute, None)
-            yield from choice_errors(child, found, (*path, child.key), language)
-    elif isinstance(node, Series):
-        for index, item in enumerate(t.cast("cabc.Iterable[t.Any]", value)):
-            yield from choice_errors(node.item, item, (*path, index), language)
-    elif isinstance(node, Variants):
-        case = node.case_of(getattr(value, node.tag_attribute, None))
-        if case is not None:
-            yield from choice_errors(case.group, value, path, language)
-
-
-def _leaf_errors(
-    leaf: Leaf, value: t.Any, path: Path, language: Language
-) -> cabc.Iterator[FormError]:
-    if leaf.source is None:
-        return
-    if text_of(value) not in {choice.text for choice in asked_choices(leaf.source)}:
-        own = leaf.messages.get("choice")
+    """Yield an error for each value that is not among the choices asked for."""
+    for path, field in schema.unoffered(data, ()):
+        own = field.messages.get("choice")
         message = str(own) if own else language.message("choice") or ""
         yield FormError(path, "choice", message)

@@ -5,7 +5,7 @@ import typing as t
 from markupsafe import Markup
 
 from flaskware_forms._errors.error import FormError
-from flaskware_forms._markup.controls import Builder
+from flaskware_forms._fields.builder import Builder
 from flaskware_forms._markup.theme import safe
 
 if t.TYPE_CHECKING:
@@ -17,7 +17,7 @@ class BoundField:
 
     __slots__ = ("_markup", "_submission")
 
-    def __init__(self, submission: Submission[t.Any], markup: Builder) -> None:
+    def __init__(self, submission: Submission[t.Any], markup: Builder[t.Any]) -> None:
         self._submission = submission
         self._markup = markup
 

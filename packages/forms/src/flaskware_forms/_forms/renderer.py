@@ -8,9 +8,10 @@ from markupsafe import escape
 from markupsafe import Markup
 
 from flaskware_forms._csrf.layered import hidden_input
-from flaskware_forms._markup.summary import error_list
 from flaskware_forms._markup.theme import safe
 from flaskware_forms._orm.edit import version_input
+
+from .summary import summary as summary_of
 
 if t.TYPE_CHECKING:
     from .submission import Submission
@@ -60,7 +61,7 @@ def summary(submission: Submission[t.Any]) -> str:
     if not submission.errors:
         return ""
     compiled = submission.compiled
-    return error_list(
+    return summary_of(
         compiled.name,
         submission.errors,
         compiled.schema,

@@ -14,8 +14,7 @@ from flaskware_core import NotInitialised
 from flaskware_forms._csrf.layered import LayeredCSRF
 from flaskware_forms._errors.messages import Language
 from flaskware_forms._errors.messages import language
-from flaskware_forms._markup.controls import Builder
-from flaskware_forms._markup.groups import build
+from flaskware_forms._fields.builder import Builder
 from flaskware_forms._markup.names import ControlNames
 from flaskware_forms._markup.theme import load_theme
 from flaskware_forms._markup.theme import Macro
@@ -25,7 +24,7 @@ from flaskware_forms._settings import FormsSettings
 if t.TYPE_CHECKING:
     from .compiled import CompiledForm
 
-Fields: t.TypeAlias = dict[str, Builder]
+Fields: t.TypeAlias = dict[str, Builder[t.Any]]
 
 
 class MarkupCache:
@@ -81,10 +80,7 @@ class MarkupCache:
         found = kept.get((live, tag))
         if found is None:
             context = self.context(live=live)
-            fields = {
-                child.key: build(child, ControlNames.top(form.name, child.key), context)
-                for child in form.schema.children
-            }
+            fields = form.schema.build_fields(ControlNames.root(form.name), context)
             found = kept[live, tag] = context, fields
         return found
 

@@ -16,21 +16,17 @@ from pydantic_core import SchemaValidator
 from flaskware_forms._body.body import decode_values
 from flaskware_forms._body.body import form_values
 from flaskware_forms._errors.error import FormError
-from flaskware_forms._errors.error import from_validation
 from flaskware_forms._errors.problem import wants_json
+from flaskware_forms._fields.group import Group
+from flaskware_forms._fields.validation import fields_schema
+from flaskware_forms._fields.validation import from_validation
 from flaskware_forms._markup.theme import safe
-from flaskware_forms._schema.nodes import Group
-from flaskware_forms._schema.nodes import Leaf
-from flaskware_forms._schema.nodes import Node
-from flaskware_forms._schema.nodes import Series
-from flaskware_forms._schema.nodes import Variants
 
 from .bound import Bound
 from .checks import async_failures
 from .checks import choice_errors
 from .checks import due
 from .checks import failures
-from .partial import fields_schema
 from .spec import FieldCheck
 from .spec import FormSpec
 from .spec import S_co
@@ -271,7 +267,7 @@ class BoundSteps(t.Generic[M]):
 
     def _accept(self, data: M, errors: list[FormError]) -> M | None:
         language = self._submission.language
-        errors.extend(choice_errors(self._whole.schema, data, (), language))
+        errors.extend(choice_errors(self._whole.schema, data, language))
         if errors:
             self._reject(tuple(errors))
             return None
@@ -321,7 +317,9 @@ class BoundSteps(t.Generic[M]):
     def _keep(self) -> None:
         """Keep the input of this page, as it came."""
         request = flask.request
-        fields = self._submission.compiled.schema.by_key
+        schema = self._submission.compiled.schema
+        fields = schema.by_key
+        secrets = {leaf.key for leaf in schema.children if leaf.is_secret}
         if request.is_json:
             kept: dict[str, t.Any] = {"json": self._submission.sent}
         else:
@@ -330,7 +328,7 @@ class BoundSteps(t.Generic[M]):
                     name: values
                     for name, values in form_values(request).items()
                     if name in fields or _HEAD.split(name)[0] in fields
-                    if not _is_secret(fields.get(name))
+                    if name not in secrets
                 }
             }
         key = _PREFIX + self.steps.name
@@ -382,24 +380,12 @@ def _page(
     return spec
 
 
-def _is_secret(node: Node | None) -> bool:
-    return isinstance(node, Leaf) and node.control == "password"
-
-
-def _refuse_what_cannot_be_kept(node: Node, name: str, *, last: bool) -> None:
-    if isinstance(node, Leaf):
-        if node.control == "file":
+def _refuse_what_cannot_be_kept(schema: Group, name: str, *, last: bool) -> None:
+    for leaf, _ in schema.leaves():
+        if leaf.is_file:
             raise TypeError(
-                f"{node.attribute} takes a file, which is not kept from page to page."
+                f"{leaf.attribute} takes a file, which is not kept from page to page."
                 f" Ask for it in a form of its own, after {name!r}."
             )
-        if node.control == "password" and not last:
-            raise TypeError(f"{node.attribute} is a secret: ask on the last page.")
-    elif isinstance(node, Group):
-        for child in () if node.recursive else node.children:
-            _refuse_what_cannot_be_kept(child, name, last=last)
-    elif isinstance(node, Series):
-        _refuse_what_cannot_be_kept(node.item, name, last=last)
-    elif isinstance(node, Variants):
-        for case in node.cases:
-            _refuse_what_cannot_be_kept(case.group, name, last=last)
+        if leaf.is_secret and not last:
+            raise TypeError(f"{leaf.attribute} is a secret: ask on the last page.")

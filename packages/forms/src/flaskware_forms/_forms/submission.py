@@ -9,14 +9,13 @@ from flask_wtf.csrf import CSRFError
 
 from flaskware_forms._body.body import guard_input
 from flaskware_forms._body.body import read_body
-from flaskware_forms._body.rows import rearrange
 from flaskware_forms._errors.error import FormError
-from flaskware_forms._errors.error import from_validation
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
-from flaskware_forms._markup.groups import ROW_BUTTON
+from flaskware_forms._fields.builder import ROW_BUTTON
+from flaskware_forms._fields.place import rearrange
+from flaskware_forms._fields.validation import from_validation
 from flaskware_forms._markup.theme import RenderContext
-from flaskware_forms._schema.values import initial_values
 
 from .checks import async_failures
 from .checks import choice_errors
@@ -169,7 +168,7 @@ class Submission(t.Generic[M]):
             return self.data
         if self.compiled.asks_choices:
             schema = self.compiled.schema
-            errors.extend(choice_errors(schema, data, (), self.language))
+            errors.extend(choice_errors(schema, data, self.language))
         if errors:
             self.fail(self.sent, tuple(errors))
             return None
@@ -218,7 +217,7 @@ class Submission(t.Generic[M]):
     def values(self) -> dict[str, t.Any]:
         """The values that the controls show: those sent, or else the initial ones."""
         if self._values is None:
-            self._values = initial_values(self.compiled.schema, self.initial)
+            self._values = self.compiled.schema.initial_fields(self.initial)
         return self._values
 
     @property

@@ -16,16 +16,16 @@ from markupsafe import Markup
 
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
-from flaskware_forms._markup.controls import asked_choices
+from flaskware_forms._fields.choice import Boxes
+from flaskware_forms._fields.choice import Choice
+from flaskware_forms._fields.file import Files
+from flaskware_forms._fields.group import Group
+from flaskware_forms._fields.input import Leaf
+from flaskware_forms._fields.node import Node
+from flaskware_forms._fields.series import Series
 from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._markup.theme import safe
-from flaskware_forms._schema.nodes import Group
-from flaskware_forms._schema.nodes import Leaf
-from flaskware_forms._schema.nodes import Node
-from flaskware_forms._schema.nodes import Series
 from flaskware_forms._schema.ui import Ui
-from flaskware_forms._schema.values import is_on
-from flaskware_forms._schema.values import items_of
 from flaskware_forms._schema.values import text_of
 from flaskware_forms._uploads.upload import Upload
 
@@ -60,34 +60,62 @@ def form_class(group: Group, name: str) -> WTForm:
     return type(f"{name}Form", (wtf.Form,), fields)
 
 
+@functools.singledispatch
 def _unbound(node: Node) -> t.Any:
-    common: dict[str, t.Any] = {"label": node.label, "description": node.hint or ""}
-    if isinstance(node, Leaf):
-        return _leaf(node, common)
-    if isinstance(node, Group) and not node.recursive:
-        return wtf.FormField(form_class(node, node.attribute.title()), **common)
-    if isinstance(node, Series) and isinstance(node.item, Leaf) and node.is_one_control:
-        if node.item.control == "file":
-            return wtf.MultipleFileField(**common)
-        return wtf.SelectMultipleField(**common, choices=_choices(node.item))
-    if isinstance(node, Series):
-        return wtf.FieldList(_unbound(node.item), **common, max_entries=node.max_length)
+    """A field of WTForms for a field, by its kind."""
     raise TypeError(
         f"{node.attribute} is a union or a model inside of itself; WTForms has neither."
     )
 
 
-def _leaf(leaf: Leaf, common: dict[str, t.Any]) -> t.Any:
-    told = dict(leaf.attributes)
+def _common(node: Node) -> dict[str, t.Any]:
+    return {"label": node.label, "description": node.hint or ""}
+
+
+@_unbound.register
+def _group(node: Group) -> t.Any:
+    if node.recursive:
+        raise TypeError(
+            f"{node.attribute} is a model inside of itself, which WTForms lacks."
+        )
+    return wtf.FormField(form_class(node, node.attribute.title()), **_common(node))
+
+
+@_unbound.register
+def _series(node: Series) -> t.Any:
+    item = _unbound(node.item)
+    return wtf.FieldList(item, **_common(node), max_entries=node.max_length)
+
+
+@_unbound.register
+def _boxes(node: Boxes) -> t.Any:
+    choices = _choices(t.cast("Choice", node.item))
+    return wtf.SelectMultipleField(**_common(node), choices=choices)
+
+
+@_unbound.register
+def _files(node: Files) -> t.Any:
+    return wtf.MultipleFileField(**_common(node))
+
+
+@_unbound.register
+def _choice(node: Choice) -> t.Any:
+    blank = [_offer("", "")] if node.control == "select" and node.nullable else []
+    return _leaf(node, choices=[*blank, *_choices(node)])
+
+
+@_unbound.register
+def _leaf(leaf: Leaf, **options: t.Any) -> t.Any:
+    given = dict(leaf.attributes)
     found: list[t.Any] = [wv.InputRequired()] if leaf.required else []
     if leaf.nullable:
         found.append(wv.Optional())
-    shortest, longest = told.get("minlength"), told.get("maxlength")
+    shortest, longest = given.get("minlength"), given.get("maxlength")
     if shortest or longest:
         found.append(wv.Length(int(shortest or -1), int(longest or -1)))
-    kind = _FIELDS[leaf.control]
+    kind = _FIELDS.get(leaf.control, wtf.StringField)
     if leaf.control == "number":
-        low, high = told.get("min"), told.get("max")
+        low, high = given.get("min"), given.get("max")
         if low is not None or high is not None:
             number = decimal.Decimal
             found.append(
@@ -96,24 +124,19 @@ def _leaf(leaf: Leaf, common: dict[str, t.Any]) -> t.Any:
                     None if high is None else number(high),
                 )
             )
-        if "step" not in told:
+        if "step" not in given:
             kind = wtf.IntegerField
-    options: dict[str, t.Any] = {**common, "validators": found}
-    if leaf.control in {"select", "radio"}:
-        blank = [_choice("", "")] if leaf.control == "select" and leaf.nullable else []
-        options["choices"] = [*blank, *_choices(leaf)]
-    return kind(**options)
+    return kind(**_common(leaf), validators=found, **options)
 
 
-def _choice(value: str, label: str) -> t.Any:
+def _offer(value: str, label: str) -> t.Any:
     # WTForms 3.3 has a class for what was a pair.
     kind = getattr(wtf.fields, "SelectChoice", None)
     return (value, label) if kind is None else kind(value, label)
 
 
-def _choices(leaf: Leaf) -> list[t.Any]:
-    choices = asked_choices(leaf.source) if leaf.source is not None else leaf.choices
-    return [_choice(choice.text, choice.label) for choice in choices]
+def _choices(node: Choice) -> list[t.Any]:
+    return [_offer(offer.text, offer.label) for offer in node.offers()]
 
 
 def to_wtforms_instance(
@@ -123,59 +146,38 @@ def to_wtforms_instance(
     errors: cabc.Mapping[Path, cabc.Sequence[FormError]],
 ) -> WTForm:
     """A form of WTForms with the values and the errors of a typed form."""
-    form = form_class(schema, name)(formdata=None, data=_data(schema, values))
-    _fill_form(form, schema, values, errors, ())
+    shown = schema.shown(values)
+    form = form_class(schema, name)(formdata=None, data=shown)
+    _fill(form, shown, errors, ())
     return form
 
 
-def _data(group: Group, values: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    return {child.key: _value(child, values.get(child.key)) for child in group.children}
-
-
-def _value(node: Node, value: t.Any) -> t.Any:
-    if isinstance(node, Group):
-        return _data(node, _fields_in(value))
-    if isinstance(node, Series):
-        return [_value(node.item, row) for row in items_of(value)]
-    if t.cast("Leaf", node).control == "checkbox":
-        return is_on(value)
-    return text_of(value)
-
-
-def _fill_form(
+def _fill(
     form: t.Any,
-    group: Group,
-    values: t.Any,
+    shown: cabc.Mapping[str, t.Any],
     errors: cabc.Mapping[Path, cabc.Sequence[FormError]],
     path: Path,
 ) -> None:
-    for child in group.children:
-        held = _fields_in(values).get(child.key)
-        _fill_field(form[child.key], child, held, errors, (*path, child.key))
-
-
-def _fields_in(value: t.Any) -> dict[str, t.Any]:
-    return t.cast("dict[str, t.Any]", value if isinstance(value, dict) else {})
+    for key, value in shown.items():
+        _fill_field(form[key], value, errors, (*path, key))
 
 
 def _fill_field(
     field: t.Any,
-    node: Node,
-    value: t.Any,
+    shown: t.Any,
     errors: cabc.Mapping[Path, cabc.Sequence[FormError]],
     path: Path,
 ) -> None:
-    if isinstance(node, Group):
-        _fill_form(field.form, node, value, errors, path)
+    if isinstance(field, wtf.FormField):
+        _fill(field.form, shown, errors, path)
         return
     field.errors = [error.message for error in errors.get(path, ())]
-    if isinstance(node, Leaf):
-        # What was typed, as it was typed, also where it is no number or no date.
-        field.raw_data = [text_of(value)]
-    elif isinstance(node, Series) and not node.is_one_control:
-        rows = zip(field.entries, items_of(value), strict=False)
-        for index, (entry, row) in enumerate(rows):
-            _fill_field(entry, node.item, row, errors, (*path, index))
+    if isinstance(field, wtf.FieldList):
+        for index, (entry, row) in enumerate(zip(field.entries, shown, strict=False)):
+            _fill_field(entry, row, errors, (*path, index))
+    elif not isinstance(shown, list):
+        # The text as it was typed, even if it is no number or no date.
+        field.raw_data = [text_of(shown)]
 
 
 _TYPES: list[tuple[t.Any, t.Any]] = [

@@ -7,25 +7,26 @@ from flaskware_forms._errors.error import Path
 
 @dc.dataclass(frozen=True, slots=True)
 class ControlNames:
-    """What a field is called in one place of one form."""
+    """The names of a field in one place of one form."""
 
     id: str
-    """Of its control."""
+    """The id of its control."""
 
     name: str
-    """What the control is sent under."""
+    """The name under which its control is sent."""
 
     path: Path
-    """Where its errors are."""
+    """The path of its errors."""
 
     @classmethod
-    def top(cls, form: str, key: str) -> ControlNames:
-        """A field of the form itself."""
-        return cls(f"{form}-{key}", key, (key,))
+    def root(cls, form: str) -> ControlNames:
+        """The names of the form itself, which has no control."""
+        return cls(form, "", ())
 
     def child(self, key: str) -> ControlNames:
         """A field of the model that stands here."""
-        return ControlNames(f"{self.id}-{key}", f"{self.name}.{key}", (*self.path, key))
+        name = f"{self.name}.{key}" if self.name else key
+        return ControlNames(f"{self.id}-{key}", name, (*self.path, key))
 
     def entry(self, index: int) -> ControlNames:
         """An entry of the list that stands here."""

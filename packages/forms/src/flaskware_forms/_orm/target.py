@@ -14,11 +14,9 @@ from sqlalchemy import orm
 
 from flaskware_core import closest
 from flaskware_forms._errors.error import Path
+from flaskware_forms._fields.group import Group
+from flaskware_forms._fields.node import Node
 from flaskware_forms._schema.facets import facets
-from flaskware_forms._schema.nodes import Group
-from flaskware_forms._schema.nodes import Leaf
-from flaskware_forms._schema.nodes import Node
-from flaskware_forms._schema.nodes import Series
 from flaskware_forms._schema.values import text_of
 
 _PLAIN = (bool, int, float, str, decimal.Decimal, dt.datetime, dt.date, dt.time)
@@ -84,14 +82,11 @@ class Target:
         """
         found = self._children.get(node.attribute)
         if found is None:
-            inner = node.item if isinstance(node, Series) else node
             kind = facets(self._model.model_fields[node.attribute].annotation).type
-            model = (
-                facets(t.get_args(kind)[0]).type if isinstance(node, Series) else kind
-            )
+            model = facets(t.get_args(kind)[0]).type if node.many else kind
             entity = getattr(self.entity, node.attribute).property.mapper.class_
-            found = Target(entity, model, t.cast("Group", inner), child=True)
-            if isinstance(node, Series):
+            found = Target(entity, model, t.cast("Group", node.model_group), child=True)
+            if node.many:
                 missing = set(found.key) - {n.attribute for n in found._nodes}
                 if missing:
                     name = sorted(missing)[0]
@@ -116,8 +111,8 @@ class Target:
             return
         prop: t.Any = getattr(getattr(self.entity, name), "property", None)
         if isinstance(prop, orm.RelationshipProperty):
-            inner = node.item if isinstance(node, Series) else node
-            if not isinstance(inner, Group) or inner.recursive:
+            group = node.model_group
+            if group is None or group.recursive:
                 yield "is a relationship, which takes a model or a list of models."
                 return
             try:
@@ -127,11 +122,11 @@ class Target:
                 return
             except TypeError as error:
                 yield f"leads on: {error}"
-        elif isinstance(prop, orm.ColumnProperty) and isinstance(node, Leaf):
+        elif isinstance(prop, orm.ColumnProperty) and not node.nested:
             yield from self._column_problems(node, prop.columns[0], child=child)
 
     def _column_problems(
-        self, leaf: Leaf, column: t.Any, *, child: bool
+        self, leaf: Node, column: t.Any, *, child: bool
     ) -> t.Iterator[str]:
         info = self._model.model_fields[leaf.attribute]
         found = facets(info.annotation, info.metadata)
@@ -160,7 +155,7 @@ class Target:
         """Where rows name an object that is not among the object's own."""
         for node in self._nodes:
             value = getattr(data, node.attribute)
-            if isinstance(node, Series) and isinstance(node.item, Group):
+            if node.many and node.model_group is not None:
                 target = self.child(node)
                 own = target.by_key(getattr(obj, node.attribute))
                 for index, row in enumerate(value):
@@ -193,7 +188,7 @@ class Target:
     ) -> t.Iterator[Difference]:
         """The fields of one value in which an object is not what was sent."""
         for node in self._written(data):
-            if isinstance(node, Leaf):
+            if not node.nested:
                 sent = self._value(node, data)
                 current = getattr(obj, node.attribute)
                 if current != sent:
@@ -227,9 +222,9 @@ class Target:
         name = node.attribute
         value = self._value(node, data)
         current = getattr(obj, name)
-        if isinstance(node, Series) and isinstance(node.item, Group):
+        if node.many and node.model_group is not None:
             return self._write_rows(self.child(node), current, value)
-        if isinstance(node, Group) and value is not None:
+        if node.model_group is node and value is not None:
             target = self.child(node)
             if current is not None:
                 return bool(target.write(current, value))

@@ -96,3 +96,10 @@ def _flatten(metadata: cabc.Iterable[t.Any]) -> cabc.Iterator[t.Any]:
             yield from _flatten(item)
         else:
             yield item
+
+
+def type_name(kind: t.Any) -> str:
+    """A type as its developer wrote it."""
+    return (
+        kind.__name__ if isinstance(kind, type) else str(kind).removeprefix("typing.")
+    )

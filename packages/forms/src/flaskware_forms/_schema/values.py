@@ -1,4 +1,4 @@
-"""What a control shows of a value."""
+"""Values of controls: their text, their entries, and where they come from."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from werkzeug.datastructures import FileStorage
 
 from flaskware_forms._uploads.upload import Upload
 
-from .nodes import Case
-from .nodes import Group
-from .nodes import Leaf
-from .nodes import Node
-from .nodes import Series
-from .nodes import Variants
+NOTHING: t.Any = object()
+"""Stands for a value that a source does not have."""
 
 _NO_TEXT = (pydantic.SecretStr, bytes, cabc.Collection, FileStorage, Upload)
+
+
+class Rows(list[t.Any]):
+    """The rows of a list exactly as they stood in a form, blank ones too."""
 
 
 def text_of(value: t.Any) -> str:
@@ -31,9 +31,7 @@ def text_of(value: t.Any) -> str:
         return text_of(value.value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, dt.datetime):
-        return value.isoformat(timespec="seconds")
-    if isinstance(value, dt.time):
+    if isinstance(value, dt.datetime | dt.time):
         return value.isoformat(timespec="seconds")
     if isinstance(value, dt.date):
         return value.isoformat()
@@ -46,70 +44,29 @@ def text_of(value: t.Any) -> str:
 
 
 def is_on(value: t.Any) -> bool:
-    """Whether a checkbox is ticked for a value."""
+    """True if a checkbox is ticked for a value."""
     if isinstance(value, str):
         return value.lower() in {"on", "true", "t", "1", "yes", "y"}
     return value is True or value == 1
 
 
 def items_of(value: t.Any) -> list[t.Any]:
-    """The entries of a list, whatever came in its place."""
+    """The entries of a list; none for any other value."""
     if isinstance(value, list | tuple | set | frozenset):
         return list(t.cast("cabc.Iterable[t.Any]", value))
     return []
 
 
-def initial_values(group: Group, source: t.Any) -> dict[str, t.Any]:
-    """The values of a form by key, from an object's attributes or a mapping.
-
-    What the source does not have is what the declaration says.
-    """
-    values: dict[str, t.Any] = {}
-    for child in group.children:
-        found = _get(source, child.attribute, child.key)
-        if found is _NOTHING:
-            found = child.initial()
-        values[child.key] = _nested(child, found)
-    return values
+def fields_in(value: t.Any) -> dict[str, t.Any]:
+    """The values of a model by key; none for any other value."""
+    return t.cast("dict[str, t.Any]", value if isinstance(value, dict) else {})
 
 
-_NOTHING: t.Any = object()
-
-
-def _get(source: t.Any, attribute: str, key: str) -> t.Any:
+def look_up(source: t.Any, attribute: str, key: str) -> t.Any:
+    """A field of an object or a mapping; :data:`NOTHING` if it has none."""
     if source is None:
-        return _NOTHING
+        return NOTHING
     if isinstance(source, cabc.Mapping):
         mapping = t.cast("cabc.Mapping[str, t.Any]", source)
-        return mapping.get(attribute, mapping.get(key, _NOTHING))
-    return getattr(source, attribute, _NOTHING)
-
-
-def _nested(node: Node, value: t.Any) -> t.Any:
-    if isinstance(node, Leaf):
-        return value
-    if isinstance(node, Group):
-        # A model inside of itself ends where the values end.
-        if value is None and node.recursive:
-            return None
-        return initial_values(node, value)
-    if isinstance(node, Series):
-        return [_nested(node.item, item) for item in _iterable(value)]
-    variants = t.cast("Variants", node)
-    case = variants.case_of(_get(value, variants.tag_attribute, variants.tag))
-    if case is None:
-        return None
-    return {variants.tag: case.choice.text, **initial_values(case.group, value)}
-
-
-def chosen_case(variants: Variants, value: t.Any) -> Case | None:
-    """Which model of a union is shown."""
-    if not isinstance(value, dict):
-        return None
-    return variants.case_of(t.cast("dict[str, t.Any]", value).get(variants.tag))
-
-
-def _iterable(value: t.Any) -> cabc.Iterable[t.Any]:
-    if isinstance(value, cabc.Iterable) and not isinstance(value, str | bytes):
-        return t.cast("cabc.Iterable[t.Any]", value)
-    return ()
+        return mapping.get(attribute, mapping.get(key, NOTHING))
+    return getattr(source, attribute, NOTHING)

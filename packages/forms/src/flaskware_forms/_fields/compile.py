@@ -1,4 +1,4 @@
-"""A model compiled to the controls of its form, once."""
+"""Compiles a model to the fields of its form, once."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ import pydantic
 import pydantic_core
 from pydantic.fields import FieldInfo
 
-from .controls import attributes_of
-from .controls import choices_of
-from .controls import Control
-from .controls import control_of
-from .controls import type_name
-from .facets import Facets
-from .facets import facets
-from .nodes import Case
-from .nodes import Group
-from .nodes import Leaf
-from .nodes import may_be_left_out
-from .nodes import may_stay_blank
-from .nodes import Node
-from .nodes import Series
-from .nodes import Variants
-from .ui import humanise
+from flaskware_forms._schema.facets import Facets
+from flaskware_forms._schema.facets import facets
+from flaskware_forms._schema.facets import type_name
+from flaskware_forms._schema.ui import humanise
 
+from . import file
+from .choice import offers_of
+from .group import Group
+from .input import Leaf
+from .node import Node
+from .scalars import Flag
+from .scalars import Text
+from .series import Series
+from .variants import Case
+from .variants import Variants
+
+# A kind of field registers itself where it is defined.
+REGISTERED = file.FileInput, Text
 _SEQUENCES = (list, set, frozenset, tuple)
 
 
@@ -68,7 +69,7 @@ def _children(
             continue
         where = f"{model.__name__}.{name}"
         node = _node(where, _key(model, name, info), name, info, (*path, model))
-        if _SEPARATOR.search(node.key) and (path or not isinstance(node, Leaf)):
+        if _SEPARATOR.search(node.key) and (path or node.nested):
             raise TypeError(
                 f"{where} has the alias {node.key!r}, and in a name with dots,"
                 " hyphens or brackets nobody can tell it from a nested field."
@@ -86,7 +87,7 @@ def _group(
     without: str = "",
 ) -> Group:
     if model in path:
-        # What is wrong with the model was told where it is compiled first.
+        # Its problems were reported where it was compiled first.
         return Group(
             **common,
             make=lambda: _children(model, (), without=without),
@@ -161,7 +162,7 @@ def _build(
                 f"{where} always contains another {origin.__name__}, so no form of it"
                 f" ends. Write {origin.__name__} | None."
             )
-        return may_stay_blank(group) if found.nullable else group
+        return group.relaxed(defaults=False) if found.nullable else group
     if origin in _SEQUENCES:
         return _series(where, found, common, path)
     return _leaf(where, found, common)
@@ -194,13 +195,14 @@ def _variants(
         info = model.model_fields[tag]
         keys.add(_key(model, tag, info))
         own = facets(info.annotation, info.metadata)
-        for choice in choices_of(own):
+        for choice in offers_of(own):
             label = found.ui.labels.get(choice.text) or choice.label
             step = f"{tag}:{_slug(choice.text)}"
             if any(case.step == step for case in cases):
                 step += str(len(cases))
             blank = {**_nothing(common), "label": label}
-            group = may_be_left_out(_group(model, blank, path, without=tag))
+            # The browser must not ask for a model that is not chosen.
+            group = _group(model, blank, path, without=tag).relaxed(defaults=True)
             cases.append(
                 Case(
                     choice=dc.replace(choice, label=label),
@@ -246,42 +248,59 @@ def _series(
     inner = facets(arguments[0])
     inner.ui = dc.replace(found.ui, label=None, hint=None, rows=None)
     item = _build(f"{where}[]", inner, _nothing(common), path)
-    return Series(
+    return (item.series or Series)(
         **common,
-        item=may_stay_blank(item),
+        item=item.relaxed(defaults=False),
         blank_rows=1 if found.ui.rows is None else found.ui.rows,
         max_length=found.max_length,
     )
 
 
 def _leaf(where: str, found: Facets, common: dict[str, t.Any]) -> Leaf:
-    choices = choices_of(found)
-    source = found.ui.choices
-    if source is not None and choices:
+    offers = offers_of(found)
+    asks = found.ui.choices is not None
+    if asks and offers:
         raise TypeError(f"{where} has choices of its type and of Ui(choices=...).")
-    control = control_of(where, found, choices, asked=source is not None)
-    if control == "checkbox":
-        choices = ()
-    required = not found.nullable and _refuses_blank(found, control)
-    attributes = tuple(attributes_of(found, control, required=required))
-    return Leaf(
-        **common,
-        control=control,
-        required=required,
-        choices=choices,
-        source=source,
-        attributes=attributes,
-        rows=found.ui.rows,
-        temporal=control in {"date", "time", "datetime-local"},
-        max_bytes=found.image.max_bytes if found.image else None,
+    if t.get_origin(found.type) is t.Literal and t.get_args(found.type) == (True,):
+        kind: type[Leaf] = Flag
+    elif offers or asks:
+        widget = "radio" if found.ui.widget == "radio" else "select"
+        kind = Leaf.by_control[widget]
+    else:
+        kind = _kind_of(where, found)
+    return kind.make(found, common)
+
+
+def _kind_of(where: str, found: Facets) -> type[Leaf]:
+    """The kind of field that shows a value of a type.
+
+    :raises TypeError: if there is none, or the requested widget does not fit.
+    """
+    if found.type is bool and found.nullable:
+        raise TypeError(
+            f"{where} is bool | None, but a checkbox has two states. Write bool, or"
+            ' Literal["yes", "no"] | None.'
+        )
+    of: t.Any = found.type
+    if not isinstance(of, type) or of in (object, t.Any) or _is_structure(of):
+        raise TypeError(
+            f"{where} is {type_name(of)}, which has no control in a form."
+            " Write a type of one value, a list of one, or a Pydantic model."
+        )
+    bases = (Leaf.by_type.get(base) for base in of.__mro__)
+    kind = next(filter(None, bases), Text)
+    widget = found.ui.widget
+    if widget is None or widget == kind.control:
+        return kind
+    if widget == "hidden" or kind.is_text:
+        return Leaf.by_control[widget]
+    raise TypeError(
+        f"{where} is {type_name(of)}, which cannot be shown as {widget!r}."
+        " Leave out Ui(widget=...)."
     )
 
 
-def _refuses_blank(found: Facets, control: Control) -> bool:
-    # What the browser refuses must be what the server refuses, so text that Pydantic
-    # takes when it is empty is not marked as required.
-    if control == "checkbox":
-        return found.type is not bool
-    if found.type is str or found.type is pydantic.SecretStr:
-        return bool(found.min_length)
-    return True
+def _is_structure(kind: type[t.Any]) -> bool:
+    # A dict, a TypedDict, a dataclass or a named tuple.
+    marks = ("__required_keys__", "__dataclass_fields__", "_fields")
+    return issubclass(kind, dict) or any(hasattr(kind, mark) for mark in marks)

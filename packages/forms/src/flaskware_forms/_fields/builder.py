@@ -1,0 +1,205 @@
+"""Markup of a field: a label, a hint, errors and controls, made ready once."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import functools
+import typing as t
+
+from markupsafe import escape
+from markupsafe import Markup
+
+from flaskware_forms._errors.error import FormError
+from flaskware_forms._errors.error import Path
+from flaskware_forms._markup.names import ControlNames
+from flaskware_forms._markup.theme import FieldParts
+from flaskware_forms._markup.theme import Macro
+from flaskware_forms._markup.theme import RenderContext
+from flaskware_forms._markup.theme import safe
+
+if t.TYPE_CHECKING:
+    from .node import Node
+
+N = t.TypeVar("N", bound="Node")
+ErrorsAt: t.TypeAlias = cabc.Mapping[Path, cabc.Sequence[FormError]]
+Attribute: t.TypeAlias = tuple[str, str | None]
+Row: t.TypeAlias = cabc.Callable[[t.Any, ErrorsAt], str]
+
+ROW_BUTTON = "_row"
+"""The name of the buttons that add or remove a row."""
+
+_NO_ERRORS: tuple[FormError, ...] = ()
+
+
+class Builder(t.Generic[N]):
+    """The markup of a field in one place of one form.
+
+    It is made once; a request fills in values and errors by joining text.
+    """
+
+    macro = "field"
+    kind: str
+    """Its kind in themes."""
+
+    def __init__(self, node: N, names: ControlNames, context: RenderContext) -> None:
+        self.node = node
+        self.context = context
+        self.names = names
+        self.field = node.attribute
+        self.id = str(escape(names.id))
+        self.name = str(escape(names.name))
+        self.path = names.path
+        hint_id = f"{self.id}--hint"
+        theme = context.theme
+        self.hint = theme.text("hint", id=names.id, text=node.hint) if node.hint else ""
+        # The ids that describe the control, without and with errors.
+        self.described = f' aria-describedby="{hint_id}"' if node.hint else ""
+        both = f"{hint_id} {self.id}--error" if node.hint else f"{self.id}--error"
+        self.described_invalid = f' aria-describedby="{both}"'
+        self.plain_text = node.label
+        self.text = str(escape(node.label))
+        self.label = self.make_label()
+        self.attrs = Markup()
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Make ready what is the same for all requests."""
+
+    def make_label(self) -> str:
+        choice = self.macro == "choice"
+        return self.context.theme.text(
+            "label", id=self.names.id, text=self.plain_text, choice=choice
+        )
+
+    def control(self, value: t.Any, errors: ErrorsAt) -> str:
+        raise NotImplementedError
+
+    def row(self, value: t.Any, errors: ErrorsAt) -> str:
+        raise NotImplementedError
+
+    def entry_row(self, button: str) -> Row:
+        """Make the row of an entry of a list, with a button."""
+        raise NotImplementedError
+
+    def found(self, errors: ErrorsAt) -> cabc.Sequence[FormError]:
+        if not self.node.one_control:
+            return errors.get(self.path, _NO_ERRORS)
+        # One control, or one set of boxes, stands for the list and all of its entries.
+        size = len(self.path)
+        return [e for at in errors if at[:size] == self.path for e in errors[at]]
+
+    def errors(self, errors: ErrorsAt) -> str:
+        return self.context.error_text(
+            self.id, (error.message for error in self.found(errors))
+        )
+
+    def custom_row(self, macro: Macro, value: t.Any, errors: ErrorsAt) -> str:
+        """The row that an app's own macro makes of the field."""
+        parts = FieldParts(
+            field=self.field,
+            kind=self.kind,
+            id=self.names.id,
+            name=self.names.name,
+            label=safe(self.label),
+            text=self.plain_text,
+            hint=safe(self.hint),
+            control=safe(self.control(value, errors)),
+            errors=safe(self.errors(errors)),
+            invalid=bool(self.found(errors)),
+            attrs=self.attrs,
+        )
+        return str(macro(parts))
+
+    def finish(self) -> t.Self:
+        """Take the app's own macro, where it has one for this field."""
+        if self.context.custom is not None:
+            macro = self.context.custom(self.field, self.kind)
+            if macro is not None:
+                self.row = functools.partial(  # type: ignore[method-assign]
+                    self.custom_row, macro
+                )
+        return self
+
+
+class FieldsetBuilder(Builder[N]):
+    """Several controls under one legend."""
+
+    macro = "group"
+    input_kind: str
+    """The type of its controls."""
+
+    @functools.cached_property
+    def _classes(self) -> tuple[str, str]:
+        return self.context.classes(self.input_kind)
+
+    def make_label(self) -> str:
+        return self.context.theme.text("legend", text=self.plain_text)
+
+    @functools.cached_property
+    def _frame(self) -> tuple[str, ...]:
+        return self.context.theme.frame(
+            "group",
+            "state",
+            "control",
+            "errors",
+            id=self.names.id,
+            label=safe(self.label),
+            hint=safe(self.hint),
+            attrs=self.attrs,
+        )
+
+    def row(self, value: t.Any, errors: ErrorsAt) -> str:
+        state = self.described_invalid if self.found(errors) else self.described
+        start, before, between, after = self._frame
+        control = self.control(value, errors)
+        return f"{start}{state}{before}{control}{between}{self.errors(errors)}{after}"
+
+    def entry_row(self, button: str) -> Row:
+        inside = self.control
+
+        def control(value: t.Any, errors: ErrorsAt) -> str:
+            # An empty row that exists, unlike one that is yet to be asked for.
+            return inside({} if value is None else value, errors) + button
+
+        self.control = control  # type: ignore[method-assign]
+        return self.row
+
+    def input_state(self, errors: ErrorsAt) -> str:
+        """The attributes of each control by whether the field is valid."""
+        invalid = bool(self.found(errors))
+        return self._classes[invalid] + (' aria-invalid="true"' if invalid else "")
+
+    def option(
+        self, index: int, name: str, text: str, label: str, attributes: str = ""
+    ) -> tuple[str, str]:
+        """The markup before and after the state of one box or radio button."""
+        theme = self.context.theme
+        # The first has the field's own id, where the error summary leads.
+        id = f"{self.names.id}-{index}" if index else self.names.id
+        marked = theme.text("label", id=id, text=label, choice=True)
+        before, after = theme.frame("option", "control", label=safe(marked))
+        start = (
+            f'{before}<input type="{self.input_kind}" id="{escape(id)}"'
+            f' name="{escape(name)}" value="{escape(text)}"{attributes}'
+        )
+        return start, after
+
+    def button(self, kind: str, target: str, text: str, whose: str) -> str:
+        """A button that sends the form to have a row added or removed."""
+        label = f"{text}: {whose}"
+        return self.context.theme.text(
+            "button",
+            kind=kind,
+            text=text,
+            attrs=Markup(
+                ' name="{}" value="{}:{}" formnovalidate aria-label="{}"'
+            ).format(ROW_BUTTON, kind, target, label),
+        )
+
+
+def attributes_text(attributes: cabc.Iterable[Attribute]) -> str:
+    """Attributes as they stand in a tag, each after a space."""
+    return "".join(
+        f" {name}" if value is None else f' {name}="{escape(value)}"'
+        for name, value in attributes
+    )

@@ -1,0 +1,226 @@
+"""Fields of one value, shown as one control."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import typing as t
+
+import pydantic
+from markupsafe import escape
+
+from flaskware_forms._body.decoder import FormTree
+from flaskware_forms._body.decoder import Read
+from flaskware_forms._body.decoder import read_one
+from flaskware_forms._body.decoder import read_or_none
+from flaskware_forms._markup.theme import safe
+from flaskware_forms._schema.facets import Facets
+from flaskware_forms._schema.values import text_of
+
+from .builder import Attribute
+from .builder import attributes_text
+from .builder import Builder
+from .builder import ErrorsAt
+from .builder import Row
+from .node import Leaves
+from .node import Node
+
+if t.TYPE_CHECKING:
+    from .flat_schema import FlatName
+    from .flat_schema import Schema
+
+L = t.TypeVar("L", bound="Leaf")
+
+
+class InputBuilder(Builder[L]):
+    """An ``<input>`` that holds a text."""
+
+    order = ("control", "errors")
+    shows_value = True
+
+    def prepare(self) -> None:
+        node = self.node
+        self.kind = node.control
+        if node.is_live:
+            self.attrs = self.context.live_attributes(self.names.name)
+        self.attributes = attributes_text(node.attributes)
+        self.valid_class, self.invalid_class = self.context.classes(node.control)
+        self._before, self._between, self._after = self.context.theme.frame(
+            self.macro,
+            *self.order,
+            label=safe(self.label),
+            hint=safe(self.hint),
+            attrs=self.attrs,
+        )
+        self._hidden = node.is_hidden
+        self._size = node.text_size
+        start = (
+            f'<input type="{node.control}" id="{self.id}" name="{self.name}"'
+            f"{self.attributes}"
+        )
+        end = ' value="' if self.shows_value else ">"
+        self._valid = f"{start}{self.state(invalid=False)}{end}"
+        self._invalid = f"{start}{self.state(invalid=True)}{end}"
+
+    def state(self, *, invalid: bool) -> str:
+        """The attributes of a control by whether its value is valid."""
+        if invalid:
+            return f'{self.invalid_class} aria-invalid="true"{self.described_invalid}'
+        return f"{self.valid_class}{self.described}"
+
+    def control(self, value: t.Any, errors: ErrorsAt) -> str:
+        start = self._invalid if errors and self.path in errors else self._valid
+        if not self.shows_value:
+            return start
+        text = value if type(value) is str else text_of(value)
+        return f'{start}{escape(text[: self._size] if self._size else text)}">'
+
+    def row(self, value: t.Any, errors: ErrorsAt) -> str:
+        control = self.control(value, errors)
+        if self._hidden:
+            return control
+        error = self.errors(errors) if errors else ""
+        return f"{self._before}{control}{self._between}{error}{self._after}"
+
+    def entry_row(self, button: str) -> Row:
+        before, between, after = self.context.theme.frame(
+            "entry", "control", "errors", button=safe(button)
+        )
+
+        def row(value: t.Any, errors: ErrorsAt) -> str:
+            control = self.control(value, errors)
+            return f"{before}{control}{between}{self.errors(errors)}{after}"
+
+        return row
+
+
+class BlankBuilder(InputBuilder["Leaf"]):
+    """An ``<input>`` whose value never stands in a page."""
+
+    shows_value = False
+
+
+@dc.dataclass(frozen=True, kw_only=True, eq=False)
+class Leaf(Node):
+    """A field of one value.
+
+    A subclass registers itself::
+
+        class Color(Leaf, control="color", types=(MyColor,)): ...
+
+    :param control: Its kind in themes and, for an ``<input>``, its type.
+    :param types: The types of fields that it is made for.
+    """
+
+    nested = False
+    builder: t.ClassVar[type[Builder[t.Any]]] = InputBuilder
+    control: t.ClassVar[str]
+    by_control: t.ClassVar[dict[str, type[Leaf]]] = {}
+    by_type: t.ClassVar[dict[t.Any, type[Leaf]]] = {}
+
+    is_text: t.ClassVar[bool] = False
+    """True if any other control of a text may stand for it."""
+
+    is_file: t.ClassVar[bool] = False
+    is_hidden: t.ClassVar[bool] = False
+
+    is_live: t.ClassVar[bool] = True
+    """True if it is validated when it changes."""
+
+    text_size: t.ClassVar[int | None] = None
+    """The number of characters of a value that the control shows."""
+
+    autocomplete: t.ClassVar[str | None] = None
+
+    required: bool
+    attributes: tuple[Attribute, ...] = ()
+
+    def __init_subclass__(
+        cls, *, control: str = "", types: tuple[t.Any, ...] = ()
+    ) -> None:
+        if control:
+            cls.control = control
+            Leaf.by_control[control] = cls
+        Leaf.by_type.update(dict.fromkeys(types, cls))
+
+    @classmethod
+    def make(cls, found: Facets, common: dict[str, t.Any]) -> Leaf:
+        """Make the field of an annotation.
+
+        :param common: The values of the fields that all kinds have.
+        """
+        required = not found.nullable and cls.refuses_blank(found)
+        attributes = tuple(cls.attributes_of(found, required))
+        own = {**common, **cls.options(found)}
+        return cls(**own, required=required, attributes=attributes)
+
+    @classmethod
+    def options(cls, found: Facets) -> dict[str, t.Any]:  # noqa: ARG003
+        """The values of the fields that a kind has of its own."""
+        return {}
+
+    @classmethod
+    def refuses_blank(cls, found: Facets) -> bool:
+        """True if the server refuses an empty control, so that a browser may too."""
+        text = found.type is str or found.type is pydantic.SecretStr
+        return bool(found.min_length) if text else True
+
+    @classmethod
+    def attributes_of(cls, found: Facets, required: bool) -> cabc.Iterator[Attribute]:
+        """Yield the attributes of the control for a declaration."""
+        if required:
+            yield "required", None
+        yield from cls.constraints(found)
+        autocomplete = found.ui.autocomplete or cls.autocomplete
+        if autocomplete:
+            yield "autocomplete", autocomplete
+        if found.ui.placeholder:
+            yield "placeholder", found.ui.placeholder
+
+    @classmethod
+    def constraints(cls, found: Facets) -> cabc.Iterable[Attribute]:  # noqa: ARG003
+        """The attributes that bound a value."""
+        return ()
+
+    @property
+    def asks_choices(self) -> bool:
+        """True if its choices are asked for when it is shown."""
+        return False
+
+    def reader(self) -> Read:
+        return read_or_none if self.nullable else read_one
+
+    def decode_entries(self, tree: FormTree, keep: bool) -> list[t.Any]:
+        read = self.reader()
+        numbered = (value for row in tree.rows() for value in row.values)
+        return [read([value]) for value in (*tree.values, *numbered) if value or keep]
+
+    def leaves(self, times: int = 1) -> Leaves:
+        yield self, times
+
+    def error_codes(self, code: str, value: t.Any) -> tuple[str, str]:
+        # A validator of the application may have its own words for an empty text.
+        own = code in {"value_error", "assertion_error"}
+        missing = value == "" and self.required and not own
+        return ("missing", "missing") if missing else (code, code)
+
+    def shown(self, value: t.Any) -> t.Any:
+        return text_of(value)
+
+    def as_entry(self, label: str) -> Node:
+        labelled = (*self.attributes, ("aria-label", label))
+        return dc.replace(self, attributes=labelled)
+
+    def relaxed(self, *, defaults: bool) -> Node:
+        attributes = tuple(pair for pair in self.attributes if pair[0] != "required")
+        if defaults:
+            return dc.replace(self, attributes=attributes)
+        return dc.replace(self, attributes=attributes, has_default=False, default=None)
+
+    def describe(self, at: FlatName, schema: Schema) -> None:
+        at.put(schema, required=self.required and not self.has_default)
+
+    def describe_entries(self, at: FlatName, schema: Schema) -> None:
+        at.put({"type": "array", "items": at.resolve(schema)})
+        # The default of a form: one part, or one pair, for each entry.
+        at.encode({"style": "form", "explode": True})

@@ -1,0 +1,193 @@
+"""The base of all kinds of field."""
+# ruff: noqa: ARG002 - the base ignores what its kinds need
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import typing as t
+
+from flaskware_forms._body.decoder import FormTree
+from flaskware_forms._body.decoder import Read
+from flaskware_forms._errors.error import Path
+from flaskware_forms._markup.names import ControlNames
+from flaskware_forms._markup.theme import RenderContext
+
+if t.TYPE_CHECKING:
+    from .builder import Builder
+    from .choice import Choice
+    from .flat_schema import FlatName
+    from .flat_schema import Schema
+    from .group import Group
+    from .input import Leaf
+    from .place import Place
+    from .series import Series
+    from .variants import Case
+
+Leaves: t.TypeAlias = "cabc.Iterator[tuple[Leaf, int]]"
+Unoffered: t.TypeAlias = "cabc.Iterator[tuple[Path, Choice]]"
+
+
+@dc.dataclass(frozen=True, kw_only=True, eq=False)
+class Node:
+    """One field of a model.
+
+    A kind of field is a subclass. It knows how the field is read from a form, shown as
+    markup, described as a schema, and addressed by a path or by the name of a control.
+    """
+
+    nested: t.ClassVar[bool] = True
+    """True if its controls have names of several steps."""
+
+    many: t.ClassVar[bool] = False
+    """True if it has any number of values."""
+
+    one_control: t.ClassVar[bool] = False
+    """True if one control, or one set of boxes, stands for all of its values."""
+
+    is_secret: t.ClassVar[bool] = False
+    """True if its value is never kept or sent back."""
+
+    builder: t.ClassVar[type[Builder[t.Any]]]
+    """The class of its markup."""
+
+    series: t.ClassVar[type[Series] | None] = None
+    """The kind of a list of such fields, if it is not one of rows."""
+
+    key: str
+    """Its name in a body."""
+
+    attribute: str
+    """Its name in the model."""
+
+    label: str
+    hint: str | None
+    nullable: bool
+    has_default: bool
+    default: t.Any
+    """A default value; ``None`` where there is a factory or no default."""
+
+    factory: cabc.Callable[[], t.Any] | None
+    messages: cabc.Mapping[str, str] = dc.field(default_factory=dict[str, str])
+    """Sentences that replace the usual ones, by the code of an error."""
+
+    @property
+    def inner(self) -> tuple[Node, ...]:
+        """The fields inside of it, without those of a model inside of itself."""
+        return ()
+
+    # Read from a form.
+
+    def reader(self) -> Read:
+        """The function that reads a field of one value."""
+        raise NotImplementedError
+
+    def decode(self, tree: FormTree | None, keep: bool) -> t.Any:
+        """Read a field of several values.
+
+        :param keep: Whether rows that nobody filled in are kept.
+        """
+        raise NotImplementedError
+
+    def decode_entries(self, tree: FormTree, keep: bool) -> list[t.Any]:
+        """Read the entries of a list of such fields."""
+        rows = tree.rows()
+        return [self.decode(row, keep) for row in rows if keep or not row.is_blank()]
+
+    def leaves(self, times: int = 1) -> Leaves:
+        """Yield every field of one value here, and how often it may occur."""
+        for node in self.inner:
+            yield from node.leaves(times)
+
+    def unoffered(self, value: t.Any, path: Path) -> Unoffered:
+        """Yield each field whose validated value is not among its asked choices."""
+        return iter(())
+
+    def error_codes(self, code: str, value: t.Any) -> tuple[str, str]:
+        """The code of an error of Pydantic, and the code of the sentence for it."""
+        return code, code
+
+    # Shown as markup.
+
+    def initial(self) -> t.Any:
+        """The value before anybody filled in the field."""
+        return self.factory() if self.factory is not None else self.default
+
+    def initial_from(self, value: t.Any) -> t.Any:
+        """The value that its controls show for a value of an object."""
+        return value
+
+    def shown(self, value: t.Any) -> t.Any:
+        """The text, or the structure of texts, of a value."""
+        raise NotImplementedError
+
+    def build(self, names: ControlNames, context: RenderContext) -> Builder[t.Any]:
+        """Make its markup for one place of one form."""
+        return self.builder(self, names, context).finish()
+
+    def as_entry(self, label: str) -> Node:
+        """The field as an entry of a list."""
+        return dc.replace(self, label=label)
+
+    def relaxed(self, *, defaults: bool) -> Node:
+        """The field inside of a part that may stay empty, and so is not required.
+
+        :param defaults: Whether it keeps its default. An empty row is no entry, so no
+            default may stand in it.
+        """
+        return self
+
+    @property
+    def grows(self) -> bool:
+        """True if a button adds something to it."""
+        return any(node.grows for node in self.inner)
+
+    @property
+    def holds_itself(self) -> bool:
+        """True if a row of it contains a model inside of itself."""
+        return any(node.holds_itself for node in self.inner)
+
+    def grown(self, value: t.Any, max_entries: int) -> t.Any:
+        """The value with one more row; ``None`` if it takes none."""
+        return None
+
+    def without(self, value: t.Any, index: int) -> t.Any:
+        """The value without one of its rows; ``None`` if there is no such row."""
+        return None
+
+    # Described as a schema.
+
+    def describe(self, at: FlatName, schema: Schema) -> None:
+        """Add its controls to the schema of a form."""
+        raise NotImplementedError
+
+    def describe_entries(self, at: FlatName, schema: Schema) -> None:
+        """Add the controls of a list of such fields."""
+        at.entry().add(self, schema)
+
+    # Addressed by a path or a name.
+
+    def child(self, step: str | int) -> Node | None:
+        """The field that one step of a path leads to."""
+        return None
+
+    def case_of(self, tag: t.Any) -> Case | None:
+        """The model that a value of the discriminator stands for."""
+        return None
+
+    def enter(self, place: Place, step: str) -> Place | None:
+        """The place that one step of a control's name leads to."""
+        return None
+
+    def choose(self, place: Place) -> Place | None:
+        """The place of the model that is chosen here; the same without a choice."""
+        return place
+
+    def anchor(self, id: str) -> str:
+        """The id that the error summary leads to."""
+        return id
+
+    @property
+    def model_group(self) -> Group | None:
+        """The model of it, or of each entry of it."""
+        return None

@@ -1,0 +1,95 @@
+"""Addresses: from the name of a control, or a path, to a field and its value."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import typing as t
+
+from flaskware_forms._body.decoder import split
+from flaskware_forms._errors.problem import BadBody
+from flaskware_forms._markup.names import ControlNames
+
+from .group import Group
+from .node import Node
+
+
+@dc.dataclass(frozen=True, slots=True)
+class Place:
+    """A field in one place of one form, and its value there."""
+
+    node: Node
+    names: ControlNames
+    value: t.Any
+    holder: t.Any = None
+    """The dictionary or the list that has the value."""
+
+    key: str | int = ""
+    """The key, or the index, of the value in its holder."""
+
+    def below(
+        self, node: Node, names: ControlNames, value: t.Any, key: str | int
+    ) -> Place:
+        """The place of a field whose value is inside of this value."""
+        return Place(node, names, value, self.value, key)
+
+    def inside(self, node: Node, names: ControlNames) -> Place:
+        """The place of another field with the same value."""
+        return dc.replace(self, node=node, names=names)
+
+    def put(self, value: t.Any) -> bool:
+        """Put a value in the place of this one; ``False`` if nothing holds it."""
+        if isinstance(self.holder, dict):
+            t.cast("dict[t.Any, t.Any]", self.holder)[self.key] = value
+            return True
+        rows = t.cast("list[t.Any]", self.holder)
+        if isinstance(self.holder, list) and t.cast("int", self.key) < len(rows):
+            rows[t.cast("int", self.key)] = value
+            return True
+        return False
+
+
+def steps_of(schema: Group, name: str) -> list[str]:
+    """Split the name of a control, unless a field of the form has all of it."""
+    return [name] if name in schema.by_key else split(name)
+
+
+def follow(
+    schema: Group, form: str, steps: cabc.Iterable[str], values: t.Any
+) -> Place | None:
+    """Return the place that a control's name leads to; ``None`` for no field.
+
+    :param form: The name of the form.
+    :param values: The values of the form.
+    """
+    place = Place(schema, ControlNames.root(form), values)
+    for step in steps:
+        below = place.node.enter(place, step)
+        if below is None:
+            return None
+        place = below
+    return None if place.node is schema else place
+
+
+def rearrange(
+    data: dict[str, t.Any], schema: Group, asked: str, *, max_entries: int
+) -> None:
+    """Add or remove a row of decoded data, as a button asks for it.
+
+    :param asked: The value of the button: ``"add:places"`` or ``"remove:places-1"``.
+    :raises BadBody: if there is no such list, or no such row.
+    """
+    kind, _, name = asked.partition(":")
+    steps = steps_of(schema, name)
+    value: t.Any = None
+    place: Place | None = None
+    if kind == "add":
+        place = follow(schema, "", steps, data)
+        if place is not None:
+            value = place.node.grown(place.value, max_entries)
+    elif kind == "remove" and steps and steps[-1].isdecimal():
+        place = follow(schema, "", steps[:-1], data)
+        if place is not None:
+            value = place.node.without(place.value, int(steps[-1]))
+    if place is None or value is None or not place.put(value):
+        raise BadBody("There is no such row to add or to remove.")

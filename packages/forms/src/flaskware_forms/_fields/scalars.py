@@ -1,0 +1,248 @@
+"""Texts, numbers, dates and times, and boxes to tick."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import datetime as dt
+import decimal
+import math
+import re
+import typing as t
+
+import pydantic
+from markupsafe import escape
+
+from flaskware_forms._body.decoder import converting
+from flaskware_forms._body.decoder import Read
+from flaskware_forms._body.decoder import read_bool
+from flaskware_forms._body.decoder import read_consent
+from flaskware_forms._schema.facets import Facets
+from flaskware_forms._schema.values import is_on
+from flaskware_forms._schema.values import text_of
+
+from .builder import Attribute
+from .builder import ErrorsAt
+from .input import BlankBuilder
+from .input import InputBuilder
+from .input import Leaf
+
+_NUMERIC = re.compile(r"[-+]?[0-9.]+")
+
+
+class Text(Leaf, control="text", types=(str,)):
+    """A text in one line."""
+
+    is_text = True
+
+    @classmethod
+    def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:
+        yield from _lengths(found)
+        pattern = html_pattern(found.pattern) if found.type is str else None
+        if pattern is not None:
+            yield "pattern", pattern
+
+
+class Search(Text, control="search"):
+    """A text to search for."""
+
+
+class Tel(Text, control="tel"):
+    """A telephone number."""
+
+
+class Url(Text, control="url", types=(pydantic.AnyUrl,)):
+    """A web address."""
+
+
+class Email(Text, control="email", types=(pydantic.EmailStr,)):
+    """An email address."""
+
+    autocomplete = "email"
+
+    def error_codes(self, code: str, value: t.Any) -> tuple[str, str]:
+        code = "email" if code == "value_error" else code
+        return super().error_codes(code, value)
+
+
+class Password(Text, control="password", types=(pydantic.SecretStr,)):
+    """A secret, which is never sent back."""
+
+    builder = BlankBuilder
+    is_secret = True
+    # It would be lost with its control.
+    is_live = False
+
+
+class Hidden(Leaf, control="hidden"):
+    """A value that nobody sees, of any type."""
+
+    is_hidden = True
+    is_live = False
+
+
+class TextareaBuilder(InputBuilder["Textarea"]):
+    """A ``<textarea>``."""
+
+    def control(self, value: t.Any, errors: ErrorsAt) -> str:
+        # HTML drops a newline right after the tag, so one is given away.
+        return (
+            f'<textarea id="{self.id}" name="{self.name}" rows="{self.node.rows or 5}"'
+            f"{self.attributes}{self.state(invalid=self.path in errors)}>\n"
+            f"{escape(text_of(value))}</textarea>"
+        )
+
+
+@dc.dataclass(frozen=True, kw_only=True, eq=False)
+class Textarea(Leaf, control="textarea"):
+    """A text of several lines."""
+
+    builder = TextareaBuilder
+    rows: int | None = None
+
+    @classmethod
+    def options(cls, found: Facets) -> dict[str, t.Any]:
+        return {"rows": found.ui.rows}
+
+    @classmethod
+    def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:
+        return _lengths(found)
+
+    def reader(self) -> Read:
+        # Browsers send CR LF (HTML, "form submission"), and count lengths with LF.
+        return converting(super().reader(), lambda text: text.replace("\r\n", "\n"))
+
+
+class Number(Leaf, control="number", types=(int, float, decimal.Decimal)):
+    """A number, whole or not."""
+
+    @classmethod
+    def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:
+        whole = issubclass(found.type, int)
+        low, high = found.ge, found.le
+        if whole:
+            # A browser knows only bounds that may be reached.
+            if low is None and found.gt is not None:
+                low = math.floor(found.gt) + 1
+            if high is None and found.lt is not None:
+                high = math.ceil(found.lt) - 1
+        if low is not None:
+            yield "min", str(low)
+        if high is not None:
+            yield "max", str(high)
+        step = _step(found, low, whole=whole)
+        if step is not None:
+            yield "step", step
+
+
+class Time(Leaf, control="time", types=(dt.time,)):
+    """A time of day."""
+
+    @classmethod
+    def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:
+        for name, bound in (("min", found.ge), ("max", found.le)):
+            if bound is not None and getattr(bound, "tzinfo", None) is None:
+                yield name, bound.isoformat()
+        if cls.control != "date":
+            yield "step", "any"
+
+    def reader(self) -> Read:
+        return converting(super().reader(), _refuse_timestamp)
+
+
+_DATES = (dt.date, pydantic.PastDate, pydantic.FutureDate)
+_DATETIMES = (
+    dt.datetime, pydantic.NaiveDatetime, pydantic.PastDatetime, pydantic.FutureDatetime,
+)  # fmt: skip
+
+
+class Date(Time, control="date", types=_DATES):
+    """A date."""
+
+
+class DateTime(Time, control="datetime-local", types=_DATETIMES):
+    """A date and a time."""
+
+    # Its control takes no offset from UTC, and is empty where it gets one.
+    text_size = 19
+
+
+class FlagBuilder(InputBuilder["Flag"]):
+    """A checkbox."""
+
+    macro = "choice"
+
+    def control(self, value: t.Any, errors: ErrorsAt) -> str:
+        return (
+            f'<input type="checkbox" id="{self.id}" name="{self.name}" value="true"'
+            f"{self.attributes}{' checked' if is_on(value) else ''}"
+            f"{self.state(invalid=self.path in errors)}>"
+        )
+
+
+class Flag(Leaf, control="checkbox", types=(bool,)):
+    """Yes or no; for ``Literal[True]``, a consent that is required."""
+
+    builder = FlagBuilder
+
+    @classmethod
+    def refuses_blank(cls, found: Facets) -> bool:
+        return found.type is not bool
+
+    def reader(self) -> Read:
+        return read_consent if self.required else read_bool
+
+    def shown(self, value: t.Any) -> t.Any:
+        return is_on(value)
+
+    def error_codes(self, code: str, value: t.Any) -> tuple[str, str]:
+        code, says = super().error_codes(code, value)
+        return code, "consent" if code == "literal_error" else says
+
+
+def _lengths(found: Facets) -> cabc.Iterator[Attribute]:
+    if found.min_length:
+        yield "minlength", str(found.min_length)
+    if found.max_length:
+        yield "maxlength", str(found.max_length)
+
+
+def _step(found: Facets, low: t.Any, *, whole: bool) -> str | None:
+    step: t.Any = found.multiple_of
+    if step is None and found.type is decimal.Decimal and found.decimal_places:
+        step = decimal.Decimal(1).scaleb(-found.decimal_places)
+    exact = isinstance(step, int | decimal.Decimal)
+    # Steps count from the lower bound in a browser, from zero in Pydantic.
+    if exact and (low is None or decimal.Decimal(str(low)) % step == 0):
+        return f"{step:f}" if isinstance(step, decimal.Decimal) else str(step)
+    return None if whole else "any"
+
+
+def _refuse_timestamp(value: str) -> str:
+    # Pydantic takes a number for seconds since 1970, which no person means.
+    return "not a timestamp" if _NUMERIC.fullmatch(value.strip()) else value
+
+
+# The syntax that the regex crate of Rust and a browser share: literal characters, sets
+# of ASCII letters and digits, groups, counts. Not \d or \w, which are ASCII in a
+# browser and Unicode in Rust, nor "." with its idea of a line.
+_ATOM = (
+    r"""(?:[A-Za-z0-9 _@,:;=%<>~!&#'"`-]|\\[.+*?()\[\]{}|^$/\\]"""
+    r"""|\[[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*\])"""
+)
+_COUNT = r"(?:[?*+]|\{\d{1,3}(?:,\d{0,3})?\})?"
+_INNER = rf"(?:{_ATOM}{_COUNT})*"
+_GROUP = rf"\((?:\?:)?{_INNER}(?:\|{_INNER})*\){_COUNT}"
+_SAME = rf"\^((?:{_ATOM}{_COUNT}|{_GROUP})*)\$"
+
+
+def html_pattern(pattern: t.Any) -> str | None:
+    """A pattern for a browser that refuses nothing that Pydantic takes.
+
+    ``None`` where the two may differ. In a browser a pattern is for the whole text
+    (HTML, "the pattern attribute"), in Pydantic for any part of it.
+    """
+    if not isinstance(pattern, str):
+        return None
+    found = re.fullmatch(_SAME, pattern)
+    return found[1] if found is not None else None

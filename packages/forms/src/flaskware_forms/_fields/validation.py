@@ -1,0 +1,130 @@
+"""Pydantic's validation: its errors at the fields of a form, and parts of a model."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+import pydantic
+import pydantic_core
+from pydantic_core import core_schema
+from pydantic_core import SchemaValidator
+
+from flaskware_forms._errors.error import FormError
+from flaskware_forms._errors.error import Path
+from flaskware_forms._errors.messages import Language
+
+from .group import Group
+from .node import Node
+
+
+def from_validation(
+    error: pydantic.ValidationError, schema: Group, language: Language
+) -> tuple[FormError, ...]:
+    """Return every error that Pydantic found, in words for people."""
+    return tuple(
+        _form_error(item, schema, language)
+        for item in error.errors(include_url=False, include_input=True)
+    )
+
+
+def _form_error(
+    item: pydantic_core.ErrorDetails, schema: Group, language: Language
+) -> FormError:
+    path, node = _locate(item["loc"], schema)
+    code = says = item["type"]
+    if node is not None:
+        code, says = node.error_codes(code, item["input"])
+    context = t.cast("cabc.Mapping[str, t.Any]", item.get("ctx", {}))
+    if code in {"too_short", "too_long"} and isinstance(item["input"], str):
+        # Pydantic counts the items of a secret; people write characters.
+        says = f"string_{code}"
+    own = node.messages.get(code) if node is not None else None
+    if own is not None:
+        return FormError(path, code, str(own).format_map(context))
+    message = _own_words(says, item) or language.message(says, context)
+    return FormError(path, code, message or item["msg"])
+
+
+def _own_words(code: str, item: pydantic_core.ErrorDetails) -> str | None:
+    """The sentence of an app's own validator."""
+    for kind, start in (
+        ("value_error", "Value error, "),
+        ("assertion_error", "Assertion failed, "),
+    ):
+        if code == kind:
+            return item["msg"].removeprefix(start)
+    return None
+
+
+def _locate(loc: tuple[str | int, ...], schema: Group) -> tuple[Path, Node | None]:
+    """The part of a location that names fields; the rest is internal to Pydantic."""
+    node: Node | None = schema
+    path: list[str | int] = []
+    for step in loc:
+        # Pydantic puts the chosen model into the location; a body does not.
+        case = node.case_of(step) if node is not None else None
+        if case is not None:
+            node = case.group
+            continue
+        if node is not None and not node.nested:
+            break
+        node = node.child(step) if node is not None else None
+        path.append(step)
+    return tuple(path), node
+
+
+def valid_fields(
+    model: type[pydantic.BaseModel],
+    sent: t.Any,
+    wrong: cabc.Container[str | int],
+    context: t.Any,
+    *,
+    strict: bool | None,
+) -> dict[str, t.Any]:
+    """The validated values of the fields of a model that are right by themselves.
+
+    What the model says of all fields together is not asked, as most are not filled in
+    yet.
+
+    :param wrong: The names, in the body, of the fields that are known to be wrong.
+    """
+    schema, definitions = fields_schema(model)
+    if not isinstance(sent, dict):
+        return {}
+    fields: dict[str, t.Any] = {
+        name: field
+        for name, field in schema["fields"].items()
+        if _key(name, field) not in wrong
+    }
+    part: t.Any = core_schema.model_fields_schema(
+        fields, model_name=model.__name__, extra_behavior="ignore"
+    )
+    if definitions:
+        part = core_schema.definitions_schema(part, definitions)
+    try:
+        values, *_ = SchemaValidator(part).validate_python(
+            sent, context=context, strict=strict
+        )
+    except pydantic.ValidationError:
+        return {}
+    return t.cast("dict[str, t.Any]", values)
+
+
+def _key(name: str, field: t.Any) -> t.Any:
+    return field.get("validation_alias", name)
+
+
+def fields_schema(model: type[pydantic.BaseModel]) -> tuple[t.Any, list[t.Any]]:
+    """The part of a model's schema that is its fields, out of what is around it."""
+    schema: t.Any = t.cast("t.Any", model).__pydantic_core_schema__
+    definitions: list[t.Any] = []
+    while schema["type"] != "model-fields":
+        if schema["type"] == "definitions":
+            definitions = schema["definitions"]
+        if schema["type"] == "definition-ref":
+            ref = schema["schema_ref"]
+            schema = next(d for d in definitions if d.get("ref") == ref)
+        else:
+            schema = schema["schema"]
+    return schema, definitions
