@@ -32,7 +32,17 @@ SHORTEST, LONGEST = 60, 800
 # Modules that every package has, or that only declare, may be short.
 SHORT = ANATOMY | {"error", "errors", "signals", "protocol", "protocols"}
 # Short modules that would be wrong anywhere else, with the reason.
-LEAVES: dict[str, str] = {}
+LEAVES = {
+    "flaskware_core._lazy": "every package imports it before anything else",
+    "flaskware_core._process.backoff": "one home for an idea of several packages",
+    "flaskware_core._process.fork": "one home for an idea of several packages",
+    "flaskware_core._settings.suggest": "one home for an idea of several packages",
+    "flaskware_core._web.hooks": "the one place that attaches to Flask or Quart",
+    "flaskware_core._web.signing": "imported late, as it loads itsdangerous",
+    "flaskware_sqlalchemy._databases.schema": "used beside both kinds of engines",
+    "flaskware_sqlalchemy._insight.lazy_load": "the query log works without it",
+    "flaskware_sqlalchemy._sessions.sticky": "imported late, as it loads itsdangerous",
+}
 # Names that end in -ing and are nouns of the field.
 NOUNS = frozenset(
     {
