@@ -400,7 +400,7 @@ class SQLAlchemy(
         :param statement: A select whose ``ORDER BY`` gives each row a place.
         :param page: From 1. The default is taken from the query string, else 1.
         :param per_page: The default is taken from the query string, else 20.
-        :param max_per_page: The limit of ``per_page``.
+        :param max_per_page: The limit of ``per_page``; 100 by default.
         :param error_out: Without errors, a wrong number of a page is page 1, and a
             page that does not exist is empty.
         :param count: ``"exact"`` counts all rows, ``"capped"`` no more than 1,000,
@@ -452,7 +452,7 @@ class SQLAlchemy(
         :param after: The ``next_cursor`` of a page. Without any cursor, those of the
             query string are used.
         :param before: The ``prev_cursor`` of a page.
-        :param limit: The number of rows on a page.
+        :param limit: The number of rows on a page; 50 by default.
         :raises ValueError: if the statement is grouped, distinct or limited.
         """
         from ._pagination.request import keyset

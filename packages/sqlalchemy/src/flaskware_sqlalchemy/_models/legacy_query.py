@@ -10,6 +10,8 @@ import sqlalchemy as sa
 import typing_extensions as te
 from sqlalchemy import orm
 
+from flaskware_core import current_app_object
+
 if t.TYPE_CHECKING:
     from flaskware_sqlalchemy._pagination.page import Page
 
@@ -79,7 +81,7 @@ class QueryProperty:
             DeprecationWarning,
             stacklevel=2,
         )
-        session: orm.Session = flask.current_app.extensions["sqlalchemy"].session
+        session: orm.Session = current_app_object().extensions["sqlalchemy"].session
         return t.cast("LegacyQuery[_T]", session.query(owner))
 
 

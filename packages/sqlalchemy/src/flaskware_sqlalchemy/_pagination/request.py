@@ -9,6 +9,8 @@ import flask
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from flaskware_core import active_request
+from flaskware_core import current_request
 from flaskware_core import signer
 from flaskware_sqlalchemy._errors import CursorInvalid
 from flaskware_sqlalchemy._errors import PageMalformed
@@ -108,7 +110,7 @@ def page_query(**changes: t.Any) -> str:
 
     :param changes: ``None`` leaves an argument out.
     """
-    arguments: dict[str, t.Any] = flask.request.args.to_dict(flat=False)
+    arguments: dict[str, t.Any] = current_request().args.to_dict(flat=False)
     arguments.update(changes)
     kept = {name: value for name, value in arguments.items() if value is not None}
     return f"?{urlencode(kept, doseq=True)}"
@@ -116,6 +118,5 @@ def page_query(**changes: t.Any) -> str:
 
 def _argument(name: str, value: int | None = None) -> t.Any:
     """Return the argument of a call, else that of the query string."""
-    if value is not None or not flask.has_request_context():
-        return value
-    return flask.request.args.get(name)
+    request = active_request() if value is None else None
+    return value if request is None else request.args.get(name)

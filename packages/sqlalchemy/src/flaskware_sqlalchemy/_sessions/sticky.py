@@ -7,6 +7,8 @@ import time
 import flask
 import itsdangerous
 
+from flaskware_core import active_request
+from flaskware_core import current_request
 from flaskware_core import signer
 
 from .router import Route
@@ -22,9 +24,7 @@ def look_up(route: Route, seconds: float) -> None:
     """
     if not route.is_known:
         route.is_known = True
-        route.is_sticky = bool(
-            seconds and flask.has_request_context() and _wrote_lately(seconds)
-        )
+        route.is_sticky = bool(seconds) and _wrote_lately(seconds)
 
 
 def remember(response: flask.Response, seconds: float) -> None:
@@ -33,14 +33,15 @@ def remember(response: flask.Response, seconds: float) -> None:
         COOKIE,
         signer(_SALT).dumps(time.time()),
         max_age=max(1, round(seconds)),
-        secure=flask.request.is_secure,
+        secure=current_request().is_secure,
         httponly=True,
         samesite="Lax",
     )
 
 
 def _wrote_lately(seconds: float) -> bool:
-    value = flask.request.cookies.get(COOKIE)
+    request = active_request()
+    value = None if request is None else request.cookies.get(COOKIE)
     if value is None:
         return False
     try:
