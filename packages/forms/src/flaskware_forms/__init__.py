@@ -13,11 +13,11 @@ from ._errors.problem import CrossSiteRefused as CrossSiteRefused
 from ._errors.problem import UnsupportedBody as UnsupportedBody
 from ._extension import Forms as Forms
 from ._forms.bound import Bound as Bound
-from ._forms.field import BoundField as BoundField
+from ._forms.bound import BoundField as BoundField
 from ._forms.spec import FormSpec as FormSpec
 from ._forms.spec import to_wtforms as to_wtforms
 from ._interop.wtforms import from_wtforms as from_wtforms
-from ._schema.ui import Ui as Ui
+from ._schema.facets import Ui as Ui
 from ._settings import FormsSettings as FormsSettings
 from ._uploads.file import File as File
 from ._uploads.upload import Image as Image

@@ -1,4 +1,4 @@
-"""What ``flask doctor`` asks of the forms of an app."""
+"""Checks of ``flask doctor`` for the forms of an app."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ._uploads.upload import readable_size
 def check_forms(
     app: flask.Flask, settings: FormsSettings, csrf: LayeredCSRF
 ) -> cabc.Iterator[Finding]:
-    """Yield what is worth telling about an app's forms."""
+    """Yield the problems with the forms of an app."""
     yield from _csrf(app, csrf)
     yield from _secret(app)
     yield from _folder(app)
@@ -40,8 +40,8 @@ def _secret(app: flask.Flask) -> cabc.Iterator[Finding]:
         yield Finding(
             "forms.secret-key",
             Level.ERROR,
-            "There is neither SECRET_KEY nor WTF_CSRF_SECRET_KEY, so no form can be"
-            " shown: its token cannot be signed.",
+            "Neither SECRET_KEY nor WTF_CSRF_SECRET_KEY is set, so no token can be"
+            " signed and no form can be shown.",
             "Set SECRET_KEY to the output of secrets.token_hex().",
         )
 
@@ -62,10 +62,10 @@ def _folder(app: flask.Flask) -> cabc.Iterator[Finding]:
             yield Finding(
                 f"forms.upload-folder.{key.lower()}",
                 Level.ERROR,
-                f"{key} is inside of the static folder {inside}, so whatever somebody"
-                " uploads is served from the app's own origin as it is.",
+                f"{key} is inside the static folder {inside}, so every upload is"
+                " served unchanged from the app's own origin.",
                 f"Set {key} to a folder that is not served, such as one in"
-                " app.instance_path, and send files from a view.",
+                " app.instance_path, and serve files from a view.",
             )
 
 
@@ -82,9 +82,9 @@ def _exempted(
                 f"forms.csrf-exempt.{endpoint}",
                 Level.WARNING,
                 f"The view {endpoint!r} handles the form {spec.name!r} and is exempt"
-                " from CSRF protection, so any site can send it in a visitor's name.",
-                "Remove forms.exempt: requests with an Authorization header, and those"
-                " without cookies, need no token anyway.",
+                " from CSRF protection, so any site can send it for a visitor.",
+                "Remove forms.exempt. Requests with an Authorization header, and JSON"
+                " requests without cookies, need no token anyway.",
             )
 
 
@@ -93,23 +93,23 @@ def _csrf(app: flask.Flask, csrf: LayeredCSRF) -> cabc.Iterator[Finding]:
         yield Finding(
             "forms.csrf-off",
             Level.ERROR,
-            "WTF_CSRF_ENABLED is off, so any site can send forms in a visitor's name.",
-            "Remove WTF_CSRF_ENABLED, or set it to False in the tests only.",
+            "WTF_CSRF_ENABLED is off, so any site can send forms for a visitor.",
+            "Remove WTF_CSRF_ENABLED, or set it to False only in tests.",
         )
     elif not app.config["WTF_CSRF_CHECK_DEFAULT"]:
         yield Finding(
             "forms.csrf-not-by-default",
             Level.WARNING,
-            "WTF_CSRF_CHECK_DEFAULT is off, so views that use neither a typed form nor"
-            " a FlaskForm are open to other sites.",
-            "Remove it, and exempt single views by forms.exempt(view).",
+            "WTF_CSRF_CHECK_DEFAULT is off, so views with neither a typed form nor a"
+            " FlaskForm accept requests from other sites.",
+            "Remove it, and exempt single views with forms.exempt(view).",
         )
     if app.extensions.get("csrf") is not csrf:
         yield Finding(
             "forms.csrf-twice",
             Level.WARNING,
             "CSRFProtect was initialised after Forms, so every request is checked twice"
-            " and an expired form answers with a bare error page.",
+            " and an expired form gets a bare error page.",
             "Remove CSRFProtect(app): Forms(app) protects the same views.",
         )
 
@@ -127,16 +127,16 @@ def _bodies(
                 f"forms.upload-unlimited.{spec.name}",
                 Level.WARNING,
                 f"The form {spec.name!r} takes files and MAX_CONTENT_LENGTH is not"
-                f" set: it reads up to {readable_size(needed)}, and a view that is not"
-                " a typed form reads a body of any size.",
+                f" set. The form reads up to {readable_size(needed)}, but views without"
+                " a typed form read a body of any size.",
                 f"MAX_CONTENT_LENGTH = {needed}",
             )
         elif limit < needed:
             yield Finding(
                 f"forms.upload-cut-off.{spec.name}",
                 Level.INFO,
-                f"The form {spec.name!r} promises files that need a body of"
-                f" {readable_size(needed)}, but MAX_CONTENT_LENGTH ends at"
+                f"The form {spec.name!r} accepts files that need a body of"
+                f" {readable_size(needed)}, but MAX_CONTENT_LENGTH allows"
                 f" {readable_size(limit)}.",
                 f"MAX_CONTENT_LENGTH = {needed}, or smaller limits in the form.",
             )

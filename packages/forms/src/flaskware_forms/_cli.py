@@ -7,12 +7,14 @@ import click
 import flask
 from flask.cli import AppGroup
 
-forms_commands = AppGroup("forms", help="Look at the typed forms.")
+forms_commands = AppGroup("forms", help="Inspect the typed forms.")
 
 
 @forms_commands.command("openapi")
 @click.option("--title", help="The title; the app's name by default.")
-@click.option("--version", "of", default="0", show_default=True, help="Of the app.")
+@click.option(
+    "--version", "of", default="0", show_default=True, help="The version of the app."
+)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=pathlib.Path),

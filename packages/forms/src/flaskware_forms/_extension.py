@@ -1,3 +1,9 @@
+"""The extension: settings, CSRF protection, templates and commands of typed forms.
+
+Rooms: _uploads < _schema < _errors < _markup < _settings < _body < _fields < _csrf
+< _orm < _interop < _forms < _checks < _cli < _extension
+"""
+
 from __future__ import annotations
 
 import collections.abc as cabc
@@ -24,8 +30,8 @@ from ._settings import FormsSettings
 class Forms(Extension[FormsSettings, FormsState]):
     """Typed forms for an app, and CSRF protection for all of it.
 
-    Takes the place of Flask-WTF's ``CSRFProtect``: its ``WTF_CSRF_*`` keys, its
-    ``csrf_token()`` in templates and its ``CSRFError`` stay as they are.
+    Replaces Flask-WTF's ``CSRFProtect``. Its ``WTF_CSRF_*`` keys, ``csrf_token()`` in
+    templates and ``CSRFError`` work as before.
 
     :param app: Initialise on this app at once.
     :param overrides: Fields of :class:`FormsSettings`; they win over ``app.config``.
@@ -49,8 +55,8 @@ class Forms(Extension[FormsSettings, FormsState]):
         if "csrf" in app.extensions:
             raise AlreadyInitialised(
                 f"The app {app.name!r} already has Flask-WTF's CSRFProtect. Remove it:"
-                " Forms(app) protects the same views by the same WTF_CSRF_* keys;"
-                " instead of csrf.exempt(view) write forms.exempt(view)."
+                " Forms(app) protects the same views with the same WTF_CSRF_* keys."
+                " Replace csrf.exempt(view) with forms.exempt(view)."
             )
         trusted = CoreSettings.from_config(app.config).trusted_origins
         return FormsState(settings, LayeredCSRF(trusted), MarkupCache(settings))
@@ -58,7 +64,7 @@ class Forms(Extension[FormsSettings, FormsState]):
     def _attach(self, app: App, settings: FormsSettings, state: FormsState) -> None:  # noqa: ARG002
         from ._cli import forms_commands
 
-        # A name of its own: "forms" is what an app calls its own blueprint.
+        # Not "forms", which an app may call a blueprint of its own.
         app.register_blueprint(
             flask.Blueprint(
                 "flaskware_forms",

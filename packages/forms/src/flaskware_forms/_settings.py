@@ -9,10 +9,10 @@ from ._markup.theme import ThemeName
 
 
 class FormsSettings(Settings):
-    """What bounds the forms of an app.
+    """Limits, themes and languages of an app's forms.
 
-    CSRF protection keeps the ``WTF_CSRF_*`` keys of Flask-WTF, and other origins that
-    count as the app's own are ``FLASKWARE_TRUSTED_ORIGINS``.
+    CSRF protection uses the ``WTF_CSRF_*`` keys of Flask-WTF. Other origins that count
+    as the app's own are in ``FLASKWARE_TRUSTED_ORIGINS``.
     """
 
     prefix = "FORMS_"
@@ -26,54 +26,54 @@ class FormsSettings(Settings):
         default=8,
         ge=1,
         le=64,
-        description="How many levels deep a form or JSON body may be nested.",
+        description="Maximum nesting depth of a form or JSON body.",
         examples=[8],
     )
     max_entries: int = pydantic.Field(
         default=1000,
         ge=1,
-        description="How many values a form or JSON body may hold; also the end of"
-        " what may number the entry of a list.",
+        description="Maximum number of values in a form or JSON body, and limit of the"
+        " index of a list entry.",
         examples=[1000],
     )
     max_body_size: int = pydantic.Field(
         default=1 << 20,
         ge=1,
-        description="How many bytes a body may have, the declared size of its files"
-        " not counted, where `MAX_CONTENT_LENGTH` is not set.",
+        description="Maximum size of a body in bytes, without the declared size of its"
+        " files, if `MAX_CONTENT_LENGTH` is not set.",
         examples=[1 << 20],
     )
     max_upload_size: int = pydantic.Field(
         default=10 << 20,
         ge=1,
-        description="How many bytes an uploaded file may have, where its declaration"
-        " does not say.",
+        description="Maximum size of an uploaded file in bytes, if its declaration has"
+        " no limit.",
         examples=[10 << 20],
     )
     max_step_state: int = pydantic.Field(
         default=3000,
         ge=100,
-        description="How many characters a form of several pages may keep in the"
-        " session; a cookie holds about 4000 of all.",
+        description="Maximum number of characters that a form of several pages keeps in"
+        " the session; a cookie holds about 4000 in total.",
         examples=[3000],
     )
     theme: ThemeName = pydantic.Field(
         default="plain",
-        description="How forms are marked up: `plain`, for the bundled style sheet or"
-        " your own, or `bootstrap5`.",
+        description="Markup of forms: `plain`, for the bundled style sheet or your own,"
+        " or `bootstrap5`.",
         examples=["bootstrap5"],
     )
     template: str | None = pydantic.Field(
         default=None,
-        description="A template of the app whose macros `row_NAME` render the fields of"
-        " that name, and `row_of_KIND` those of that kind.",
+        description="Template of the app with macros `row_NAME` for fields of a name,"
+        " and `row_of_KIND` for fields of a kind.",
         examples=["forms.html"],
     )
     languages: tuple[str, ...] = pydantic.Field(
         default=("en",),
         min_length=1,
-        description="What the messages may be written in, the first where a client"
-        " accepts none of them. Where Flask-Babel is on the app, its locale decides.",
+        description="Languages of the messages, the first for a client that accepts"
+        " none of them. With Flask-Babel, its locale decides.",
         examples=[["en", "de", "fr", "es"]],
     )
 

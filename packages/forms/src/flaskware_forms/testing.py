@@ -15,10 +15,10 @@ _TOKEN = re.compile(r'name="csrf_token"[^>]*?value="([^"]+)"')
 
 
 def submit(client: FlaskClient, url: str, /, **options: t.Any) -> TestResponse:
-    """Post as a browser does from a page of the app itself.
+    """Post like a browser from a page of the app itself.
 
-    :param options: What :meth:`werkzeug.test.Client.post` takes: ``data`` or ``json``,
-        ``headers``.
+    :param options: Arguments of :meth:`werkzeug.test.Client.post`, such as ``data``,
+        ``json`` or ``headers``.
     """
     headers: dict[str, str] = {
         "Sec-Fetch-Site": "same-origin",
@@ -28,7 +28,7 @@ def submit(client: FlaskClient, url: str, /, **options: t.Any) -> TestResponse:
 
 
 def csrf_token(client: FlaskClient, url: str, /) -> str:
-    """The token in the form on a page, to be posted as ``csrf_token``.
+    """Return the token in the form on a page, to post as ``csrf_token``.
 
     :raises LookupError: if the page has no form with a token.
     """

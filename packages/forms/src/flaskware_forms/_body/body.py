@@ -16,7 +16,7 @@ from flaskware_forms._settings import FormsSettings
 from .decoder import Decoder
 
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
-# No control of a page makes it, and PostgreSQL cannot store it.
+# No control of a page sends it, and PostgreSQL cannot store it.
 _NUL = "A text holds the character U+0000."
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
 
@@ -29,11 +29,11 @@ def read_body(
     with_files: bool,
     keep_blank: bool = False,
 ) -> t.Any:
-    """Decode a body to what Pydantic validates.
+    """Decode a body to the data that Pydantic validates.
 
-    :param with_files: Whether the form takes files; those of another are passed over.
+    :param with_files: Whether the form takes files; otherwise they are ignored.
     :param keep_blank: Whether rows of a form that nobody filled in are kept.
-    :raises HTTPException: 400, 413 or 415 for what is no body of a form.
+    :raises HTTPException: 400, 413 or 415 if it is not the body of a form.
     """
     if request.mimetype_params.get("charset", "").lower() not in _CHARSETS:
         raise UnsupportedBody("Send the body in UTF-8.")
@@ -80,7 +80,7 @@ def form_values(
     files = request.files
     _refuse_cut(request)
     if not values and not files and _has_body(request):
-        # Werkzeug reads a broken body as an empty form, which could be a valid one.
+        # Werkzeug reads a broken body as an empty form, which could be valid.
         raise BadBody("The body is not the form that its Content-Type says.")
     if any("\0" in text for texts in values.values() for text in texts):
         raise BadBody(_NUL)
@@ -95,8 +95,8 @@ def form_values(
 
 
 def _refuse_cut(request: flask.Request) -> None:
-    # Of a body that does not tell its length, Werkzeug reads as much as is allowed
-    # and leaves the rest: what was read is not what was sent.
+    # Without a length, Werkzeug reads as much as is allowed and leaves the rest, so the
+    # body may be cut off.
     if request.content_length is None and request.stream.read(1):
         raise BodyTooLarge
 
@@ -114,7 +114,7 @@ def _json(request: flask.Request, settings: FormsSettings) -> t.Any:
         data = pydantic_core.from_json(body, allow_inf_nan=False)
     except ValueError:
         raise BadBody("The body is not JSON.") from None
-    # Counting brackets is cheaper than walking, and never says less.
+    # Counting brackets is cheaper than walking the data, and never gives less.
     if body.count(b"{") + body.count(b"[") > settings.max_depth or (
         body.count(b",") + body.count(b"[") + body.count(b"{") >= settings.max_entries
     ):
@@ -156,10 +156,10 @@ def _has_nul(data: t.Any) -> bool:
 
 
 def guard_input(environ: dict[str, t.Any]) -> None:
-    """Make a body that the server cannot read a 400, whoever reads it.
+    """Answer 400 if the server cannot read the body, no matter which code reads it.
 
-    PEP 3333 leaves open what ``wsgi.input`` raises: Gunicorn has exceptions of its own
-    for chunks that are none, which Werkzeug does not know.
+    PEP 3333 does not define the exceptions of ``wsgi.input``. Gunicorn raises its own
+    for malformed chunks, which Werkzeug does not handle.
     """
     stream = environ.get("wsgi.input")
     if stream is not None and not isinstance(stream, _Input):
@@ -167,14 +167,14 @@ def guard_input(environ: dict[str, t.Any]) -> None:
 
 
 class _Input:
-    """Reads on behalf of Werkzeug, which of a stream needs ``read`` only."""
+    """The input stream for Werkzeug, which needs only ``read`` of it."""
 
     def __init__(self, stream: t.Any) -> None:
         self._stream = stream
 
     def __getattr__(self, name: str) -> t.Any:
         if name == "readinto":
-            # Werkzeug prefers it where it is there, and would then pass by read().
+            # Werkzeug would prefer it to read().
             raise AttributeError(name)
         return getattr(self._stream, name)
 
@@ -190,8 +190,8 @@ class _Input:
 def _is_of_client(error: Exception) -> bool:
     if isinstance(error, HTTPException):
         return False
-    # A mistake in code raises what Python has, of which these three are about data;
-    # what a server defines, it raises for what it was sent.
+    # A bug raises a built-in exception, of which only these three are about data. An
+    # exception that a server defines is about the request.
     return isinstance(error, (OSError, EOFError, ValueError)) or (
         type(error).__module__ != "builtins"
     )

@@ -1,4 +1,4 @@
-"""CSRF protection in layers: what the browser tells, then Flask-WTF's token."""
+"""CSRF protection in layers: the browser's own headers, then Flask-WTF's token."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from .mask import unmask
 
 V = t.TypeVar("V", bound="cabc.Callable[..., t.Any] | flask.Blueprint")
 
-logger = logging.getLogger("flaskware_forms")
+logger = logging.getLogger("flaskware.forms")
 
-# What a browser adds by itself to a request that another site made it send.
+# Schemes that a browser adds by itself, also to requests that another site caused.
 _AMBIENT = frozenset({"basic", "digest", "negotiate", "ntlm"})
 
 FORM_MARK = "__flaskware_form__"
-"""Where a view function says which form it handles."""
+"""The attribute of a view function with the form that it handles."""
 
 _NO_KEY = ConfigProblem(
     "SECRET_KEY",
-    "a key, which the token of a form is signed with",
+    "a key to sign the token of a form with",
     write="the output of: python -c 'import secrets; print(secrets.token_hex())'",
 )
 
@@ -45,11 +45,11 @@ _EXEMPT_MARK = "__flaskware_csrf_exempt__"
 
 
 class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
-    """Flask-WTF's protection, which asks the browser first.
+    """Flask-WTF's protection, which looks at the browser's headers first.
 
-    A request that the browser says is the app's own needs no token, so it opens no
-    session. One that comes from another site is refused, token or not. Only where the
-    browser does not tell, the token decides.
+    A request from the app's own pages needs no token, so it opens no session. A request
+    from another site is refused, even with a token. If the headers are missing, the
+    token decides.
 
     :param trusted_origins: Other origins that count as the app's own.
     """
@@ -67,7 +67,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
             names = t.cast("dict[str, t.Any]", app.jinja_env.globals)
             names["csrf_token"] = masked_token
             app.context_processor(lambda: {"csrf_token": masked_token})
-        # Its own hook, which differs from version to version, gives place to this one.
+        # Replaces Flask-WTF's own hook, which differs from version to version.
         hooks = app.before_request_funcs[None]
         hooks[:] = [hook for hook in hooks if hook.__module__ != CSRFProtect.__module__]
         attach(app, "before_request", self._guard)
@@ -83,7 +83,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
                 self.protect()
 
     def exempt(self, view: t.Any) -> t.Any:
-        """Leave a view, its dotted name, or a blueprint unprotected."""
+        """Exempt a view, its dotted name, or a blueprint."""
         if isinstance(view, str):
             self._exempt_names.add(view)
             return view
@@ -92,17 +92,17 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
     def protect(self, apply_exemptions: bool = False) -> None:  # noqa: ARG002
         """Refuse the current request if another site may have made it.
 
-        For a view of a typed form, the token is looked at when the form is submitted,
-        so that a form that is too old is shown again with what was typed.
+        For a view of a typed form, the token is checked when the form is submitted, so
+        that an expired form is shown again with its input.
 
         :raises CrossSiteRefused: for a request from another site.
-        :raises CSRFError: for one without a valid token.
+        :raises CSRFError: for a request without a valid token.
         """
         request = flask.request
         if request.method not in flask.current_app.config["WTF_CSRF_METHODS"]:
             return
         view = flask.current_app.view_functions.get(request.endpoint or "")
-        # What an earlier request left, where they share an app context.
+        # An earlier request may have left it, if both share an app context.
         flask.g.pop("csrf_valid", None)
         if self._is_proven(request):
             _pass(request)
@@ -113,7 +113,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
             _pass(request)
 
     def refusal(self) -> str | None:
-        """Why the current request may not change anything; ``None`` if it may.
+        """Return why the current request is refused; ``None`` if it is not.
 
         :raises CrossSiteRefused: for a request from another site.
         """
@@ -137,30 +137,31 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         origin = request_origin(request, self._trusted_origins)
         if origin == "same-origin":
             return True
-        # A page can send such a header elsewhere only where CORS lets it.
+        # A page can send such a header to another site only if CORS allows it.
         authorization = request.authorization
         if authorization is not None and authorization.type not in _AMBIENT:
             return True
         if origin == "cross-site":
             logger.warning(
-                "Refused %s %s: it comes from another site (Origin %r, Host %r). If it"
-                " is the app's own, configure ProxyFix or FLASKWARE_TRUSTED_ORIGINS.",
+                "Refused %s %s: it comes from another site (Origin %r, Host %r). If"
+                " that is the app itself, configure ProxyFix or"
+                " FLASKWARE_TRUSTED_ORIGINS.",
                 request.method,
                 request.path,
                 request.headers.get("Origin"),
                 request.host,
             )
             raise CrossSiteRefused
-        # A form cannot send JSON, and nobody is signed in where there is no cookie.
+        # A form cannot send JSON, and without a cookie nobody is signed in.
         return request.is_json and not request.cookies
 
     def _token_error(self) -> str | None:
         token = self._form_token() or self._header_token()
         if token is None:
             logger.warning(
-                "Refused %s %s: it has no CSRF token. A form that is written by hand"
-                " needs {{ form.csrf() }}, or an input csrf_token with the value"
-                " {{ csrf_token() }}; a script sends it as X-CSRFToken.",
+                "Refused %s %s: it has no CSRF token. Add {{ form.csrf() }}, or an"
+                " input named csrf_token with the value {{ csrf_token() }}, to a form"
+                " written by hand. In a script, send it as X-CSRFToken.",
                 flask.request.method,
                 flask.request.path,
             )
@@ -191,7 +192,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         return self._is_left_out(app, view, flask.request.blueprints)
 
     def is_exempted(self, app: flask.Flask, endpoint: str) -> bool:
-        """Whether a view is left unprotected, by itself or by its blueprint."""
+        """Return true if a view is exempt, by itself or by its blueprint."""
         parts = endpoint.split(".")[:-1]
         names = [".".join(parts[: n + 1]) for n in range(len(parts))]
         return self._is_left_out(app, app.view_functions[endpoint], names)
@@ -208,12 +209,12 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
 
 def _pass(request: flask.Request) -> None:
     request.environ[_PASSED] = True
-    # For a FlaskForm in the same view, which then does not look at its token.
+    # For a FlaskForm in the same view, which then skips its token.
     flask.g.csrf_valid = True
 
 
 def exempt(view: V) -> V:
-    """Leave a view or a blueprint unprotected, in every app that it is part of."""
+    """Exempt a view or a blueprint, in every app that it is part of."""
     setattr(view, _EXEMPT_MARK, True)
     return view
 
@@ -221,7 +222,7 @@ def exempt(view: V) -> V:
 def masked_token() -> str:
     """The token of the session, different in each response.
 
-    :raises ConfigError: where there is no ``SECRET_KEY`` to sign it with.
+    :raises ConfigError: if there is no ``SECRET_KEY`` to sign it with.
     """
     if not flask.current_app.secret_key:
         raise ConfigError("the app", [_NO_KEY])
@@ -229,7 +230,7 @@ def masked_token() -> str:
 
 
 def hidden_input() -> str:
-    """The token for a form; empty where the protection is off."""
+    """The token as a hidden input; empty if the protection is off."""
     config = flask.current_app.config
     if not config.get("WTF_CSRF_ENABLED", True):
         return ""

@@ -1,7 +1,7 @@
-"""Makes a token look different in each response.
+"""Makes a token look different in each response, against BREACH.
 
-Against BREACH: who can measure how well a page is compressed finds out what stands in
-it every time, and cannot where it never stands there twice.
+An attacker who measures how well pages are compressed can guess text that every page
+repeats. Masked text never repeats.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _START = "m1."
 
 
 def mask(token: str) -> str:
-    """The token behind random bytes that are sent along."""
+    """Hide a token behind random bytes that are sent along."""
     plain = token.encode()
     pad = secrets.token_bytes(len(plain))
     return _START + base64.urlsafe_b64encode(pad + _xor(plain, pad)).decode()
 
 
 def unmask(token: str | None) -> str | None:
-    """The token itself, also where it was not masked."""
+    """Return the token itself, whether it was masked or not."""
     if token is None or not token.startswith(_START):
         return token
     try:
@@ -29,7 +29,7 @@ def unmask(token: str | None) -> str | None:
         half, odd = divmod(len(both), 2)
         return token if odd else _xor(both[:half], both[half:]).decode()
     except (binascii.Error, ValueError):
-        # One that nobody masked, so it is refused as it is.
+        # Never masked, so it is refused as it is.
         return token
 
 

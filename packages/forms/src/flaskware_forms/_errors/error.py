@@ -1,4 +1,4 @@
-"""What is wrong with a form: one list, however it is shown."""
+"""The error of a form, the same for pages, fragments and JSON."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Path: t.TypeAlias = tuple[str | int, ...]
 
 @dc.dataclass(frozen=True)
 class FormError:
-    """One thing that is wrong with a form.
+    """An error in a form.
 
-    :param path: Where, as keys and indexes from the top; empty for the form itself.
+    :param path: Keys and indexes from the top; empty for the form itself.
     :param code: Stable, for programs: Pydantic's error type, ``"check"`` for a check
         of the application, ``"csrf"``.
     :param message: One sentence, for people.
@@ -25,7 +25,7 @@ class FormError:
     extra: cabc.Mapping[str, t.Any] = dc.field(
         default_factory=dict[str, t.Any], compare=False
     )
-    """What a program gets beside the message: both values of a conflict."""
+    """Data for programs beside the message, such as both values of a conflict."""
 
     @property
     def pointer(self) -> str:

@@ -47,13 +47,13 @@ def problem(
 
 
 def count_errors(errors: cabc.Sequence[FormError]) -> str:
-    """One sentence on how many errors there are."""
+    """Return a sentence with the number of errors."""
     count = len(errors)
     return f"{count} problem{'s' if count != 1 else ''} in what was sent."
 
 
 def wants_json(request: Request) -> bool:
-    """Whether the client reads JSON rather than a page."""
+    """Return true if the client reads JSON rather than a page."""
     accept = request.accept_mimetypes
     as_json = max(accept["application/json"], accept[MIMETYPE])
     as_page = accept["text/html"]
@@ -63,7 +63,7 @@ def wants_json(request: Request) -> bool:
 
 
 class _Refusal(HTTPException):
-    """Answers in the kind that the client reads."""
+    """A refusal that answers in the format that the client reads."""
 
     def get_response(self, environ: t.Any = None, scope: t.Any = None) -> Response:
         response = t.cast("Response", super().get_response(environ, scope))
@@ -84,7 +84,7 @@ def _request_of(environ: t.Any) -> Request | None:
 
 
 class BadBody(_Refusal, BadRequest):
-    """A body that is no form and no JSON object, however it is read."""
+    """A body that is neither a form nor a JSON object."""
 
 
 class BodyTooLarge(_Refusal, RequestEntityTooLarge):
@@ -92,11 +92,11 @@ class BodyTooLarge(_Refusal, RequestEntityTooLarge):
 
 
 class UnsupportedBody(_Refusal, UnsupportedMediaType):
-    """A body of a kind that forms do not have."""
+    """A body of a media type that forms do not accept."""
 
 
 class CrossSiteRefused(_Refusal, Forbidden):
-    """A request that another site made a browser send."""
+    """A request that another site caused a browser to send."""
 
     description = (
         "This request was sent from another site, so it was refused and nothing was"

@@ -158,14 +158,14 @@ class FieldsetBuilder(Builder[N]):
         inside = self.control
 
         def control(value: t.Any, errors: ErrorsAt) -> str:
-            # An empty row that exists, unlike one that is yet to be asked for.
+            # An empty row exists, unlike a row that a button is still to add.
             return inside({} if value is None else value, errors) + button
 
         self.control = control  # type: ignore[method-assign]
         return self.row
 
     def input_state(self, errors: ErrorsAt) -> str:
-        """The attributes of each control by whether the field is valid."""
+        """The attributes that show whether the field is valid."""
         invalid = bool(self.found(errors))
         return self._classes[invalid] + (' aria-invalid="true"' if invalid else "")
 

@@ -13,7 +13,7 @@ from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import translating
 from flaskware_forms._errors.error import Path
 from flaskware_forms._schema.facets import Facets
-from flaskware_forms._schema.ui import humanise
+from flaskware_forms._schema.facets import humanise
 from flaskware_forms._schema.values import items_of
 from flaskware_forms._schema.values import text_of
 

@@ -13,8 +13,8 @@ from pydantic.fields import FieldInfo
 
 from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.facets import facets
+from flaskware_forms._schema.facets import humanise
 from flaskware_forms._schema.facets import type_name
-from flaskware_forms._schema.ui import humanise
 
 from . import file
 from .choice import offers_of
@@ -38,8 +38,8 @@ _SEPARATOR = re.compile(r"[.\-\[\]]")
 def compile_model(model: type[pydantic.BaseModel]) -> Group:
     """Compile a model to the controls of its form.
 
-    :raises TypeError: if a field's type has no form: the message says which and what
-        to write instead.
+    :raises TypeError: if the type of a field has no form; the message says what to
+        write instead.
     """
     children = _children(model, ())
     return Group(
@@ -71,8 +71,8 @@ def _children(
         node = _node(where, _key(model, name, info), name, info, (*path, model))
         if _SEPARATOR.search(node.key) and (path or node.nested):
             raise TypeError(
-                f"{where} has the alias {node.key!r}, and in a name with dots,"
-                " hyphens or brackets nobody can tell it from a nested field."
+                f"{where} has the alias {node.key!r}. With dots, hyphens or brackets,"
+                " it reads like a nested field."
                 " Write an alias of letters, digits and underscores."
             )
         children.append(node)
@@ -89,9 +89,7 @@ def _group(
     if model in path:
         # Its problems were reported where it was compiled first.
         return Group(
-            **common,
-            make=lambda: _children(model, (), without=without),
-            recursive=True,
+            **common, make=lambda: _children(model, (), without=without), recursive=True
         )
     children = _children(model, path, without=without)
     return Group(**common, make=lambda: children)
@@ -174,9 +172,9 @@ def _variants(
     names = " | ".join(type_name(member) for member in found.union)
     if found.discriminator is None:
         raise TypeError(
-            f"{where} is {names}, and text from a form does not tell which."
-            " Write one type, optionally with `| None`, or models that a field tells"
-            " apart: Annotated[A | B, Field(discriminator='kind')]."
+            f"{where} is {names}, and text from a form matches more than one type."
+            " Write one type, optionally with `| None`, or models with a discriminator:"
+            " Annotated[A | B, Field(discriminator='kind')]."
         )
     tag = found.discriminator
     keys: set[str] = set()
@@ -189,7 +187,7 @@ def _variants(
             or not issubclass(model, pydantic.BaseModel)
         ):
             raise TypeError(
-                f"{where} is {names}; a form tells models apart by a field that each"
+                f"{where} is {names}; a form distinguishes models by a field that each"
                 " of them has. Write Field(discriminator='kind')."
             )
         info = model.model_fields[tag]
@@ -212,8 +210,8 @@ def _variants(
             )
     if len(keys) != 1 or _SEPARATOR.search(key := keys.pop()):
         raise TypeError(
-            f"{where} is told apart by {tag!r}, which needs one alias, of letters,"
-            " digits and underscores, in all of its models."
+            f"{where} has the discriminator {tag!r}, which needs the same alias in all"
+            " models, of letters, digits and underscores."
         )
     return Variants(
         **common, tag=key, tag_attribute=t.cast("str", tag), cases=tuple(cases)
@@ -225,7 +223,7 @@ def _slug(text: str) -> str:
 
 
 def _nothing(common: dict[str, t.Any]) -> dict[str, t.Any]:
-    """What an entry has of its own: not the list's hint, nor its default."""
+    """The attributes of an entry, without the list's hint and default."""
     return {
         **common,
         "hint": None,

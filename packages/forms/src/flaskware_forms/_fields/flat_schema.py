@@ -91,7 +91,7 @@ class FlatName:
             self.flat.encoding[self.name] = encoding
 
     def resolve(self, schema: Schema) -> Schema:
-        """A schema without the reference, and without the null of an optional one."""
+        """A schema without its reference, and without ``null`` as an alternative."""
         options = [o for o in schema.get("anyOf", ()) if o != {"type": "null"}]
         if len(options) == 1:
             return self.resolve({**schema, "anyOf": [], **options[0]})

@@ -104,7 +104,7 @@ class Group(Node):
     def initial_fields(self, source: t.Any) -> dict[str, t.Any]:
         """The values by key, from an object's attributes or a mapping.
 
-        A value that the source lacks is the one that the declaration gives.
+        A value that the source lacks comes from the declaration.
         """
         values: dict[str, t.Any] = {}
         for child in self.children:

@@ -118,19 +118,15 @@ class Leaf(Node):
     by_control: t.ClassVar[dict[str, type[Leaf]]] = {}
     by_type: t.ClassVar[dict[t.Any, type[Leaf]]] = {}
 
-    is_text: t.ClassVar[bool] = False
-    """True if any other control of a text may stand for it."""
-
+    autocomplete: t.ClassVar[str | None] = None
     is_file: t.ClassVar[bool] = False
     is_hidden: t.ClassVar[bool] = False
-
+    # True if any other control of a text may stand for it.
+    is_text: t.ClassVar[bool] = False
+    # True if it is validated when it changes.
     is_live: t.ClassVar[bool] = True
-    """True if it is validated when it changes."""
-
+    # The number of characters of a value that the control shows.
     text_size: t.ClassVar[int | None] = None
-    """The number of characters of a value that the control shows."""
-
-    autocomplete: t.ClassVar[str | None] = None
 
     required: bool
     attributes: tuple[Attribute, ...] = ()

@@ -34,42 +34,35 @@ class Node:
 
     A kind of field is a subclass. It knows how the field is read from a form, shown as
     markup, described as a schema, and addressed by a path or by the name of a control.
+
+    :param key: Its name in a body.
+    :param attribute: Its name in the model.
+    :param default: A default value; ``None`` with a factory or without a default.
+    :param messages: The app's own sentences, by the code of an error.
     """
 
+    # True if its controls have names of several steps.
     nested: t.ClassVar[bool] = True
-    """True if its controls have names of several steps."""
-
+    # True if it has any number of values.
     many: t.ClassVar[bool] = False
-    """True if it has any number of values."""
-
+    # True if one control, or one set of boxes, stands for all of its values.
     one_control: t.ClassVar[bool] = False
-    """True if one control, or one set of boxes, stands for all of its values."""
-
+    # True if its value is never kept or sent back.
     is_secret: t.ClassVar[bool] = False
-    """True if its value is never kept or sent back."""
-
+    # The class of its markup.
     builder: t.ClassVar[type[Builder[t.Any]]]
-    """The class of its markup."""
-
+    # The kind of a list of such fields, if it is not one of rows.
     series: t.ClassVar[type[Series] | None] = None
-    """The kind of a list of such fields, if it is not one of rows."""
 
     key: str
-    """Its name in a body."""
-
     attribute: str
-    """Its name in the model."""
-
     label: str
     hint: str | None
     nullable: bool
     has_default: bool
     default: t.Any
-    """A default value; ``None`` where there is a factory or no default."""
-
     factory: cabc.Callable[[], t.Any] | None
     messages: cabc.Mapping[str, str] = dc.field(default_factory=dict[str, str])
-    """Sentences that replace the usual ones, by the code of an error."""
 
     @property
     def inner(self) -> tuple[Node, ...]:

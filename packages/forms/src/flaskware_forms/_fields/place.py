@@ -38,7 +38,7 @@ class Place:
         return dc.replace(self, node=node, names=names)
 
     def put(self, value: t.Any) -> bool:
-        """Put a value in the place of this one; ``False`` if nothing holds it."""
+        """Replace the value; ``False`` if nothing holds it."""
         if isinstance(self.holder, dict):
             t.cast("dict[t.Any, t.Any]", self.holder)[self.key] = value
             return True

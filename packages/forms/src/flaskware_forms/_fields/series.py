@@ -33,7 +33,7 @@ _USUAL_ENTRIES = 10
 
 
 class SeriesBuilder(FieldsetBuilder["Series"]):
-    """Rows of a list: those that are there, and empty ones."""
+    """The rows of a list, and empty rows after them."""
 
     kind = "list"
 

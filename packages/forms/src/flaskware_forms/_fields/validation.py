@@ -82,10 +82,9 @@ def valid_fields(
     *,
     strict: bool | None,
 ) -> dict[str, t.Any]:
-    """The validated values of the fields of a model that are right by themselves.
+    """Return the validated values of those fields of a model that are valid.
 
-    What the model says of all fields together is not asked, as most are not filled in
-    yet.
+    Validators of the whole model do not run, as most fields are not filled in yet.
 
     :param wrong: The names, in the body, of the fields that are known to be wrong.
     """
@@ -116,7 +115,7 @@ def _key(name: str, field: t.Any) -> t.Any:
 
 
 def fields_schema(model: type[pydantic.BaseModel]) -> tuple[t.Any, list[t.Any]]:
-    """The part of a model's schema that is its fields, out of what is around it."""
+    """Return the part of a model's schema with its fields, and its definitions."""
     schema: t.Any = t.cast("t.Any", model).__pydantic_core_schema__
     definitions: list[t.Any] = []
     while schema["type"] != "model-fields":

@@ -5,24 +5,78 @@ import typing as t
 
 import flask
 import pydantic
+from markupsafe import escape
 from markupsafe import Markup
 
+from flaskware_forms._csrf.layered import hidden_input
 from flaskware_forms._errors.error import FormError
+from flaskware_forms._fields.builder import Builder
 from flaskware_forms._interop.wtforms import to_wtforms_instance
 from flaskware_forms._markup.theme import safe
 from flaskware_forms._orm.edit import Edit
+from flaskware_forms._orm.edit import version_input
 
-from . import renderer
-from .field import BoundField
 from .response import accepted
 from .response import shown
 from .state import current_state
 from .submission import Submission
+from .summary import summary
 
 if t.TYPE_CHECKING:
     from .spec import FormSpec
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
+
+
+class BoundField:
+    """One field of a form of a request."""
+
+    __slots__ = ("_markup", "_submission")
+
+    def __init__(self, submission: Submission[t.Any], markup: Builder[t.Any]) -> None:
+        self._submission = submission
+        self._markup = markup
+
+    @property
+    def name(self) -> str:
+        """The name that its control has."""
+        return self._markup.names.name
+
+    @property
+    def id(self) -> str:
+        """The id that its control has."""
+        return self._markup.names.id
+
+    @property
+    def value(self) -> t.Any:
+        """The value of its control: text as it was typed, or the initial value."""
+        return self._submission.values.get(self.name)
+
+    @property
+    def errors(self) -> tuple[FormError, ...]:
+        """The errors of the field, and of the fields inside of it."""
+        name = self.name
+        return tuple(e for e in self._submission.errors if e.path[:1] == (name,))
+
+    def row(self) -> Markup:
+        """Label, hint, control and errors."""
+        return safe(self._markup.row(self.value, self._submission.errors_by_path))
+
+    def control(self) -> Markup:
+        """The control alone; the elements it refers to are in :meth:`row`."""
+        return safe(self._markup.control(self.value, self._submission.errors_by_path))
+
+    def label(self) -> Markup:
+        """The label, or the legend of a group."""
+        return safe(self._markup.label)
+
+    def hint(self) -> Markup:
+        """The hint, in the element that the control points to."""
+        return safe(self._markup.hint)
+
+    def error(self) -> Markup:
+        """The errors, in the element that the control points to."""
+        return safe(self._markup.errors(self._submission.errors_by_path))
 
 
 class Bound(t.Generic[M]):
@@ -38,7 +92,7 @@ class Bound(t.Generic[M]):
 
     @property
     def is_multipart(self) -> bool:
-        """True if it takes files, and so is sent as ``multipart/form-data``."""
+        """True if the form takes files, and so is sent as ``multipart/form-data``."""
         return bool(self._submission.compiled.upload_sizes)
 
     @property
@@ -47,13 +101,13 @@ class Bound(t.Generic[M]):
         return self._submission.errors
 
     def submit(self) -> M | None:
-        """Return the validated data if the request sends the form and all is right.
+        """Return the validated data, if the request sends the form without errors.
 
-        Checks CSRF, decodes the body, validates, then runs the checks. The problems
+        Verifies CSRF, decodes the body, validates it, then runs the checks. Any errors
         are in :attr:`errors`, and :meth:`respond` shows them.
 
-        :raises HTTPException: for a body that is no form at all (400, 413, 415), and
-            for a request from another site (403).
+        :raises HTTPException: for a body that is not a form (400, 413, 415), and for a
+            request from another site (403).
         :raises RuntimeError: in an async view, if a check is async: await
             :meth:`async_submit` there.
         """
@@ -70,8 +124,8 @@ class Bound(t.Generic[M]):
 
         Afterwards :meth:`submit` gives ``None``, and :meth:`respond` shows the error.
 
-        :param field: The name of the field, dotted for a nested one; left out for the
-            form as a whole.
+        :param field: The name of the field, such as ``"email"`` or ``"address.city"``;
+            left out for the form as a whole.
         :raises ValueError: if there is no such field.
         """
         _, path = self._submission.compiled.locate(field)
@@ -81,13 +135,13 @@ class Bound(t.Generic[M]):
         """Write the submitted values that differ to an object.
 
         A value that was not sent is not written. Rows are matched with the object's
-        children by their primary key: new ones are added, absent ones removed. Where
-        the class counts versions and the object is not the version that was shown,
-        nothing is written, and :meth:`respond` answers 409 with both values.
+        children by primary key: new rows are added, and missing rows are deleted. If
+        the class counts versions and the object changed since it was shown, nothing is
+        written, and :meth:`respond` answers 409 with both values.
 
         :param obj: An object of the class of :meth:`FormSpec.for_model`.
         :return: The names of the attributes that changed.
-        :raises TypeError: if the form is of no mapped class.
+        :raises TypeError: if the form was not made by :meth:`FormSpec.for_model`.
         :raises RuntimeError: if nothing was submitted.
         """
         return self._edit().apply(obj)
@@ -96,10 +150,10 @@ class Bound(t.Generic[M]):
         """:meth:`apply`, then commit; ``False`` if that is refused.
 
         A violated constraint of a field becomes its error. An object that somebody else
-        saved meanwhile becomes a conflict (409). The session is then rolled back.
+        saved in the meantime becomes a conflict (409). The session is then rolled back.
 
         :param session: An ``sqlalchemy.orm.Session``.
-        :raises sqlalchemy.exc.IntegrityError: for a constraint of no field of the form.
+        :raises sqlalchemy.exc.IntegrityError: for a constraint that no field has.
         """
         return self._edit().save(session, obj)
 
@@ -115,7 +169,7 @@ class Bound(t.Generic[M]):
         compiled = self._submission.compiled
         if compiled.target is None:
             raise TypeError(
-                f"The form {compiled.name!r} is of no mapped class. Declare it as"
+                f"The form {compiled.name!r} has no mapped class. Declare it as"
                 f" FormSpec.for_model(Class, {compiled.model.__name__}, name=...)."
             )
         return Edit(self._submission, compiled.target, compiled.constraints)
@@ -127,8 +181,8 @@ class Bound(t.Generic[M]):
     def done(self, url: str, obj: object = None) -> flask.Response:
         """Answer that the form was accepted.
 
-        A page goes on to ``url`` (303), also where htmx sent it. A JSON client gets
-        201, ``url`` as Location, and ``obj``.
+        A browser is redirected to ``url`` (303), also after a request of htmx. A JSON
+        client gets 201, ``url`` as Location, and ``obj``.
 
         :param obj: A Pydantic model, a dataclass, a mapping, or another object that the
             app's JSON provider can write.
@@ -151,8 +205,8 @@ class Bound(t.Generic[M]):
 
         :param template: The template of the page; it gets the form as ``form``.
         :param block: The name of the block around the form in the template.
-        :param stream: Whether a page is sent while it is made. The token is then made
-            before, since a session that is opened later is not sent any more.
+        :param stream: Whether a page is sent while it is rendered. The token is made
+            first, as the cookie of a session that is opened later is lost.
         :param context: Other variables of the template.
         """
         return shown(
@@ -171,7 +225,7 @@ class Bound(t.Generic[M]):
         except KeyError:
             known = ", ".join(fields)
             raise KeyError(
-                f"The form {self.spec.name!r} has no field {field!r}, but: {known}"
+                f"The form {self.spec.name!r} has no field {field!r}. It has: {known}."
             ) from None
 
     def __iter__(self) -> cabc.Iterator[BoundField]:
@@ -183,15 +237,37 @@ class Bound(t.Generic[M]):
     ) -> Markup:
         """The whole form: token, errors, every field and a button.
 
-        :param action: The address it is sent to; the page's own by default.
+        :param action: The URL that it is sent to; that of the page by default.
         :param submit: The text of the button.
         :param live: Whether htmx sends it, and asks for each field that changes.
         """
-        return renderer.form(self._submission, action=action, submit=submit, live=live)
+        context, _ = self._submission.markup(live=live)
+        kind = ' enctype="multipart/form-data"' if self.is_multipart else ""
+        if live:
+            target = f' hx-post="{escape(action)}" hx-target="this" hx-swap="outerHTML"'
+            kind += f"{target} data-live" + (
+                ' hx-encoding="multipart/form-data"' if kind else ""
+            )
+        where = f' action="{escape(action)}"' if action else ""
+        text = context.say("Send") if submit is None else submit
+        button = context.theme.button(kind="submit", text=text)
+        return safe(
+            f'<form method="post" id="{self.spec.name}" class="form"{where}{kind}>\n'
+            f"{self.csrf()}\n{self.errors_summary()}{self.rows(live=live)}{button}\n"
+            "</form>"
+        )
 
     def rows(self, *, live: bool = False) -> Markup:
         """Every field, without the form element around them."""
-        return renderer.rows(self._submission, live=live)
+        submission = self._submission
+        values, errors = submission.values, submission.errors_by_path
+        _, fields = submission.markup(live=live)
+        # The Enter key presses the first button of a form, so no button that removes a
+        # row may come first.
+        has_rows = submission.compiled.has_rows
+        first = '<button type="submit" hidden></button>' if has_rows else ""
+        parts = [field.row(values.get(key), errors) for key, field in fields.items()]
+        return safe(first + "".join(parts))
 
     def as_wtforms(self) -> t.Any:
         """A form of WTForms that shows the same, for macros that take one.
@@ -211,11 +287,14 @@ class Bound(t.Generic[M]):
 
         For an object that counts versions, the version that is shown too.
         """
-        return safe(renderer.hidden(self._submission))
+        submission = self._submission
+        return safe(
+            hidden_input() + version_input(submission, submission.compiled.target)
+        )
 
     def errors_summary(self) -> Markup:
         """All errors, each a link to its control; empty where there are none."""
-        return safe(renderer.summary(self._submission))
+        return safe(summary(self._submission)) if self.errors else Markup()
 
 
 def open_form(

@@ -1,4 +1,4 @@
-"""What an app itself asks of data whose types have passed."""
+"""Checks of the application, which run on validated data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flaskware_forms._fields.group import Group
 
 @dc.dataclass(frozen=True)
 class Check:
-    """A function of the app, and the field it looks at."""
+    """A function of the app, and the field that it checks."""
 
     attributes: tuple[str, ...]
     path: Path
@@ -25,14 +25,14 @@ class Check:
 
     @property
     def is_async(self) -> bool:
-        """Whether it has to be awaited."""
+        """True if it has to be awaited."""
         return inspect.iscoroutinefunction(self.function)
 
 
 def due(
     checks: cabc.Iterable[Check], data: t.Any
 ) -> cabc.Iterator[tuple[Check, t.Any]]:
-    """Yield each check, and the value that it looks at.
+    """Yield each check with its value.
 
     :param data: All of the data, with a field of the form as each attribute.
     """
@@ -40,7 +40,7 @@ def due(
         value = data
         for attribute in check.attributes:
             value = None if value is None else getattr(value, attribute)
-        # A field of an optional group that is not there.
+        # The optional group of the field is missing.
         if value is None and len(check.attributes) > 1:
             continue
         yield check, value
@@ -83,7 +83,7 @@ def _run(check: Check, value: t.Any) -> str | None:
         )
     raise RuntimeError(
         f"The check {check.function.__name__} is async, and so is the view. Write"
-        " `await form.async_submit()` there instead of `form.submit()`."
+        " `await form.async_submit()` in the view instead of `form.submit()`."
     )
 
 

@@ -1,4 +1,4 @@
-"""Validates only the fields that a page asks for, while somebody types."""
+"""Validation of some fields of a form, while somebody fills it in."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import typing as t
 import flask
 import pydantic
 
-from flaskware_forms._body.decoder import split
 from flaskware_forms._errors.error import FormError
-from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.problem import BadBody
 from flaskware_forms._fields.place import follow
 from flaskware_forms._fields.place import Place
@@ -33,21 +31,7 @@ PARTIAL_HEADER = "HTTP_" + VALIDATE_HEADER.upper().replace("-", "_")
 
 # No honest page asks for more at once.
 _MOST = 50
-
-
-def asked_heads(names: str, known: cabc.Container[str]) -> dict[str, str]:
-    """The fields of the form itself that a header names, by each name in it.
-
-    :raises BadBody: if one is not of the form.
-    """
-    found: dict[str, str] = {}
-    for name in names.split(",")[: _MOST + 1]:
-        stripped = name.strip()
-        head = stripped if stripped in known else next(iter(split(stripped)), "")
-        if head not in known or len(found) == _MOST:
-            raise BadBody("The form has no such field to validate.")
-        found[stripped] = head
-    return found
+_UNKNOWN = "The form has no such field to validate."
 
 
 class PartialValidation:
@@ -56,10 +40,13 @@ class PartialValidation:
     def __init__(self, submission: Submission[t.Any]) -> None:
         self._submission = submission
         form = submission.compiled
-        header = flask.request.headers[VALIDATE_HEADER]
-        self._heads = asked_heads(header, form.schema.by_key)
+        names = flask.request.headers[VALIDATE_HEADER].split(",")
+        if len(names) > _MOST:
+            raise BadBody(_UNKNOWN)
+        self._names = [name.strip() for name in names]
+        self._paths = [field_for(form, name).names.path for name in self._names]
         # Where a row is asked for by its number, no other may be left out.
-        numbered = any(step.isdecimal() for n in self._heads for step in split(n))
+        numbered = any(isinstance(step, int) for p in self._paths for step in p)
         self._sent = sent = submission.read(keep_blank=numbered)
         self._errors: list[FormError] = []
         try:
@@ -76,7 +63,7 @@ class PartialValidation:
 
     def checks(self) -> cabc.Iterator[tuple[Check, t.Any]]:
         """The checks of the fields that are asked for, where their types passed."""
-        heads = set(self._heads.values())
+        heads = {path[0] for path in self._paths}
         checks = (
             check
             for check in self._submission.compiled.checks
@@ -89,22 +76,19 @@ class PartialValidation:
     def answer(self, errors: cabc.Iterable[FormError]) -> flask.Response:
         """Answer with the errors of the fields that are asked for."""
         submission = self._submission
-        form = submission.compiled
-        places = [field_for(form, name, self._sent) for name in self._heads]
         found = tuple(
             error
             for error in (*self._errors, *errors)
-            if any(_is_below(error.path, place.names.path) for place in places)
+            if any(error.path[: len(path)] == path for path in self._paths)
         )
         submission.fail(self._sent, found)
         if "HX-Request" in flask.request.headers:
             context, _ = submission.markup(live=True)
-            rows = [
-                place.node.build(place.names, context).row(
-                    place.value, submission.errors_by_path
-                )
-                for place in places
+            at = submission.errors_by_path
+            places = [
+                field_for(submission.compiled, n, self._sent) for n in self._names
             ]
+            rows = [p.node.build(p.names, context).row(p.value, at) for p in places]
             response = flask.Response("".join(rows), mimetype="text/html")
         elif found:
             response = problem_response(found, 422)
@@ -113,10 +97,6 @@ class PartialValidation:
         response.vary.update(("HX-Request", VALIDATE_HEADER))
         response.cache_control.no_store = True
         return response
-
-
-def _is_below(path: Path, start: Path) -> bool:
-    return path[: len(start)] == start
 
 
 def answer(submission: Submission[t.Any]) -> flask.Response:
@@ -131,12 +111,12 @@ async def async_answer(submission: Submission[t.Any]) -> flask.Response:
     return partial.answer(await async_failures(partial.checks()))
 
 
-def field_for(form: CompiledForm[t.Any], name: str, values: t.Any) -> Place:
+def field_for(form: CompiledForm[t.Any], name: str, values: t.Any = None) -> Place:
     """Return the field that a control's name leads to.
 
     :raises BadBody: if there is none.
     """
     place = follow(form.schema, form.name, steps_of(form.schema, name), values)
     if place is None:
-        raise BadBody("The form has no such field to validate.")
+        raise BadBody(_UNKNOWN)
     return place

@@ -39,14 +39,14 @@ class FormSpec(t.Generic[M]):
     def __init__(self, model: type[M], *, name: str) -> None:
         if not _NAME.fullmatch(name):
             raise ValueError(
-                f"The name of a form is letters, digits and hyphens, as it starts ids"
-                f" in the markup; given {name!r}."
+                "The name of a form starts ids in the markup, so it takes letters,"
+                f" digits and hyphens; given {name!r}."
             )
         for method in ("__bool__", "__len__"):
             if hasattr(model, method):
                 raise TypeError(
-                    f"{model.__name__} has {method}, so `if data := form.submit():`"
-                    " could mistake a right one for a wrong one. Remove it."
+                    f"{model.__name__} has {method}, so valid data could be false in"
+                    f" `if data := form.submit():`. Remove {method}."
                 )
         self.model = model
         self.name = name
@@ -66,9 +66,9 @@ class FormSpec(t.Generic[M]):
         :param entity: The mapped class; each field of the model is an attribute of it.
         :param model: The declaration; models inside of it stand for relationships.
         :param name: See :class:`FormSpec`.
-        :param view_writes: Fields that :meth:`Bound.apply` passes over.
-        :raises TypeError: listing everything in which the two do not fit, such as an
-            attribute that is missing, or a text that its column cannot hold.
+        :param view_writes: Fields that :meth:`Bound.apply` leaves to the view.
+        :raises TypeError: listing every mismatch, such as a missing attribute, or a
+            text that its column cannot hold.
         """
         from flaskware_forms._orm.target import Target
 
@@ -79,7 +79,7 @@ class FormSpec(t.Generic[M]):
         return spec
 
     def json_schema(self) -> dict[str, t.Any]:
-        """The JSON schema (2020-12) of what the form takes as JSON."""
+        """Return the JSON schema (2020-12) of the form's JSON body."""
         from flaskware_forms._interop.openapi import json_schema
 
         return json_schema(self.model)
@@ -94,11 +94,11 @@ class FormSpec(t.Generic[M]):
         return body_of(self.compiled)
 
     def constraint(self, name: str, field: str | None, message: str) -> None:
-        """Say which field a constraint of the database is about, and in which words.
+        """Show a violated constraint of the database as the error of a field.
 
         :param name: The name of the constraint in the database.
         :param field: The field, as in :meth:`check`; ``None`` for the form as a whole.
-        :param message: The error of that field when the constraint is violated.
+        :param message: The error when the constraint is violated.
         """
         _, path = self.compiled.locate(field)
         self.compiled.constraints[name] = path, message
@@ -115,14 +115,14 @@ class FormSpec(t.Generic[M]):
     def check(self, field: str, /) -> cabc.Callable[[FieldCheck], FieldCheck]: ...
 
     def check(self, field: str | None = None, /) -> t.Any:
-        """Add a check that runs when all types have passed.
+        """Add a check that runs on validated data.
 
-        The decorated function gets the value of the field, or the whole model, and
-        returns what is wrong with it as a sentence, or ``None``. It may be async; in
-        an async view, await :meth:`Bound.async_submit` then.
+        The decorated function gets the value of the field, or the whole model. It
+        returns an error as a sentence, or ``None``. It may be async; in an async view,
+        await :meth:`Bound.async_submit` then.
 
-        :param field: The name of the field, ``"address.city"`` for a nested one; left
-            out for a check of the whole form.
+        :param field: The name of the field, such as ``"email"`` or ``"address.city"``;
+            left out for a check of the whole form.
         :raises ValueError: if there is no such field.
         """
         attributes, path = self.compiled.locate(field)
@@ -150,15 +150,14 @@ class FormSpec(t.Generic[M]):
     def handles(self, view: t.Any, /) -> t.Any:
         """Decorate a view that gets the form of the request as its first argument.
 
-        The arguments of the route follow it. Put this below the route's decorator.
+        The arguments of the route follow. Put this below the route's decorator.
         """
         return handle(view, self.compiled, functools.partial(open_form, self))
 
     def bind(self, obj: object = None) -> Bound[M]:
-        """The form of the current request.
+        """Return the form of the current request.
 
-        :param obj: What it shows before anybody typed: an object with the attributes
-            of the model, or a mapping.
+        :param obj: The object or mapping that the form shows until it is sent.
         :raises NotInitialised: if the app has no :class:`Forms`.
         """
         return open_form(self, obj=obj)[0]

@@ -62,7 +62,7 @@ class MarkupCache:
         return language(known[0])
 
     def context(self, *, live: bool = False) -> RenderContext:
-        """Return what markup is made with in the current request."""
+        """Return the theme and the language of the current request."""
         return RenderContext(
             load_theme(self._settings.theme),
             live=live,

@@ -46,26 +46,22 @@ _PREFIX = "flaskware_forms."
 
 
 class Steps(t.Generic[M]):
-    """A form whose fields are asked for on several pages.
+    """A form whose fields are spread over several pages.
 
-    What was typed is kept in Flask's session until the last page, so the form can be
-    left and taken up again.
+    The input is kept in Flask's session until the last page, so that people can leave
+    the form and continue later.
 
     :param model: The declaration of all of it.
     :param name: See :class:`FormSpec`.
-    :param pages: The names of the fields of each page, in order, by what stands for the
+    :param pages: The names of the fields of each page, in order, by the name of the
         page in the URL.
     :raises TypeError: if a field is on no page or on two, if it takes files, or if a
-        secret is asked for before the last page: what is kept can be read by whoever
-        reads the session.
+        secret is asked for before the last page. Anyone who reads the session can read
+        the input.
     """
 
     def __init__(
-        self,
-        model: type[M],
-        *,
-        name: str,
-        pages: cabc.Mapping[str, cabc.Sequence[str]],
+        self, model: type[M], *, name: str, pages: cabc.Mapping[str, cabc.Sequence[str]]
     ) -> None:
         self.whole = FormSpec(model, name=name)
         self.name = name
@@ -74,7 +70,7 @@ class Steps(t.Generic[M]):
             odd = {f for f in placed if placed.count(f) > 1}
             odd |= set(placed) ^ set(model.model_fields)
             raise TypeError(
-                f"Each field of {model.__name__} is on one page of {name!r}; see:"
+                f"Each field of {model.__name__} must be on one page of {name!r}; see:"
                 f" {', '.join(sorted(odd))}."
             )
         self.pages: dict[str, FormSpec[t.Any]] = {
@@ -93,7 +89,7 @@ class Steps(t.Generic[M]):
     def check(self, field: str, /) -> cabc.Callable[[FieldCheck], FieldCheck]: ...
 
     def check(self, field: str | None = None, /) -> t.Any:
-        """Same as :meth:`FormSpec.check`; a field's is run on its page."""
+        """Same as :meth:`FormSpec.check`; the check of a field runs on its page."""
         spec = self.whole
         if field is not None:
             head = field.partition(".")[0]
@@ -121,7 +117,7 @@ class Steps(t.Generic[M]):
     def handles(self, view: t.Any, /) -> t.Any:
         """Decorate a view that gets the page of the request as its first argument.
 
-        Its route has the argument ``step``, which the view gets too.
+        Its route needs the argument ``step``, which the view gets too.
         """
         return handle(view, self.whole.compiled, self._open)
 
@@ -137,7 +133,7 @@ class Steps(t.Generic[M]):
         return BoundSteps(self, step, Bound(spec, submission), submission), submission
 
     def bind(self, step: str) -> BoundSteps[M]:
-        """The page of the current request.
+        """Return the page of the current request.
 
         :raises NotFound: if there is no such page.
         """
@@ -145,7 +141,7 @@ class Steps(t.Generic[M]):
 
 
 class BoundSteps(t.Generic[M]):
-    """A page of a form, and what was typed on the others."""
+    """A page of a form, and the input of the other pages."""
 
     def __init__(
         self,
@@ -179,11 +175,11 @@ class BoundSteps(t.Generic[M]):
 
     @property
     def is_last(self) -> bool:
-        """Whether this is the last page."""
+        """True if this is the last page."""
         return self.number == len(self.names)
 
     def submit(self) -> M | None:
-        """Return the validated data of all pages, once the last one is right too.
+        """Return the validated data of all pages, once the last page is valid too.
 
         :raises HTTPException: see :meth:`Bound.submit`.
         """
@@ -202,22 +198,22 @@ class BoundSteps(t.Generic[M]):
         return self._accept(data, await async_failures(due(self._whole.checks, data)))
 
     def respond(self, template: str, **context: t.Any) -> flask.Response:
-        """Show this page, or what is wrong with it, or go on to another one."""
+        """Show this page, with its errors if any, or redirect to another page."""
         if self._next is not None:
             return self._go(self._next)
         return self.form.respond(template, flow=self, **context)
 
     def done(self, url: str, obj: object = None) -> flask.Response:
-        """Answer that all of it was accepted, and forget what was kept."""
+        """Answer that the form was accepted, and forget its input."""
         self.clear()
         return self.form.done(url, obj)
 
     def clear(self) -> None:
-        """Forget what was kept of this form."""
+        """Forget the input of this form."""
         flask.session.pop(_PREFIX + self.steps.name, None)
 
     def render(self, *, action: str = "", live: bool = False) -> Markup:
-        """The form of this page, with a button to go on and one to go back."""
+        """The form of this page, with buttons to continue and to go back."""
         context, _ = self._submission.markup()
         say, theme = context.say, context.theme
         back = ""
@@ -226,7 +222,7 @@ class BoundSteps(t.Generic[M]):
             back = theme.button(kind="back", text=say("Back"), attrs=attrs)
         text = say("Send") if self.is_last else say("Next")
         whole = self.form.render(action=action, submit=text, live=live)
-        # Behind the other button, which is what the Enter key presses.
+        # After the other button, which the Enter key presses.
         start, _, end = str(whole).rpartition("\n</form>")
         return safe(f"{start} {back}\n</form>{end}")
 
@@ -244,7 +240,7 @@ class BoundSteps(t.Generic[M]):
         return True
 
     def _gather(self, page: object) -> M | None:
-        """All of the data, if this was the last page and all pages are right."""
+        """Return all of the data, if this is the last page and all pages are valid."""
         submission = self._submission
         if submission.sent is not None:
             self._keep()
@@ -285,7 +281,7 @@ class BoundSteps(t.Generic[M]):
         self._submission.reject(*errors, status=422)
 
     def redirect_to_first_invalid(self) -> flask.Response | None:
-        """Redirect to the first page that is not right, if it is before this page."""
+        """Redirect to the first page that is not valid, if it is before this page."""
         if self._submission.is_sent:
             return None
         for name in self.names[: self.number - 1]:
@@ -354,7 +350,7 @@ class BoundSteps(t.Generic[M]):
 def _page(
     whole: FormSpec[t.Any], page: str, fields: cabc.Sequence[str]
 ) -> FormSpec[t.Any]:
-    """The form of one page, validated as the whole model validates these fields."""
+    """Make the form of a page, with the validation of the whole model."""
     infos = whole.model.model_fields
     own: dict[str, t.Any] = {n: (infos[n].annotation, infos[n]) for n in fields}
     config = whole.model.model_config
@@ -384,8 +380,10 @@ def _refuse_what_cannot_be_kept(schema: Group, name: str, *, last: bool) -> None
     for leaf, _ in schema.leaves():
         if leaf.is_file:
             raise TypeError(
-                f"{leaf.attribute} takes a file, which is not kept from page to page."
+                f"{leaf.attribute} takes a file, which is not kept between pages."
                 f" Ask for it in a form of its own, after {name!r}."
             )
         if leaf.is_secret and not last:
-            raise TypeError(f"{leaf.attribute} is a secret: ask on the last page.")
+            raise TypeError(
+                f"{leaf.attribute} is a secret: ask for it on the last page."
+            )

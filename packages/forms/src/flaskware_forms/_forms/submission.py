@@ -31,9 +31,9 @@ _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Submission(t.Generic[M]):
-    """What one request sent for a form, and the errors found in it.
+    """A form as one request sent it, with its data and its errors.
 
-    :class:`Bound` shows it to a view. Everything else in the package takes the
+    :class:`Bound` shows it to a view. The rest of the package uses the
     submission itself.
 
     :param initial: The object or mapping that the form shows before it is sent.
@@ -75,7 +75,7 @@ class Submission(t.Generic[M]):
         self.sent: t.Any = None
         """The decoded body."""
         self.data: M | None = None
-        """The validated data, while nothing is wrong with it."""
+        """The validated data, until an error is found."""
         self.errors: tuple[FormError, ...] = ()
         self.status = 422
         """The status of an answer that shows errors."""
@@ -83,7 +83,7 @@ class Submission(t.Generic[M]):
         self._by_path: dict[Path, list[FormError]] | None = None
 
     def submit(self) -> M | None:
-        """Return the data if all of it is right, after the checks have run."""
+        """Return the data if it is valid and all checks pass."""
         data = self._receive()
         if data is None:
             return None
@@ -145,9 +145,9 @@ class Submission(t.Generic[M]):
         )
 
     def validate(self, sent: t.Any) -> M:
-        """Return what a decoded body holds.
+        """Return the validated data of a decoded body.
 
-        :raises pydantic.ValidationError: if something is wrong.
+        :raises pydantic.ValidationError: if it is not valid.
         """
         return self.compiled.validate(sent, strict=self.strict, context=self.context)
 
@@ -163,7 +163,7 @@ class Submission(t.Generic[M]):
         return {"max_upload_size": self.state.settings.max_upload_size}
 
     def accept(self, data: M, errors: list[FormError]) -> M | None:
-        """Take validated data, unless a check or a choice speaks against it."""
+        """Accept validated data, unless a check or a choice failed."""
         if self.data is not None:
             return self.data
         if self.compiled.asks_choices:
@@ -215,7 +215,7 @@ class Submission(t.Generic[M]):
 
     @property
     def values(self) -> dict[str, t.Any]:
-        """The values that the controls show: those sent, or else the initial ones."""
+        """The values of the controls, as they were sent; else the initial values."""
         if self._values is None:
             self._values = self.compiled.schema.initial_fields(self.initial)
         return self._values

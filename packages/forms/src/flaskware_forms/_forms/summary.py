@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import collections.abc as cabc
 import typing as t
 
 from markupsafe import escape
 
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
-from flaskware_forms._fields.group import Group
 from flaskware_forms._fields.place import Place
 from flaskware_forms._markup.names import ControlNames
 from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._markup.theme import safe
 
+if t.TYPE_CHECKING:
+    from .submission import Submission
 
-def summary(
-    form: str,
-    errors: cabc.Iterable[FormError],
-    schema: Group,
-    values: cabc.Mapping[str, t.Any],
-    context: RenderContext,
-) -> str:
-    """All errors, each a link to its control.
 
-    :param values: The values that the form shows, which name the chosen models of
-        unions.
-    """
-    root = Place(schema, ControlNames.root(form), values)
+def summary(submission: Submission[t.Any]) -> str:
+    """All errors, each a link to its control."""
+    form = submission.compiled
+    context, _ = submission.markup()
+    # The values name the chosen models of unions.
+    root = Place(form.schema, ControlNames.root(form.name), submission.values)
+    errors = submission.errors
     items = "".join(f"<li>{_item(error, root, context)}</li>" for error in errors)
     return context.theme.text(
         "summary",
-        id=form,
+        id=form.name,
         text=context.say("Nothing was saved yet. Please check:"),
         items=safe(items),
     )

@@ -90,6 +90,6 @@ def explain_missing_form(
         for name, hint in hints.items()
     ):
         exception.add_note(
-            "A FormSpec hands a form to a view: write @<the spec>.handles between"
+            "A view gets its form from a FormSpec. Write @<the spec>.handles between"
             " @app.route(...) and the view."
         )

@@ -1,4 +1,4 @@
-"""What a form takes, as JSON Schema and as OpenAPI 3.1."""
+"""Descriptions of forms, as JSON Schema and as OpenAPI 3.1."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ def request_body(
 
 
 def document(app: flask.Flask, *, title: str, version: str) -> Schema:
-    """The OpenAPI document of an app's typed forms.
+    """Return the OpenAPI document of an app's typed forms.
 
-    :param title: What the document says of itself.
+    :param title: The title of the document.
     :param version: The version of the app.
     """
     views: list[tuple[Rule, Described]] = [
@@ -145,11 +145,11 @@ def _operation(rule: Rule, method: str, body: Schema) -> Schema:
         **{
             status: {"description": text, "content": wrong}
             for status, text in (
-                ("400", "No form at all, or no valid token."),
+                ("400", "Not a form, or no valid token."),
                 ("403", "From another site."),
                 ("413", "Larger than the form allows."),
                 ("415", "Neither a form nor JSON."),
-                ("422", "Something is wrong in the fields."),
+                ("422", "Some fields have errors."),
             )
         },
     }
@@ -157,12 +157,12 @@ def _operation(rule: Rule, method: str, body: Schema) -> Schema:
 
 
 def json_schema(model: type[pydantic.BaseModel]) -> Schema:
-    """The JSON schema of what a form takes as JSON."""
+    """Return the JSON schema of the JSON body of a form."""
     return model.model_json_schema(by_alias=True, mode="validation")
 
 
 def body_of(form: Described) -> Schema:
-    """The request body of one form, with its definitions in the place of references."""
+    """Return the request body of a form, without references."""
     schema = json_schema(form.model)
     definitions: dict[str, Schema] = schema.get("$defs", {})
     return request_body(form, schema, definitions)

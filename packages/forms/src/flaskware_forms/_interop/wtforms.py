@@ -1,4 +1,4 @@
-"""The way to WTForms and back, for moving one form, or one macro, at a time."""
+"""Conversion to WTForms and back, to migrate single forms or macros."""
 
 from __future__ import annotations
 
@@ -25,33 +25,23 @@ from flaskware_forms._fields.node import Node
 from flaskware_forms._fields.series import Series
 from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._markup.theme import safe
-from flaskware_forms._schema.ui import Ui
+from flaskware_forms._schema.facets import Ui
 from flaskware_forms._schema.values import text_of
 from flaskware_forms._uploads.upload import Upload
 
 wtf: t.Any = wtforms
 wv: t.Any = wtforms.validators
 WTForm: t.TypeAlias = t.Any
-"""A class, or an object, of WTForms, which has no types of its own."""
+"""A class or an object of WTForms, which has no type annotations."""
 
 _FIELDS: dict[str, t.Any] = {
-    "text": wtf.StringField,
-    "search": wtf.SearchField,
-    "tel": wtf.TelField,
-    "textarea": wtf.TextAreaField,
-    "password": wtf.PasswordField,
-    "hidden": wtf.HiddenField,
-    "email": wtf.EmailField,
-    "url": wtf.URLField,
-    "number": wtf.DecimalField,
-    "checkbox": wtf.BooleanField,
-    "date": wtf.DateField,
-    "time": wtf.TimeField,
-    "datetime-local": wtf.DateTimeLocalField,
-    "select": wtf.SelectField,
-    "radio": wtf.RadioField,
-    "file": wtf.FileField,
-}
+    "text": wtf.StringField, "search": wtf.SearchField, "tel": wtf.TelField,
+    "textarea": wtf.TextAreaField, "password": wtf.PasswordField,
+    "hidden": wtf.HiddenField, "email": wtf.EmailField, "url": wtf.URLField,
+    "number": wtf.DecimalField, "checkbox": wtf.BooleanField, "date": wtf.DateField,
+    "time": wtf.TimeField, "datetime-local": wtf.DateTimeLocalField,
+    "select": wtf.SelectField, "radio": wtf.RadioField, "file": wtf.FileField,
+}  # fmt: skip
 
 
 def form_class(group: Group, name: str) -> WTForm:
@@ -63,9 +53,7 @@ def form_class(group: Group, name: str) -> WTForm:
 @functools.singledispatch
 def _unbound(node: Node) -> t.Any:
     """A field of WTForms for a field, by its kind."""
-    raise TypeError(
-        f"{node.attribute} is a union or a model inside of itself; WTForms has neither."
-    )
+    raise TypeError(f"{node.attribute} is a union, which WTForms lacks.")
 
 
 def _common(node: Node) -> dict[str, t.Any]:
@@ -117,13 +105,8 @@ def _leaf(leaf: Leaf, **options: t.Any) -> t.Any:
     if leaf.control == "number":
         low, high = given.get("min"), given.get("max")
         if low is not None or high is not None:
-            number = decimal.Decimal
-            found.append(
-                wv.NumberRange(
-                    None if low is None else number(low),
-                    None if high is None else number(high),
-                )
-            )
+            bounds = (b if b is None else decimal.Decimal(b) for b in (low, high))
+            found.append(wv.NumberRange(*bounds))
         if "step" not in given:
             kind = wtf.IntegerField
     return kind(**_common(leaf), validators=found, **options)
@@ -181,27 +164,18 @@ def _fill_field(
 
 
 _TYPES: list[tuple[t.Any, t.Any]] = [
-    (wtf.BooleanField, bool),
-    (wtf.IntegerField, int),
-    (wtf.DecimalField, decimal.Decimal),
-    (wtf.FloatField, float),
-    (wtf.DateTimeField, dt.datetime),
-    (wtf.DateField, dt.date),
-    (wtf.TimeField, dt.time),
-    (wtf.MultipleFileField, list[Upload]),
-    (wtf.FileField, Upload),
-    (wtf.PasswordField, pydantic.SecretStr),
-    (wtf.EmailField, pydantic.EmailStr),
-    (wtf.URLField, pydantic.AnyUrl),
+    (wtf.BooleanField, bool), (wtf.IntegerField, int),
+    (wtf.DecimalField, decimal.Decimal), (wtf.FloatField, float),
+    (wtf.DateTimeField, dt.datetime), (wtf.DateField, dt.date),
+    (wtf.TimeField, dt.time), (wtf.MultipleFileField, list[Upload]),
+    (wtf.FileField, Upload), (wtf.PasswordField, pydantic.SecretStr),
+    (wtf.EmailField, pydantic.EmailStr), (wtf.URLField, pydantic.AnyUrl),
     (wtf.StringField, str),
-]
+]  # fmt: skip
 _WIDGETS: list[tuple[t.Any, t.Any]] = [
-    (wtf.TextAreaField, "textarea"),
-    (wtf.SearchField, "search"),
-    (wtf.TelField, "tel"),
-    (wtf.HiddenField, "hidden"),
-    (wtf.RadioField, "radio"),
-]
+    (wtf.TextAreaField, "textarea"), (wtf.SearchField, "search"),
+    (wtf.TelField, "tel"), (wtf.HiddenField, "hidden"), (wtf.RadioField, "radio"),
+]  # fmt: skip
 _REQUIRED = (wv.InputRequired, wv.DataRequired)
 
 
@@ -210,14 +184,14 @@ def from_wtforms(
 ) -> type[pydantic.BaseModel]:
     """A Pydantic model with the fields and the constraints of a form of WTForms.
 
-    To start from when a form moves. Its types are known at run time only, so write
-    the model down for the type checker in the end.
+    A start for migrating a form. The types are known only at run time, so write the
+    model out for the type checker in the end.
 
     :param form: The class of the form.
-    :param leave_out: Fields whose own validators are left out, because they are
-        written as checks of the typed form.
-    :raises TypeError: listing each validator that no declaration stands for, and each
-        field of a kind that is not known.
+    :param leave_out: Fields whose own validators are left out, because the typed form
+        has checks for them.
+    :raises TypeError: listing each validator without a declaration, and each field of
+        an unknown kind.
     """
     options = {"meta": {"csrf": False}}
     return _model_of(form(**options), form, frozenset(leave_out))
@@ -243,13 +217,13 @@ def _model_of(
         if name not in leave_out:
             problems.extend(
                 f"{name}: {_name_of(validator)} has no declaration. Write it as"
-                f' @spec.check("{name}"), and name the field in leave_out.'
+                f' @spec.check("{name}"), and add the field to leave_out.'
                 for validator in own
                 if not isinstance(validator, _KNOWN)
             )
     if problems:
         raise TypeError(
-            f"{form_class.__name__} cannot be declared as it is:\n  "
+            f"{form_class.__name__} cannot be converted as it is:\n  "
             + "\n  ".join(problems)
         )
     config = pydantic.ConfigDict(regex_engine="python-re")
@@ -330,7 +304,7 @@ def _ui_of(field: t.Any) -> Ui:
 
 
 def _kind_of(field: t.Any, leave_out: frozenset[str]) -> t.Any:
-    """The type of what a field gives."""
+    """The type of the data of a field."""
     if isinstance(field, wtf.FormField):
         return _model_of(field.form, field.form_class, leave_out)
     if isinstance(field, wtf.FieldList):
@@ -344,15 +318,15 @@ def _kind_of(field: t.Any, leave_out: frozenset[str]) -> t.Any:
         values = tuple(dict.fromkeys(field.coerce(text) for text in texts))
         if not values:
             raise TypeError(
-                f"{field.short_name}: its choices are not known yet. Declare it by"
-                " hand, with Ui(choices=...)."
+                f"{field.short_name}: its choices are not known yet. Declare it by hand"
+                " with Ui(choices=...)."
             )
         one: t.Any = t.Literal[values]
         return list[one] if isinstance(field, wtf.SelectMultipleField) else one
     for cls, kind in _TYPES:
         if isinstance(field, cls):
             return kind
-    raise TypeError(f"{field.short_name}: {type(field).__name__} is not known.")
+    raise TypeError(f"{field.short_name}: {type(field).__name__} is unknown.")
 
 
 def wtf_row(make_context: cabc.Callable[[], RenderContext], field: t.Any) -> Markup:

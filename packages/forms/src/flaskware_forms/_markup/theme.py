@@ -1,4 +1,4 @@
-"""How forms look: bundled macros, run once a field, and those of an app."""
+"""Themes: bundled macros that run once for each field, and the macros of an app."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ThemeName: t.TypeAlias = t.Literal["plain", "bootstrap5"]
 Macro: t.TypeAlias = cabc.Callable[["FieldParts"], str]
 
 VALIDATE_HEADER = "Form-Validate-Only"
-"""Names the fields that a request wants validated, and nothing else done."""
+"""The header that names the fields to validate, without submitting the form."""
 
 
 @dc.dataclass(frozen=True, slots=True)
 class FieldParts:
-    """What a macro gets that renders one field."""
+    """The argument of a macro that renders one field."""
 
     field: str
     """The name of the field in its model."""
@@ -44,14 +44,14 @@ class FieldParts:
     errors: Markup
     invalid: bool
     attrs: Markup
-    """Attributes for the outermost element: those of live validation."""
+    """Attributes of live validation, for the outermost element."""
 
 
 class Theme:
     """The macros of a bundled theme.
 
-    They see no value and no request, so each runs once for a field, and what comes
-    of it is kept.
+    A macro sees neither values nor the request, so it runs once for a field and its
+    result is kept.
     """
 
     def __init__(self, name: ThemeName) -> None:
@@ -61,14 +61,13 @@ class Theme:
             autoescape=True,
         )
         self._macros = environment.get_template(f"{name}.html").module
-        # What it says comes from a view. By type, since Markup equals a text that
-        # must be escaped.
+        # Its text comes from a view. Typed, as Markup equals text that needs escaping.
         self.button: cabc.Callable[..., str] = functools.lru_cache(64, typed=True)(
             functools.partial(self.text, "button")
         )
 
     def frame(self, macro: str, *holes: str, **parts: object) -> tuple[str, ...]:
-        """What stands before, between and after the holes of a macro."""
+        """The markup before, between and after the holes of a macro."""
         marks = {hole: _mark(hole) for hole in holes}
         run = t.cast("cabc.Callable[[object], str]", getattr(self._macros, macro))
         rest = str(run(types.SimpleNamespace(**parts, **marks)))
@@ -79,18 +78,18 @@ class Theme:
         return (*pieces, rest)
 
     def text(self, macro: str, **parts: object) -> str:
-        """What a macro gives for parts that are all known."""
+        """The markup of a macro whose parts are all known."""
         return self.frame(macro, **parts)[0]
 
     @functools.cached_property
     def error(self) -> tuple[str, ...]:
-        """What stands around the id and the messages of a field's errors."""
+        """The markup around the id and the messages of a field's errors."""
         return self.frame("errors", "id", "messages")
 
 
 @functools.cache
 def load_theme(name: ThemeName) -> Theme:
-    """A bundled theme, loaded when it is first used."""
+    """Return a bundled theme, loaded on first use."""
     return Theme(name)
 
 
@@ -104,11 +103,11 @@ def safe(text: str) -> Markup:
 
 
 class RenderContext:
-    """What the markup of a form is made with.
+    """The theme, the language and the options of a form's markup.
 
     :param live: Whether fields are validated by htmx when they change.
-    :param say: Translates a sentence of ours.
-    :param custom: Finds an app's own macro for a field of a name and a kind.
+    :param say: Translates a word of the markup.
+    :param custom: Finds the app's own macro by the name and the kind of a field.
     """
 
     def __init__(
@@ -125,7 +124,7 @@ class RenderContext:
         self.custom = custom
 
     def classes(self, kind: str) -> tuple[str, str]:
-        """The class attribute of a control, where it is right and where it is not."""
+        """The class attribute of a valid and of an invalid control."""
         return tuple(  # type: ignore[return-value]
             f' class="{found}"' if (found := text.strip()) else ""
             for text in (
@@ -135,7 +134,7 @@ class RenderContext:
         )
 
     def live_attributes(self, name: str) -> Markup:
-        """What makes htmx ask for one field again when it changes."""
+        """The attributes with which htmx validates a field when it changes."""
         if not self.live:
             return Markup()
         headers = escape(json.dumps({VALIDATE_HEADER: name}))
@@ -145,7 +144,7 @@ class RenderContext:
         )
 
     def error_text(self, id: str, messages: cabc.Iterable[str]) -> str:
-        """The errors of one field, in the element that its control points to."""
+        """The errors of a field, in the element that its control points to."""
         inner = "<br>".join(str(escape(message)) for message in messages)
         if not inner:
             return ""

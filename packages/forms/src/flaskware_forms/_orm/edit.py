@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import re
 import typing as t
 
 import flask
@@ -17,6 +18,17 @@ if t.TYPE_CHECKING:
 
 # Error numbers of MariaDB and MySQL for a violated CHECK constraint.
 _CHECKED = {4025, 3819}
+_NAMED = (
+    # MySQL and MariaDB
+    re.compile(r"for key '(?:[^'.]*\.)?([^']+)'"),
+    re.compile(r"CONSTRAINT `([^`]+)`"),
+    re.compile(r"[Cc]heck constraint '([^']+)' is violated"),
+    # SQLite
+    re.compile(r"CHECK constraint failed: (\w+)"),
+)
+_SQLITE_COLUMNS = re.compile(r"(?:UNIQUE|NOT NULL) constraint failed: (.+)")
+_DETAIL = re.compile(r"Key \((.+?)\)=")
+
 VERSION = "_version"
 """The name under which the version of the shown object is sent."""
 
@@ -53,7 +65,7 @@ def version_input(submission: Submitted, target: Target | None) -> str:
 
 
 class Edit:
-    """Writes a submission to an object, and reports what speaks against it.
+    """Writes a submission to an object, or adds the reasons against it as errors.
 
     :param constraints: The path and the message for each constraint, by its name.
     """
@@ -155,8 +167,6 @@ class Edit:
 
     def _error_of(self, error: t.Any) -> FormError | None:
         """The error of a field for a violated constraint; ``None`` if it has none."""
-        from .violation import violation_of
-
         target = self._target
         violation = violation_of(
             error, target.mapper.local_table.metadata.tables.values()
@@ -170,3 +180,44 @@ class Edit:
             return None
         code = "taken" if violation.unique else "constraint"
         return FormError(where, code, self._submission.say(code))
+
+
+class Violation(t.NamedTuple):
+    """A violated constraint, as far as a driver names it."""
+
+    name: str | None
+    columns: frozenset[str]
+    unique: bool
+
+
+def violation_of(error: t.Any, tables: t.Iterable[t.Any]) -> Violation:
+    """Return the name and the columns of a violated constraint, if they are known.
+
+    :param error: SQLAlchemy's ``IntegrityError``.
+    :param tables: The tables that may define the constraint.
+    """
+    origin = error.orig
+    text = str(origin)
+    diag = getattr(origin, "diag", None)
+    name: str | None = getattr(diag, "constraint_name", None)
+    if name is None:
+        # asyncpg's error is the cause of SQLAlchemy's own.
+        name = getattr(origin.__cause__, "constraint_name", None)
+    if name is None:
+        name = next((m[1] for p in _NAMED if (m := p.search(text))), None)
+    columns: set[str] = set()
+    found = _SQLITE_COLUMNS.search(text)
+    if found is not None:
+        columns = {part.strip().rpartition(".")[2] for part in found[1].split(",")}
+    found = _DETAIL.search(text)
+    if found is not None:
+        columns = {part.strip().strip('"') for part in found[1].split(",")}
+    unique = "unique" in text.lower() or "duplicate" in text.lower()
+    for table in tables:
+        for constraint in (*table.constraints, *table.indexes):
+            its = {column.name for column in constraint.columns}
+            if constraint.name and constraint.name == name:
+                columns = its
+            elif name is None and columns and its == columns:
+                name = constraint.name
+    return Violation(name, frozenset(columns), unique)

@@ -1,4 +1,4 @@
-"""What a form of a mapped class writes, and how: its attributes and its children."""
+"""The mapped class that a form writes to: its attributes and its children."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLAIN = (bool, int, float, str, decimal.Decimal, dt.datetime, dt.date, dt.time)
 
 @dc.dataclass(frozen=True)
 class Difference:
-    """A field whose value is another one than the object's."""
+    """A field whose value differs from that of the object."""
 
     path: Path
     current: t.Any
@@ -32,10 +32,10 @@ class Difference:
 
 
 class Target:
-    """A mapped class, and the model whose values are written to it.
+    """A mapped class, and the model with its values.
 
-    :param passed_over: Fields that the view writes itself.
-    :raises TypeError: listing everything in which the two do not fit.
+    :param passed_over: Fields that only the view writes.
+    :raises TypeError: listing every mismatch between the two.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class Target:
             )
 
     def child(self, node: Node) -> Target:
-        """The class that a relationship leads to, and the model inside of the model.
+        """Return the class of a relationship, with the model for it.
 
-        :raises TypeError: listing everything in which the two do not fit.
+        :raises TypeError: listing every mismatch between the two.
         """
         found = self._children.get(node.attribute)
         if found is None:
@@ -91,8 +91,8 @@ class Target:
                 if missing:
                     name = sorted(missing)[0]
                     raise TypeError(
-                        f"{model.__name__} has no field {name!r}, so nobody can tell"
-                        f" which {entity.__name__} a row is. Add {name}:"
+                        f"{model.__name__} has no field {name!r} to match a row with"
+                        f" its {entity.__name__}. Add {name}:"
                         " Annotated[int | None, Ui(widget='hidden')] = None."
                     )
             self._children[node.attribute] = found
@@ -105,8 +105,8 @@ class Target:
             close = closest(name, known)
             hint = f" Did you mean {close!r}?" if close else ""
             yield (
-                f"is no attribute of {self.entity.__name__}.{hint} What the view writes"
-                f" itself is named in view_writes=({name!r},)."
+                f"is not an attribute of {self.entity.__name__}.{hint} If only the view"
+                f" writes it, add view_writes=({name!r},)."
             )
             return
         prop: t.Any = getattr(getattr(self.entity, name), "property", None)
@@ -118,10 +118,10 @@ class Target:
             try:
                 self.child(node)
             except exc.InvalidRequestError:
-                # The other class is not imported yet: this is checked at first use.
+                # The other class is not imported yet, so it is checked at first use.
                 return
             except TypeError as error:
-                yield f"leads on: {error}"
+                yield f"is a relationship with a problem: {error}"
         elif isinstance(prop, orm.ColumnProperty) and not node.nested:
             yield from self._column_problems(node, prop.columns[0], child=child)
 
@@ -132,12 +132,12 @@ class Target:
         found = facets(info.annotation, info.metadata)
         if leaf.attribute in self.key:
             if not child:
-                yield "is the primary key, which no form may write."
+                yield "is the primary key, which a form must not write."
             return
         if found.type is pydantic.SecretStr:
             yield "is a secret: hash it in the view, and name it in view_writes."
         if leaf.nullable and not column.nullable:
-            yield f"may be None, and {column} may not."
+            yield f"may be None, but {column} may not."
         length = getattr(column.type, "length", None)
         longest = found.max_length
         if found.type is str and length and (longest is None or longest > length):
@@ -147,12 +147,12 @@ class Target:
         except NotImplementedError:
             return
         if found.type in _PLAIN and kind in _PLAIN and not _fits(found.type, kind):
-            yield f"is {found.type.__name__}, and {column} is {kind.__name__}."
+            yield f"is {found.type.__name__}, but {column} is {kind.__name__}."
 
     def unknown_children(
         self, obj: t.Any, data: pydantic.BaseModel, path: Path = ()
     ) -> t.Iterator[Path]:
-        """Where rows name an object that is not among the object's own."""
+        """Yield the path of each row whose key is that of another object's child."""
         for node in self._nodes:
             value = getattr(data, node.attribute)
             if node.many and node.model_group is not None:
@@ -179,14 +179,14 @@ class Target:
         return {tuple(getattr(o, name) for name in self.key): o for o in objects}
 
     def key_of(self, row: pydantic.BaseModel) -> tuple[t.Any, ...] | None:
-        """Which object a row is; ``None`` for a new one."""
+        """Return the primary key of a row; ``None`` for a new row."""
         key = tuple(getattr(row, name) for name in self.key)
         return None if None in key else key
 
     def differences(
         self, obj: t.Any, data: pydantic.BaseModel
     ) -> t.Iterator[Difference]:
-        """The fields of one value in which an object is not what was sent."""
+        """Yield the fields of one value that differ from the object."""
         for node in self._written(data):
             if not node.nested:
                 sent = self._value(node, data)
@@ -195,7 +195,7 @@ class Target:
                     yield Difference((node.key,), text_of(current), text_of(sent))
 
     def write(self, obj: t.Any, data: pydantic.BaseModel) -> frozenset[str]:
-        """Write what was sent and is different; the names of what changed."""
+        """Write the values that differ, and return the names of their attributes."""
         return frozenset(
             node.attribute
             for node in self._written(data)
@@ -213,7 +213,7 @@ class Target:
     def _value(self, node: Node, data: pydantic.BaseModel) -> t.Any:
         value = getattr(data, node.attribute)
         column = _columns(self.mapper).get(node.attribute)
-        # An address is an object in Pydantic, and a text in a table.
+        # A URL is an object in Pydantic, and text in a table.
         if column is not None and isinstance(value, pydantic.AnyUrl):
             return str(value)
         return value
@@ -265,7 +265,7 @@ class Target:
 
 
 def _columns(mapper: t.Any) -> dict[str, list[t.Any]]:
-    """The columns of each attribute, without asking that all mappers are complete."""
+    """Return the columns of each attribute, before all mappers are configured."""
     found: dict[str, list[t.Any]] = {}
     for name, attribute in mapper.all_orm_descriptors.items():
         prop: t.Any = getattr(attribute, "property", None)

@@ -1,4 +1,4 @@
-"""What an annotation says beside its type: bounds, lengths, how it looks."""
+"""The content of an annotation: a type, bounds, lengths and labels."""
 
 from __future__ import annotations
 
@@ -12,12 +12,55 @@ import pydantic
 from flaskware_forms._uploads.file import File
 from flaskware_forms._uploads.upload import Image
 
-from .ui import Ui
+Widget: t.TypeAlias = t.Literal[
+    "text", "textarea", "password", "hidden", "radio", "select", "search", "tel"
+]
+
+
+@dc.dataclass(frozen=True, kw_only=True)
+class Ui:
+    """Presentation of a field in a form; goes into ``Annotated[...]``.
+
+    :param label: The label of the field; its name, made readable, by default.
+    :param hint: A sentence below the label, tied to the control for screen readers.
+    :param autocomplete: A token of the HTML autocomplete attribute, such as
+        ``"new-password"``.
+    :param widget: A control other than that of the type.
+    :param placeholder: An example inside the empty control.
+    :param rows: The height of a textarea, or how many empty inputs a list offers.
+    :param labels: The label of each choice, by its value as text.
+    :param choices: Called whenever the field is shown or validated. It returns values,
+        or pairs of a value and its label, such as the rows of a query.
+    :param messages: Sentences of your own, by the code of an error.
+        They may use the names of Pydantic's error, such as ``{limit}``.
+    """
+
+    label: str | None = None
+    hint: str | None = None
+    autocomplete: str | None = None
+    widget: Widget | None = None
+    placeholder: str | None = None
+    rows: int | None = None
+    labels: cabc.Mapping[str, str] = dc.field(
+        default_factory=dict[str, str], hash=False
+    )
+    choices: cabc.Callable[[], cabc.Iterable[t.Any]] | None = None
+    messages: cabc.Mapping[str, str] = dc.field(
+        default_factory=dict[str, str], hash=False
+    )
+
+
+def humanise(name: str) -> str:
+    """Turn ``"given_name"`` or ``"GIVEN_NAME"`` into ``"Given name"``."""
+    text = name.replace("_", " ").replace("-", " ").strip()
+    if text.isupper():
+        text = text.lower()
+    return text[:1].upper() + text[1:]
 
 
 @dc.dataclass
 class Facets:
-    """The type of a field, freed of its wrappers, and what they said."""
+    """The type of a field without its wrappers, and their content."""
 
     type: t.Any
     nullable: bool = False
@@ -36,7 +79,7 @@ class Facets:
     """The members of a union that is more than an optional type."""
 
     discriminator: t.Any = None
-    """What tells which member of a union it is."""
+    """The field that distinguishes the members of a union."""
 
 
 _BOUNDS = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length")

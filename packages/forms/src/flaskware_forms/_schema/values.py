@@ -20,7 +20,7 @@ _NO_TEXT = (pydantic.SecretStr, bytes, cabc.Collection, FileStorage, Upload)
 
 
 class Rows(list[t.Any]):
-    """The rows of a list exactly as they stood in a form, blank ones too."""
+    """The rows of a list exactly as they stood in a form, with blank rows."""
 
 
 def text_of(value: t.Any) -> str:

@@ -1,4 +1,4 @@
-"""Files of a kind, told from their content."""
+"""Uploads of a kind, detected from their content."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from pydantic_core import core_schema
 from .upload import receive_within
 from .upload import Upload
 
-# What has no marks of its own, and is text whatever it is called.
+# Kinds without a signature of their own; any text is one of them.
 _TEXTS = frozenset({"txt", "csv", "json", "md", "ics", "vcf", "yaml", "toml"})
 _SAMPLE = 1 << 16
 
 
 @dc.dataclass(frozen=True)
 class File:
-    """Asks that an upload is a file of a kind; goes into ``Annotated[Upload, ...]``.
+    """Accepts only uploads of a kind; goes into ``Annotated[Upload, ...]``.
 
-    The kind is told from the content by puremagic; the name that the client gives and
-    the type it claims count for nothing. A text is UTF-8 without control characters
-    such as U+0000. Needs ``flaskware-forms[files]``. For pictures, which are opened
-    too, use :class:`Image`.
+    puremagic detects the kind from the content; the name and the type from the client
+    are ignored. Text is UTF-8 without control characters such as U+0000. Needs
+    ``flaskware-forms[files]``. For pictures, which are opened too, use :class:`Image`.
 
-    :param kinds: What may come in, as usual endings of names: ``"pdf"``, ``"zip"``,
+    :param kinds: The accepted kinds, as endings of names: ``"pdf"``, ``"zip"``,
         ``"docx"``, ``"csv"``.
-    :param max_bytes: The size of the file at most.
+    :param max_bytes: The maximum size of the file in bytes.
     """
 
     kinds: tuple[str, ...]
@@ -38,8 +37,8 @@ class File:
     def __init__(self, *kinds: str, max_bytes: int = 5 << 20) -> None:
         if not kinds or any(not kind.isalnum() or not kind.islower() for kind in kinds):
             raise ValueError(
-                "File() takes endings of names without a dot, in small letters, such"
-                ' as File("pdf", "csv"); given:'
+                "File() takes endings of names without a dot, in lower case, such as"
+                ' File("pdf", "csv"); given:'
                 f" {', '.join(map(repr, kinds)) or 'none'}."
             )
         object.__setattr__(self, "kinds", kinds)
@@ -79,7 +78,7 @@ class File:
         except (magic.PureError, ValueError):
             found = []
         endings = {str(each.extension).removeprefix(".") for each in found}
-        # Several kinds begin alike, as all that are zip archives inside.
+        # Several kinds begin alike, such as everything based on ZIP.
         wished = upload.filename.rpartition(".")[2].lower()
         for kind in sorted(self.kinds, key=lambda kind: kind != wished):
             if kind in endings:
@@ -113,7 +112,7 @@ def _puremagic() -> t.Any:
         import puremagic
     except ImportError:
         raise ImportError(
-            "File() tells kinds by puremagic, which is not installed."
+            "File() detects kinds with puremagic, which is not installed."
             " Run `pip install 'flaskware-forms[files]'`."
         ) from None
     return puremagic

@@ -1,4 +1,4 @@
-"""What a JPEG asks of its decoder, told from its markers (ITU-T T.81, annex B)."""
+"""The cost of decoding a JPEG, read from its markers (ITU-T T.81, annex B)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import typing as t
 
 _BLOCK = 1 << 16
-# Those that have a length after them; in the data of a scan, none of them occurs.
+# The markers with a length after them, which never occur in the data of a scan.
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
 _EOI = 0xD9
 _SOS = 0xDA
@@ -16,15 +16,15 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 
 MAX_SCANS = 100
-"""How often a picture may be gone over; encoders of progressive JPEGs do so about ten
-times, and eighteen for one in CMYK."""
+"""The maximum number of scans. Encoders of progressive JPEGs write about ten, and
+eighteen for a picture in CMYK."""
 
 MAX_MARKERS = 4096
-"""How many markers are looked at; photos have some tens."""
+"""The maximum number of markers; photos have a few dozen."""
 
 MAX_JUNK = 1 << 16
-"""How many bytes before the first scan may belong to no marker. Encoders write none,
-and Pillow reads them one by one."""
+"""The maximum number of bytes outside markers before the first scan. Encoders write
+none, and Pillow reads them one by one."""
 
 
 class CostlyJpeg(ValueError):
@@ -49,8 +49,8 @@ class Jpeg:
     def memory(self) -> float:
         """The bytes that unpacking takes for each pixel.
 
-        Pillow keeps one for grey and four for anything else. A picture that is not in
-        one scan is kept as coefficients of two bytes too, until the last has come.
+        Pillow keeps one for grey and four for anything else. A picture of several scans
+        is kept as coefficients of two bytes too, until the last scan.
         """
         whole = self.scans == 1 and self.passes == self.components
         coefficients = 0.0 if whole and not self.progressive else 2 * self.samples
@@ -58,10 +58,10 @@ class Jpeg:
 
 
 def read_jpeg(stream: t.IO[bytes]) -> Jpeg | None:
-    """Look through a JPEG up to its end, without unpacking it.
+    """Read a JPEG up to its end, without unpacking it.
 
-    :returns: ``None`` for a file that is no JPEG.
-    :raises CostlyJpeg: for more scans or markers than any encoder makes, or no scan.
+    :return: ``None`` for a file that is not a JPEG.
+    :raises CostlyJpeg: for more scans or markers than any encoder writes, or no scan.
     """
     stream.seek(0)
     if stream.read(3) != b"\xff\xd8\xff":
@@ -80,7 +80,7 @@ def read_jpeg(stream: t.IO[bytes]) -> Jpeg | None:
             # The last byte may be the first half of a marker.
             position += len(block) - 1
             continue
-        # A decoder that finds the end here has no use for what follows.
+        # A decoder ignores everything after this end.
         if found is None or found[1][0] == _EOI:
             break
         position += found.end()

@@ -1,4 +1,4 @@
-"""Uploaded files, and what is asked of their content."""
+"""Uploaded files, and pictures among them."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _SUFFIXES: dict[ImageFormat, tuple[str, ...]] = {
 
 
 _PIXELS = 50_000_000
-# Five bytes a pixel are 250 MB: what a photo of 50 megapixels takes, and a fourth more.
+# Five bytes per pixel are 250 MB: a photo of 50 megapixels, and a quarter more.
 _BYTES_PER_PIXEL = 5
 # Of one component each. A progressive photo of 50 megapixels has about fourteen.
 _PASSES_PER_PIXEL = 20
-# libwebp keeps two canvases, from which two copies are made, beside what it decodes.
+# libwebp keeps two canvases and two copies of them beside the decoded picture.
 _WEBP_BYTES_PER_PIXEL = 17
 
 
 class Upload:
     """A file that came with a form.
 
-    Its content is where the server put it, in memory or in a temporary file, and is
-    gone once the request is over: :meth:`save` what should stay.
+    Its content is in memory or in a temporary file, and is deleted after the request.
+    Use :meth:`save` to keep it.
     """
 
     __slots__ = ("_stream", "content_type", "filename", "size")
@@ -47,8 +47,8 @@ class Upload:
     """A name without directories or special characters, safe to join to a path."""
 
     content_type: str
-    """What an :class:`Image` turned out to be; for other files, what the client
-    claims."""
+    """The detected type of an :class:`Image` or a :class:`File`; for other files, the
+    type from the client."""
 
     size: int
     """The number of bytes."""
@@ -74,10 +74,9 @@ class Upload:
         return self.open().read()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Copy the content to a file, piece by piece, and return its path.
+        """Copy the content to a file in pieces, and return its path.
 
-        :param path: The file to write, or a directory, which then gets a file of
-            this upload's name.
+        :param path: The file to write, or a directory for a file of this name.
         """
         target = Path(path)
         if target.is_dir():
@@ -118,7 +117,7 @@ def _receive(value: object, info: pydantic.ValidationInfo) -> Upload:
 
 
 def receive_within(value: object, limit: int | None) -> Upload:
-    """The upload that a form got, if it is one and not too large."""
+    """Return an uploaded file, if it is not too large."""
     if isinstance(value, Upload):
         return value
     if not isinstance(value, FileStorage):
@@ -154,19 +153,18 @@ def readable_size(size: int) -> str:
 
 @dc.dataclass(frozen=True, init=False)
 class Image:
-    """Asks that an upload be a picture, and opens it to make sure.
+    """Accepts only pictures as uploads, and opens them to make sure.
 
-    Write ``Annotated[Upload, Image("png", "jpeg", max_bytes=2 << 20)]``. The name the
-    client gives and the type it claims count for nothing. Needs
-    ``flaskware-forms[images]``.
+    Write ``Annotated[Upload, Image("png", "jpeg", max_bytes=2 << 20)]``. The name
+    and the type from the client are ignored. Needs ``flaskware-forms[images]``.
 
-    :param formats: What may come in.
-    :param max_bytes: The size of the file at most.
-    :param max_pixels: Width times height at most, told from the header before the
-        picture is unpacked. It bounds memory as well: 250 MB for a picture with the
-        default of 50 megapixels, and five bytes a pixel for more. What takes more to
-        unpack, as progressive JPEG (7 to 12 bytes) and WebP (17 bytes) do, has fewer
-        pixels then. A JPEG that is gone over more than 100 times is none.
+    :param formats: The accepted formats.
+    :param max_bytes: The maximum size of the file in bytes.
+    :param max_pixels: The maximum of width times height, read from the header before
+        the picture is unpacked. It bounds memory too: 250 MB with the default of 50
+        megapixels, and five bytes per pixel above that. Formats that need more memory,
+        such as progressive JPEG (7 to 12 bytes) and WebP (17 bytes), are limited to
+        fewer pixels. A JPEG with more than 100 scans is refused.
     """
 
     formats: tuple[ImageFormat, ...]
@@ -174,10 +172,7 @@ class Image:
     max_pixels: int
 
     def __init__(
-        self,
-        *formats: ImageFormat,
-        max_bytes: int = 5 << 20,
-        max_pixels: int = _PIXELS,
+        self, *formats: ImageFormat, max_bytes: int = 5 << 20, max_pixels: int = _PIXELS
     ) -> None:
         unknown = [name for name in formats if name not in _SUFFIXES]
         if unknown or not formats:
@@ -233,7 +228,7 @@ class Image:
                 "Choose a picture in the format {formats}.",
                 {"formats": " or ".join(name.upper() for name in self.formats)},
             ) from None
-        # Phones append a preview to a JPEG, which Pillow then calls MPO.
+        # Phones append a preview to a JPEG, and Pillow calls the result MPO.
         return t.cast("ImageFormat", "jpeg" if kind == "mpo" else kind)
 
     def _refuse_costly_jpeg(self, upload: Upload) -> None:
@@ -245,9 +240,9 @@ class Image:
             self._refuse_pixels(jpeg.pixels, jpeg.memory, jpeg.passes)
 
     def _refuse_pixels(self, pixels: int, memory: float, passes: int = 0) -> None:
-        """Refuse more pixels than are allowed at what each of them costs."""
+        """Refuse more pixels than are allowed at the cost of each."""
         most = self.max_pixels
-        # A small max_pixels is about the picture, and not about the server.
+        # A small max_pixels limits the picture, not the memory of the server.
         bound = max(most, _PIXELS)
         if memory:
             most = min(most, int(bound * _BYTES_PER_PIXEL / memory))
