@@ -224,6 +224,11 @@ def test_a_waiver_needs_a_reason_on_its_line_or_above(package):
     assert waivers[0].place == "_a.py:2"
 
 
+def test_the_breaches_of_packages_are_listed(capsys):
+    rooms.main(["core"])
+    assert capsys.readouterr().out == ""
+
+
 def test_what_is_allowed_gets_less(tmp_path, package):
     breaches = rooms.breaches(package({"_a/x.py": LONG, "_b/linting.py": LONG}))
     listed = ["noun: _b/linting.py", "noun: _b/moving.py", "order: *", "room: _a/"]

@@ -344,9 +344,8 @@ def _words(tree: ast.AST) -> t.Iterator[str]:
 def _loggers(tree: ast.AST) -> t.Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("getLogger"):
-            given = node.args[0] if node.args else None
-            is_text = isinstance(given, ast.Constant)
-            yield str(given.value) if is_text else ast.unparse(given or node)
+            given = node.args[0] if node.args else node
+            yield ast.unparse(given).strip("'\"")
 
 
 class Waiver(t.NamedTuple):
@@ -377,14 +376,16 @@ def waivers(package: Modules) -> t.Iterator[Waiver]:
 
 def _starts(tree: ast.Module) -> dict[int, int]:
     """Return by line where its function starts, else the line above its statement."""
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     found: dict[int, int] = {}
     for node in ast.walk(tree):  # outer nodes come before inner
-        in_function = isinstance(node, functions)
-        if in_function or (isinstance(node, ast.stmt) and node in tree.body):
-            first = node.lineno if in_function else max(node.lineno - 1, 1)
-            lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
-            found |= dict.fromkeys(lines, first)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.lineno
+        elif isinstance(node, ast.stmt) and node in tree.body:
+            first = max(node.lineno - 1, 1)
+        else:
+            continue
+        lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        found |= dict.fromkeys(lines, first)
     return found
 
 

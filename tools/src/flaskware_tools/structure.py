@@ -102,13 +102,12 @@ def measure(package: Modules) -> Figures:
 
 def docstring(node: ast.AST) -> ast.Constant | None:
     """Return the docstring of a module, class or function as a node."""
-    body = getattr(node, "body", None)
-    if not isinstance(body, list) or isinstance(node, ast.If | ast.For | ast.While):
-        return None
-    first = body[0] if body else None
+    owners = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    first = node.body[0] if isinstance(node, owners) and node.body else None
     value = first.value if isinstance(first, ast.Expr) else None
-    is_text = isinstance(value, ast.Constant) and isinstance(value.value, str)
-    return value if is_text and isinstance(value, ast.Constant) else None
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return value
+    return None
 
 
 def _length(node: ast.stmt | ast.expr) -> int:
