@@ -279,7 +279,7 @@ BAD = {
         "move what they share into a module below them",
     ),
     "test_an_import_that_leaves_a_room_shows": (
-        add(f"{SOURCE}/_records/record.py", "\nfrom .._errors import StoreError\n"),
+        write(f"{SOURCE}/_records/stray.py", "from .._errors import StoreError\n"),
         "write the whole name",
     ),
     "test_modules_are_named_by_nouns": (

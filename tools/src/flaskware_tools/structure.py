@@ -102,8 +102,11 @@ def measure(package: Modules) -> Figures:
 
 def docstring(node: ast.AST) -> ast.Constant | None:
     """Return the docstring of a module, class or function as a node."""
-    owners = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    first = node.body[0] if isinstance(node, owners) and node.body else None
+    if not isinstance(
+        node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    ):
+        return None
+    first = node.body[0] if node.body else None
     value = first.value if isinstance(first, ast.Expr) else None
     if isinstance(value, ast.Constant) and isinstance(value.value, str):
         return value
