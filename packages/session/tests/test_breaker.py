@@ -4,11 +4,14 @@ import typing as t
 
 import pytest
 
+from flaskware_session import Lifetime
+from flaskware_session import MemoryStore
 from flaskware_session import StoreUnavailable
-from flaskware_session._drive.asking import Asking
-from flaskware_session._drive.asking import Spent
-from flaskware_session._drive.breaker import CircuitBreaker
-from flaskware_session._stores.memory import MemoryStore
+from flaskware_session._core.operations import Read
+from flaskware_session._core.operations import Steps
+from flaskware_session._drive.sync import CircuitBreaker
+from flaskware_session._drive.sync import StoreClient
+from flaskware_session.testing import CountingStore
 
 
 class Clock:
@@ -23,19 +26,24 @@ def fail() -> t.NoReturn:
     raise StoreUnavailable("down")
 
 
+def call(breaker: CircuitBreaker, function: t.Any, *args: object) -> object:
+    with breaker:
+        return function(*args)
+
+
 def test_after_failures_in_a_row_the_store_is_not_asked_for_a_moment() -> None:
     clock, calls = Clock(), []
     breaker = CircuitBreaker(threshold=3, pause=2, clock=clock)
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
-            breaker.call(fail)
+            call(breaker, fail)
     assert breaker.is_open
     with pytest.raises(StoreUnavailable) as caught:
-        breaker.call(calls.append, 1)
+        call(breaker, calls.append, 1)
     assert caught.value.reason == "it failed 3 times in a row and is not asked for 2 s"
     assert calls == []
     clock.time = 2
-    breaker.call(calls.append, 2)
+    call(breaker, calls.append, 2)
     assert calls == [2]
     assert not breaker.is_open
 
@@ -44,39 +52,45 @@ def test_one_call_finds_out_while_the_others_wait() -> None:
     clock = Clock()
     breaker = CircuitBreaker(threshold=1, pause=2, clock=clock)
     with pytest.raises(StoreUnavailable):
-        breaker.call(fail)
+        call(breaker, fail)
     clock.time = 2
 
     def trial() -> None:
         with pytest.raises(StoreUnavailable):
-            breaker.call(lambda: None)
+            call(breaker, lambda: None)
 
-    breaker.call(trial)
-    assert breaker.call(lambda: 7) == 7
+    call(breaker, trial)
+    assert call(breaker, lambda: 7) == 7
 
 
 def test_a_success_in_between_starts_the_count_again() -> None:
     breaker = CircuitBreaker(threshold=2)
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
-            breaker.call(fail)
-        breaker.call(lambda: None)
+            call(breaker, fail)
+        call(breaker, lambda: None)
     assert not breaker.is_open
 
 
 def test_another_error_is_not_an_outage() -> None:
     breaker = CircuitBreaker(threshold=1)
     with pytest.raises(ZeroDivisionError):
-        breaker.call(lambda: 1 // 0)
+        call(breaker, lambda: 1 // 0)
     assert not breaker.is_open
 
 
 def test_a_request_that_has_used_up_its_time_asks_no_more() -> None:
-    asking, spent, calls = Asking(MemoryStore(), budget=2), Spent(), []
-    asking.ask(spent, "read", calls.append, 1)
-    assert spent.seconds > 0
-    spent.seconds = 2
+    store = CountingStore(MemoryStore())
+    client = StoreClient(store, limit=2)
+    budget = client.budget()
+
+    def read() -> Steps[object]:
+        return (yield Read("k", 1, Lifetime(1, 1, 1)))
+
+    client.run(read(), budget)
+    assert budget.seconds > 0
+    budget.seconds = 2
     with pytest.raises(StoreUnavailable) as caught:
-        asking.ask(spent, "read", calls.append, 2)
+        client.run(read(), budget)
     assert "SESSION_BUDGET" in caught.value.reason
-    assert calls == [1]
+    assert store.trips == ["read"]

@@ -20,8 +20,10 @@ from flaskware_core import Finding
 
 from . import _signals as signals
 from ._cli import session_commands
-from ._core.ending import key_now
-from ._core.manager import SessionManager
+from ._core.end import key_now
+from ._core.visit import Intent
+from ._core.visit import Visit
+from ._drive.sync import SessionManager
 from ._errors import NotFresh
 from ._errors import StoreUnavailable
 from ._records.record import Clock
@@ -90,9 +92,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
     @property
     def user_id(self) -> str | None:
         """Who is signed in, or ``None``. Reads the session."""
-        session = self._session()
-        session._loaded()
-        return session._user_id
+        return self._visit().user_id
 
     def typed(self, schema: type[D]) -> D:
         """This request's session, typed. Reads the session.
@@ -107,9 +107,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         """
         from ._web.views import view_of
 
-        session = self._session()
-        session._loaded()
-        return view_of(session, schema)
+        return view_of(self._session(), schema)
 
     def login(self, user_id: str | int) -> None:
         """Sign a user in, under a new id; an anonymous session's content is kept.
@@ -131,8 +129,10 @@ class Sessions(Extension[SessionSettings, SessionState]):
                 f"The id of a user is longer than {_LONGEST_USER_ID} bytes in UTF-8."
             )
         request = flask.request
-        self.state.manager.bind(
-            self._session(),
+        visit = self._visit()
+        if visit.outage is not None:
+            raise visit.outage
+        visit.sign_in(
             str(user_id),
             address=request.remote_addr or "",
             agent=request.user_agent.string[:_LONGEST_AGENT],
@@ -145,27 +145,25 @@ class Sessions(Extension[SessionSettings, SessionState]):
 
         :raises StoreUnavailable: if the session cannot be removed.
         """
-        self.state.manager.end(self._session())
+        self._session().access.end()
 
     def regenerate(self) -> None:
         """Give the session a new id, and keep its content, user and age.
 
         Call it where what the session may do changes, such as a second factor.
         """
-        session = self._session()
-        session._loaded()
-        if session._record is not None:
-            session._renewed = True
+        visit = self._visit()
+        if visit.record is not None:
+            visit.require(Intent.RENEW)
 
     def is_fresh(self, *, minutes: float) -> bool:
         """Whether the user has signed in no longer ago than this. Reads the session."""
-        session = self._session()
-        session._loaded()
-        if session._user_id is None:
+        visit = self._visit()
+        if visit.user_id is None:
             return False
-        if session._fresh or session._record is None:
+        if visit.starts_over or visit.record is None:
             return True
-        age = self.state.manager.now() - session._record.created
+        age = self.state.manager.now() - visit.record.created
         return age <= minutes * 60_000
 
     def require_fresh(self, *, minutes: float) -> cabc.Callable[[_View], _View]:
@@ -236,7 +234,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         """
         manager, keep = self.state.manager, None
         if self._current_key() is not None and self.user_id == str(user_id):
-            record = t.cast("Record", self._session()._record)
+            record = t.cast("Record", self._visit().record)
             # A store knows for a minute only what an id was replaced by.
             keep = key_now(record, manager.store.for_user(str(user_id), manager.now()))
         ended = manager.store.delete_user(str(user_id), keep=keep)
@@ -313,7 +311,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
             state.manager,
             state.cookie,
             save_on_error=settings.save_on_error,
-            find_old=build_finder(app, settings),
+            find_foreign=build_finder(app, settings),
         )
         app.cli.add_command(session_commands)
 
@@ -341,12 +339,12 @@ class Sessions(Extension[SessionSettings, SessionState]):
     @contextlib.contextmanager
     def _isolate(self, app: App) -> cabc.Generator[None]:
         # A store of its own leaves nothing behind and needs no server.
-        asking = self.state_of(app).manager.asking
-        store, asking.store = asking.store, MemoryStore()
+        client = self.state_of(app).manager.client
+        store, client.store = client.store, MemoryStore()
         try:
             yield
         finally:
-            asking.store = store
+            client.store = store
 
     def _session(self) -> ServerSession:
         manager = self.state.manager
@@ -356,23 +354,30 @@ class Sessions(Extension[SessionSettings, SessionState]):
                 " the user: `sessions.revoke_user(user_id)`."
             )
         session: object = t.cast("t.Any", flask.session)._get_current_object()
-        if not isinstance(session, ServerSession) or session._manager is not manager:
+        if (
+            not isinstance(session, ServerSession)
+            or session.access.manager is not manager
+        ):
             raise RuntimeError(
                 "`app.session_interface` was replaced after"
                 " `Sessions.init_app(app)`. Remove that, or this extension."
             )
         return session
 
+    def _visit(self) -> Visit:
+        session = self._session()
+        session.accessed = True
+        return session.access.load()
+
     def _tell_revoked(self, count: int, user_id: str) -> None:
         if count:
-            signals.notify(signals.session_revoked, count=count, user_id=user_id)
+            signals.notify("session-revoked", count=count, user_id=user_id)
 
     def _current_key(self) -> str | None:
         if not flask.has_request_context():
             return None
-        session = self._session()
-        session._loaded()
-        return None if session._record is None else session._record.key
+        record = self._visit().record
+        return None if record is None else record.key
 
     def _signed_in(self) -> str:
         user_id = self.user_id

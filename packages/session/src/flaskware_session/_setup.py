@@ -14,9 +14,9 @@ from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import describe
 
-from ._core.manager import Rules
-from ._core.manager import SessionManager
-from ._drive.asking import Asking
+from ._core.policy import SessionPolicy
+from ._drive.sync import SessionManager
+from ._drive.sync import StoreClient
 from ._presets import PRESETS
 from ._records.record import Clock
 from ._records.record import Lifetime
@@ -48,18 +48,18 @@ def build_manager(
     store = _store(app, settings)
     if settings.encryption_keys:
         store = SealedStore(store, _cipher(settings))
-    return SessionManager(
-        Asking(store, clock=clock, budget=settings.budget),
+    peppers = [pepper.get_secret_value().encode() for pepper in settings.peppers]
+    policy = SessionPolicy(
         lifetime,
-        Rules(
-            max_bytes=settings.max_bytes,
-            anonymous_on_outage=settings.on_outage == "anonymous",
-            on_conflict=settings.on_conflict,
-            max_per_user=settings.max_per_user,
-            permanent=settings.permanent,
-        ),
-        Keys([pepper.get_secret_value().encode() for pepper in settings.peppers]),
+        Keys(peppers),
+        max_bytes=settings.max_bytes,
+        anonymous_on_outage=settings.on_outage == "anonymous",
+        on_conflict=settings.on_conflict,
+        max_per_user=settings.max_per_user,
+        permanent=settings.permanent,
+        clock=clock,
     )
+    return SessionManager(StoreClient(store, limit=settings.budget), policy)
 
 
 def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:

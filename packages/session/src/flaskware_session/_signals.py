@@ -29,7 +29,8 @@ session_unreadable = _signals.signal("session-unreadable")
 """A record could not be understood and counts as no session: ``handle``."""
 
 
-def notify(signal: blinker.Signal, **details: t.Any) -> None:
-    """Tell those who listen, if there are any."""
+def notify(name: str, **details: t.Any) -> None:
+    """Send a signal by its name, if anybody listens."""
+    signal = _signals[name]
     if signal.receivers:
         signal.send(t.cast("t.Any", flask.current_app)._get_current_object(), **details)

@@ -1,8 +1,15 @@
-"""What one request changed, and how that is made again on what another stored."""
+"""Changes of one request, to be made again on what another stored, but never twice.
+
+The content of a session names the last writes that must not be made twice, such as
+those that count. A write that is repeated because the answer to it was lost is known
+by its mark, also where others have written since.
+"""
 
 from __future__ import annotations
 
 import collections.abc as cabc
+import json
+import secrets
 import typing as t
 
 from flaskware_session._errors import SessionConflict
@@ -10,6 +17,12 @@ from flaskware_session._errors import SessionConflict
 from .codec import decode
 from .codec import encode
 from .codec import join
+from .codec import WRITES
+from .record import Record
+
+# How many writes are named, and of how many milliseconds.
+_MOST = 32
+_LONGEST = 60_000
 
 Merge: t.TypeAlias = cabc.Callable[[str, t.Any, t.Any, t.Any], t.Any]
 """Merges two values of a key: called with the key, the value that both requests began
@@ -111,3 +124,41 @@ def _sum(text: str | None, by: float) -> str | None:
     if not isinstance(value, int | float):
         return None
     return encode({"value": value + by})["value"]
+
+
+def new_mark() -> str:
+    """Make a mark for a write."""
+    return secrets.token_urlsafe(6)
+
+
+def with_mark(text: str, before: str, mark: str | None, now: int) -> str:
+    """The content of a session with the names of the writes that have led to it.
+
+    :param before: What was stored, with its names.
+    :param mark: The name of this write, if it needs one.
+    """
+    found = _writes_of(before).items()
+    writes = {name: at for name, at in found if abs(now - at) < _LONGEST}
+    if mark is not None:
+        writes = dict(list(writes.items())[1 - _MOST :]) | {mark: now}
+    if not writes:
+        return text
+    comma = "" if text == "{}" else ","
+    return f'{text[:-1]}{comma}"{WRITES}":{json.dumps(writes, separators=(",", ":"))}}}'
+
+
+def is_made(mark: str | None, current: Record | None) -> bool:
+    """Whether a write with this name has led to what is stored."""
+    if mark is None or current is None:
+        return False
+    return mark in _writes_of(current.data)
+
+
+def _writes_of(text: str) -> dict[str, int]:
+    if f'"{WRITES}":' not in text:
+        return {}
+    try:
+        writes = json.loads(text)[WRITES]
+        return {str(name): int(moment) for name, moment in writes.items()}
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return {}

@@ -19,16 +19,32 @@ from flaskware_session._errors import UnstorableValue
 # such a key, or with keys that are not text, is written as a list of pairs.
 _MARK = "~"
 _PAIRS = "~d"
-# Beside the keys of a session: which writes have led to the text; see `_writes`.
+# Beside the keys of a session: which writes have led to the text; see `changes`.
 WRITES = "~w"
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+IMMUTABLE = frozenset[type]({str, int, float, bool, type(None)})
+"""Types whose values nobody can change from inside."""
 
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def is_immutable(value: object) -> bool:
-    """Whether nobody can change a value from inside."""
-    return type(value) in _PLAIN
+class Content(t.NamedTuple):
+    """The encoded content of a session.
+
+    :param items: By key.
+    :param text: As it is stored.
+    """
+
+    items: dict[str, str]
+    text: str
+
+
+def pack(data: cabc.Mapping[str, t.Any]) -> Content:
+    """Encode the content of a session.
+
+    :raises UnstorableValue: naming the key whose value cannot be stored.
+    """
+    items = encode(data)
+    return Content(items, join(items))
 
 
 def encode(data: cabc.Mapping[str, t.Any]) -> dict[str, str]:
@@ -86,7 +102,7 @@ def decode(text: str) -> dict[str, t.Any] | None:
 
 def _tagged(value: t.Any) -> t.Any:
     kind = t.cast("type[object]", type(value))
-    if kind in _PLAIN:
+    if kind in IMMUTABLE:
         return value
     # The markup protocol comes first: Markup is a str, and a lazy text is neither.
     if hasattr(value, "__html__"):
@@ -98,7 +114,7 @@ def _tagged(value: t.Any) -> t.Any:
 
 
 def _tagged_list(value: list[t.Any]) -> list[t.Any]:
-    if _PLAIN.issuperset(map(type, value)):
+    if IMMUTABLE.issuperset(map(type, value)):
         return value
     return [_tagged(item) for item in value]
 

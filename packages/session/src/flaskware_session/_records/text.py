@@ -1,4 +1,4 @@
-"""A record as one text, for stores that keep nothing but texts."""
+"""Records as one text, for stores that keep nothing but texts; texts of aliases."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from .record import Record
 
 _NUMBERS = ("version", "created", "last_seen", "expires", "issued")
 _TEXTS = ("data", "address", "agent")
+# For how long, in milliseconds, a request with an old id can still end the session.
+_ALIAS_LIFE = 60_000
 
 
 def to_text(record: Record) -> str:
@@ -30,3 +32,42 @@ def from_text(key: str, text: str | bytes) -> Record | None:
         return Record(key, **found)
     except (ValueError, TypeError, LookupError, RecursionError):
         return None
+
+
+def alias_of(record: Record, new_key: str, *, now: int, grace: int) -> Record:
+    """Return what stays under an id that was replaced: the session as it was.
+
+    It can be seen for the grace; for longer it leads a store to the session to end.
+
+    :param grace: In milliseconds.
+    """
+    return Record(
+        key=record.key,
+        data=alias_text(new_key, record.data if grace else ""),
+        version=0,
+        created=now,
+        last_seen=now,
+        expires=now + max(grace, _ALIAS_LIFE),
+        # Outside of the content, which may be encrypted before the store gets it.
+        address=new_key,
+        issued=now,
+    )
+
+
+def alias_text(key: str, data: str | None) -> str:
+    """Return the content of an alias.
+
+    :param key: Of the session that it leads to.
+    :param data: The content to show; ``None`` for that of the session.
+    """
+    return json.dumps({"next": key, "data": data})
+
+
+def link_of(alias: Record) -> tuple[str, str | None] | None:
+    """Read the content of an alias; ``None`` if it cannot be understood."""
+    try:
+        link: t.Any = json.loads(alias.data)
+        key, text = str(link["next"]), link["data"]
+    except (ValueError, TypeError, LookupError):
+        return None
+    return key, None if text is None else str(text)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from flaskware_core import ForkGuard
 from flaskware_session._errors import StoreUnavailable
+from flaskware_session._records.changes import new_mark
 from flaskware_session._records.record import beyond
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import Lifetime
@@ -21,7 +22,6 @@ from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 from flaskware_session._records.text import from_text
 from flaskware_session._records.text import to_text
-from flaskware_session._records.write_marks import new_mark
 
 _PORT = 11211
 # A longer time memcached takes for a date.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import dataclasses as dc
 import datetime as dt
 import logging
 import re
@@ -13,6 +12,7 @@ import typing as t
 import flask
 from flask.sessions import SecureCookieSessionInterface
 
+from flaskware_session._core.takeover import ForeignSession
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._errors import UnstorableValue
 from flaskware_session._records.codec import decode
@@ -29,29 +29,15 @@ _SID = re.compile(r"[A-Za-z0-9_-]{16,256}")
 _PICKLE = b"\x80"
 
 
-@dc.dataclass(frozen=True)
-class OldSession:
-    """One that is to be taken over.
-
-    :param id: What names it, and nothing else; it is only hashed.
-    :param forget: Removes it from where it was; it never raises.
-    :param longest: For how long the browser could send it again, in milliseconds.
-    """
-
-    id: str = dc.field(repr=False)
-    data: dict[str, t.Any] = dc.field(repr=False)
-    forget: cabc.Callable[[], None] = dc.field(repr=False)
-    longest: int
-
-
-Finder: t.TypeAlias = cabc.Callable[[flask.Request], OldSession | None]
+Finder: t.TypeAlias = cabc.Callable[[flask.Request], ForeignSession | None]
+"""Finds a session of another extension for a request."""
 
 
 def flask_finder(app: flask.Flask) -> Finder:
     """Finds the session that Flask has signed into its cookie."""
     interface = SecureCookieSessionInterface()
 
-    def find(request: flask.Request) -> OldSession | None:
+    def find(request: flask.Request) -> ForeignSession | None:
         value = request.cookies.get(_cookie_name(app))
         serializer = interface.get_signing_serializer(app)
         if not value or serializer is None:
@@ -71,7 +57,7 @@ def flask_session_finder(
 ) -> Finder:
     """Finds the session that Flask-Session has stored."""
 
-    def find(request: flask.Request) -> OldSession | None:
+    def find(request: flask.Request) -> ForeignSession | None:
         sid = request.cookies.get(_cookie_name(app))
         if sid and is_signed:
             sid = _unsigned(app, sid)
@@ -156,7 +142,7 @@ def _read(content: bytes) -> object:
 
 def _old(
     id: str, data: object, forget: cabc.Callable[[], None], lifetime: dt.timedelta
-) -> OldSession | None:
+) -> ForeignSession | None:
     if not isinstance(data, dict) or not data:
         return None
     found = t.cast("dict[str, t.Any]", data)
@@ -165,7 +151,7 @@ def _old(
     except UnstorableValue as error:
         logger.warning("A session was not taken over: %s", error)
         return None
-    return OldSession(id, found, forget, lifetime // dt.timedelta(milliseconds=1))
+    return ForeignSession(id, found, forget, lifetime // dt.timedelta(milliseconds=1))
 
 
 def _unsigned(app: flask.Flask, value: str) -> str | None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import collections.abc as cabc
 import functools
 import typing as t
 
@@ -8,15 +7,19 @@ import flask
 from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
 
-from flaskware_session._core.manager import SessionManager
+from flaskware_session._core.visit import Cookie
+from flaskware_session._core.visit import PERMANENT
+from flaskware_session._core.visit import Visit
+from flaskware_session._drive.sync import SessionManager
 from flaskware_session._errors import SessionConflict
 from flaskware_session._errors import StoreUnavailable
 
 from .cookie import SessionCookie
+from .session import Access
 from .session import ServerSession
 
 if t.TYPE_CHECKING:
-    from flaskware_session._takeover.flask_session import OldSession
+    from flaskware_session._takeover.flask_session import Finder
 
 # What goes when another answer is put in a response's place. The rest stays, such as
 # the security headers that an after-request hook has added.
@@ -36,20 +39,18 @@ class ServerSessionInterface(SessionInterface):
         cookie: SessionCookie,
         *,
         save_on_error: bool,
-        find_old: cabc.Callable[[flask.Request], OldSession | None] | None = None,
+        find_foreign: Finder | None = None,
     ) -> None:
         self._manager = manager
         self._cookie = cookie
         self._save_on_error = save_on_error
-        self._find_old = find_old
+        self._find_foreign = find_foreign
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> ServerSession:  # noqa: ARG002
         """Make a session that has not been read yet."""
-        return ServerSession(
-            self._manager,
-            functools.partial(self._cookie.read, request),
-            self._find_old and functools.partial(self._find_old, request),
-        )
+        read_token = functools.partial(self._cookie.read, request)
+        find = self._find_foreign and functools.partial(self._find_foreign, request)
+        return ServerSession(Access(self._manager, read_token, find))
 
     def save_session(
         self, app: flask.Flask, session: SessionMixin, response: flask.Response
@@ -57,27 +58,30 @@ class ServerSessionInterface(SessionInterface):
         """Store what changed and say it to the browser; nothing if it was not used."""
         if not isinstance(session, ServerSession):
             return
-        if session._data is None:
-            session._is_sent = True
+        visit = session.access.visit
+        session.access.is_sent = True
+        if visit is None:
             return
         try:
-            if response.status_code < 500 or self._save_on_error:
-                self._manager.save(session)
+            if visit.outage is None and (
+                response.status_code < 500 or self._save_on_error
+            ):
+                session.save()
         except SessionConflict as error:
             _replace(app, response, error)
         except StoreUnavailable as error:
             # Who signed in must not be told so where that was not stored.
-            if not self._is_lenient or session._fresh:
+            if not self._is_lenient or visit.starts_over:
                 _replace(app, response, error)
         else:
-            self._tell_outage(app, session, response)
+            self._tell_outage(app, visit, response)
         _vary_by_cookie(response)
-        self._send_cookie(session, response)
-        session._is_sent = True
+        self._send_cookie(visit, response)
+        visit.is_sent = True
 
     @property
     def _is_lenient(self) -> bool:
-        return self._manager.rules.anonymous_on_outage
+        return self._manager.policy.anonymous_on_outage
 
     def get_cookie_name(self, app: flask.Flask) -> str:  # noqa: ARG002
         """The name of the cookie over plain http."""
@@ -91,30 +95,30 @@ class ServerSessionInterface(SessionInterface):
         """Whether the cookie is ``Secure`` on a public host."""
         return self._cookie.policy != "plain"
 
-    def _send_cookie(self, session: ServerSession, response: flask.Response) -> None:
-        if session._cookie is None:
+    def _send_cookie(self, visit: Visit, response: flask.Response) -> None:
+        if visit.cookie is Cookie.LEAVE:
             return
-        if session._cookie == "delete":
+        if visit.cookie is Cookie.DELETE:
             self._cookie.delete(flask.request, response)
-        elif session._token is not None:
-            max_age = self._max_age(session) if session.permanent else None
-            self._cookie.set(flask.request, response, session._token, max_age=max_age)
-            if self._find_old is not None:
+        elif visit.id is not None:
+            max_age = self._max_age(visit) if visit.data.get(PERMANENT) else None
+            self._cookie.set(flask.request, response, visit.id, max_age=max_age)
+            if self._find_foreign is not None:
                 self._cookie.forget_plain(flask.request, response)
         # A cache that keeps this answer would hand the cookie to somebody else.
         if "Cache-Control" not in response.headers:
             response.headers["Cache-Control"] = "no-store"
 
     def _tell_outage(
-        self, app: flask.Flask, session: ServerSession, response: flask.Response
+        self, app: flask.Flask, visit: Visit, response: flask.Response
     ) -> None:
         # The view caught the error and went on with a session that was empty.
-        unsaid = session._outage is not None and response.status_code < 500
+        unsaid = visit.outage is not None and response.status_code < 500
         if unsaid and not self._is_lenient:
-            _replace(app, response, t.cast("StoreUnavailable", session._outage))
+            _replace(app, response, t.cast("StoreUnavailable", visit.outage))
 
-    def _max_age(self, session: ServerSession) -> int | None:
-        record = session._record
+    def _max_age(self, visit: Visit) -> int | None:
+        record = visit.record
         if record is None:
             return None
         # The longest the session can live, so that the cookie need not be sent again

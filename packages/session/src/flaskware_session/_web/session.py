@@ -6,21 +6,74 @@ import typing as t
 import flask
 from flask.sessions import SessionMixin
 
-from flaskware_session._drive.asking import Spent
-from flaskware_session._errors import StoreUnavailable
-from flaskware_session._records.codec import is_immutable
-from flaskware_session._records.record import Record
+from flaskware_session._core.takeover import ForeignSession
+from flaskware_session._core.visit import Intent
+from flaskware_session._core.visit import PERMANENT
+from flaskware_session._core.visit import Visit
+from flaskware_session._drive.sync import Budget
+from flaskware_session._records.codec import IMMUTABLE
 
 if t.TYPE_CHECKING:
-    from flaskware_session._core.manager import SessionManager
-    from flaskware_session._takeover.flask_session import OldSession
+    from flaskware_session._drive.sync import SessionManager
 
-    from .views import View
 
-CookieChange: t.TypeAlias = t.Literal["set", "delete"] | None
+class Access:
+    """One request's access to its session, which is read when it is first needed.
 
-PERMANENT = "_permanent"
-"""The key that Flask keeps :attr:`ServerSession.permanent` under."""
+    :param read_token: Returns the id that the request carries.
+    :param find_foreign: Finds a session of another extension, where such are taken
+        over.
+    """
+
+    visit: Visit | None = None
+    """What the request has read and wants; ``None`` if it has not used the session."""
+    is_sent = False
+    """True if the headers of the response are made, so that no cookie can be added."""
+    permanent: bool | None = None
+    """Set before anything was read, as in a before-request hook of every request."""
+    _budget: Budget
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        read_token: cabc.Callable[[], str | None],
+        find_foreign: cabc.Callable[[], ForeignSession | None] | None = None,
+    ) -> None:
+        self.manager = manager
+        self._read_token = read_token
+        self._find_foreign = find_foreign
+
+    def load(self) -> Visit:
+        """Read the session, if this has not been done.
+
+        :raises StoreUnavailable: once. After that the session is empty and stays
+            so, that an error page which looks at it can be shown.
+        """
+        if self.visit is not None:
+            return self.visit
+        manager = self.manager
+        self._budget = manager.client.budget()
+        self.visit = visit = Visit(self._read_token(), is_sent=self.is_sent)
+        manager.load(visit, self._budget, self._find_foreign)
+        if self.permanent is not None:
+            visit.make_permanent(self.permanent)
+        elif visit.record is None and manager.policy.permanent:
+            visit.data[PERMANENT] = True
+        return visit
+
+    def save(self) -> None:
+        """Store what changed; see :meth:`ServerSession.save`."""
+        visit = self.load()
+        if visit.outage is not None:
+            raise visit.outage
+        self.manager.save(visit, self._budget)
+
+    def end(self) -> None:
+        """Remove the session from the store at once, and go on with an empty one.
+
+        :raises StoreUnavailable: with the session in the store, but empty here.
+        """
+        self.manager.end(self.load(), self._budget)
 
 
 class ServerSession(SessionMixin):
@@ -31,74 +84,46 @@ class ServerSession(SessionMixin):
     whoever is signed in, so that what is stored next is a new session.
     """
 
-    def __init__(
-        self,
-        manager: SessionManager,
-        read_token: cabc.Callable[[], str | None],
-        read_old: cabc.Callable[[], OldSession | None] | None = None,
-    ) -> None:
+    def __init__(self, access: Access) -> None:
         self.accessed = False
-        self._manager = manager
-        self._read_token = read_token
-        # Finds a session of another extension, where such are taken over.
-        self._read_old = read_old
-        self._data: dict[str, t.Any] | None = None
-        self._record: Record | None = None
-        self._token: str | None = None
-        self._user_id: str | None = None
-        self._address = ""
-        self._agent = ""
-        # Something was set or deleted, or a value was handed out that can change.
-        self._suspect = False
-        self._forced = False
-        # A new id is due; with `_fresh` also a new age, with `_cleared` new content.
-        self._renewed = False
-        self._fresh = False
-        self._cleared = False
-        # By how much keys were incremented, and not set since.
-        self._counted: dict[str, float] = {}
-        # The id was replaced, and this request came with the old one.
-        self._read_only = False
-        # The headers of the response are made; no cookie can be added.
-        self._is_sent = False
-        self._spent = Spent()
-        # What looks at the content by a type; see `Sessions.typed`.
-        self._views: dict[type, View] = {}
-        self._outage: StoreUnavailable | None = None
-        self._cookie: CookieChange = None
-        # Set before anything was read, as in a before-request hook of every request.
-        self._permanent: bool | None = None
+        self.access = access
+        """Internal: it changes without notice."""
 
     def __getitem__(self, key: str) -> t.Any:
-        value = self._loaded()[key]
-        if not is_immutable(value):
-            self._suspect = True
+        visit = self.access.visit or self._load()
+        value = visit.data[key]
+        if type(value) not in IMMUTABLE:
+            visit.is_touched = True
         return value
 
     def __setitem__(self, key: str, value: t.Any) -> None:
-        self._loaded()[key] = value
-        self._suspect = True
-        if self._counted:
-            self._counted.pop(key, None)
+        visit = self.access.visit or self._load()
+        visit.data[key] = value
+        visit.is_touched = True
+        if visit.counted:
+            visit.counted.pop(key, None)
 
     def __delitem__(self, key: str) -> None:
-        del self._loaded()[key]
-        self._suspect = True
-        self._counted.pop(key, None)
+        visit = self.access.visit or self._load()
+        del visit.data[key]
+        visit.is_touched = visit.is_reordered = True
+        visit.counted.pop(key, None)
 
     def __iter__(self) -> cabc.Iterator[str]:
-        return iter(self._loaded())
+        return iter((self.access.visit or self._load()).data)
 
     def __len__(self) -> int:
-        return len(self._loaded())
+        return len((self.access.visit or self._load()).data)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._loaded()
+        return key in (self.access.visit or self._load()).data
 
     def __repr__(self) -> str:
-        if self._data is None:
+        visit = self.access.visit
+        if visit is None:
             return "<ServerSession, not read yet>"
-        return f"<ServerSession, keys: {', '.join(map(repr, self._data)) or 'none'}>"
+        keys = ", ".join(map(repr, visit.data)) or "none"
+        return f"<ServerSession, keys: {keys}>"
 
     def __or__(self, other: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return {**self, **other}
@@ -116,11 +141,7 @@ class ServerSession(SessionMixin):
 
     def clear(self) -> None:
         """Empty the session; nothing of it is left, and no one is signed in."""
-        self._loaded().clear()
-        self._counted.clear()
-        self._views.clear()
-        self._user_id = None
-        self._suspect = self._renewed = self._fresh = self._cleared = True
+        self._load().clear()
 
     def increment(self, key: str, by: float = 1) -> float:
         """Count a number up so that no other request's count is lost.
@@ -130,11 +151,11 @@ class ServerSession(SessionMixin):
 
         :raises TypeError: if the key holds something else than a number.
         """
-        data = self._loaded()
-        value: float = data.get(key, 0) + by
-        data[key] = value
-        self._counted[key] = self._counted.get(key, 0) + by
-        self._suspect = True
+        visit = self._load()
+        value: float = visit.data.get(key, 0) + by
+        visit.data[key] = value
+        visit.counted[key] = visit.counted.get(key, 0) + by
+        visit.is_touched = True
         return value
 
     def save(self) -> None:
@@ -150,30 +171,30 @@ class ServerSession(SessionMixin):
         :raises UnstorableValue: naming the key.
         :raises RuntimeError: if the response has begun and the session is new.
         """
-        self._loaded()
-        if self._outage is not None:
-            raise self._outage
-        self._manager.save(self)
+        self._flush_views(self._load())
+        self.access.save()
 
     @property
     def new(self) -> bool:  # type: ignore[override] # an attribute in the mixin
         """Whether the store has no such session yet."""
-        self._loaded()
-        return self._record is None
+        return self._load().record is None
 
     @property
     def modified(self) -> bool:
         """Whether the session differs from what is stored."""
-        if self._data is None:
+        visit = self.access.visit
+        if visit is None:
             return False
-        self._flush_views()
-        return self._forced or self._renewed or self._manager.is_changed(self)
+        self._flush_views(visit)
+        return visit.intent is not Intent.KEEP or visit.is_changed
 
     @modified.setter
     def modified(self, value: bool) -> None:
+        visit = self.access.visit
         if value:
-            self._loaded()
-        self._forced = value
+            self._load().require(Intent.UPDATE)
+        elif visit is not None and visit.intent is Intent.UPDATE:
+            visit.intent = Intent.KEEP
 
     @property
     def permanent(self) -> bool:
@@ -182,30 +203,25 @@ class ServerSession(SessionMixin):
         Setting it reads nothing: it is stored if the session is used as well, and does
         not make an empty session worth storing.
         """
-        if self._data is None and self._permanent is not None:
-            return self._permanent
-        return bool(self._loaded().get(PERMANENT, False))
+        access = self.access
+        if access.visit is None and access.permanent is not None:
+            return access.permanent
+        return bool(self._load().data.get(PERMANENT, False))
 
     @permanent.setter
     def permanent(self, value: bool) -> None:
-        if self._data is None:
-            self._permanent = bool(value)
-        elif value != self.permanent:
-            self[PERMANENT] = bool(value)
+        if self.access.visit is None:
+            self.access.permanent = bool(value)
+        else:
+            self.access.visit.make_permanent(bool(value))
 
-    def _flush_views(self) -> None:
-        for view in self._views.values():
+    def _load(self) -> Visit:
+        self.accessed = True
+        return self.access.load()
+
+    def _flush_views(self, visit: Visit) -> None:
+        for view in visit.views.values():
             view.flush(self)
-
-    def _loaded(self) -> dict[str, t.Any]:
-        if self._data is None:
-            self.accessed = True
-            self._data = self._manager.load(self)
-            if self._permanent is not None:
-                self.permanent = self._permanent
-            elif self._record is None and self._manager.rules.permanent:
-                self._data[PERMANENT] = True
-        return self._data
 
 
 session: ServerSession = t.cast("ServerSession", flask.session)

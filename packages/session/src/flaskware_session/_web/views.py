@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import functools
 import logging
 import typing as t
@@ -18,32 +19,22 @@ logger = logging.getLogger("flaskware_session")
 D = t.TypeVar("D")
 
 
-class View(t.Protocol):
-    """Something that looks at a session, and is asked before it is stored."""
-
-    def flush(self, session: ServerSession) -> None:
-        """Check the content, and write back what was changed elsewhere.
-
-        :raises SessionMismatch: naming the key whose value does not fit.
-        """
-        ...
-
-
 def view_of(session: ServerSession, schema: type[D]) -> D:
     """The session as an instance of a schema; see ``Sessions.typed``."""
     adapters = _adapters(t.cast("t.Any", schema))
-    known = session._views.get(schema)
+    views = session.access.load().views
+    known = views.get(schema)
     if known is not None and not isinstance(known, _ModelView):
         return t.cast("D", session)
     _drop_what_does_not_fit(session, adapters)
     if not issubclass(schema, pydantic.BaseModel):
-        session._views[schema] = _DictView(adapters)
+        views[schema] = _DictView(adapters)
         return t.cast("D", session)
     model = schema.model_validate(
         {name: session[name] for name in adapters if name in session}
     )
     if known is None:
-        known = session._views[schema] = _ModelView(model)
+        known = views[schema] = _ModelView(model)
     else:
         known.follow(model)
     return t.cast("D", known.model)
@@ -53,7 +44,7 @@ class _DictView:
     def __init__(self, adapters: dict[str, pydantic.TypeAdapter[t.Any]]) -> None:
         self._adapters = adapters
 
-    def flush(self, session: ServerSession) -> None:
+    def flush(self, session: cabc.MutableMapping[str, t.Any]) -> None:
         for name, adapter in self._adapters.items():
             if name in session:
                 try:
@@ -75,7 +66,7 @@ class _ModelView:
                 vars(self.model)[name] = vars(newer)[name]
                 self._read[name] = text
 
-    def flush(self, session: ServerSession) -> None:
+    def flush(self, session: cabc.MutableMapping[str, t.Any]) -> None:
         # Only what was changed here, by what was read: the session may have newer.
         texts = _texts_of(self.model)
         changed = [name for name, text in texts.items() if text != self._read[name]]

@@ -1,0 +1,269 @@
+"""One request's use of a session: content read, content now, and the intent."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import enum
+import typing as t
+
+from flaskware_session._errors import StoreUnavailable
+from flaskware_session._records.changes import Changes
+from flaskware_session._records.codec import Content
+from flaskware_session._records.codec import decode
+from flaskware_session._records.codec import encode
+from flaskware_session._records.codec import IMMUTABLE
+from flaskware_session._records.codec import pack
+from flaskware_session._records.codec import WRITES
+from flaskware_session._records.record import Record
+
+PERMANENT = "_permanent"
+"""The key that Flask keeps ``session.permanent`` under."""
+
+
+class Intent(enum.IntEnum):
+    """What saving does. Each member includes those before it."""
+
+    KEEP = 0
+    """Store the content if it differs from what was read."""
+    UPDATE = 1
+    """Store it although nothing differs."""
+    RENEW = 2
+    """Store it under a new id; the old id shows what it showed, for the grace."""
+    SIGN_IN = 3
+    """Start a new age as well. The old id shows nothing."""
+    RESTART = 4
+    """Start new content as well: nothing that was stored is merged into it."""
+
+
+class Cookie(enum.Enum):
+    """What the response does with the browser's cookie."""
+
+    LEAVE = enum.auto()
+    SET = enum.auto()
+    DELETE = enum.auto()
+
+
+class View(t.Protocol):
+    """Something that shows the content, and writes back what was changed in it."""
+
+    def flush(self, session: cabc.MutableMapping[str, t.Any]) -> None:
+        """Check the content, and write back what was changed elsewhere.
+
+        :raises SessionMismatch: naming the key whose value does not fit.
+        """
+        ...
+
+
+class Visit:
+    """What one request has read of a session, and what it wants to become of it.
+
+    Between saves, the content is the stored content with this request's changes.
+
+    :param sent_id: The id in the request, if there is one of the right form.
+    :param is_sent: Whether the headers of the response are made, so that no cookie
+        can be added.
+    """
+
+    __slots__ = (
+        "address",
+        "agent",
+        "cookie",
+        "counted",
+        "data",
+        "id",
+        "intent",
+        "is_reordered",
+        "is_sent",
+        "is_touched",
+        "is_view",
+        "items",
+        "outage",
+        "record",
+        "sent_id",
+        "user_id",
+        "views",
+    )
+
+    def __init__(self, sent_id: str | None, *, is_sent: bool = False) -> None:
+        self.sent_id = sent_id
+        self.is_sent = is_sent
+        self.record: Record | None = None
+        """The record that the store holds, as far as this request knows."""
+        self.items: dict[str, str] | None = None
+        """Its content, encoded by key; ``None`` if nobody has needed that yet."""
+        self.id: str | None = None
+        """The id to answer to; ``None`` where the browser has a newer id."""
+        self.is_view = False
+        """True if the id was replaced, so that the old content is shown."""
+        self.data: dict[str, t.Any] = {}
+        self.user_id: str | None = None
+        self.address = ""
+        self.agent = ""
+        self.intent = Intent.KEEP
+        self.is_touched = False
+        """True if a value was set, deleted, or handed out and can change inside."""
+        self.is_reordered = False
+        """True if equal content may have its keys in another order."""
+        self.counted: dict[str, float] = {}
+        """By how much keys were incremented, and not set since."""
+        self.views: dict[type, View] = {}
+        self.cookie = Cookie.LEAVE
+        self.outage: StoreUnavailable | None = None
+
+    @property
+    def starts_over(self) -> bool:
+        """True if the session to store is a new one, with an age of its own."""
+        return self.intent >= Intent.SIGN_IN
+
+    @property
+    def is_changed(self) -> bool:
+        """True if the content differs from what was read."""
+        if not self.is_touched:
+            return False
+        if self.record is None:
+            return bool(self.data)
+        return self.differs(pack(self.data))
+
+    def differs(self, content: Content) -> bool:
+        """Return whether content differs from what was read."""
+        read = self._known().data
+        if content.text == read:
+            return False
+        # The texts of equal contents differ only in these cases.
+        if self.is_reordered or f'"{WRITES}":' in read:
+            return content.items != self.items_read()
+        return True
+
+    def is_empty(self, items: cabc.Mapping[str, str]) -> bool:
+        """Return whether nothing is lost if this content is not stored."""
+        return self.user_id is None and not items.keys() - {PERMANENT}
+
+    def items_read(self) -> dict[str, str]:
+        """Return the content that was read, encoded by key."""
+        if self.items is None:
+            self.items = items_of(self._known())
+        return self.items
+
+    def changes(self, items: cabc.Mapping[str, str]) -> Changes:
+        """Return what leads from the content that was read to these items."""
+        base = {} if self.intent is Intent.RESTART else self.items_read()
+        return Changes.between(base, items, self.counted)
+
+    def opened(
+        self, record: Record, data: dict[str, t.Any], id: str | None, *, is_view: bool
+    ) -> None:
+        """Take what the store holds.
+
+        :param id: The id to answer to; ``None`` where the browser has a newer id.
+        """
+        self.record, self.data, self.id, self.is_view = record, data, id, is_view
+        self.user_id = record.user_id
+        self.address, self.agent = record.address, record.agent
+
+    def require(self, intent: Intent) -> None:
+        """Have the next save do at least this."""
+        self.intent = max(self.intent, intent)
+
+    def sign_in(self, user_id: str, *, address: str, agent: str) -> None:
+        """Bind the session to a user; the content of another user is dropped."""
+        if self.user_id not in {None, user_id}:
+            self.clear()
+        self.user_id, self.address, self.agent = user_id, address, agent
+        self.require(Intent.SIGN_IN)
+
+    def make_permanent(self, value: bool) -> None:
+        """Set whether the browser keeps the cookie when it is closed."""
+        if value != bool(self.data.get(PERMANENT, False)):
+            self.data[PERMANENT] = value
+            self.is_touched = True
+            self.counted.pop(PERMANENT, None)
+
+    def clear(self) -> None:
+        """Start a new session without content and user."""
+        self.data.clear()
+        self.counted.clear()
+        self.views.clear()
+        self.user_id = None
+        self.is_touched = True
+        self.intent = Intent.RESTART
+
+    def stored(
+        self,
+        record: Record,
+        items: dict[str, str],
+        *,
+        new_id: str | None = None,
+        before: Record | None = None,
+    ) -> None:
+        """Note that the store holds this record now.
+
+        :param items: Its content, encoded by key.
+        :param new_id: If it has a new id.
+        :param before: If it has not, the record that it replaces.
+        """
+        # The cookie of a known id changes only with how long the browser keeps it.
+        if before is None or _is_permanent(before) != _is_permanent(record):
+            self.cookie = Cookie.SET
+        if new_id is not None:
+            self.id = new_id
+        self.record, self.items, self.is_view = record, items, False
+        self.settled()
+        # The view may go on to change what it has been handed.
+        self.is_touched = not IMMUTABLE.issuperset(map(type, self.data.values()))
+
+    def merged(self) -> None:
+        """Hold what others have stored too; what is the same stays as it is.
+
+        Otherwise what they added would be taken for deleted at the next save.
+        """
+        mine, theirs = self.data, decode(self._known().data) or {}
+        old, new = encode(mine), encode(theirs)
+        for key in old.keys() - new.keys():
+            del mine[key]
+        for key in new:
+            if old.get(key) != new[key]:
+                mine[key] = theirs[key]
+        self.is_reordered = True
+
+    def reloaded(self, record: Record) -> None:
+        """Hold what others have stored, and nothing of this request's changes."""
+        self.record, self.items = record, None
+        self.data = decode(record.data) or {}
+        self.views.clear()
+        self.settled()
+
+    def settled(self) -> None:
+        """Note that nothing is left to be stored."""
+        self.intent = Intent.KEEP
+        self.is_touched = self.is_reordered = False
+        self.counted.clear()
+
+    def ended(self) -> None:
+        """Note that this request has removed the session, which was empty."""
+        self.record = self.items = self.id = None
+        self.cookie = Cookie.DELETE
+        self.settled()
+
+    def signed_out(self) -> None:
+        """Hold nothing, whatever becomes of the stored session."""
+        self.data = {}
+        self.views.clear()
+        self.record = self.items = self.id = self.user_id = None
+        self.settled()
+
+    def failed(self, error: StoreUnavailable) -> None:
+        """Note that the store does not answer: the cookie must stay as it is."""
+        self.outage = error
+        self.cookie = Cookie.LEAVE
+
+    def _known(self) -> Record:
+        return t.cast("Record", self.record)
+
+
+def items_of(record: Record) -> dict[str, str]:
+    """Return the content of a record, encoded by key."""
+    return encode(decode(record.data) or {})
+
+
+def _is_permanent(record: Record) -> bool:
+    return '"_permanent":true' in record.data

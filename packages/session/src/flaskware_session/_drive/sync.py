@@ -1,0 +1,316 @@
+"""Driver of the core for a store that blocks."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import logging
+import random
+import threading
+import time
+import types
+import typing as t
+
+from flaskware_session import _signals as signals
+from flaskware_session._core.end import end
+from flaskware_session._core.load import load
+from flaskware_session._core.operations import Call
+from flaskware_session._core.operations import Create
+from flaskware_session._core.operations import Delete
+from flaskware_session._core.operations import ForUser
+from flaskware_session._core.operations import LimitUser
+from flaskware_session._core.operations import Notify
+from flaskware_session._core.operations import Operation
+from flaskware_session._core.operations import Pause
+from flaskware_session._core.operations import Queue
+from flaskware_session._core.operations import Read
+from flaskware_session._core.operations import Replace
+from flaskware_session._core.operations import Steps
+from flaskware_session._core.operations import StoreOperation
+from flaskware_session._core.operations import Update
+from flaskware_session._core.policy import SessionPolicy
+from flaskware_session._core.save import save
+from flaskware_session._core.takeover import ForeignSession
+from flaskware_session._core.takeover import load_or_take_over
+from flaskware_session._core.visit import Intent
+from flaskware_session._core.visit import Visit
+from flaskware_session._errors import StoreUnavailable
+from flaskware_session._records.record import Lifetime
+from flaskware_session._stores.protocol import Store
+
+logger = logging.getLogger("flaskware_session")
+
+T = t.TypeVar("T")
+
+# How the log names an operation.
+_VERBS: dict[type, str] = {
+    Read: "read",
+    ForUser: "read",
+    Create: "write",
+    Update: "write",
+    Replace: "write",
+    LimitUser: "write",
+    Delete: "delete",
+}
+# Threads of one process whose writes met wait for each other, in one of this many
+# queues, by session.
+_QUEUES = 64
+
+
+class Budget:
+    """Time that one request may wait for the store, over all attempts.
+
+    A block under it is measured.
+
+    :param limit: In seconds.
+    """
+
+    __slots__ = ("_started", "limit", "seconds")
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.seconds = 0.0
+        """How much of it is spent."""
+        self._started = 0.0
+
+    def __enter__(self) -> None:
+        if self.seconds >= self.limit:
+            raise StoreUnavailable(
+                f"the request has used up its {self.limit:g} s (SESSION_BUDGET)"
+            )
+        self._started = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.monotonic() - self._started
+
+
+class CircuitBreaker:
+    """Stops calls after failures in a row, then lets a single call find out.
+
+    Requests do not queue up behind a store that is down, and not all of them meet it
+    at once when it comes back. A block under it is a call.
+
+    :param threshold: How many failures in a row open it.
+    :param pause: How long it stays open before a call is let through, in seconds.
+    :param clock: Returns the time in seconds, and never goes back.
+    """
+
+    def __init__(
+        self,
+        *,
+        threshold: int = 5,
+        pause: float = 1.0,
+        clock: cabc.Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._threshold = threshold
+        self._pause = pause
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._open_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """True if the store is not being asked."""
+        return self._failures >= self._threshold
+
+    def __enter__(self) -> None:
+        """Begin a call.
+
+        :raises StoreUnavailable: at once, where it is open.
+        """
+        if self._failures < self._threshold:
+            return
+        with self._lock:
+            now = self._clock()
+            if now < self._open_until:
+                raise StoreUnavailable(
+                    f"it failed {self._failures} times in a row and is not asked for"
+                    f" {self._pause:g} s"
+                )
+            # The others go on waiting while this call finds out.
+            self._open_until = now + self._pause
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        if error is None:
+            if self._failures:
+                with self._lock:
+                    self._failures = 0
+        elif isinstance(error, StoreUnavailable):
+            with self._lock:
+                self._failures += 1
+                self._open_until = self._clock() + self._pause
+
+
+class Breakers:
+    """Circuit breakers of one store."""
+
+    def __init__(self) -> None:
+        self.reads = CircuitBreaker()
+        # Of its own, as a store that is full takes no writes and still answers.
+        self.writes = CircuitBreaker()
+
+    def of(self, operation: StoreOperation) -> CircuitBreaker:
+        """Return the breaker of an operation."""
+        return self.writes if _VERBS[type(operation)] == "write" else self.reads
+
+
+class StoreClient:
+    """Runs the generators of the core on a store, for requests.
+
+    :param store: Replaced by another store only while tests are isolated.
+    :param limit: For how long one request may wait for it, in seconds.
+    """
+
+    def __init__(self, store: Store, *, limit: float = 3.0) -> None:
+        self.store = store
+        self.limit = limit
+        self.breakers = Breakers()
+        self._queues = [threading.Lock() for _ in range(_QUEUES)]
+
+    def budget(self) -> Budget:
+        """Make the budget of one request."""
+        return Budget(self.limit)
+
+    def run(self, steps: Steps[T], budget: Budget) -> T:
+        """Carry out what a generator yields, and return what it returns.
+
+        :raises StoreUnavailable: where the generator lets it pass.
+        """
+        answer: object = None
+        outage: StoreUnavailable | None = None
+        queue: threading.Lock | None = None
+        try:
+            while True:
+                try:
+                    if outage is None:
+                        operation = steps.send(answer)
+                    else:
+                        operation = steps.throw(outage)
+                except StopIteration as stop:
+                    return t.cast("T", stop.value)
+                answer = outage = None
+                try:
+                    if isinstance(operation, Queue):
+                        queue = self._enter_queue(operation)
+                    elif type(operation) in _VERBS:
+                        answer = self._ask(t.cast("StoreOperation", operation), budget)
+                    else:
+                        answer = _carry_out(operation)
+                except StoreUnavailable as error:
+                    outage = error
+        finally:
+            if queue is not None:
+                queue.release()
+
+    def _ask(self, operation: StoreOperation, budget: Budget) -> object:
+        try:
+            with budget, self.breakers.of(operation):
+                return perform(self.store, operation)
+        except StoreUnavailable as error:
+            report(operation, error)
+            raise
+
+    def _enter_queue(self, operation: Queue) -> threading.Lock | None:
+        queue = self._queues[hash(operation.key) % _QUEUES]
+        return queue if queue.acquire(timeout=self.limit) else None
+
+
+def perform(store: Store, operation: StoreOperation) -> t.Any:
+    """Call the method of a store that an operation stands for.
+
+    :return: What the method returns: of an asynchronous store, a coroutine.
+    """
+    match operation:
+        case Read(key, now, lifetime):
+            return store.read(key, now, lifetime)
+        case Update(record, now):
+            return store.update(record, now)
+        case Create(record, now):
+            return store.create(record, now)
+        case Replace(old_key, record, now, alias):
+            return store.replace(old_key, record, now, alias=alias)
+        case Delete(key, version):
+            return store.delete(key, version=version)
+        case ForUser(user_id, now):
+            return store.for_user(user_id, now)
+        case LimitUser(user_id, count, now, keep):
+            return store.limit_user(user_id, count, now, keep=keep)
+
+
+def report(operation: StoreOperation, error: StoreUnavailable) -> None:
+    """Log that the store did not answer, and send the signal."""
+    verb = _VERBS[type(operation)]
+    logger.error("The session store failed to %s: %s", verb, error.reason)
+    signals.notify("session-outage", operation=verb, reason=error.reason)
+
+
+def notify(operation: Notify) -> None:
+    """Send a signal, and log what is to be logged."""
+    if operation.log is not None:
+        is_lost = operation.signal == "session-unreadable"
+        level = logging.WARNING if is_lost else logging.INFO
+        logger.log(level, operation.log, operation.details["handle"])
+    signals.notify(operation.signal, **operation.details)
+
+
+def _carry_out(operation: Operation) -> object:
+    match operation:
+        case Notify():
+            return notify(operation)
+        case Pause(longest):
+            return time.sleep(random.uniform(0, longest))
+        case Call(function):
+            return function()
+
+
+class SessionManager:
+    """Loads, saves and ends the sessions of one app."""
+
+    def __init__(self, client: StoreClient, policy: SessionPolicy) -> None:
+        self.client = client
+        self.policy = policy
+
+    @property
+    def store(self) -> Store:
+        """Where sessions are kept."""
+        return self.client.store
+
+    @property
+    def lifetime(self) -> Lifetime:
+        """How long a session lives."""
+        return self.policy.lifetime
+
+    def now(self) -> int:
+        """Return the time in milliseconds since 1970."""
+        return self.policy.now()
+
+    def load(
+        self,
+        visit: Visit,
+        budget: Budget,
+        find_foreign: cabc.Callable[[], ForeignSession | None] | None = None,
+    ) -> None:
+        """Fill a visit from the store; see :func:`load`.
+
+        :param find_foreign: Finds a session of another extension, where such are
+            taken over.
+        """
+        if find_foreign is None:
+            self.client.run(load(visit, self.policy), budget)
+        else:
+            steps = load_or_take_over(visit, self.policy, find_foreign)
+            self.client.run(steps, budget)
+
+    def save(self, visit: Visit, budget: Budget) -> None:
+        """Store what a visit changed; see :func:`save`."""
+        if visit.is_touched or visit.intent is not Intent.KEEP:
+            self.client.run(save(visit, self.policy), budget)
+
+    def end(self, visit: Visit, budget: Budget) -> None:
+        """Remove the session of a visit at once; see :func:`end`."""
+        self.client.run(end(visit, self.policy), budget)
