@@ -85,6 +85,13 @@ def test_a_module_has_sixty_to_eight_hundred_lines(package):
     assert found(package(files), "length") == ["_extension.py"]
 
 
+def test_a_leaf_is_listed_only_while_it_is_short(package, monkeypatch):
+    leaves = {f"flaskware_mail._b.{name}": "a leaf" for name in "xyz"}
+    monkeypatch.setattr(rooms, "LEAVES", leaves)
+    files = {"_b/x.py": "\n", "_b/y.py": LONG}
+    assert found(package(files), "length") == ["_b.y", "_b.z"]
+
+
 def test_a_base_that_is_only_half_of_a_class_is_found(package):
     files = {
         "_a.py": "class Half: ...\nclass Kind: ...\nclass Part: ...\n",

@@ -161,6 +161,14 @@ def length(package: Modules) -> t.Iterator[Breach]:
                 f" and needs {SHORTEST}; or list it in LEAVES of flaskware_tools.rooms,"
                 " with the reason",
             )
+    lengths = {f"{package.package}.{item.name}": item.length for item in package}
+    for name in LEAVES:
+        of_package, _, place = name.partition(".")
+        is_short = 0 < lengths.get(name, 0) < SHORTEST
+        if of_package == package.package and not is_short:
+            yield Breach(
+                "length", place, "drop it from LEAVES of flaskware_tools.rooms"
+            )
 
 
 def halves(package: Modules) -> t.Iterator[Breach]:
