@@ -89,7 +89,7 @@ def test_the_command_prints_headers_and_grades(app: flask.Flask) -> None:
     result = app.test_cli_runner().invoke(args=["secure", "audit"])
     assert result.exit_code == 0, result.output
     assert "A+ (125)" in result.output
-    assert "/page  page  (as the policy says)" in result.output
+    assert "/page  page  (by its policy)" in result.output
     assert "Strict-Transport-Security: max-age=31536000" in result.output
 
 

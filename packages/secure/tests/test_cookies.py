@@ -92,14 +92,14 @@ def test_a_proxy_decides_whether_it_is_https(baking: flask.Flask, before: bool) 
     assert all("; Secure" in line for line in response.headers.getlist("Set-Cookie"))
 
 
-def test_cookies_can_be_told_about_only(
+def test_cookies_can_be_logged_only(
     baking: flask.Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     SecureHeaders(baking, cookies="report")
     with caplog.at_level(logging.WARNING, "flaskware.secure"):
         lines = baking.test_client().get("/").headers.getlist("Set-Cookie")
     assert "a=1; Path=/" in lines
-    assert "The cookie a has not" in caplog.text
+    assert "The cookie a lacks" in caplog.text
 
 
 def test_cookies_can_be_left_alone(baking: flask.Flask) -> None:

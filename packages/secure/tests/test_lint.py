@@ -65,7 +65,7 @@ def _problems(**settings: t.Any) -> list[PolicyProblem]:
         ("style-src", ["'strict-dynamic'"], "csp.misplaced-keyword", "remove"),
         ("img-src", ["a;b"], "csp.injection", "%3B"),
         ("img-src", ["https://a.example, *"], "csp.injection", "%2C"),
-        ("img-src", ["a\r\nSet-Cookie:x"], "csp.injection", "one item a source"),
+        ("img-src", ["a\r\nSet-Cookie:x"], "csp.injection", "one item per source"),
         ("img-src", ["https://bücher.example"], "csp.injection", "one item"),
         ("img-src", [], "csp.empty", "'none'"),
         ("upgrade-insecure-requests", ["1"], "csp.value-not-allowed", ": []"),

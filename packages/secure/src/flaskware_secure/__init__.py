@@ -18,19 +18,19 @@ from ._policy.policy import Csp as Csp
 from ._policy.policy import Policy as Policy
 from ._policy.vocabulary import Directive as Directive
 from ._policy.vocabulary import Feature as Feature
+from ._reports.open import table_reports as table_reports
 from ._reports.store import LogReports as LogReports
 from ._reports.store import MemoryReports as MemoryReports
 from ._reports.store import ReportGroup as ReportGroup
 from ._reports.store import ReportStore as ReportStore
 from ._reports.store import ReportStoreError as ReportStoreError
-from ._reports.store import table_reports as table_reports
 from ._settings import SecureSettings as SecureSettings
 from ._static.integrity import IntegrityError as IntegrityError
 
 if t.TYPE_CHECKING:
     from ._audit.audit import EndpointAudit as EndpointAudit
     from ._audit.grading import Grade as Grade
-    from ._audit.grading_content import GradeFinding as GradeFinding
+    from ._audit.grading import GradeFinding as GradeFinding
     from ._reports.collector import report_collected as report_collected
     from ._reports.collector import report_dropped as report_dropped
     from ._reports.report import Report as Report
@@ -40,8 +40,7 @@ else:
         __name__,
         {
             "_audit.audit": ["EndpointAudit"],
-            "_audit.grading": ["Grade"],
-            "_audit.grading_content": ["GradeFinding"],
+            "_audit.grading": ["Grade", "GradeFinding"],
             "_reports.collector": ["report_collected", "report_dropped"],
             "_reports.report": ["Report"],
             "_reports.suggest": ["Suggestion"],

@@ -1,4 +1,4 @@
-"""What ``flask doctor`` asks of ``SecureHeaders``."""
+"""Checks of ``flask doctor`` on policies and transport."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def check_secure(
     *,
     deploy: bool,
 ) -> cabc.Iterator[Finding]:
-    """Yield what is worth telling about an app's policies and transport."""
+    """Yield findings about an app's policies and transport."""
     base = policy_of(None)
     yield from _weak(base, "The app's policy")
-    yield from _unheard(settings, base)
+    yield from _unreported(settings, base)
     for endpoint in sorted(app.view_functions):
         policy = policy_of(endpoint)
         if policy is not base:
@@ -50,14 +50,14 @@ def _weak(policy: Policy, whose: str) -> cabc.Iterator[Finding]:
         )
 
 
-def _unheard(settings: SecureSettings, policy: Policy) -> cabc.Iterator[Finding]:
+def _unreported(settings: SecureSettings, policy: Policy) -> cabc.Iterator[Finding]:
     csp = policy.csp if settings.report_only else policy.csp_report_only
     if csp and "report-to" not in csp and "report-uri" not in csp:
         yield Finding(
             "secure.report-only-unheard",
             Level.INFO,
-            "A CSP is sent as report-only and names nowhere to report to: violations"
-            " show in the browser's console alone.",
+            "A report-only CSP names no endpoint for its reports, so violations only"
+            " show in the browser's console.",
             "Add report-to with reporting_endpoints, or report-uri.",
         )
 
@@ -67,7 +67,7 @@ def _override(endpoint: str, policy: Policy, base: Policy) -> cabc.Iterator[Find
         yield Finding(
             "secure.override-wrong",
             Level.ERROR,
-            f"With its overrides the policy of the endpoint {endpoint!r} is wrong at"
+            f"With its overrides, the policy of the endpoint {endpoint!r} is wrong at"
             f" {problem.key}: expected {problem.expected}.",
             problem.write,
         )
@@ -82,26 +82,26 @@ def _transport(
         yield Finding(
             "secure.redirect-inactive",
             Level.WARNING,
-            "Plain http is not redirected to https, since the app does not know its"
-            " hosts and the one that a request names may be forged.",
+            "Plain http is not redirected to https: the app does not know its hosts,"
+            " and the host of a request may be forged.",
             'TRUSTED_HOSTS = ["www.example.org"], or SECURE_REDIRECT_HTTPS = False'
-            " where the server in front redirects.",
+            " if the server in front redirects.",
         )
     seconds = settings.hsts.seconds
     if seconds == 0:
         yield Finding(
             "secure.hsts-off",
             Level.WARNING,
-            "HSTS is for 0 seconds, so a first visit over http can be intercepted"
-            " each time.",
-            "SECURE_HSTS_SECONDS = 3600, then more once all works over https.",
+            "HSTS is off, so an attacker can intercept each visit that starts over"
+            " http.",
+            "SECURE_HSTS_SECONDS = 3600, then more once everything works over https.",
         )
     elif seconds < _HALF_A_YEAR and not settings.hsts_steps:
         yield Finding(
             "secure.hsts-short",
             Level.INFO,
             f"SECURE_HSTS_SECONDS is {seconds}, less than half a year.",
-            "SECURE_HSTS_SECONDS = 31536000, once all works over https.",
+            "SECURE_HSTS_SECONDS = 31536000, once everything works over https.",
         )
 
 
@@ -111,7 +111,7 @@ def _collection(settings: SecureSettings) -> cabc.Iterator[Finding]:
             "secure.reports-in-memory",
             Level.INFO,
             "SECURE_REPORTS is 'memory', so each process has its own reports and"
-            " forgets them when it ends.",
+            " loses them when it ends.",
             'SECURE_REPORTS = "sqlite:///reports.db", or another database.',
         )
 
@@ -128,8 +128,8 @@ def _leniencies(settings: SecureSettings) -> cabc.Iterator[Finding]:
         yield Finding(
             "secure.cookies-not-fixed",
             Level.INFO,
-            f"SECURE_COOKIES is {settings.cookies!r}, so cookies go out with the flags"
-            " that the code gave them.",
+            f"SECURE_COOKIES is {settings.cookies!r}, so cookies keep the flags that"
+            " the code gave them.",
             'SECURE_COOKIES = "fix"',
         )
     if settings.isolation != "enforce":

@@ -1,3 +1,5 @@
+"""The commands ``flask secure …``."""
+
 from __future__ import annotations
 
 import dataclasses as dc
@@ -8,9 +10,11 @@ import typing as t
 from pathlib import Path
 
 import click
-from flask import current_app
 from flask import Flask
 from flask.cli import AppGroup
+
+from flaskware_core import current_context
+from flaskware_core import render_findings
 
 from ._reports.store import LogReports
 from ._reports.store import MemoryReports
@@ -32,16 +36,16 @@ secure = AppGroup("secure", help="Examine the security headers of the app.")
 @click.option(
     "--send",
     is_flag=True,
-    help="Send a GET to each route without arguments; the views run.",
+    help="Send a GET to each route without arguments; this runs the views.",
 )
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json", "sarif"]),
     default="text",
-    help="What to print.",
+    help="The format of the output.",
 )
-@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.option("--json", "form", flag_value="json", help="Same as --format json.")
 @click.option(
     "--fail-below",
     type=click.Choice(_GRADES),
@@ -50,7 +54,7 @@ secure = AppGroup("secure", help="Examine the security headers of the app.")
 @click.option(
     "--snapshot",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Compare with this file, and exit with 1 if anything differs.",
+    help="Compare with this file; exit with 1 if anything differs.",
 )
 @click.option("--update", is_flag=True, help="Write the snapshot instead.")
 def audit(
@@ -62,16 +66,17 @@ def audit(
     snapshot: Path | None,
     update: bool,
 ) -> None:
-    """Show what each route, or a URL, answers with over https, and a grade."""
+    """Show the headers of each route, or of a URL, over https, with a grade."""
     if update and snapshot is None:
-        raise click.UsageError("--update writes the file that --snapshot names.")
+        raise click.UsageError("--update needs --snapshot FILE, the file to write.")
     audits = _audits(url, send=send)
     if form == "json":
         click.echo(json.dumps([each.as_dict() for each in audits], indent=2))
     elif form == "sarif":
-        from ._audit.sarif import to_sarif
+        from ._audit.audit import findings_of
 
-        click.echo(to_sarif(audits))
+        found = [finding for each in audits for finding in findings_of(each)]
+        click.echo(render_findings(found, "sarif", tool="flask secure audit"))
     elif snapshot is None:
         _print(audits)
     if snapshot is not None:
@@ -86,7 +91,7 @@ def _audits(url: str | None, *, send: bool) -> list[EndpointAudit]:
     if url is None:
         app, extension = _current()
         return extension.audit(app, send=send)
-    # Every app imports this module, and few ask another server.
+    # Imported late: few commands ask another server.
     from ._audit.remote import audit_url
     from ._audit.remote import AuditError
 
@@ -113,9 +118,9 @@ def _compare(path: Path, audits: list[EndpointAudit], *, update: bool) -> None:
 
 @secure.command("reports")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
-@click.option("--clear", is_flag=True, help="Forget them after they are printed.")
+@click.option("--clear", is_flag=True, help="Delete them after they are printed.")
 def reports(*, as_json: bool, clear: bool) -> None:
-    """Show what browsers reported, the most often first."""
+    """Show what browsers reported, most frequent first."""
     app, extension = _current()
     store = _shared_store(app, extension)
     groups = extension.reports(app)
@@ -139,7 +144,7 @@ def reports(*, as_json: bool, clear: bool) -> None:
 
 @secure.command("suggest")
 def suggest() -> None:
-    """Show the least change of the policy that would satisfy what was reported."""
+    """Show the smallest changes of the policy that would end the reports."""
     app, extension = _current()
     _shared_store(app, extension)
     for each in extension.suggestions(app):
@@ -166,10 +171,10 @@ def suggest() -> None:
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write; without it, the one of SECURE_MANIFEST.",
+    help="The file to write; by default, the file of SECURE_MANIFEST.",
 )
 def manifest(*, out: Path | None) -> None:
-    """Write the hashes of the app's static files to a file."""
+    """Write hashes of the app's static files to a file."""
     app, extension = _current()
     name = extension.settings_of(app).manifest
     if out is None and name is None:
@@ -180,8 +185,7 @@ def manifest(*, out: Path | None) -> None:
 
 
 def _current() -> tuple[Flask, SecureHeaders]:
-    proxy: t.Any = current_app
-    app = t.cast("Flask", proxy._get_current_object())
+    app = current_context().app
     return app, app.extensions["secure"]
 
 
@@ -189,11 +193,11 @@ def _shared_store(app: Flask, extension: SecureHeaders) -> ReportStore:
     store = extension.state_of(app).store
     if store is None:
         raise click.ClickException(
-            'No reports are taken. Set SECURE_REPORTS = "sqlite:///reports.db".'
+            'The app takes no reports. Set SECURE_REPORTS = "sqlite:///reports.db".'
         )
     if isinstance(store, MemoryReports | LogReports):
         raise click.ClickException(
-            "Reports are in the memory or log of the server's process, which this"
+            "The reports are in the memory or log of the server's process, which this"
             ' command cannot read. Set SECURE_REPORTS = "sqlite:///reports.db".'
         )
     return store
@@ -209,7 +213,7 @@ def _print(audits: list[EndpointAudit]) -> None:
         first = alike[0]
         click.secho(f"{first.grade.letter} ({first.grade.score})", bold=True)
         for each in alike:
-            source = "" if each.sent else "  (as the policy says)"
+            source = "" if each.sent else "  (by its policy)"
             click.echo(f"  {each.rule}  {each.endpoint}{source}")
         for name, value in first.headers:
             click.echo(f"    {name}: {value}")
@@ -221,7 +225,7 @@ def _print(audits: list[EndpointAudit]) -> None:
 
 
 def _grouped(audits: list[EndpointAudit]) -> list[list[EndpointAudit]]:
-    """Audits with the same headers together, so that one policy is shown once."""
+    """Return audits grouped by their headers, so that each policy is shown once."""
     groups: dict[object, list[EndpointAudit]] = {}
     for each in audits:
         groups.setdefault(each.headers, []).append(each)

@@ -1,3 +1,9 @@
+"""Security headers: validation, resolution of policies, hooks, checks and commands.
+
+Rooms: _policy < _reports < _settings < _headers < _static < _audit < _checks < _cli
+< _extension
+"""
+
 from __future__ import annotations
 
 import collections.abc as cabc
@@ -14,19 +20,26 @@ from flaskware_core import attach
 from flaskware_core import CoreSettings
 from flaskware_core import Extension
 from flaskware_core import Finding
+from flaskware_core import request_getter
 
-from ._headers import hooks as _hooks
 from ._headers.cookies import fix_cookies
+from ._headers.hooks import add_headers
+from ._headers.hooks import answer_preflight
+from ._headers.hooks import attach_first
+from ._headers.hooks import isolate
+from ._headers.hooks import nonce_function
+from ._headers.hooks import optional_nonce_function
+from ._headers.hooks import redirect
 from ._headers.nonce import nonced_markup
 from ._headers.resolution import Resolver
 from ._headers.transport import Redirection
-from ._policy.overrides import mark
-from ._policy.overrides import Note
-from ._policy.overrides import noting
+from ._policy.overrides import attach_override
+from ._policy.overrides import Override
+from ._policy.overrides import override_for
 from ._policy.overrides import refuse_wrong
 from ._policy.policy import Changes
 from ._policy.policy import Policy
-from ._reports.store import open_store
+from ._reports.open import open_store
 from ._reports.store import ReportGroup
 from ._reports.store import ReportStore
 from ._reports.store import watch
@@ -47,12 +60,13 @@ F = t.TypeVar("F", bound="cabc.Callable[..., t.Any]")
 
 @dc.dataclass(frozen=True)
 class SecureState:
-    """What ``SecureHeaders`` keeps for an app.
+    """State of ``SecureHeaders`` for one app.
 
     :param policy: The policy of the app, before any override.
-    :param resolver: Finds what a request is answered with, compiled at the first.
-    :param store: Where reports are kept; ``None`` where none are taken.
-    :param watch: Says since when the report-only policy is in force, if there is one.
+    :param resolver: Resolves and compiles the policy of a request on first use.
+    :param store: The store of reports; ``None`` if no reports are taken.
+    :param watch: Returns since when the report-only policy is in force, in seconds
+        since 1970; ``None`` without such a policy.
     """
 
     policy: Policy
@@ -65,7 +79,7 @@ class SecureState:
 
 
 class SecureHeaders(Extension[SecureSettings, SecureState]):
-    """Security headers on every response of an app, and who may send it requests.
+    """Security headers on every response of an app, and isolation of its requests.
 
     :param app: Initialise on this app at once.
     :param policy: The policy of the app, or the name of a preset; wins over
@@ -87,21 +101,21 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         super().__init__(app, **overrides)
 
     def csp_nonce(self) -> str:
-        """The nonce of the current request, fresh when first asked for.
+        """Return the nonce of the current request, made on first use.
 
         Templates have it as ``csp_nonce()``.
 
-        :raises NonceError: outside a request, where no directive of the policy takes
-            a nonce, or after the headers were made.
+        :raises NonceError: outside a request, if no directive of the policy takes a
+            nonce, or after the headers were made.
         """
-        return _hooks.nonce_function(lambda request: self.state.resolver.of(request))()
+        return nonce_function(lambda request: self.state.resolver.of(request))()
 
     def add_nonces(self, response: R) -> R:
         """Give each script and style of a page the nonce of the request.
 
-        For pages of others, such as an API browser, whose templates know no nonce:
-        ``their_blueprint.after_request(secure.add_nonces)``. An injected script would
-        get it too, so the page must show nothing that a user wrote.
+        For pages of other packages, such as an API browser, whose templates know no
+        nonce: ``their_blueprint.after_request(secure.add_nonces)``. An injected script
+        would get the nonce too, so the page must not show content of users.
 
         :raises NonceError: see :meth:`csp_nonce`.
         """
@@ -114,76 +128,78 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
     def static_script(
         self, filename: str, *, endpoint: str = "static", **attributes: str | bool
     ) -> Markup:
-        """A ``<script>`` for one of the app's own files; templates have it too.
+        """Return a ``<script>`` for a static file of the app; templates have it too.
 
-        Its address changes with the file, and it carries the file's ``integrity``
-        and, where the policy takes one, the nonce of the request.
+        Its address changes with the file. It carries the ``integrity`` of the file
+        and, if the policy takes a nonce, the nonce of the request.
 
-        :param endpoint: Which static files: ``"blueprint.static"`` for a blueprint's.
+        :param endpoint: Endpoint of the file: ``"blueprint.static"`` for a blueprint's.
         :param attributes: More attributes, such as ``defer=True`` or
             ``type="module"``; underscores become hyphens.
-        :raises IntegrityError: if the file is not there, or not in the manifest.
+        :raises IntegrityError: if the file does not exist, or is not in the manifest.
         """
         return self.state.static.script(filename, endpoint=endpoint, **attributes)
 
     def static_style(
         self, filename: str, *, endpoint: str = "static", **attributes: str | bool
     ) -> Markup:
-        """A ``<link rel="stylesheet">``; same as :meth:`static_script`, for styles."""
+        """Return a ``<link rel="stylesheet">``, as :meth:`static_script` for styles."""
         return self.state.static.style(filename, endpoint=endpoint, **attributes)
 
     def override(self, **changes: t.Unpack[Changes]) -> cabc.Callable[[V], V]:
         """Change the policy for one view, a class-based view or a whole blueprint.
 
         Sources replace those of the directive, :func:`append` adds to them, ``None``
-        drops it. A blueprint's changes count for its views and nested blueprints, the
-        view's come last. Write it below ``@app.route``; for a blueprint, call it:
+        drops it. Changes of a blueprint apply to its views and nested blueprints;
+        changes of the view come last. Write it below ``@app.route``. For a blueprint,
+        call it:
         ``secure.override(frame_ancestors=["https://partner.example"])(blueprint)``.
 
-        :raises ConfigError: listing what is wrong in the changes themselves.
+        :raises ConfigError: listing the mistakes in the changes themselves.
         """
         refuse_wrong(changes)
+        override = Override(self, changes)
 
-        def note(target: V) -> V:
-            mark(target, self, changes)
+        def attach_to(target: V) -> V:
+            attach_override(target, override)
             return target
 
-        return note
+        return attach_to
 
     def override_error(self, **changes: t.Unpack[Changes]) -> cabc.Callable[[F], F]:
-        """Change the policy of the responses that an error handler makes.
+        """Change the policy for the responses of an error handler.
 
         Write it below ``@app.errorhandler``. Its changes come after those of the view
         that failed.
 
-        :raises ConfigError: listing what is wrong in the changes themselves.
+        :raises ConfigError: listing the mistakes in the changes themselves.
         """
         refuse_wrong(changes)
-        note = Note(self, changes)
-        return lambda handler: noting(handler, note, _hooks.current_request)
+        override = Override(self, changes)
+        return lambda handler: override_for(handler, override)
 
     def policy_of(
         self, app: App, endpoint: str | None, *, path: str | None = None
     ) -> Policy:
-        """The policy of one endpoint with every override; needs no context.
+        """Return the policy of one endpoint with every override; needs no context.
 
-        :param endpoint: ``None`` for what has no endpoint, such as a 404.
+        :param endpoint: ``None`` for a response without an endpoint, such as a 404.
         :param path: The path of the request, for ``SECURE_PATHS``.
         """
         return self.state_of(app).resolver.at(endpoint, path).policy
 
     def audit(self, app: App, *, send: bool = False) -> list[EndpointAudit]:
-        """What each route of an app answers with, with a grade and findings.
+        """Return the headers of each route of an app, with a grade and findings.
 
-        :param send: Really send a GET to each route that takes no argument, so that
-            headers set by the view count too. Views run, with all that they do.
+        :param send: True to send a GET to each route without arguments, so that
+            headers set by views count too. This runs the views, with their effects.
         """
         from ._audit.audit import audit_app
 
         return audit_app(app, self.state_of(app).resolver.at, send=send)
 
     def reports(self, app: App) -> list[ReportGroup]:
-        """What browsers reported of an app, the most often first.
+        """Return what browsers reported about an app, most frequent first.
 
         :raises ReportStoreError: if the store does not answer.
         """
@@ -191,7 +207,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         return [] if store is None else store.groups()
 
     def suggestions(self, app: App) -> list[Suggestion]:
-        """The least changes that would satisfy what was reported of an app.
+        """Return the smallest changes that would end the reports about an app.
 
         :raises ReportStoreError: if the store does not answer.
         """
@@ -202,10 +218,10 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         return suggest(self.reports(app), policy, report_only=report_only)
 
     def clean_since(self, app: App) -> float | None:
-        """Since when nothing was reported of an app's report-only policy.
+        """Return since when nothing was reported of an app's report-only policy.
 
-        :return: Seconds since 1970 (UTC); ``None`` where there is no such policy or
-            reports are not kept.
+        :return: Seconds since 1970 (UTC); ``None`` without such a policy, or if no
+            reports are kept.
         :raises ReportStoreError: if the store does not answer.
         """
         from ._reports.suggest import clean_since
@@ -245,7 +261,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             static=StaticFiles(
                 weakref.ref(app),
                 load_manifest(app, settings.manifest),
-                _hooks.optional_nonce_function(resolver.of),
+                optional_nonce_function(resolver.of),
             ),
             store=store,
             watch=watch_trial,
@@ -254,42 +270,32 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
     def _attach(self, app: App, settings: SecureSettings, state: SecureState) -> None:
         from ._cli import secure as commands
 
-        request, compiled_for = _hooks.request_of(app), state.resolver.of
+        request, compiled_for = request_getter(app), state.resolver.of
         if state.redirection:
-            attach(
-                app, "before_request", _hooks.redirect(app, request, state.redirection)
-            )
+            attach(app, "before_request", redirect(app, request, state.redirection))
         if settings.isolation != "off":
-            attach(
-                app,
-                "before_request",
-                _hooks.isolate(
-                    request,
-                    compiled_for,
-                    state.trusted_origins,
-                    enforce=settings.isolation == "enforce",
-                ),
+            enforce = settings.isolation == "enforce"
+            refuse = isolate(
+                request, compiled_for, state.trusted_origins, enforce=enforce
             )
+            attach(app, "before_request", refuse)
         removed = frozenset(name.lower() for name in settings.removed_headers)
-        attach(app, "after_request", _hooks.add_headers(request, compiled_for, removed))
+        attach(app, "after_request", add_headers(request, compiled_for, removed))
         if settings.cookies != "off":
-            fix_cookies(
-                app,
-                frozenset(settings.cookies_readable),
-                enforce=settings.cookies == "fix",
-            )
+            readable = frozenset(settings.cookies_readable)
+            fix_cookies(app, readable, enforce=settings.cookies == "fix")
         if state.store is not None:
-            from ._reports import collector as _collector
+            from ._reports.collector import Collector
+            from ._reports.collector import ENDPOINT
+            from ._reports.collector import register
             from ._reports.rate_limit import RateLimit
 
             limit = RateLimit(settings.reports_per_minute)
-            collector = _collector.Collector(state.store, limit, state.trusted_origins)
-            _collector.register(app, collector, settings.reports_path)
-            state.resolver.overrides[_collector.ENDPOINT] = {"cross_site": True}
-        _hooks.attach_first(
-            app, _hooks.answer_preflight(app, request, state.resolver.for_method)
-        )
-        app.add_template_global(_hooks.nonce_function(compiled_for), "csp_nonce")
+            collector = Collector(state.store, limit, state.trusted_origins)
+            register(app, collector, settings.reports_path)
+            state.resolver.overrides[ENDPOINT] = {"cross_site": True}
+        attach_first(app, answer_preflight(app, request, state.resolver.for_method))
+        app.add_template_global(nonce_function(compiled_for), "csp_nonce")
         app.add_template_global(state.static.script, "static_script")
         app.add_template_global(state.static.style, "static_style")
         app.cli.add_command(commands)

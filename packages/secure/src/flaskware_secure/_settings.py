@@ -1,3 +1,5 @@
+"""Settings of ``SecureHeaders``: each key, its default, unit and meaning."""
+
 from __future__ import annotations
 
 import collections.abc as cabc
@@ -14,10 +16,10 @@ from flaskware_core import describe
 from flaskware_core import Sensitive
 from flaskware_core import Settings
 
-from ._headers.compiled import Hsts
 from ._policy.lint import lint
 from ._policy.lint import PolicyProblem
 from ._policy.policy import Append
+from ._policy.policy import Hsts
 from ._policy.policy import Policy
 from ._reports.store import ReportStore
 
@@ -25,7 +27,7 @@ CookieFixing: t.TypeAlias = t.Literal["fix", "report", "off"]
 PolicyName: t.TypeAlias = t.Literal["strict", "api", "legacy"]
 Isolation: t.TypeAlias = t.Literal["enforce", "report", "off"]
 
-# Without this Pydantic would look into the dataclass, and copy it.
+# Without this, Pydantic would copy the dataclass.
 _INSTANCE = pydantic.GetPydanticSchema(
     lambda source, _: core_schema.is_instance_schema(source)
 )
@@ -38,7 +40,7 @@ _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
 
 class SecureSettings(Settings):
-    """What ``SecureHeaders`` reads from an app's configuration."""
+    """Configuration of ``SecureHeaders``, read from ``app.config``."""
 
     prefix = "SECURE_"
     distribution = "flaskware-secure"
@@ -50,13 +52,13 @@ class SecureSettings(Settings):
     )
     csp: cabc.Mapping[str, _SourceValue] = pydantic.Field(
         default={},
-        description="Directives that replace those of the policy; None drops one.",
+        description="Directives that replace those of the policy; None drops them.",
         examples=[{"img-src": ["'self'", "https://cdn.example"]}],
     )
     permissions: cabc.Mapping[str, _SourceValue] = pydantic.Field(
         default={},
-        description="Features of Permissions-Policy that replace the policy's: who may"
-        " use each. An empty list allows nobody.",
+        description="Features of Permissions-Policy that replace those of the policy,"
+        " with the origins that may use them. An empty list allows nobody.",
         examples=[{"geolocation": ["self"]}],
     )
     report_only: bool = pydantic.Field(
@@ -67,90 +69,91 @@ class SecureSettings(Settings):
     hsts_seconds: int = pydantic.Field(
         default=_YEAR,
         ge=0,
-        description="How long browsers keep to https, in seconds; sent over https"
-        " only, and never for localhost. 0 sends no such header.",
+        description="Seconds for which browsers keep to https. The header is sent over"
+        " https only, and never for localhost; 0 sends no header.",
         examples=[_YEAR],
     )
     hsts_steps: cabc.Mapping[datetime.date, t.Annotated[int, pydantic.Field(ge=0)]] = (
         pydantic.Field(
             default={},
-            description="HSTS raised in steps: from which day on, in UTC, for how many"
-            " seconds. The step that has begun when the app starts counts, in place of"
-            " `SECURE_HSTS_SECONDS`; before the first day there is none.",
+            description="HSTS in steps: the first day (UTC) of each step, and its"
+            " seconds. The step that is in force when the app starts replaces"
+            " `SECURE_HSTS_SECONDS`; before the first day no header is sent.",
             examples=[{"2026-01-10": 300, "2026-01-17": 604800, "2026-02-17": _YEAR}],
         )
     )
     hsts_include_subdomains: bool = pydantic.Field(
         default=False,
-        description="Whether HSTS counts for every subdomain too.",
+        description="Apply HSTS to every subdomain too.",
     )
     hsts_preload: bool = pydantic.Field(
         default=False,
-        description="Ask to be on the browsers' preload list, which takes months to"
-        " leave.",
+        description="Ask for a place on the browsers' preload list, which takes months"
+        " to leave.",
     )
     redirect_https: bool = pydantic.Field(
         default=True,
-        description="Redirect plain http to https with status 308, where the app's"
-        " hosts are known from TRUSTED_HOSTS or SECURE_HTTPS_HOST. Never for localhost,"
-        " in debug mode or while testing.",
+        description="Redirect plain http to https with status 308, if TRUSTED_HOSTS or"
+        " SECURE_HTTPS_HOST names the app's hosts. Never for localhost, in debug mode"
+        " or while testing.",
     )
     https_host: str | None = pydantic.Field(
         default=None,
-        description="The host, with its port if not 443, that plain http is redirected"
-        " to. Without it, to the requested host if that is in TRUSTED_HOSTS.",
+        description="The host that plain http is redirected to, with its port if not"
+        " 443. By default the requested host, if that is in TRUSTED_HOSTS.",
         examples=["www.example.org"],
     )
     redirect_exempt: tuple[str, ...] = pydantic.Field(
         default=(),
-        description="Paths that are served over plain http, with all below them: a"
-        " health check.",
+        description="Paths that are served over plain http, with all paths below them:"
+        " a health check.",
         examples=[["/healthz"]],
     )
     isolation: Isolation = pydantic.Field(
         default="enforce",
-        description="What happens to a POST, PUT, PATCH or DELETE that a page of"
-        " another site makes a browser send, and to what such a page loads: refused"
-        " with 403, only logged, or let through.",
+        description="Handling of requests that pages of other sites make a browser"
+        " send: POST, PUT, PATCH, DELETE, and what such a page loads. `enforce` refuses"
+        " them with 403, `report` only logs them, `off` lets them pass.",
         examples=["report"],
     )
     paths: cabc.Mapping[str, cabc.Mapping[str, t.Any]] = pydantic.Field(
         default={},
-        description="Changes for a path and all below it, as `override()` takes them."
-        " Longer paths count after shorter ones, blueprints and views after paths.",
+        description="Changes for a path and all paths below it, as `override()` takes"
+        " them. Longer paths apply after shorter paths, blueprints and views after"
+        " paths.",
         examples=[{"/static/": {"corp": "cross-origin"}}],
     )
     cookies: CookieFixing = pydantic.Field(
         default="fix",
-        description="What happens to a cookie without `Secure` (over https),"
-        " `HttpOnly` or `SameSite`, or against the rules of its `__Host-` prefix: it"
-        " gets them, it is only logged, or nothing.",
+        description="Handling of cookies without `Secure` (over https), `HttpOnly` or"
+        " `SameSite`, or against the rules of their `__Host-` prefix. `fix` adds the"
+        " flags, `report` only logs the cookie, `off` does nothing.",
         examples=["report"],
     )
     cookies_readable: tuple[str, ...] = pydantic.Field(
         default=(),
-        description="Names of cookies that scripts read, and that are not made"
-        " `HttpOnly`.",
+        description="Names of cookies that scripts read; they do not get `HttpOnly`.",
         examples=[["theme"]],
     )
     removed_headers: tuple[str, ...] = pydantic.Field(
         default=("Server", "X-Powered-By", "X-AspNet-Version", "X-Runtime"),
-        description="Headers that tell what an app is made of, taken from every"
-        " response. What the server in front adds is for that server to leave out.",
+        description="Headers to remove from every response because they reveal the"
+        " software of the app. Headers of the server in front are for that server to"
+        " remove.",
         examples=[["X-Powered-By"]],
     )
     manifest: str | None = pydantic.Field(
         default=None,
-        description="The file with the hashes of the static files that `flask secure"
-        " manifest` wrote, relative to the app's folder. Without it, files are hashed"
-        " when a page asks, again after they change.",
+        description="The file with hashes of the static files, written by `flask secure"
+        " manifest`, relative to the app's folder. Without it, files are hashed on"
+        " first use and after each change.",
         examples=["integrity.json"],
     )
     reports: t.Annotated[str | t.Annotated[ReportStore, _INSTANCE], Sensitive()] = (
         pydantic.Field(
             default="off",
-            description="Where the reports of browsers are kept: `off` takes none,"
-            " `memory` keeps them in the process, `log` logs each, the URL of a"
+            description="The store for the reports of browsers: `off` takes no reports,"
+            " `memory` keeps them in the process, `log` logs them, the URL of a"
             " database keeps them in a table (`flaskware-secure[sqlalchemy]`); or a"
             " `ReportStore`.",
             examples=["sqlite:///reports.db"],
@@ -159,28 +162,28 @@ class SecureSettings(Settings):
     reports_path: str = pydantic.Field(
         default="/-/reports",
         pattern=r"^/[\x21\x24-\x3b\x3d\x40-\x5b\x5d-\x7e]*$",
-        description="Where browsers send reports to.",
+        description="The path that browsers send reports to.",
         examples=["/-/reports"],
     )
     reports_per_minute: int = pydantic.Field(
         default=60,
         ge=1,
-        description="How many requests with reports are taken from a client in a"
-        " minute; more are answered the same and dropped.",
+        description="Number of requests with reports that a client may send in a"
+        " minute. More requests get the same answer, but their reports are dropped.",
     )
     reports_max_groups: int = pydantic.Field(
         default=500,
         ge=1,
-        description="How many different reports are kept; the oldest go first.",
+        description="Number of different reports to keep; the oldest are dropped.",
     )
 
     @property
     def hsts(self) -> Hsts:
-        """What is said about HSTS, by today's step if there are any."""
+        """Content of the HSTS header, by today's step if there are steps."""
         return self.hsts_on(datetime.datetime.now(datetime.UTC).date())
 
     def hsts_on(self, day: datetime.date) -> Hsts:
-        """What is said about HSTS on a day (UTC)."""
+        """Return the content of the HSTS header on a day (UTC)."""
         seconds = self.hsts_seconds
         if self.hsts_steps:
             begun = [each for each in self.hsts_steps if each <= day]
@@ -188,10 +191,10 @@ class SecureSettings(Settings):
         return Hsts(seconds, self.hsts_include_subdomains, self.hsts_preload)
 
     def composed_policy(self) -> Policy:
-        """The app's policy: the preset with what other settings change of it."""
+        """Return the app's policy: the preset with the changes of other settings."""
         policy = self.policy
         if isinstance(policy, str):
-            presets: dict[str, cabc.Callable[[], Policy]] = {
+            presets = {
                 "strict": Policy.strict,
                 "api": Policy.api,
                 "legacy": Policy.legacy,
@@ -201,7 +204,7 @@ class SecureSettings(Settings):
         return policy.changed(csp=csp, permissions=t.cast("t.Any", self.permissions))
 
     def conflicts(self) -> cabc.Iterator[ConfigProblem]:
-        """Yield what is wrong in the policy, and settings that contradict."""
+        """Yield the mistakes in the policy, and settings that contradict each other."""
         composed = self.composed_policy()
         yield from map(self._by_key, lint(composed))
         yield from self._path_problems(composed)
@@ -227,7 +230,7 @@ class SecureSettings(Settings):
                 )
 
     def _by_key(self, problem: PolicyProblem) -> PolicyProblem:
-        """Name the key where it is the configuration that says what is wrong."""
+        """Name the key of the configuration if the mistake is there."""
         for field in ("csp", "permissions"):
             for name in getattr(self, field):
                 if problem.key == f"{field}[{name!r}]":
@@ -265,8 +268,8 @@ class SecureSettings(Settings):
             if seconds < before:
                 yield PolicyProblem(
                     f"{self.key('hsts_steps')}[{day.isoformat()!r}]",
-                    f"at least the {before} of the step before: browsers that are not"
-                    " back in time keep to the longer one",
+                    f"at least the {before} of the step before: browsers that do not"
+                    " come back in time keep to the longer time",
                     str(seconds),
                     f"{before} or more",
                     code="hsts.lowered",
@@ -299,7 +302,7 @@ class SecureSettings(Settings):
         if (seconds := self.hsts.seconds) < _YEAR:
             yield PolicyProblem(
                 f"{key} and {self.key('hsts_seconds')}",
-                f"at least {_YEAR} seconds, as the preload list wants",
+                f"at least {_YEAR} seconds, as the preload list requires",
                 f"{seconds}",
                 f"SECURE_HSTS_SECONDS = {_YEAR}",
                 code="hsts.preload-seconds",

@@ -43,9 +43,9 @@ _NONCE_SOURCE = re.compile(r"'nonce-([A-Za-z0-9+/_=-]+)'")
 def csp_of(
     response: Response, *, report_only: bool = False
 ) -> dict[str, tuple[str, ...]]:
-    """The directives of a response's one CSP, a nonce shown as ``'nonce'``.
+    """Return the directives of a response's CSP, with its nonce as ``'nonce'``.
 
-    :raises AssertionError: if the response has none, or several.
+    :raises AssertionError: if the response has no CSP, or several.
     """
     name = CSP_REPORT_ONLY if report_only else CSP
     values = response.headers.getlist(name)
@@ -63,11 +63,11 @@ def assert_csp(
     report_only: bool = False,
     **directives: cabc.Collection[str] | None,
 ) -> None:
-    """Assert that a response's CSP says this of the given directives.
+    """Assert that a response's CSP has these sources in the given directives.
 
-    ``assert_csp(response, script_src=["'nonce'", "'strict-dynamic'"])``; the order of
-    sources does not matter, ``None`` says that the directive is not there, and others
-    are not looked at.
+    ``assert_csp(response, script_src=["'nonce'", "'strict-dynamic'"])``. The order of
+    sources does not matter, ``None`` asserts that the directive is not there, and
+    other directives are ignored.
     """
     __tracebackhide__ = True
     csp = csp_of(response, report_only=report_only)
@@ -84,7 +84,7 @@ def assert_csp(
 
 
 def nonce_of(response: Response) -> str | None:
-    """The nonce in a response's CSP, or ``None``."""
+    """Return the nonce in a response's CSP, or ``None``."""
     for value in response.headers.getlist(CSP):
         if (match := _NONCE_SOURCE.search(value)) is not None:
             return match[1]
@@ -94,8 +94,8 @@ def nonce_of(response: Response) -> str | None:
 def assert_nonces(response: Response) -> None:
     """Assert that every script of a page, and inline style, has the response's nonce.
 
-    What a browser blocks silently then fails a test: a script without the nonce, and
-    an ``onclick`` or ``style`` attribute, which no nonce allows.
+    The test then fails where a browser would block silently: on a script without the
+    nonce, and on ``onclick`` or ``style`` attributes, which no nonce allows.
     """
     __tracebackhide__ = True
     finder = _Finder(nonce_of(response))
@@ -105,11 +105,11 @@ def assert_nonces(response: Response) -> None:
 
 
 def assert_snapshot(app: App, path: Path, *, update: bool = False) -> None:
-    """Assert that every route of an app has the security headers that it had.
+    """Assert that every route of an app still has its security headers.
 
-    The file is the one that ``flask secure audit --snapshot`` compares with.
+    ``flask secure audit --snapshot`` compares with the same file.
 
-    :param update: Write the file instead.
+    :param update: True to write the file instead.
     :raises SnapshotDiffers: with the differing lines.
     """
     __tracebackhide__ = True
@@ -131,7 +131,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def secure_snapshot(request: pytest.FixtureRequest) -> cabc.Callable[[App], None]:
-    """Compares the headers of an app's routes with ``secure_snapshot.json``.
+    """Compare the headers of an app's routes with ``secure_snapshot.json``.
 
     The file is beside the test; ``--update-secure-snapshot`` writes it.
     """

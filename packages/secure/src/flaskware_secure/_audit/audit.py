@@ -1,4 +1,4 @@
-"""What the routes of an app answer with."""
+"""Audit of an app: the headers of each route, and a grade."""
 
 from __future__ import annotations
 
@@ -14,26 +14,30 @@ import flask
 from flask.sansio.app import App
 from werkzeug.routing import Rule
 
+from flaskware_core import Finding
+from flaskware_core import Level
 from flaskware_secure._headers.compiled import Compiled
 from flaskware_secure._headers.compiled import Lines
 
 from .grading import Grade
 from .grading import grade_headers
 
-# A host for which neither HSTS is left out, as for localhost, nor anything redirected.
+# Unlike localhost, this host gets HSTS.
 _BASE_URL = "https://audit.invalid"
+# As much as MDN's observatory takes for no CSP, or cookies that anybody reads.
+_GRAVE = -20
 
 
 @dc.dataclass(frozen=True)
 class EndpointAudit:
-    """What one route answers with, over https.
+    """The headers that one route sends over https, and their grade.
 
-    :param sent: Whether a request was sent, or the headers are those that the policy
-        adds to what the view returns.
+    :param sent: True if a request was sent. Otherwise the headers are those that the
+        policy adds to the response of the view.
     :param grade: By the public rules of MDN's HTTP Observatory, as far as they are
         about headers, cookies and the scripts of a page.
     :param file: The file of its view, relative to the working directory.
-    :param line: The line in it.
+    :param line: The line in it, from 1; 0 if not known.
     """
 
     endpoint: str
@@ -45,7 +49,7 @@ class EndpointAudit:
     line: int = 0
 
     def as_dict(self) -> dict[str, t.Any]:
-        """The audit as JSON types."""
+        """Return the audit as JSON types."""
         return {
             "endpoint": self.endpoint,
             "rule": self.rule,
@@ -70,7 +74,7 @@ def audit_app(
         if received is None:
             received = compiled_for(rule.endpoint, rule.rule).secure.lines, ""
         headers, body = received
-        file, line = _place(app.view_functions.get(rule.endpoint))
+        file, line = _location_of(app.view_functions.get(rule.endpoint))
         grade = grade_headers(headers, body=body)
         audits.append(
             EndpointAudit(rule.endpoint, rule.rule, headers, sent, grade, file, line)
@@ -78,8 +82,25 @@ def audit_app(
     return audits
 
 
-def _place(view: object) -> tuple[str, int]:
-    """Where a view is written, if it is below the working directory."""
+def findings_of(audit: EndpointAudit) -> cabc.Iterator[Finding]:
+    """Yield the findings that cost points, each at the view it is about."""
+    for found in audit.grade.findings:
+        if found.points < 0:
+            yield Finding(
+                found.code,
+                Level.ERROR if found.points <= _GRAVE else Level.WARNING,
+                found.message,
+                found.fix,
+                subject=audit.rule,
+                file=audit.file,
+                line=audit.line or None,
+                symbol=audit.endpoint,
+                points=found.points,
+            )
+
+
+def _location_of(view: object) -> tuple[str, int]:
+    """Return the file and line of a view below the working directory."""
     code: types.CodeType | None = getattr(
         inspect.unwrap(view) if callable(view) else None, "__code__", None
     )
@@ -96,8 +117,8 @@ def _received(app: flask.Flask, rule: Rule) -> tuple[Lines, str] | None:
         return None
     hosts = t.cast("cabc.Sequence[str]", app.config.get("TRUSTED_HOSTS") or ())
     base = f"https://{hosts[0].removeprefix('.')}" if hosts else _BASE_URL
-    # Where errors propagate, as in debug mode, a view may fail in any way: what the
-    # policy says is then the best answer.
+    # Where errors propagate, as in debug mode, a view may raise anything. The headers
+    # of the policy are then the best answer.
     with (
         contextlib.suppress(Exception),
         app.test_client().get(rule.rule, base_url=base) as response,

@@ -1,4 +1,4 @@
-"""What a server answers with, seen from outside."""
+"""Audit of a server from outside, by its URL."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from .audit import EndpointAudit
 from .grading import grade_headers
 from .grading import graded
-from .grading_content import GradeFinding
+from .grading import GradeFinding
 
-# Of a page, only the elements that load scripts are looked at.
+# Bytes of a page that are searched for scripts.
 _MOST = 1 << 20
 
 
@@ -22,16 +22,16 @@ class AuditError(RuntimeError):
 
 
 def audit_url(url: str, *, timeout: float = 10.0) -> EndpointAudit:
-    """Audit what an address answers with to a GET, after its redirects.
+    """Audit the response of an address to a GET, after its redirects.
 
-    Whether plain http is redirected to https counts too, by a second request.
+    A second request checks that plain http is redirected to https.
 
-    :param timeout: How long to wait for each answer, in seconds.
-    :raises AuditError: if the address is none, or nothing answers there.
+    :param timeout: Seconds to wait for each answer.
+    :raises AuditError: if the address is not valid, or nothing answers there.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise AuditError(f"{url!r} is no address; write https://www.example.org/.")
+        raise AuditError(f"{url!r} is not an address; write https://www.example.org/.")
     status, final, lines, body = _get(url, timeout)
     base = grade_headers(lines, body=body, host=urlsplit(final).netloc)
     findings = (*base.findings, *_redirection(parts.netloc, final, timeout))
@@ -46,22 +46,17 @@ def _redirection(host: str, final: str, timeout: float) -> tuple[GradeFinding, .
             return ()  # nothing listens there, as is right
         if urlsplit(reached).scheme == "https":
             return ()
-    return (
-        GradeFinding(
-            "redirect-missing",
-            -20,
-            "Plain http is not redirected to https.",
-            'TRUSTED_HOSTS = ["www.example.org"]',
-        ),
-    )
+    message = "Plain http is not redirected to https."
+    fix = 'TRUSTED_HOSTS = ["www.example.org"]'
+    return (GradeFinding("redirect-missing", -20, message, fix),)
 
 
 def _get(url: str, timeout: float) -> tuple[int, str, tuple[tuple[str, str], ...], str]:
-    request = urllib.request.Request(  # noqa: S310 - the scheme is looked at before
+    request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
         url, headers={"User-Agent": "flaskware-secure", "Accept": "text/html,*/*"}
     )
     try:
-        # An opener of its own: that of the process keeps the certificates it first saw.
+        # Its own opener: the opener of the process keeps the certificates it first saw.
         response: t.Any = urllib.request.build_opener().open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         response = error  # an error page has headers too
@@ -71,7 +66,7 @@ def _get(url: str, timeout: float) -> tuple[int, str, tuple[tuple[str, str], ...
         try:
             body: bytes = response.read(_MOST)
         except (OSError, http.client.HTTPException) as error:
-            raise AuditError(f"{url} broke off: {error}.") from None
+            raise AuditError(f"{url} broke off the answer: {error}.") from None
         return (
             response.status,
             response.url,

@@ -1,4 +1,4 @@
-"""What the routes of an app answer with, as a file that is compared."""
+"""Snapshot of the headers of an app's routes, as a file to compare with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flaskware_secure._policy.vocabulary import NONCE
 
 from .audit import EndpointAudit
 
-# What differs from one response to the next, or says nothing of security.
+# The headers of a snapshot: the same in each response, and about security.
 _WATCHED = re.compile(
     r"content-security-policy(-report-only)?|permissions-policy|referrer-policy|vary"
     r"|cross-origin-.*|document-isolation-policy|integrity-policy(-report-only)?"
@@ -25,11 +25,11 @@ _MAX_AGE = re.compile(r"max-age=(\d+)")
 
 
 class SnapshotDiffers(AssertionError):
-    """An app answers with other headers than its snapshot says."""
+    """The headers of an app differ from its snapshot."""
 
 
 def snapshot_of(audits: cabc.Iterable[EndpointAudit]) -> str:
-    """The security headers and the grade of each route, the same for the same app."""
+    """Return the security headers and grade of each route, in a stable order."""
     routes: dict[str, t.Any] = {}
     for audit in audits:
         routes[f"{audit.rule} {audit.endpoint}"] = {
@@ -44,9 +44,9 @@ def snapshot_of(audits: cabc.Iterable[EndpointAudit]) -> str:
 
 
 def compare_snapshot(path: Path, current: str, *, write: str) -> None:
-    """Compare what an app answers with to what it did.
+    """Compare the snapshot of an app with the file of an earlier state.
 
-    :param write: What somebody does who wants the change.
+    :param write: The instruction that accepts the change.
     :raises SnapshotDiffers: with the differing lines, if there are any.
     """
     if not path.exists():
@@ -61,10 +61,10 @@ def compare_snapshot(path: Path, current: str, *, write: str) -> None:
     was, now = _longest_hsts(before), _longest_hsts(current)
     if now < was:
         problem += (
-            f"\nhsts.lowered: browsers that were here keep to https for {was} seconds,"
+            f"\nhsts.lowered: browsers that visited keep to https for {was} seconds,"
             f" not {now}."
         )
-    raise SnapshotDiffers(f"{problem}\nIf this is meant, {write}.")
+    raise SnapshotDiffers(f"{problem}\nIf this is intended, {write}.")
 
 
 def _longest_hsts(text: str) -> int:

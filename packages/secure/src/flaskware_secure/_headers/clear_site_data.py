@@ -1,4 +1,4 @@
-"""Telling a browser to forget."""
+"""The ``Clear-Site-Data`` header."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from flaskware_secure._policy.vocabulary import ClearableData
 
 R = t.TypeVar("R", bound=Response)
 
-_KNOWN = frozenset(t.get_args(ClearableData))
+_KINDS = frozenset(t.get_args(ClearableData))
 
 
 def clear_site_data(response: R, *what: ClearableData) -> R:
-    """Have the browser forget what it keeps of this origin, as at logout.
+    """Have the browser delete what it keeps of this origin, as at logout.
 
     Browsers do so over https only.
 
-    :param what: What to forget; without it, cache, cookies and storage. Cookies
-        include those of the session, so nothing flashed survives.
+    :param what: Kinds of data; by default, cache, cookies and storage. Cookies include
+        the session's, so flashed messages are lost.
     :raises ValueError: for a kind of data that browsers do not know.
     """
-    unknown = sorted(set(what) - _KNOWN)
+    unknown = sorted(set(what) - _KINDS)
     if unknown:
         raise ValueError(
             f"clear_site_data() does not know {unknown[0]!r}; write any of"
-            f" {', '.join(sorted(_KNOWN))}."
+            f" {', '.join(sorted(_KINDS))}."
         )
     kinds = what or ("cache", "cookies", "storage")
     response.headers["Clear-Site-Data"] = ", ".join(f'"{kind}"' for kind in kinds)

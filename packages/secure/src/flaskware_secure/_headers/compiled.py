@@ -1,9 +1,10 @@
-"""A policy made into header lines, once."""
+"""Compiled policies: header lines, serialized once."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import types
 import typing as t
 
 from secure import ContentSecurityPolicy
@@ -17,7 +18,10 @@ from secure import Secure
 from secure import StrictTransportSecurity
 from secure import XContentTypeOptions
 
+from flaskware_secure._policy.policy import Csp
+from flaskware_secure._policy.policy import Hsts
 from flaskware_secure._policy.policy import Policy
+from flaskware_secure._policy.vocabulary import Directives
 from flaskware_secure._policy.vocabulary import NONCE
 
 from .nonce import private_cache_control
@@ -31,25 +35,17 @@ CSP_REPORT_ONLY = "Content-Security-Policy-Report-Only"
 # Stands for the nonce while the header is serialized; a base64 nonce has no such text.
 _MARK = "nonce-mark"
 _SECURE_ONLY = "upgrade-insecure-requests"
-# What reports without an endpoint of their own go to.
+# The name for reports that name no endpoint, such as deprecations (W3C Reporting API,
+# section 3.3).
 _ENDPOINT = "default"
 
 
 @dc.dataclass(frozen=True)
-class Hsts:
-    """What ``Strict-Transport-Security`` says; ``seconds`` of 0 sends none."""
-
-    seconds: int
-    include_subdomains: bool = False
-    preload: bool = False
-
-
-@dc.dataclass(frozen=True)
 class Variant:
-    """The lines for one scheme: without a nonce, of a 304, and the CSP around a nonce.
+    """Header lines for one scheme: without a nonce, of a 304, and around a nonce.
 
     A 304 renews the stored headers of a page that the browser has (RFC 9111, section
-    4.3.4). A policy with another nonce, or none, would block that page's scripts.
+    4.3.4). A policy with another nonce, or none, would block the scripts of that page.
     """
 
     lines: Lines
@@ -58,7 +54,7 @@ class Variant:
     beside_nonce: Lines
 
     def with_nonce(self, nonce: str) -> list[Line]:
-        """The lines with a nonce filled in."""
+        """Return the lines with a nonce filled in."""
         filled = [(name, nonce.join(parts)) for name, parts in self.around_nonce]
         filled.extend(self.beside_nonce)
         return filled
@@ -66,7 +62,7 @@ class Variant:
 
 @dc.dataclass(frozen=True)
 class Compiled:
-    """What the responses of one endpoint are sent with."""
+    """The header lines for the responses of one endpoint."""
 
     policy: Policy
     plain: Variant
@@ -87,14 +83,14 @@ def compile_policy(
 ) -> Compiled:
     """Serialize a policy for http and for https, with and without a nonce.
 
-    :param report_only: Send the CSP as one that is reported and not enforced.
-    :param isolated: Whether requests from other sites are refused.
-    :param removed: Names, in lower case, of headers that responses are not to have.
+    :param report_only: Send the CSP as report-only.
+    :param isolated: True if requests from other sites are refused.
+    :param removed: Names, in lower case, of headers to remove from responses.
     """
     vary = _vary(policy, isolated=isolated)
     plain = _variant(policy, None, vary, report_only=report_only)
     secure = _variant(policy, hsts, vary, report_only=report_only)
-    # Beside what is sent, what a nonce changes and what is taken away.
+    # The headers that are sent, changed with a nonce, or removed.
     names = {name.lower() for name, _ in secure.lines} | {"cache-control", *removed}
     return Compiled(
         vary=vary,
@@ -107,13 +103,41 @@ def compile_policy(
     )
 
 
+def with_reporting(policy: Policy, url: str) -> Policy:
+    """Return the policy with reports sent to a URL, unless it names another itself.
+
+    ``report-uri`` stands beside ``report-to`` for browsers that know only the first;
+    the others ignore it (CSP3, section 6.5.1).
+    """
+    endpoints = {_ENDPOINT: url, **policy.reporting_endpoints}
+    own = endpoints[_ENDPOINT]
+    return dc.replace(
+        policy,
+        csp=_reported(policy.csp, own),
+        csp_report_only=_reported(policy.csp_report_only, own),
+        also=tuple(
+            Csp(_reported(each.directives, own), report_only=each.report_only)
+            for each in policy.also
+        ),
+        reporting_endpoints=types.MappingProxyType(endpoints),
+    )
+
+
+def _reported(directives: Directives, url: str) -> Directives:
+    if not directives or "report-to" in directives or "report-uri" in directives:
+        return directives
+    return types.MappingProxyType(
+        {**directives, "report-to": (_ENDPOINT,), "report-uri": (url,)}
+    )
+
+
 def _vary(policy: Policy, *, isolated: bool) -> tuple[str, ...]:
-    """What decides on the response beside the address, for caches to know."""
+    """Return the request headers that a response depends on, for caches."""
     names: list[str] = []
     if isolated and not policy.cross_site:
         names += ["Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"]
     if policy.cors is not None:
-        # Also on a response to a request without one: a cache would give it to all.
+        # Also if the request has no Origin: a cache would give the response to all.
         names.append("Origin")
     return tuple(names)
 
@@ -136,7 +160,7 @@ def _variant(
 
 
 def _private(lines: Lines) -> Lines:
-    """Lines for a page with a nonce, which no shared cache may keep."""
+    """Return lines for a page with a nonce, which no shared cache may keep."""
     given = [value for name, value in lines if name.lower() == "cache-control"]
     joined = ", ".join(given)
     kept = tuple(line for line in lines if line[0].lower() != "cache-control")
@@ -173,25 +197,25 @@ def _csp_items(
 def _counts(
     directive: str, directives: cabc.Collection[str], *, over_https: bool, name: str
 ) -> bool:
-    """Whether a directive is sent over a scheme, in a header of that name."""
+    """Return whether a directive is sent over a scheme, in a header of that name."""
     if directive == _SECURE_ONLY:
         return over_https and name == CSP
     if directive == "report-to" and "report-uri" in directives:
-        # Over http no browser takes Reporting-Endpoints, and Chromium then reports
-        # nowhere rather than to report-uri.
+        # Browsers ignore Reporting-Endpoints over http, and Chromium then does not fall
+        # back on report-uri.
         return over_https
     return True
 
 
 def _filled(sources: tuple[str, ...], nonce: str | None) -> tuple[str, ...]:
-    """Sources with the nonce in its place, or right without one."""
+    """Return sources with the nonce filled in, or valid without a nonce."""
     if NONCE not in sources:
         return sources
     if nonce is not None:
         return tuple(f"'nonce-{nonce}'" if s == NONCE else s for s in sources)
     rest = tuple(s for s in sources if s != NONCE)
-    # 'strict-dynamic' voids hosts and 'self' (CSP3, section 8.2): with neither nonce
-    # nor hash nothing runs, and an empty list must not fall back on default-src.
+    # 'strict-dynamic' voids hosts and 'self' (CSP3, section 8.2): without nonce and
+    # hash nothing runs. An empty list must not fall back on default-src.
     if "'strict-dynamic'" in rest and not any(s.startswith("'sha") for s in rest):
         return ("'none'",)
     return rest or ("'none'",)
@@ -203,42 +227,39 @@ def _other_items(policy: Policy, hsts: Hsts | None) -> Lines:
         value = ", ".join(f'{n}="{u}"' for n, u in policy.reporting_endpoints.items())
         custom.append(CustomHeader("Reporting-Endpoints", value))
     custom.extend(_reported_items(policy))
+    coop, coep = (_with_endpoint(policy, each) for each in (policy.coop, policy.coep))
     built = Secure(
         hsts=_hsts(hsts) if hsts is not None and hsts.seconds else None,
         xcto=XContentTypeOptions().nosniff() if policy.nosniff else None,
         referrer=_optional(policy.referrer, ReferrerPolicy().value),
-        coop=_optional(_told(policy, policy.coop), CrossOriginOpenerPolicy().value),
-        coep=_optional(_told(policy, policy.coep), CrossOriginEmbedderPolicy().value),
+        coop=_optional(coop, CrossOriginOpenerPolicy().value),
+        coep=_optional(coep, CrossOriginEmbedderPolicy().value),
         corp=_optional(policy.corp, CrossOriginResourcePolicy().value),
         permissions=_permissions(policy),
         custom=custom,
     )
-    # Twice the same name is an error here, and so is what no header may hold.
+    # Refuses a name that is there twice, and characters that no header may hold.
     built.validate_and_normalize_headers(on_invalid="raise", strict=True)
     return tuple(built.headers.items())
 
 
 def _reported_items(policy: Policy) -> cabc.Iterator[CustomHeader]:
+    coop, coep = policy.coop_report_only, policy.coep_report_only
+    trial = policy.integrity_report_only
     values = {
-        "Cross-Origin-Opener-Policy-Report-Only": _told(
-            policy, policy.coop_report_only
-        ),
-        "Cross-Origin-Embedder-Policy-Report-Only": _told(
-            policy, policy.coep_report_only
-        ),
-        "Document-Isolation-Policy": _told(policy, policy.document_isolation),
+        "Cross-Origin-Opener-Policy-Report-Only": _with_endpoint(policy, coop),
+        "Cross-Origin-Embedder-Policy-Report-Only": _with_endpoint(policy, coep),
+        "Document-Isolation-Policy": _with_endpoint(policy, policy.document_isolation),
         "Integrity-Policy": _integrity(policy, policy.integrity),
-        "Integrity-Policy-Report-Only": _integrity(
-            policy, policy.integrity_report_only
-        ),
+        "Integrity-Policy-Report-Only": _integrity(policy, trial),
     }
     for name, value in values.items():
         if value is not None:
             yield CustomHeader(name, value)
 
 
-def _told(policy: Policy, value: str | None) -> str | None:
-    """A value with the name of where its violations are reported."""
+def _with_endpoint(policy: Policy, value: str | None) -> str | None:
+    """Return a value with the name of the endpoint for its violations."""
     if value is None or value in {"unsafe-none", "none"}:
         return value
     if _ENDPOINT not in policy.reporting_endpoints:

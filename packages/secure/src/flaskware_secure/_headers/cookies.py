@@ -1,4 +1,4 @@
-"""The flags of cookies, on whatever ``Set-Cookie`` leaves the app."""
+"""Cookie flags, added to each ``Set-Cookie`` that leaves the app."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ logger = logging.getLogger("flaskware.secure")
 
 
 def fixed_cookie(line: str, *, https: bool, readable: cabc.Container[str] = ()) -> str:
-    """A ``Set-Cookie`` value with the flags that it should have.
+    """Return a ``Set-Cookie`` value with the flags that it should have.
 
-    ``Secure`` where the response goes over https, ``HttpOnly``, ``SameSite=Lax``
-    where it says nothing of it, and what the prefixes ``__Host-`` and ``__Secure-``
-    ask for (RFC 6265bis, section 4.1.3), without which browsers refuse the cookie.
+    ``Secure`` if the response goes over https, ``HttpOnly``, ``SameSite=Lax`` if it
+    has no ``SameSite``. Browsers refuse a ``__Host-`` or ``__Secure-`` cookie without
+    the flags of its prefix (RFC 6265bis, section 4.1.3), so it gets these too.
 
     :param readable: Names of cookies that scripts of the page have to read.
     """
@@ -47,21 +47,19 @@ def fixed_cookie(line: str, *, https: bool, readable: cabc.Container[str] = ()) 
 
 
 def fix_cookies(app: App, readable: frozenset[str], *, enforce: bool) -> None:
-    """Have every cookie of an app's responses fixed, or only told about.
+    """Fix the flags of each cookie in an app's responses, or only log them.
 
     Flask sets the session's cookie after the hooks of a response, so this wraps the
-    WSGI application, inside of a ``ProxyFix`` that is put around it later or before.
+    WSGI application, inside of any ``ProxyFix``.
     """
 
     def fix(line: str, *, https: bool) -> str:
         fixed = fixed_cookie(line, https=https, readable=readable)
         if enforce:
             return fixed
-        if {p.strip() for p in fixed.split(";")} != {
-            p.strip() for p in line.split(";")
-        }:
+        if _parts(fixed) != _parts(line):
             name = line.partition("=")[0]
-            logger.warning("The cookie %s has not the flags that it should have", name)
+            logger.warning("The cookie %s lacks flags that it should have", name)
         return line
 
     if isinstance(app, Flask):
@@ -82,6 +80,10 @@ def fix_cookies(app: App, readable: frozenset[str], *, enforce: bool) -> None:
     attach(app, "after_request", fix_response)
 
 
+def _parts(line: str) -> set[str]:
+    return {part.strip() for part in line.split(";")}
+
+
 def _wrapped(inner: WSGIApplication, fix: cabc.Callable[..., str]) -> WSGIApplication:
     def application(
         environ: WSGIEnvironment, start_response: StartResponse
@@ -91,7 +93,7 @@ def _wrapped(inner: WSGIApplication, fix: cabc.Callable[..., str]) -> WSGIApplic
         ) -> t.Any:
             for name, _ in headers:
                 if name == "Set-Cookie" or name.lower() == "set-cookie":
-                    # ProxyFix changes the environ in place, so this is what it says.
+                    # ProxyFix changes the environ in place: this is its scheme.
                     https = environ["wsgi.url_scheme"] == "https"
                     headers = [
                         (n, fix(v, https=https) if n.lower() == "set-cookie" else v)

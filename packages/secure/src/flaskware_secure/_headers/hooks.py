@@ -1,10 +1,9 @@
-"""What runs in every request; all is resolved before, and closed over."""
+"""Hooks of every request: closures over what was resolved at start-up."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
 import logging
-import sys
 import typing as t
 
 import flask
@@ -15,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MisdirectedRequest
 from werkzeug.sansio.response import Response
 
+from flaskware_core import active_request
 from flaskware_core import attach
 from flaskware_secure._policy.cors import Cors
 
@@ -33,36 +33,14 @@ logger = logging.getLogger("flaskware.secure")
 
 R = t.TypeVar("R", bound=Response)
 CompiledFor: t.TypeAlias = "cabc.Callable[[flask.Request], Compiled]"
-# Quart's request has all that is asked of it here.
+# Quart's request has every attribute that is used here.
 CurrentRequest: t.TypeAlias = cabc.Callable[[], flask.Request]
-
-
-def request_of(app: App) -> CurrentRequest:
-    """How to get at the current request of an app's framework."""
-    if isinstance(app, flask.Flask):
-        proxy: t.Any = flask.request
-    else:
-        quart: t.Any = sys.modules["quart"]
-        proxy = quart.request
-    # Each attribute of the proxy is a look-up of its own, so the hooks unwrap once.
-    return t.cast("CurrentRequest", proxy._get_current_object)
-
-
-def current_request() -> flask.Request | None:
-    """The current request of whichever framework is active."""
-    if flask.has_request_context():
-        proxy: t.Any = flask.request
-        return t.cast("flask.Request", proxy._get_current_object())
-    quart: t.Any = sys.modules.get("quart")
-    if quart is not None and quart.has_request_context():
-        return t.cast("flask.Request", quart.request._get_current_object())
-    return None
 
 
 def redirect(
     app: App, current: CurrentRequest, redirection: Redirection
 ) -> cabc.Callable[[], object]:
-    """A hook that sends plain http to https, keeping the method and the body."""
+    """Return a hook that redirects plain http to https, with its method and body."""
 
     def redirect_to_https() -> object:
         request = current()
@@ -72,13 +50,12 @@ def redirect(
         if target is None:
             return None
         if claims_https(request.headers):
-            # Either a proxy speaks https to the client and is not trusted yet, so
-            # that a redirect would come back here for ever, or the header is forged.
+            # Either the header is forged, or an https proxy in front is not trusted:
+            # a redirect would then come back here forever.
             logger.error(
-                "A request over http claims in X-Forwarded-Proto or Forwarded to be"
-                " https, and no proxy is trusted to say so. If a proxy is in front,"
-                " add ProxyFix(app.wsgi_app, x_proto=1) with the true number of"
-                " proxies."
+                "A request over http claims https in X-Forwarded-Proto or Forwarded,"
+                " but no proxy is trusted. If a proxy is in front, add"
+                " ProxyFix(app.wsgi_app, x_proto=1) with the real number of proxies."
             )
             raise MisdirectedRequest
         return app.redirect(target, 308)
@@ -93,7 +70,7 @@ def isolate(
     *,
     enforce: bool,
 ) -> cabc.Callable[[], None]:
-    """A hook that refuses what pages of other sites make a browser send."""
+    """Return a hook that refuses forged requests from pages of other sites."""
 
     def refuse_cross_site() -> None:
         request = current()
@@ -117,9 +94,9 @@ def isolate(
 def answer_preflight(
     app: App, current: CurrentRequest, compiled_for_method: cabc.Callable[..., Compiled]
 ) -> cabc.Callable[[], object]:
-    """A hook that answers what a browser asks before a request from another origin.
+    """Return a hook that answers CORS preflights.
 
-    :param compiled_for_method: What an endpoint is that another method would reach.
+    :param compiled_for_method: Returns the compiled policy for another method.
     """
 
     respond: t.Any = app.response_class
@@ -150,9 +127,9 @@ def answer_preflight(
 def add_headers(
     current: CurrentRequest, compiled_for: CompiledFor, removed: frozenset[str]
 ) -> cabc.Callable[[R], R]:
-    """A hook that adds to a response the headers that it does not have.
+    """Return a hook that adds the headers that a response does not have.
 
-    :param removed: Names, in lower case, of headers to take away.
+    :param removed: Names, in lower case, of headers to remove.
     """
 
     def add(response: R) -> R:
@@ -189,10 +166,10 @@ def add_headers(
 
 
 def nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str]:
-    """What templates call as ``csp_nonce()``."""
+    """Return the function that templates call as ``csp_nonce()``."""
 
     def csp_nonce() -> str:
-        request = current_request()
+        request = active_request()
         if request is None:
             raise NonceError(
                 "csp_nonce() was called outside a request, so no response would carry"
@@ -200,8 +177,7 @@ def nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str]:
             )
         nonce = used_nonce(request)
         if nonce is None:
-            taken = compiled_for(request).takes_nonce
-            nonce = new_nonce(request, taken=taken)
+            nonce = new_nonce(request, taken=compiled_for(request).takes_nonce)
         return nonce
 
     return csp_nonce
@@ -210,11 +186,11 @@ def nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str]:
 def optional_nonce_function(
     compiled_for: CompiledFor,
 ) -> cabc.Callable[[], str | None]:
-    """A nonce for markup that is right without one too."""
+    """Return a function for the nonce of markup that is valid without a nonce too."""
     csp_nonce = nonce_function(compiled_for)
 
     def optional_nonce() -> str | None:
-        request = current_request()
+        request = active_request()
         if request is None or not compiled_for(request).takes_nonce:
             return None
         return csp_nonce()
@@ -223,14 +199,14 @@ def optional_nonce_function(
 
 
 def attach_first(app: App, function: cabc.Callable[[], object]) -> None:
-    """Attach a hook that runs before those that other extensions attached earlier."""
+    """Attach a hook that runs before all hooks attached so far."""
     attach(app, "before_request", function)
     hooks = app.before_request_funcs[None]
     hooks.insert(0, hooks.pop())
 
 
 def _vary(headers: Headers, names: cabc.Iterable[str]) -> None:
-    """Add names to those that a response varies by already."""
+    """Add names to the ``Vary`` of a response."""
     given = ", ".join(headers.getlist("Vary"))
     known = {part.strip().lower() for part in given.split(",")}
     missing = [name for name in names if name.lower() not in known]
@@ -257,7 +233,7 @@ def _over_https(request: flask.Request) -> bool:
         return False
     try:
         # A browser that took HSTS from a development server would refuse every other
-        # one on this machine.
+        # server on this machine.
         return not is_loopback(request.host)
-    except HTTPException:  # the host is not one of TRUSTED_HOSTS
+    except HTTPException:  # the host is not in TRUSTED_HOSTS
         return True

@@ -1,4 +1,4 @@
-"""Whether a request from another site is let in, and what it is answered."""
+"""Isolation from requests that pages of other sites make a browser send."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if t.TYPE_CHECKING:
     from werkzeug.sansio.request import Request
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-# A page that plays a document in itself; frames are for frame-ancestors to decide.
+# Elements that show a document inside a page; frame-ancestors decides on frames.
 _EMBEDS = frozenset({"object", "embed"})
 
 
 def is_forged(
     request: Request, compiled: Compiled, trusted_origins: frozenset[str]
 ) -> bool:
-    """Whether a page of another site made a browser send what it may not.
+    """Return whether a page of another site made a browser send what it may not.
 
-    The resource isolation policy of W3C Fetch Metadata: from other sites come
-    top-level navigations by GET, what the endpoint's CORS allows, and what it is
-    marked for. A browser that sends no ``Sec-Fetch-Site`` is judged by ``Origin``
-    and only where something would be changed: on a GET, ``Referer`` names every page
-    with a link.
+    This is the resource isolation policy of W3C Fetch Metadata. Other sites may
+    navigate here by GET, send what the endpoint's CORS allows, and send anything to
+    endpoints with ``cross_site``. Without ``Sec-Fetch-Site``, ``Origin`` decides, and
+    only for methods that change something: on a GET, ``Referer`` names every page with
+    a link.
     """
     headers = request.headers
     safe = request.method in _SAFE
@@ -48,5 +48,5 @@ def is_forged(
     cors = compiled.policy.cors
     if cors is None or origin is None or not cors.allows(origin):
         return True
-    # What everybody may read is not for everybody to change with a user's cookies.
+    # All may read it, but not change it with a user's cookies.
     return not safe and "*" in cors.origins

@@ -1,4 +1,4 @@
-"""The nonce of a request: made when asked for, the same until the request ends."""
+"""The nonce of a request: made on first use, the same until the request ends."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class NonceError(RuntimeError):
 
 
 def used_nonce(request: object) -> str | None:
-    """The nonce that was asked for in a request, or ``None``."""
+    """Return the nonce that a request has used, or ``None``."""
     nonce: str | None = request.__dict__.get(_NONCE)
     return nonce
 
 
 def note_sent(request: object) -> None:
-    """Note that the headers of a request's response are made."""
+    """Note that the headers of the response are complete."""
     request.__dict__[_SENT] = True
 
 
 def new_nonce(request: t.Any, *, taken: bool) -> str:
     """Make the nonce of a request that has none.
 
-    :param taken: Whether a directive of the request's policy takes a nonce.
-    :raises NonceError: if none does, or the headers are made already.
+    :param taken: True if a directive of the request's policy takes a nonce.
+    :raises NonceError: if none does, or the headers are already complete.
     """
     if not taken:
         raise NonceError(
@@ -52,15 +52,15 @@ def new_nonce(request: t.Any, *, taken: bool) -> str:
 
 
 def nonced_markup(markup: str, nonce: str) -> str:
-    """Markup with a nonce on each script and style that has none."""
-    # Without quotes, so that a script that writes such an element stays right.
+    """Return markup with a nonce on each script and style that has none."""
+    # Without quotes: a script may hold such an element in a quoted string.
     return _ELEMENT.sub(rf"<\1 nonce={nonce}", markup)
 
 
 def private_cache_control(value: str) -> str | None:
-    """``Cache-Control`` for a page with a nonce, or ``None`` if it is right as it is.
+    """Return ``Cache-Control`` for a page with a nonce; ``None`` to keep the value.
 
-    A shared cache would give one visitor's nonce to all, and to an attacker.
+    A shared cache would give the nonce of one visitor to all, and to an attacker.
     """
     if not value:
         return "private"

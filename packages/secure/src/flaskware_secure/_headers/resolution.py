@@ -1,4 +1,4 @@
-"""What a request is answered with: found once for each situation, then looked up."""
+"""Resolution of the policy of a request: once per situation, then a look-up."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ import typing as t
 from flask.sansio.app import App
 from werkzeug.exceptions import HTTPException
 
+from flaskware_secure._policy.overrides import apply_overrides
 from flaskware_secure._policy.overrides import is_below
-from flaskware_secure._policy.overrides import Note
-from flaskware_secure._policy.overrides import notes_on
+from flaskware_secure._policy.overrides import Override
+from flaskware_secure._policy.overrides import overrides_on
 from flaskware_secure._policy.overrides import resolve
 from flaskware_secure._policy.policy import Changes
 from flaskware_secure._policy.policy import Policy
-from flaskware_secure._reports.routing import with_reporting
 from flaskware_secure._settings import SecureSettings
 
 from .compiled import compile_policy
 from .compiled import Compiled
+from .compiled import with_reporting
 
 if t.TYPE_CHECKING:
     from flask import Request
 
 Situation: t.TypeAlias = (
-    "tuple[str | None, tuple[str, ...], tuple[Note, ...]] | str | None"
+    "tuple[str | None, tuple[str, ...], tuple[Override, ...]] | str | None"
 )
-"""An endpoint; with the path rules that count and error handlers, where any do."""
+"""An endpoint; with the path rules and error handlers that count, if there are any."""
 
 
 @dc.dataclass(frozen=True, eq=False)
 class Resolver:
     """The compiled policies of an app.
 
-    :param app: The app, weakly: it holds what holds this.
+    :param app: A weak reference to the app, which holds this object indirectly.
     :param owner: The extension object whose overrides count.
-    :param begin: Called when the first request comes.
-    :param reports_url: Where browsers send reports, if anywhere.
-    :param overrides: Changes for endpoints of this package's own.
+    :param begin: Called at the first request.
+    :param reports_url: The URL for reports; ``None`` without a store.
+    :param overrides: Changes for the endpoints of this package.
     """
 
     app: cabc.Callable[[], App | None]
@@ -53,23 +54,23 @@ class Resolver:
     )
 
     def of(self, request: Request) -> Compiled:
-        """What a request is answered with."""
+        """Return the compiled policy of a request."""
         situation: Situation = request.endpoint
-        notes = notes_on(request)
-        if notes or self.settings.paths:
+        overrides = overrides_on(request)
+        if overrides or self.settings.paths:
             paths = self._paths(request.path)
-            situation = (request.endpoint, paths, notes)
+            situation = (request.endpoint, paths, overrides)
         return self.known.get(situation) or self._compile(situation)
 
     def at(self, endpoint: str | None, path: str | None) -> Compiled:
-        """What a request to an endpoint, and a path, is answered with."""
+        """Return the compiled policy of an endpoint, at a path."""
         situation: Situation = endpoint
         if path is not None and self.settings.paths:
             situation = (endpoint, self._paths(path), ())
         return self.known.get(situation) or self._compile(situation)
 
     def for_method(self, request: Request, method: str) -> Compiled:
-        """What a request to the same address by another method is answered with."""
+        """Return the compiled policy of the same address with another method."""
         app = t.cast("t.Any", self.app())
         try:
             endpoint, _ = app.create_url_adapter(request).match(method=method)
@@ -83,13 +84,13 @@ class Resolver:
 
     def _compile(self, situation: Situation) -> Compiled:
         if isinstance(situation, tuple):
-            endpoint, paths, notes = situation
+            endpoint, paths, overrides = situation
         else:
-            endpoint, paths, notes = situation, (), ()
+            endpoint, paths, overrides = situation, (), ()
         if not self.known:
             self.begin()
-        policy = self._resolved(endpoint, paths, notes)
-        # The same policy is compiled once, whatever asks for it first.
+        policy = self._resolved(endpoint, paths, overrides)
+        # Endpoints without changes share one compiled policy.
         if policy is self.policy and situation is not None:
             compiled = self.at(None, None)
         else:
@@ -103,12 +104,15 @@ class Resolver:
                 isolated=settings.isolation == "enforce",
                 removed=[name.lower() for name in settings.removed_headers],
             )
-        # Two threads may both compile; they compile the same.
+        # If two threads compile at once, both get the same result.
         self.known[situation] = compiled
         return compiled
 
     def _resolved(
-        self, endpoint: str | None, paths: tuple[str, ...], notes: tuple[Note, ...]
+        self,
+        endpoint: str | None,
+        paths: tuple[str, ...],
+        overrides: cabc.Iterable[Override],
     ) -> Policy:
         policy = self.policy
         for path in paths:
@@ -125,7 +129,4 @@ class Resolver:
             )
             if (own := self.overrides.get(endpoint)) is not None:
                 policy = policy.changed(**own)
-        for note in notes:
-            if note.owner is self.owner:
-                policy = policy.changed(**note.changes)
-        return policy
+        return apply_overrides(policy, overrides, self.owner)

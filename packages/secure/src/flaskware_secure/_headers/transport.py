@@ -1,4 +1,4 @@
-"""Where a request over plain http is sent to."""
+"""Redirection from plain http to https."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from flaskware_secure._policy.overrides import is_below
 
 @dc.dataclass(frozen=True)
 class Redirection:
-    """How plain http becomes https.
+    """Redirection from plain http to https.
 
-    :param host: The one host (with port, if any) to go to.
-    :param trusted_hosts: The hosts that a request may name and be sent to; a leading
-        dot stands for every subdomain.
-    :param exempt: Paths, with all below them, that are served over http too.
+    :param host: The host, with its port if any, that all requests go to.
+    :param trusted_hosts: The hosts that a request may name and be redirected to; a
+        leading dot stands for every subdomain.
+    :param exempt: Paths that are served over http too, with all paths below them.
     """
 
     host: str | None
@@ -32,7 +32,7 @@ class Redirection:
         return self.host is not None or bool(self.trusted_hosts)
 
     def target(self, url: str, host: str) -> str | None:
-        """The https address for a request, or ``None`` to serve it as it is.
+        """Return the https address for a request, or ``None`` to serve it as it is.
 
         :param url: The address of the request.
         :param host: Its host, as the request names it.
@@ -44,15 +44,15 @@ class Redirection:
             return None
         if self.host is None and not host_is_trusted(host, self.trusted_hosts):
             return None
-        # The port is the one of http; https listens on another, 443 unless `host`
-        # says otherwise.
+        # The port is that of http; https listens on another, 443 unless `host` names
+        # its port.
         target = self.host or _without_port(host)
         return parts._replace(scheme="https", netloc=target).geturl()
 
 
 @functools.lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
-    """Whether a host, with or without a port, is this machine itself."""
+    """Return whether a host, with or without a port, is this machine itself."""
     name = _without_port(host).rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -63,7 +63,7 @@ def is_loopback(host: str) -> bool:
 
 
 def claims_https(headers: cabc.Mapping[str, str] | t.Any) -> bool:
-    """Whether a proxy, or somebody in its name, says that the client spoke https."""
+    """Return whether the headers of a proxy, perhaps forged, claim https."""
     claimed = f"{headers.get('X-Forwarded-Proto', '')},{headers.get('Forwarded', '')}"
     words = claimed.lower().replace('"', "").replace(";", ",").replace(" ", "")
     return any(word in {"https", "proto=https"} for word in words.split(","))

@@ -1,4 +1,4 @@
-"""Which other origins may read responses (WHATWG Fetch, section 3.3)."""
+"""CORS: origins that may read responses (WHATWG Fetch, section 3.3)."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ import dataclasses as dc
 import re
 import typing as t
 
+from .vocabulary import Complaint
+
 Line: t.TypeAlias = tuple[str, str]
-Complaint: t.TypeAlias = tuple[str, str, str, str]
 
 _ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:\d{1,5})?"
 )
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# A script may send these without asking (WHATWG Fetch, "CORS-safelisted").
+# Scripts may send these without a preflight (WHATWG Fetch, "CORS-safelisted").
 _SIMPLE_METHODS = frozenset({"GET", "HEAD", "POST"})
 _SIMPLE_HEADERS = frozenset(
     {"accept", "accept-language", "content-language", "content-type", "range"}
 )
-# No site of anybody's; a pattern that matches it matches every site.
+# Nobody's sites: a pattern that matches one of them matches every site.
 _STRANGERS = ("https://stranger.invalid", "https://stranger.invalid.test")
 
 
 @dc.dataclass(frozen=True, kw_only=True)
 class Cors:
-    """Which other origins may read the responses of an endpoint.
+    """Other origins that may read the responses of an endpoint.
 
     :param origins: Origins as a browser sends them, such as
         ``"https://app.example"``; patterns, which are always matched against the
         whole origin; or ``"*"`` alone for every origin, without credentials.
-    :param methods: What a preflight allows beside GET, HEAD and POST.
-    :param headers: What a preflight allows beside the headers that need none.
+    :param methods: Methods that a preflight allows beside GET, HEAD and POST.
+    :param headers: Headers that a preflight allows beside those that need none.
     :param expose: Headers of the response that scripts may read.
-    :param credentials: Whether cookies count. An origin is then named, never ``*``.
-    :param max_age: How long a browser keeps what a preflight said, in seconds.
+    :param credentials: True to allow cookies. Origins are then named, never ``*``.
+    :param max_age: Seconds for which a browser keeps the answer to a preflight.
     """
 
     origins: tuple[str | re.Pattern[str], ...]
@@ -45,7 +46,7 @@ class Cors:
     max_age: int = 600
 
     def allows(self, origin: str) -> bool:
-        """Whether scripts of an origin may read responses."""
+        """Return whether scripts of an origin may read responses."""
         if "*" in self.origins:
             return True
         if _ORIGIN.fullmatch(origin) is None:
@@ -56,7 +57,7 @@ class Cors:
         )
 
     def lines(self, origin: str | None) -> list[Line]:
-        """The lines of a response to a request from an origin, ``Vary`` left out."""
+        """Return the header lines for a request from an origin, without ``Vary``."""
         if origin is None or not self.allows(origin):
             return []
         found = [("Access-Control-Allow-Origin", self._named(origin))]
@@ -67,7 +68,7 @@ class Cors:
         return found
 
     def refusal(self, origin: str, method: str, headers: str) -> str | None:
-        """Why a preflight is refused, or ``None``.
+        """Return the reason to refuse a preflight, or ``None``.
 
         :param method: ``Access-Control-Request-Method``.
         :param headers: ``Access-Control-Request-Headers``.
@@ -75,14 +76,14 @@ class Cors:
         if not self.allows(origin):
             return "The origin may not read this."
         if method not in _SIMPLE_METHODS and method not in self.methods:
-            return "The method is not allowed to other origins."
+            return "The method is not allowed for other origins."
         asked = {part.strip().lower() for part in headers.split(",") if part.strip()}
         if asked - _SIMPLE_HEADERS - {name.lower() for name in self.headers}:
-            return "A header of the request is not allowed to other origins."
+            return "A header of the request is not allowed for other origins."
         return None
 
     def preflight_lines(self) -> list[Line]:
-        """The lines of an allowed preflight, beside those of :meth:`lines`."""
+        """Return the lines of an allowed preflight, beside those of :meth:`lines`."""
         methods = sorted(_SIMPLE_METHODS | set(self.methods))
         found = [
             ("Access-Control-Allow-Methods", ", ".join(methods)),
@@ -93,14 +94,10 @@ class Cors:
         return found
 
     def complaints(self) -> cabc.Iterator[Complaint]:
-        """Yield code, what was expected, what was given and what to write."""
+        """Yield the mistakes in these fields."""
         if not self.origins:
-            yield (
-                "cors.no-origin",
-                "at least one origin",
-                "",
-                "cors=None for no sharing",
-            )
+            write = "cors=None for no sharing"
+            yield "cors.no-origin", "at least one origin", "", write
         for origin in self.origins:
             yield from self._complaints_of(origin)
         if "*" in self.origins and len(self.origins) > 1:
@@ -108,7 +105,7 @@ class Cors:
             yield "cors.wildcard-beside-others", "'*' alone", given, 'origins=("*",)'
         for name in (*self.methods, *self.headers, *self.expose):
             if not _TOKEN.fullmatch(name):
-                expected = "names of methods and headers, each an item"
+                expected = "names of methods and headers, one per item"
                 yield "cors.bad-name", expected, name, "remove blanks and commas"
             elif name == "*" and self.credentials:
                 expected = "names; with credentials browsers take '*' for a name"
@@ -120,19 +117,15 @@ class Cors:
     def _complaints_of(self, origin: str | re.Pattern[str]) -> cabc.Iterator[Complaint]:
         if isinstance(origin, re.Pattern):
             if any(origin.fullmatch(stranger) for stranger in _STRANGERS):
-                expected = "a pattern that names a site; this one matches every one"
-                yield (
-                    "cors.pattern-too-wide",
-                    expected,
-                    origin.pattern,
-                    r're.compile(r"https://[a-z0-9-]+\.app\.example")',
-                )
+                expected = "a pattern that names a site; this pattern matches all sites"
+                write = r're.compile(r"https://[a-z0-9-]+\.app\.example")'
+                yield "cors.pattern-too-wide", expected, origin.pattern, write
         elif origin == "*":
             if self.credentials:
                 expected = "origins by name, since credentials are allowed"
                 yield "cors.wildcard-with-credentials", expected, origin, "name each"
         elif origin == "null":
-            expected = "an origin; 'null' is any sandboxed frame of anybody"
+            expected = "an origin; 'null' is any sandboxed frame of any site"
             yield "cors.null-origin", expected, origin, "remove it"
         elif not _ORIGIN.fullmatch(origin):
             expected = "scheme, host and port in lower case, nothing after"

@@ -1,29 +1,35 @@
-"""What is wrong with a policy, found before a browser finds it."""
+"""Lint of a policy: mistakes that browsers ignore, refuse or read otherwise."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
-import difflib
 import re
 import typing as t
 
+from flaskware_core import closest
 from flaskware_core import ConfigProblem
 from flaskware_core import describe
 
-from .lint_sources import lint_sources
 from .policy import Policy
+from .vocabulary import Complaint
 from .vocabulary import DIRECTIVES
+from .vocabulary import Directives
 from .vocabulary import DocumentIsolationPolicy
 from .vocabulary import EmbedderPolicy
 from .vocabulary import FEATURES
 from .vocabulary import IntegrityDestination
+from .vocabulary import KEYWORDS
+from .vocabulary import NONCE
+from .vocabulary import NONCE_DIRECTIVES
 from .vocabulary import OpenerPolicy
 from .vocabulary import OPTIONAL_VALUE
 from .vocabulary import ReferrerPolicyToken
 from .vocabulary import ResourcePolicy
 from .vocabulary import RETIRED
+from .vocabulary import RETIRED_KEYWORDS
 from .vocabulary import SANDBOX_FLAGS
+from .vocabulary import SCRIPT_DIRECTIVES
 from .vocabulary import SOURCE_LISTS
 from .vocabulary import VALUELESS
 
@@ -42,29 +48,24 @@ class PolicyProblem(ConfigProblem):
         return "\n".join([f"{head}  ({self.code})", *rest])
 
 
-_KEYWORD = re.compile(r"'\S+'")
+Complaints: t.TypeAlias = cabc.Iterator[Complaint]
+Keyed: t.TypeAlias = cabc.Iterator[tuple[str, Complaint]]
 Problems: t.TypeAlias = cabc.Iterator[PolicyProblem]
 
 # Servers and proxies stop reading a header line at 8 KiB (nginx, Apache, gunicorn).
 _LONGEST = 8000
 _REPORT_ONLY_IGNORES = frozenset({"sandbox", "upgrade-insecure-requests"})
 _HEADER_VALUES: dict[str, tuple[str, frozenset[str]]] = {
-    "referrer": ("Referrer-Policy", frozenset(t.get_args(ReferrerPolicyToken))),
-    "coop": ("Cross-Origin-Opener-Policy", frozenset(t.get_args(OpenerPolicy))),
-    "coep": ("Cross-Origin-Embedder-Policy", frozenset(t.get_args(EmbedderPolicy))),
-    "corp": ("Cross-Origin-Resource-Policy", frozenset(t.get_args(ResourcePolicy))),
-    "coop_report_only": (
-        "Cross-Origin-Opener-Policy",
-        frozenset(t.get_args(OpenerPolicy)),
-    ),
-    "coep_report_only": (
-        "Cross-Origin-Embedder-Policy",
-        frozenset(t.get_args(EmbedderPolicy)),
-    ),
-    "document_isolation": (
-        "Document-Isolation-Policy",
-        frozenset(t.get_args(DocumentIsolationPolicy)),
-    ),
+    attribute: (header, frozenset(t.get_args(values)))
+    for attribute, header, values in (
+        ("referrer", "Referrer-Policy", ReferrerPolicyToken),
+        ("coop", "Cross-Origin-Opener-Policy", OpenerPolicy),
+        ("coep", "Cross-Origin-Embedder-Policy", EmbedderPolicy),
+        ("corp", "Cross-Origin-Resource-Policy", ResourcePolicy),
+        ("coop_report_only", "Cross-Origin-Opener-Policy", OpenerPolicy),
+        ("coep_report_only", "Cross-Origin-Embedder-Policy", EmbedderPolicy),
+        ("document_isolation", "Document-Isolation-Policy", DocumentIsolationPolicy),
+    )
 }
 _DESTINATIONS = frozenset(t.get_args(IntegrityDestination))
 _MANAGED = {
@@ -87,75 +88,69 @@ _MANAGED = {
     "reporting-endpoints": "reporting_endpoints",
     "strict-transport-security": "the setting SECURE_HSTS_SECONDS",
 }
+_KEYWORD = re.compile(r"'\S+'")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e]")
 _ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:\d+)?")
 _ENDPOINT_NAME = re.compile(r"[a-z*][a-z0-9_.*-]*")
 _ENDPOINT_URL = re.compile(r"(https://|/)[\x21\x23-\x5b\x5d-\x7e]*")
-_TOKENS: dict[str, tuple[str, re.Pattern[str], frozenset[str]]] = {
-    "require-trusted-types-for": (
-        "'script'",
-        re.compile("'script'"),
-        frozenset({"'script'"}),
-    ),
-    "sandbox": (
-        "a sandbox flag",
-        re.compile("|".join(sorted(SANDBOX_FLAGS))),
-        SANDBOX_FLAGS,
-    ),
+# By directive: a description, the pattern, and the tokens if they are a closed set.
+_TOKENS: dict[str, tuple[str, str, frozenset[str]]] = {
+    "require-trusted-types-for": ("'script'", "'script'", frozenset({"'script'"})),
+    "sandbox": ("a sandbox flag", "|".join(sorted(SANDBOX_FLAGS)), SANDBOX_FLAGS),
     "trusted-types": (
         "a policy name of letters, digits and -#=_/@.%",
-        re.compile(r"'none'|'allow-duplicates'|\*|[A-Za-z0-9\-#=_/@.%]+"),
+        r"'none'|'allow-duplicates'|\*|[A-Za-z0-9\-#=_/@.%]+",
         frozenset(),
     ),
 }
+_HASH = re.compile(r"'sha(256|384|512)-[A-Za-z0-9+/_-]+={0,2}'")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_HOST = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*://)?"
+    r"(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)"
+    r"(:(\d+|\*))?"
+    r"(/[^?#]*)?"
+)
+_BARE_SCHEMES = frozenset(
+    {"blob", "data", "filesystem", "http", "https", "mediastream", "ws", "wss"}
+)
+_FIXED_NONCE = re.compile(r"'nonce-.*'")
 
 
 def lint(policy: Policy) -> Problems:
     """Yield everything that is wrong in a policy."""
-    yield from _lint_csp(policy, "csp", policy.csp)
-    yield from _lint_csp(
-        policy, "csp_report_only", policy.csp_report_only, report_only=True
-    )
-    for number, more in enumerate(policy.also):
-        yield from _lint_csp(
-            policy, f"also[{number}]", more.directives, report_only=more.report_only
-        )
-    yield from _lint_permissions(policy)
-    for attribute in _HEADER_VALUES:
-        yield from _lint_value(attribute, getattr(policy, attribute))
-    yield from _lint_endpoints(policy)
-    yield from _lint_extra(policy)
-    yield from _lint_integrity(policy)
+    csps = [
+        ("csp", policy.csp, False),
+        ("csp_report_only", policy.csp_report_only, True),
+        *(
+            (f"also[{number}]", more.directives, more.report_only)
+            for number, more in enumerate(policy.also)
+        ),
+    ]
+    for attribute, csp, report_only in csps:
+        found = _lint_csp(policy, attribute, csp, report_only=report_only)
+        yield from _problems(found)
+        yield from _lint_length(attribute, csp)
+    yield from _problems(_lint_permissions(policy))
+    yield from _problems(_lint_values(policy))
+    yield from _problems(_lint_endpoints(policy))
+    yield from _problems(_lint_extra(policy))
+    yield from _problems(_lint_integrity(policy))
     if policy.cors is not None:
-        for code, expected, given, write in policy.cors.complaints():
-            yield PolicyProblem("cors", expected, describe(given), write, code=code)
+        yield from _problems(("cors", each) for each in policy.cors.complaints())
 
 
-def _lint_csp(
-    policy: Policy,
-    attribute: str,
-    csp: cabc.Mapping[str, tuple[str, ...]],
-    *,
-    report_only: bool = False,
-) -> Problems:
-    for directive, sources in csp.items():
-        key = f"{attribute}[{directive!r}]"
-        if directive not in DIRECTIVES:
-            yield _unknown_directive(key, directive)
-            continue
-        if report_only and directive in _REPORT_ONLY_IGNORES:
-            yield PolicyProblem(
-                key,
-                "a directive that counts in a report-only policy",
-                describe(directive),
-                f"move {directive} to csp",
-                code="csp.not-in-report-only",
-            )
-        for code, expected, given, write in _lint_directive(policy, directive, sources):
-            # The quotes of a keyword belong to it, and so stand inside of others.
-            text = f'"{write}"' if _KEYWORD.fullmatch(write) else write
-            yield PolicyProblem(key, expected, describe(given), text, code=code)
+def _problems(
+    found: cabc.Iterable[tuple[str, Complaint]],
+) -> cabc.Iterator[PolicyProblem]:
+    for key, (code, expected, given, write) in found:
+        # The quotes of a keyword belong to it, so it stands in further quotes.
+        text = f'"{write}"' if _KEYWORD.fullmatch(write) else write
+        yield PolicyProblem(key, expected, describe(given), text, code=code)
+
+
+def _lint_length(attribute: str, csp: Directives) -> Problems:
     length = sum(len(" ".join((name, *sources))) + 2 for name, sources in csp.items())
     if length > _LONGEST:
         yield PolicyProblem(
@@ -167,36 +162,53 @@ def _lint_csp(
         )
 
 
+def _lint_csp(
+    policy: Policy, attribute: str, csp: Directives, *, report_only: bool
+) -> Keyed:
+    for directive, sources in csp.items():
+        key = f"{attribute}[{directive!r}]"
+        if directive not in DIRECTIVES:
+            yield key, _unknown_directive(directive)
+            continue
+        if report_only and directive in _REPORT_ONLY_IGNORES:
+            expected = "a directive that counts in a report-only policy"
+            write = f"move {directive} to csp"
+            yield key, ("csp.not-in-report-only", expected, directive, write)
+        for complaint in _lint_directive(policy, directive, sources):
+            yield key, complaint
+
+
+def _unknown_directive(directive: str) -> Complaint:
+    if (instead := RETIRED.get(directive)) is not None:
+        expected = "a directive that browsers still know"
+        return "csp.retired-directive", expected, directive, instead
+    expected = "a directive that browsers know"
+    write = _closest(directive.replace("_", "-"), DIRECTIVES)
+    return "csp.unknown-directive", expected, directive, write
+
+
 def _lint_directive(
     policy: Policy, directive: str, sources: tuple[str, ...]
-) -> cabc.Iterator[tuple[str, str, str, str]]:
+) -> Complaints:
     if directive in VALUELESS:
         if sources:
-            yield (
-                "csp.value-not-allowed",
-                "nothing: the directive stands alone",
-                " ".join(sources),
-                f"{directive!r}: []",
-            )
+            expected, given = "nothing: the directive stands alone", " ".join(sources)
+            yield "csp.value-not-allowed", expected, given, f"{directive!r}: []"
         return
     if not sources and directive not in OPTIONAL_VALUE:
-        yield (
-            "csp.empty",
-            "at least one source",
-            "",
-            "'none' to allow nothing, or None to drop the directive",
-        )
+        write = "'none' to allow nothing, or None to drop the directive"
+        yield "csp.empty", "at least one source", "", write
     unsafe = [s for s in sources if _breaks_out(s)]
     for source in unsafe:
-        yield (
-            "csp.injection",
-            "a source without blanks, control characters, ';' or ','",
-            source,
-            "one item a source; in a URL write %3B for ';' and %2C for ','",
-        )
+        expected = "a source without blanks, control characters, ';' or ','"
+        write = "one item per source; in a URL write %3B for ';' and %2C for ','"
+        yield "csp.injection", expected, source, write
     safe = tuple(s for s in sources if s not in unsafe)
     if directive in SOURCE_LISTS:
-        yield from lint_sources(directive, safe)
+        for source in safe:
+            if (complaint := _lint_source(directive, source)) is not None:
+                yield complaint
+        yield from _lint_combination(directive, safe)
     else:
         yield from _lint_tokens(policy, directive, safe)
 
@@ -205,135 +217,143 @@ def _breaks_out(source: str) -> bool:
     return not source or any(not "!" <= c <= "~" or c in ";," for c in source)
 
 
-def _lint_tokens(
-    policy: Policy, directive: str, tokens: tuple[str, ...]
-) -> cabc.Iterator[tuple[str, str, str, str]]:
+def _lint_tokens(policy: Policy, directive: str, tokens: tuple[str, ...]) -> Complaints:
     for token in tokens:
         if directive == "report-to" and token not in policy.reporting_endpoints:
-            yield (
-                "csp.unknown-endpoint",
-                "a name in reporting_endpoints",
-                token,
-                f"reporting_endpoints={{{token!r}: '/reports'}}",
-            )
-        elif directive in _TOKENS and not _TOKENS[directive][1].fullmatch(token):
-            expected, _, known = _TOKENS[directive]
-            write = _closest(token, known) if known else expected
-            yield "csp.unknown-keyword", expected, token, write
+            write = f"reporting_endpoints={{{token!r}: '/reports'}}"
+            expected = "a name in reporting_endpoints"
+            yield "csp.unknown-endpoint", expected, token, write
+        elif directive in _TOKENS:
+            expected, pattern, known = _TOKENS[directive]
+            if not re.fullmatch(pattern, token):
+                write = _closest(token, known) if known else expected
+                yield "csp.unknown-keyword", expected, token, write
 
 
-def _lint_permissions(policy: Policy) -> Problems:
+def _lint_source(directive: str, source: str) -> Complaint | None:
+    if source.startswith("'") or source.endswith("'"):
+        return _lint_quoted(directive, source)
+    quoted = f"'{source.lower()}'"
+    if quoted in KEYWORDS:
+        expected = "a keyword in single quotes; without, it names a host"
+        return "csp.unquoted-keyword", expected, source, quoted
+    if _HASH.fullmatch(f"'{source}'") or source.startswith("nonce-"):
+        expected = "a hash or nonce in single quotes; without, it names a host"
+        return "csp.unquoted-keyword", expected, source, f"'{source}'"
+    if source.lower() in RETIRED_KEYWORDS:
+        expected = "a keyword that browsers know, in single quotes"
+        write = RETIRED_KEYWORDS[source.lower()]
+        return "csp.unquoted-keyword", expected, source, write
+    if source.lower() in DIRECTIVES or source.lower() in RETIRED:
+        expected = "a source; this is a directive, so a ';' may be missing before it"
+        return "csp.missing-semicolon", expected, source, f"a key {source!r} of its own"
+    if source.lower() in _BARE_SCHEMES:
+        expected = "a scheme with its colon; without, it names a host"
+        return "csp.scheme-without-colon", expected, source, f"{source}:"
+    if _SCHEME.fullmatch(source) or _HOST.fullmatch(source):
+        return None
+    expected = "a host, an origin, a scheme with its colon or a quoted keyword"
+    return "csp.bad-source", expected, source, "https://cdn.example"
+
+
+def _lint_quoted(directive: str, source: str) -> Complaint | None:
+    if _FIXED_NONCE.fullmatch(source):
+        expected = f"{NONCE}: a nonce written down is known to everybody"
+        return "csp.fixed-nonce", expected, source, NONCE
+    is_hash = _HASH.fullmatch(source) is not None
+    if not is_hash and source not in KEYWORDS:
+        expected, write = "a keyword that browsers know", _closest(source, KEYWORDS)
+        return "csp.unknown-keyword", expected, source, write
+    if source == NONCE and directive not in NONCE_DIRECTIVES:
+        expected = "a directive for scripts or styles; others take no nonce"
+    elif source == "'strict-dynamic'" and directive not in SCRIPT_DIRECTIVES:
+        expected = "a directive for scripts; others ignore it"
+    elif directive == "frame-ancestors" and source not in {"'self'", "'none'"}:
+        expected = "'self', 'none' or origins"
+    else:
+        return None
+    return "csp.misplaced-keyword", expected, source, f"remove {source} here"
+
+
+def _lint_combination(directive: str, sources: tuple[str, ...]) -> Complaints:
+    vouched = NONCE in sources or any(_HASH.fullmatch(s) for s in sources)
+    dynamic = "'strict-dynamic'" in sources
+    given = " ".join(sources)
+    if "'none'" in sources and len(sources) > 1:
+        expected = "'none' alone; beside others browsers ignore it"
+        write = "remove 'none', or the others"
+        yield "csp.none-beside-others", expected, given, write
+    if "'unsafe-inline'" in sources and (vouched or dynamic):
+        code, write = "csp.unsafe-inline-cancelled", "remove 'unsafe-inline'"
+        expected = "'unsafe-inline' or a nonce or hash; beside those browsers ignore it"
+        yield code, expected, given, write
+    if dynamic and directive in SCRIPT_DIRECTIVES and not vouched:
+        expected = (
+            "a nonce or hash beside 'strict-dynamic'; alone it blocks every script"
+        )
+        yield "csp.strict-dynamic-alone", expected, given, f"add {NONCE}"
+
+
+def _lint_permissions(policy: Policy) -> Keyed:
     for feature, allowed in policy.permissions.items():
         key = f"permissions[{feature!r}]"
         if feature not in FEATURES:
-            yield PolicyProblem(
-                key,
+            code, expected = (
+                "permissions.unknown-feature",
                 "a feature that browsers know",
-                describe(feature),
-                _closest(feature, FEATURES),
-                code="permissions.unknown-feature",
             )
+            yield key, (code, expected, feature, _closest(feature, FEATURES))
         if "*" in allowed and len(allowed) > 1:
-            yield PolicyProblem(
-                key,
-                "'*' alone: it already allows everybody",
-                describe(" ".join(allowed)),
-                "['*']",
-                code="permissions.wildcard-beside-others",
-            )
+            code = "permissions.wildcard-beside-others"
+            expected = "'*' alone: it already allows everybody"
+            yield key, (code, expected, " ".join(allowed), "['*']")
         for member in allowed:
             if member not in {"*", "self", "src"} and not _ORIGIN.fullmatch(member):
+                expected = "self, '*' or an origin; [] allows nobody"
                 write = "self" if member == "'self'" else "https://host, or [] for none"
-                yield PolicyProblem(
-                    key,
-                    "self, '*' or an origin; [] allows nobody",
-                    describe(member),
-                    write,
-                    code="permissions.bad-member",
-                )
+                yield key, ("permissions.bad-member", expected, member, write)
 
 
-def _lint_value(attribute: str, value: str | None) -> Problems:
-    header, known = _HEADER_VALUES[attribute]
-    if value is None:
-        return
-    # Referrer-Policy alone is a list: browsers take the last one that they know.
-    parts = value.split(", ") if attribute == "referrer" else [value]
-    for part in parts:
-        if part not in known:
-            yield PolicyProblem(
-                attribute,
-                f"a value of {header}",
-                describe(part),
-                _closest(part, known),
-                code="header.unknown-value",
-            )
+def _lint_values(policy: Policy) -> Keyed:
+    for attribute, (header, known) in _HEADER_VALUES.items():
+        value: str | None = getattr(policy, attribute)
+        if value is None:
+            continue
+        # Only Referrer-Policy is a list: browsers take the last value that they know.
+        for part in value.split(", ") if attribute == "referrer" else [value]:
+            if part not in known:
+                code, expected = "header.unknown-value", f"a value of {header}"
+                yield attribute, (code, expected, part, _closest(part, known))
 
 
-def _lint_endpoints(policy: Policy) -> Problems:
+def _lint_endpoints(policy: Policy) -> Keyed:
     for name, url in policy.reporting_endpoints.items():
         if not (_ENDPOINT_NAME.fullmatch(name) and _ENDPOINT_URL.fullmatch(url)):
-            yield PolicyProblem(
-                f"reporting_endpoints[{name!r}]",
-                "a name in lower case, and an https URL or a path",
-                describe(url),
-                "{'csp': '/reports'}",
-                code="header.bad-endpoint",
-            )
+            key, write = f"reporting_endpoints[{name!r}]", "{'csp': '/reports'}"
+            expected = "a name in lower case, and an https URL or a path"
+            yield key, ("header.bad-endpoint", expected, url, write)
 
 
-def _lint_extra(policy: Policy) -> Problems:
+def _lint_extra(policy: Policy) -> Keyed:
     for name, value in policy.extra.items():
         key = f"extra[{name!r}]"
         if (field := _MANAGED.get(name.lower())) is not None:
-            yield PolicyProblem(
-                key,
-                "a header that the policy has no field for",
-                describe(name),
-                f"use {field}",
-                code="header.managed",
-            )
+            expected = "a header that the policy has no field for"
+            yield key, ("header.managed", expected, name, f"use {field}")
         elif not _TOKEN.fullmatch(name) or _NOT_IN_A_VALUE.search(value):
-            yield PolicyProblem(
-                key,
-                "a header name, and a value of one line in ASCII",
-                describe(value),
-                "remove line ends and control characters",
-                code="header.injection",
-            )
+            expected = "a header name, and a value of one line in ASCII"
+            write = "remove line ends and control characters"
+            yield key, ("header.injection", expected, value, write)
 
 
-def _lint_integrity(policy: Policy) -> Problems:
+def _lint_integrity(policy: Policy) -> Keyed:
     for attribute in ("integrity", "integrity_report_only"):
-        for destination in getattr(policy, attribute):
-            if destination not in _DESTINATIONS:
-                yield PolicyProblem(
-                    attribute,
-                    "a destination that Integrity-Policy knows",
-                    describe(destination),
-                    _closest(destination, _DESTINATIONS),
-                    code="integrity.unknown-destination",
-                )
-
-
-def _unknown_directive(key: str, directive: str) -> PolicyProblem:
-    if (instead := RETIRED.get(directive)) is not None:
-        return PolicyProblem(
-            key,
-            "a directive that browsers still know",
-            describe(directive),
-            instead,
-            code="csp.retired-directive",
-        )
-    return PolicyProblem(
-        key,
-        "a directive that browsers know",
-        describe(directive),
-        _closest(directive.lower().replace("_", "-"), DIRECTIVES),
-        code="csp.unknown-directive",
-    )
+        for given in getattr(policy, attribute):
+            if given not in _DESTINATIONS:
+                code = "integrity.unknown-destination"
+                expected = "a destination that Integrity-Policy knows"
+                yield attribute, (code, expected, given, _closest(given, _DESTINATIONS))
 
 
 def _closest(name: str, known: cabc.Collection[str]) -> str:
-    matches = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.5)
-    return matches[0] if matches else f"one of {', '.join(sorted(known))}"
+    return closest(name, sorted(known)) or f"one of {', '.join(sorted(known))}"

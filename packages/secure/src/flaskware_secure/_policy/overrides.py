@@ -1,4 +1,4 @@
-"""What a view or a blueprint changes of its app's policy."""
+"""Overrides of a policy by views, blueprints and error handlers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import functools
 import inspect
 import typing as t
 
+from flaskware_core import active_request
 from flaskware_core import ConfigError
 
 from .lint import lint
@@ -18,53 +19,46 @@ from .policy import Policy
 from .policy import Sources
 
 _ATTRIBUTE = "__flaskware_secure__"
-_NOTES = "_flaskware_secure_notes"
+_ON_REQUEST = "_flaskware_secure_overrides"
 F = t.TypeVar("F", bound="cabc.Callable[..., t.Any]")
 _SOURCE_FIELDS = ("csp", "csp_report_only", "permissions")
 
 
-@dc.dataclass(frozen=True)
-class Mark:
-    """Changes noted on a view or blueprint, for the extension that made them."""
+@dc.dataclass(frozen=True, eq=False)
+class Override:
+    """Changes of a policy, for the extension object that made them."""
 
     owner: object
     changes: Changes
 
 
-def mark(target: object, owner: object, changes: Changes) -> None:
-    """Note changes on a view function, a view class or a blueprint.
+def attach_override(target: object, override: Override) -> None:
+    """Attach an override to a view function, a view class or a blueprint.
 
-    A decorator made with ``functools.wraps`` carries the note on.
+    A decorator made with ``functools.wraps`` carries it on.
 
     :raises TypeError: for a target that takes no attribute, such as a bound method.
     """
     # A new tuple: a wrapper shares the attributes of the function that it wraps.
-    marks = (*_marks(target), Mark(owner, changes))
+    overrides = (*_attached(target), override)
     try:
-        setattr(target, _ATTRIBUTE, marks)
+        setattr(target, _ATTRIBUTE, overrides)
     except AttributeError:
         raise TypeError(
-            f"override() cannot note anything on {target!r}. Decorate the function"
+            f"override() cannot attach anything to {target!r}. Decorate the function"
             " itself, in its class or module."
         ) from None
 
 
-def changes_on(target: object, owner: object) -> cabc.Iterator[Changes]:
-    """The changes that an extension noted on a target, the first noted first."""
-    for noted in _marks(target):
-        if noted.owner is owner:
-            yield noted.changes
-
-
-def _marks(target: object) -> tuple[Mark, ...]:
-    found: tuple[Mark, ...] = getattr(target, _ATTRIBUTE, ())
+def _attached(target: object) -> tuple[Override, ...]:
+    found: tuple[Override, ...] = getattr(target, _ATTRIBUTE, ())
     if not found and (view_class := getattr(target, "view_class", None)) is not None:
-        return _marks(view_class)
+        return _attached(view_class)
     return found
 
 
 def blueprints_of(endpoint: str) -> cabc.Iterator[str]:
-    """The names of the blueprints that an endpoint is in, the outermost first."""
+    """Yield the names of the blueprints that hold an endpoint, outermost first."""
     parts = endpoint.split(".")[:-1]
     for end in range(1, len(parts) + 1):
         yield ".".join(parts[:end])
@@ -78,68 +72,68 @@ def resolve(
     blueprints: cabc.Mapping[str, object],
     views: cabc.Mapping[str, object],
 ) -> Policy:
-    """The policy of an endpoint on top of its app's: blueprints' chain, then view."""
+    """Return the policy of an endpoint: its app's, its blueprints', its view's."""
     targets = [blueprints.get(name) for name in blueprints_of(endpoint)]
-    policy = base
     for target in (*targets, views.get(endpoint)):
-        for changes in changes_on(target, owner):
-            policy = policy.changed(**changes)
+        base = apply_overrides(base, _attached(target), owner)
+    return base
+
+
+def apply_overrides(
+    policy: Policy, overrides: cabc.Iterable[Override], owner: object
+) -> Policy:
+    """Return a policy with those overrides that are of one extension object."""
+    for override in overrides:
+        if override.owner is owner:
+            policy = policy.changed(**override.changes)
     return policy
 
 
-@dc.dataclass(frozen=True, eq=False)
-class Note:
-    """Changes of an error handler; a request that it answered refers to it."""
+def override_for(function: F, override: Override) -> F:
+    """Wrap an error handler so that its override counts for the current request."""
 
-    owner: object
-    changes: Changes
-
-
-def noting(function: F, note: Note, current: cabc.Callable[[], object]) -> F:
-    """A function that leaves a note on the request that it is called in."""
-
-    def leave() -> None:
-        request = current()
+    def attach() -> None:
+        request = active_request()
         if request is not None:
-            notes: tuple[Note, ...] = request.__dict__.get(_NOTES, ())
-            request.__dict__[_NOTES] = (*notes, note)
+            found = overrides_on(request)
+            request.__dict__[_ON_REQUEST] = (*found, override)
 
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
-        async def noted_async(*args: t.Any, **kwargs: t.Any) -> t.Any:
-            leave()
+        async def overriding_async(*args: t.Any, **kwargs: t.Any) -> t.Any:
+            attach()
             return await function(*args, **kwargs)
 
-        return t.cast("F", noted_async)
+        return t.cast("F", overriding_async)
 
     @functools.wraps(function)
-    def noted(*args: t.Any, **kwargs: t.Any) -> t.Any:
-        leave()
+    def overriding(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        attach()
         return function(*args, **kwargs)
 
-    return t.cast("F", noted)
+    return t.cast("F", overriding)
 
 
-def notes_on(request: object) -> tuple[Note, ...]:
-    """What error handlers noted on a request."""
-    found: tuple[Note, ...] = request.__dict__.get(_NOTES, ())
+def overrides_on(request: object) -> tuple[Override, ...]:
+    """Return the overrides of the error handlers that answered a request."""
+    found: tuple[Override, ...] = request.__dict__.get(_ON_REQUEST, ())
     return found
 
 
 def is_below(path: str, prefix: str) -> bool:
-    """Whether a path is a prefix or below it; ``/a`` is not above ``/ab``."""
+    """Return whether a path is a prefix or below it; ``/ab`` is not below ``/a``."""
     stem = prefix.rstrip("/")
     return path == stem or path.startswith(f"{stem}/")
 
 
 def refuse_wrong(changes: Changes) -> None:
-    """Refuse changes that are wrong whatever they are applied to.
+    """Refuse changes that are wrong for any policy.
 
     :raises ConfigError: listing everything that is wrong.
     """
-    # What only the whole can tell, such as a list that another one completes, is
-    # left to `flask doctor`.
+    # `flask doctor` checks the rest on the whole policy, such as a list of sources
+    # that another list completes.
     alone = Policy().changed(**_without_appends(changes))
     incomplete = {"csp.strict-dynamic-alone", "csp.unknown-endpoint"}
     problems = [p for p in lint(alone) if p.code not in incomplete]

@@ -1,13 +1,13 @@
-"""Header values back into what they say."""
+"""Parsers of header values."""
 
 from __future__ import annotations
 
 
 def parse_csp(value: str) -> dict[str, tuple[str, ...]]:
-    """The directives of one ``Content-Security-Policy`` value.
+    """Return the directives of one ``Content-Security-Policy`` value.
 
-    As a browser reads it: names in lower case, and of a repeated directive the first
-    one counts (CSP3, section 2.2.1).
+    As browsers do: names in lower case, and the first of a repeated directive counts
+    (CSP3, section 2.2.1).
     """
     directives: dict[str, tuple[str, ...]] = {}
     for part in value.split(";"):
@@ -18,7 +18,7 @@ def parse_csp(value: str) -> dict[str, tuple[str, ...]]:
 
 
 def parse_permissions(value: str) -> dict[str, tuple[str, ...]]:
-    """The features of one ``Permissions-Policy`` value."""
+    """Return the features of one ``Permissions-Policy`` value."""
     features: dict[str, tuple[str, ...]] = {}
     for part in value.split(","):
         name, _, allowed = part.strip().partition("=")

@@ -1,4 +1,4 @@
-"""What the responses of an app, a blueprint or a view are allowed to do."""
+"""Policies: the security headers of an app, a blueprint or a view."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .cors import Cors
 from .parsing import parse_csp
 from .parsing import parse_permissions
 from .vocabulary import Directive
+from .vocabulary import Directives
 from .vocabulary import DocumentIsolationPolicy
 from .vocabulary import EmbedderPolicy
 from .vocabulary import fallbacks
@@ -28,7 +29,7 @@ from .vocabulary import ResourcePolicy
 
 @dc.dataclass(frozen=True)
 class Append:
-    """Sources to add to those that a directive or feature has already."""
+    """Sources to add to those that a directive or feature already has."""
 
     sources: tuple[str, ...]
 
@@ -36,8 +37,8 @@ class Append:
 def append(*sources: str) -> Append:
     """Add sources to a directive instead of replacing what it has.
 
-    What a directive inherits from ``default-src`` counts as what it has, and a
-    ``'none'`` gives way.
+    Sources inherited from ``default-src`` count as its own, and a ``'none'`` gives
+    way.
     """
     return Append(sources)
 
@@ -47,15 +48,23 @@ Sources: t.TypeAlias = "str | cabc.Sequence[str] | Append"
 
 CspChanges: t.TypeAlias = "cabc.Mapping[Directive, Sources | None]"
 PermissionChanges: t.TypeAlias = "cabc.Mapping[Feature, Sources | None]"
-_Frozen: t.TypeAlias = "cabc.Mapping[str, tuple[str, ...]]"
 
 
-def _no_sources() -> _Frozen:
+def _no_sources() -> Directives:
     return types.MappingProxyType({})
 
 
 def _no_texts() -> cabc.Mapping[str, str]:
     return types.MappingProxyType({})
+
+
+@dc.dataclass(frozen=True)
+class Hsts:
+    """Content of ``Strict-Transport-Security``; 0 ``seconds`` send no header."""
+
+    seconds: int
+    include_subdomains: bool = False
+    preload: bool = False
 
 
 @dc.dataclass(frozen=True)
@@ -65,14 +74,14 @@ class Csp:
     Browsers enforce every policy that a response has, so one more can only forbid.
 
     :param directives: As in ``Policy.csp``.
-    :param report_only: Whether violations are only reported.
+    :param report_only: True if violations are only reported.
     """
 
     directives: cabc.Mapping[str, tuple[str, ...]]
     report_only: bool = False
 
 
-# These ask for nothing that a page of one's own should have to be granted.
+# Harmless features, which the app's own pages have without asking.
 _OWN_PAGES = frozenset(
     {
         "autoplay", "clipboard-write", "cross-origin-isolated", "encrypted-media",
@@ -81,15 +90,15 @@ _OWN_PAGES = frozenset(
         "web-share",
     }
 )  # fmt: skip
-# No browser has these on without a flag, and some warn of each unknown name.
+# Browsers have these behind a flag only, and some warn about each unknown name.
 _UNSHIPPED = frozenset({"ambient-light-sensor", "speaker-selection"})
 
 
 class Changes(t.TypedDict, total=False):
-    """What may be changed of a policy: whole headers, or single CSP directives.
+    """Changes of a policy: whole headers, or single CSP directives.
 
-    A directive is written with underscores. Sources replace, :func:`append` adds to
-    what is there, ``None`` drops. ``policy`` takes another policy to start from.
+    A directive is written with underscores. Sources replace, :func:`append` adds,
+    ``None`` drops. ``policy`` takes another policy to start from.
     """
 
     policy: Policy
@@ -153,19 +162,19 @@ class Policy:
     :param also: More policies, enforced or report-only, beside those two.
     :param permissions: Features of ``Permissions-Policy`` and who may use them.
     :param document_isolation: ``Document-Isolation-Policy``: cross-origin isolation
-        without a demand on the pages that open or embed this one.
-    :param integrity: What is loaded only with an ``integrity`` that fits
+        without a demand on the pages that open or embed the page.
+    :param integrity: Kinds of files that load only with a matching ``integrity``
         (``Integrity-Policy``): ``"script"``, ``"style"``.
-    :param cors: Which other origins may read responses; none, without.
+    :param cors: The other origins that may read responses; ``None`` for none.
     :param reporting_endpoints: Names for ``report-to``, and the URL of each.
     :param extra: Any other header, by name.
-    :param cross_site: Whether pages of other sites may post here; see the setting
+    :param cross_site: True if pages of other sites may post here; see the setting
         ``isolation``.
     """
 
-    csp: _Frozen = dc.field(default_factory=_no_sources)
-    csp_report_only: _Frozen = dc.field(default_factory=_no_sources)
-    permissions: _Frozen = dc.field(default_factory=_no_sources)
+    csp: Directives = dc.field(default_factory=_no_sources)
+    csp_report_only: Directives = dc.field(default_factory=_no_sources)
+    permissions: Directives = dc.field(default_factory=_no_sources)
     referrer: str | None = None
     coop: str | None = None
     coep: str | None = None
@@ -184,17 +193,17 @@ class Policy:
 
     @classmethod
     def strict(cls, **changes: t.Unpack[Changes]) -> Policy:
-        """Scripts by nonce only, everything else from the app itself, no framing."""
+        """Return a policy with scripts by nonce, the rest from the app, no framing."""
         return _STRICT.changed(**changes)
 
     @classmethod
     def api(cls, **changes: t.Unpack[Changes]) -> Policy:
-        """For responses that no browser shows: nothing may be loaded or framed."""
+        """Return a policy for responses that no browser shows: no loads, no frames."""
         return _API.changed(**changes)
 
     @classmethod
     def embedded(cls, by: cabc.Sequence[str], **changes: t.Unpack[Changes]) -> Policy:
-        """As :meth:`strict`, for pages that the given origins show in a frame.
+        """Same as :meth:`strict`, for pages that the given origins show in a frame.
 
         Gives up protection against clickjacking by those origins.
         """
@@ -203,10 +212,10 @@ class Policy:
 
     @classmethod
     def legacy(cls, **changes: t.Unpack[Changes]) -> Policy:
-        """For pages with scripts and handlers in the markup.
+        """Return a policy for pages with scripts and handlers in the markup.
 
         The balanced preset of ``secure`` with ``'unsafe-inline'`` for scripts. Gives
-        up what a CSP does against injected scripts, and takes no nonce.
+        up protection against injected scripts, and takes no nonce.
         """
         return _LEGACY.changed(**changes)
 
@@ -216,8 +225,8 @@ class Policy:
     ) -> Policy:
         """Take the headers of a ``secure.Secure`` object or preset.
 
-        HSTS is left to the settings, which send it over HTTPS only. Of several
-        CSPs all count, as in a browser.
+        The settings decide on HSTS, which they send over HTTPS only. If it has several
+        CSPs, all count, as in a browser.
 
         :raises ValueError: if it has another header twice.
         """
@@ -225,7 +234,7 @@ class Policy:
         return _from_items(built.header_items()).changed(**changes)
 
     def changed(self, **changes: t.Unpack[Changes]) -> Policy:
-        """This policy with some directives or headers changed."""
+        """Return this policy with some directives or headers changed."""
         if (base := changes.pop("policy", None)) is not None:
             return base.changed(**changes)
         fields: dict[str, t.Any] = {}
@@ -248,7 +257,7 @@ class Policy:
 
 
 def as_tuple(sources: Sources) -> tuple[str, ...]:
-    """Sources in the form that a policy keeps."""
+    """Return sources in the form that a policy keeps."""
     if isinstance(sources, Append):
         return sources.sources
     if isinstance(sources, str):
@@ -257,8 +266,8 @@ def as_tuple(sources: Sources) -> tuple[str, ...]:
 
 
 def _merge_sources(
-    current: _Frozen, changes: cabc.Mapping[str, Sources | None]
-) -> _Frozen:
+    current: Directives, changes: cabc.Mapping[str, Sources | None]
+) -> Directives:
     merged = dict(current)
     for name, sources in changes.items():
         if sources is None:
@@ -270,8 +279,10 @@ def _merge_sources(
     return types.MappingProxyType(merged)
 
 
-def _appended(current: _Frozen, name: str, sources: tuple[str, ...]) -> tuple[str, ...]:
-    # Without what the directive inherits, an addition would take sources away.
+def _appended(
+    current: Directives, name: str, sources: tuple[str, ...]
+) -> tuple[str, ...]:
+    # Without the inherited sources, an addition would take sources away.
     for origin in (name, *fallbacks(name)):
         if origin in current:
             kept = tuple(s for s in current[origin] if s != "'none'")
@@ -316,8 +327,8 @@ def _from_items(items: cabc.Iterable[tuple[str, str]]) -> Policy:
             continue
         if lower in seen:
             raise ValueError(
-                f"The Secure object has {name} twice, and browsers read one: leave one"
-                " out."
+                f"The Secure object has {name} twice, but browsers read only one of"
+                " them: remove the other."
             )
         seen.add(lower)
         if lower == "content-security-policy":
@@ -336,7 +347,7 @@ def _from_items(items: cabc.Iterable[tuple[str, str]]) -> Policy:
     return Policy(**fields, also=tuple(also), extra=types.MappingProxyType(extra))
 
 
-_PERMISSIONS: _Frozen = types.MappingProxyType(
+_PERMISSIONS: Directives = types.MappingProxyType(
     {
         feature: ("self",) if feature in _OWN_PAGES else ()
         for feature in sorted(FEATURES - _UNSHIPPED)

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
 
+Directives: t.TypeAlias = cabc.Mapping[str, tuple[str, ...]]
+"""The sources of each directive, or who may use each feature."""
+
+Complaint: t.TypeAlias = tuple[str, str, str, str]
+"""A mistake in a policy: code, expected, given, what to write."""
+
 FetchDirective: t.TypeAlias = t.Literal[
-    "child-src",
-    "connect-src",
-    "default-src",
-    "fenced-frame-src",
-    "font-src",
-    "frame-src",
-    "img-src",
-    "manifest-src",
-    "media-src",
-    "object-src",
-    "script-src",
-    "script-src-attr",
-    "script-src-elem",
-    "style-src",
-    "style-src-attr",
-    "style-src-elem",
-    "worker-src",
-]
+    "child-src", "connect-src", "default-src", "fenced-frame-src", "font-src",
+    "frame-src", "img-src", "manifest-src", "media-src", "object-src", "script-src",
+    "script-src-attr", "script-src-elem", "style-src", "style-src-attr",
+    "style-src-elem", "worker-src",
+]  # fmt: skip
 Directive: t.TypeAlias = t.Literal[
     FetchDirective,
     "base-uri",
@@ -36,57 +30,20 @@ Directive: t.TypeAlias = t.Literal[
     "upgrade-insecure-requests",
 ]
 Feature: t.TypeAlias = t.Literal[
-    "accelerometer",
-    "ambient-light-sensor",
-    "attribution-reporting",
-    "autoplay",
-    "bluetooth",
-    "browsing-topics",
-    "camera",
-    "captured-surface-control",
-    "clipboard-read",
-    "clipboard-write",
-    "compute-pressure",
-    "cross-origin-isolated",
-    "deferred-fetch",
-    "deferred-fetch-minimal",
-    "digital-credentials-get",
-    "display-capture",
-    "encrypted-media",
-    "fullscreen",
-    "gamepad",
-    "geolocation",
-    "gyroscope",
-    "hid",
-    "identity-credentials-get",
-    "idle-detection",
-    "keyboard-map",
-    "language-detector",
-    "local-fonts",
-    "magnetometer",
-    "microphone",
-    "midi",
-    "on-device-speech-recognition",
-    "otp-credentials",
-    "payment",
-    "picture-in-picture",
-    "private-state-token-issuance",
-    "private-state-token-redemption",
-    "publickey-credentials-create",
-    "publickey-credentials-get",
-    "screen-wake-lock",
-    "serial",
-    "speaker-selection",
-    "storage-access",
-    "summarizer",
-    "sync-xhr",
-    "translator",
-    "unload",
-    "usb",
-    "web-share",
-    "window-management",
+    "accelerometer", "ambient-light-sensor", "attribution-reporting", "autoplay",
+    "bluetooth", "browsing-topics", "camera", "captured-surface-control",
+    "clipboard-read", "clipboard-write", "compute-pressure", "cross-origin-isolated",
+    "deferred-fetch", "deferred-fetch-minimal", "digital-credentials-get",
+    "display-capture", "encrypted-media", "fullscreen", "gamepad", "geolocation",
+    "gyroscope", "hid", "identity-credentials-get", "idle-detection", "keyboard-map",
+    "language-detector", "local-fonts", "magnetometer", "microphone", "midi",
+    "on-device-speech-recognition", "otp-credentials", "payment", "picture-in-picture",
+    "private-state-token-issuance", "private-state-token-redemption",
+    "publickey-credentials-create", "publickey-credentials-get", "screen-wake-lock",
+    "serial", "speaker-selection", "storage-access", "summarizer", "sync-xhr",
+    "translator", "unload", "usb", "web-share", "window-management",
     "xr-spatial-tracking",
-]
+]  # fmt: skip
 OpenerPolicy: t.TypeAlias = t.Literal[
     "same-origin", "same-origin-allow-popups", "noopener-allow-popups", "unsafe-none"
 ]
@@ -118,7 +75,7 @@ FETCH_DIRECTIVES: frozenset[str] = frozenset(t.get_args(FetchDirective))
 DIRECTIVES: frozenset[str] = frozenset(t.get_args(Directive))
 FEATURES: frozenset[str] = frozenset(t.get_args(Feature))
 
-# Stand alone; the others are sources, tokens or URLs.
+# Without a value; the others take sources, tokens or URLs.
 VALUELESS = frozenset({"upgrade-insecure-requests"})
 OPTIONAL_VALUE = frozenset({"sandbox", "trusted-types"})
 SOURCE_LISTS = FETCH_DIRECTIVES | {"base-uri", "form-action", "frame-ancestors"}
@@ -130,7 +87,7 @@ NONCE_DIRECTIVES = frozenset(
 )  # fmt: skip
 SCRIPT_DIRECTIVES = frozenset({"default-src", "script-src", "script-src-elem"})
 
-# Once in the standard; what stands in their place.
+# Formerly in the standard, with their replacements.
 RETIRED: dict[str, str] = {
     "block-all-mixed-content": "upgrade-insecure-requests",
     "navigate-to": "form-action",
@@ -166,7 +123,7 @@ SANDBOX_FLAGS = frozenset(
     }
 )  # fmt: skip
 
-# What a directive falls back on where it is not set (CSP3, section 6.8.4).
+# The directives that count where a directive is not set (CSP3, section 6.8.4).
 FALLBACKS: dict[str, tuple[str, ...]] = {
     "script-src-elem": ("script-src", "default-src"),
     "script-src-attr": ("script-src", "default-src"),
@@ -179,7 +136,7 @@ FALLBACKS: dict[str, tuple[str, ...]] = {
 
 
 def fallbacks(directive: str) -> tuple[str, ...]:
-    """The directives that decide, in order, where this one is not set."""
+    """Return the directives that decide, in order, if a directive is not set."""
     if directive not in FETCH_DIRECTIVES or directive == "default-src":
         return ()
     return FALLBACKS.get(directive, ("default-src",))

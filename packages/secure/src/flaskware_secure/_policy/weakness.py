@@ -1,4 +1,4 @@
-"""What a policy, right in itself, lets an attacker do."""
+"""Weaknesses: ways for an attacker around a policy without mistakes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import collections.abc as cabc
 import dataclasses as dc
 from urllib.parse import urlsplit
 
+from .vocabulary import Directives
 from .vocabulary import fallbacks
 from .vocabulary import NONCE
 
-Directives = cabc.Mapping[str, tuple[str, ...]]
-
 _SCRIPTS = ("script-src", "script-src-elem", "script-src-attr")
-# A plug-in or a base address runs an attacker's script as well as a script does.
+# Plug-ins and base addresses run an attacker's script as well as scripts do.
 _RUNNING = (*_SCRIPTS, "object-src", "base-uri")
 _LOADING = ("script-src", "script-src-elem", "object-src")
 _BROAD = frozenset({"*", "data:", "http:", "https:", "http://*", "https://*"})
-# They serve files of anybody, Angular of any version, or answers that call what the
-# address names; each is enough for an injected element to run a script.
+# These serve files of anybody, any version of Angular, or JSONP with a callback from
+# the address; each is enough for an injected element to run a script.
 _OPEN_HOSTS = (
     "accounts.google.com", "ajax.aspnetcdn.com", "ajax.googleapis.com",
     "api.twitter.com", "cdn.bootcss.com", "cdn.jsdelivr.net", "cdn.rawgit.com",
@@ -35,7 +34,7 @@ class Weakness:
     """One way around a policy.
 
     :param code: Stable, such as ``"csp-weak-scripts"``.
-    :param source: What allows it; empty where something is missing.
+    :param source: The source that allows it; empty where something is missing.
     """
 
     code: str
@@ -61,7 +60,7 @@ def weaknesses(csp: Directives) -> cabc.Iterator[Weakness]:
 
 
 def effective(directive: str, sources: tuple[str, ...]) -> tuple[str, ...]:
-    """The sources of a directive that count: some void others."""
+    """Return the sources of a directive that count: some void others."""
     if not directive.startswith("script-src"):
         return sources
     if any(source.startswith(("'nonce", "'sha")) for source in sources):
@@ -85,7 +84,7 @@ def _weakness(directive: str, decided: str, source: str) -> Weakness | None:
             "csp-open-host",
             decided,
             source,
-            f"{source} serves what an attacker chooses",
+            f"{source} serves scripts that an attacker chooses",
             f"{NONCE} and 'strict-dynamic' in place of hosts",
         )
     else:
@@ -111,7 +110,7 @@ def _missing(csp: Directives) -> cabc.Iterator[Weakness]:
 
 
 def _decides(csp: Directives, directive: str) -> str | None:
-    """The directive of a policy that decides in place of one, if any does."""
+    """Return the directive that decides in place of another, if any does."""
     for each in (directive, *fallbacks(directive)):
         if each in csp:
             return each
@@ -122,7 +121,7 @@ def _is_open(source: str) -> bool:
     if source.startswith("'") or "." not in source:
         return False
     parts = urlsplit(source if "//" in source else f"//{source}")
-    # A path narrows it down, except to where Angular is.
+    # A path narrows a host down, unless Angular is below it.
     if parts.path not in {"", "/"} and "angular" not in parts.path:
         return False
     host = parts.netloc.partition(":")[0].lower()

@@ -1,4 +1,4 @@
-"""Taking reports in: what is let through, and what is told about it."""
+"""Collector of reports: the endpoint that browsers send them to, and its signals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = logging.getLogger("flaskware.secure")
 BLUEPRINT = "flaskware_secure"
 ENDPOINT = f"{BLUEPRINT}.reports"
 
-# A browser cuts samples at 40 characters; what is longer is a policy of many hosts.
+# Browsers cut samples at 40 characters; longer reports quote a policy of many hosts.
 _LONGEST_BODY = 64 * 1024
 _signals = Namespace()
 
@@ -44,7 +44,7 @@ report_dropped = _signals.signal("flaskware-secure-report-dropped")
 
 @dc.dataclass(frozen=True)
 class Collector:
-    """What an app does with the reports that it gets.
+    """Check and store the reports that an app receives.
 
     :param origins: Origins beside the app's own whose pages may report.
     """
@@ -55,10 +55,10 @@ class Collector:
     now: cabc.Callable[[], float] = time.time
 
     def admits(self, sender: App, request: Request) -> bool:
-        """Whether the body of a request is to be read.
+        """Return whether to read the body of a request.
 
         :raises UnsupportedMediaType: for another type than those of reports.
-        :raises RequestEntityTooLarge: for a body that is said to be too long.
+        :raises RequestEntityTooLarge: for a body that is too long by its own account.
         """
         if not self.limit.allows(request.remote_addr, self.now()):
             report_dropped.send(sender, reason="rate")
@@ -105,7 +105,7 @@ class Collector:
 
 
 def register(app: App, collector: Collector, path: str) -> None:
-    """Add the blueprint that takes reports to an app."""
+    """Register the blueprint that takes reports."""
     if isinstance(app, flask.Flask):
         _register_flask(app, collector, path)
     else:
@@ -116,14 +116,14 @@ def _register_flask(app: flask.Flask, collector: Collector, path: str) -> None:
     def collect() -> tuple[str, int]:
         request = flask.request
         if collector.admits(app, request):
-            # One more, since reading stops at the limit without a word.
+            # One byte more: reading stops at the limit without an error.
             request.max_content_length = _LONGEST_BODY + 1
             collector.take(app, request, request.get_data(cache=False))
         return "", 204
 
     def collect_first() -> tuple[str, int] | None:
-        # A browser sends no CSRF token with a report, so this comes before whatever
-        # asks for one.
+        # Browsers send no CSRF token with a report, so this runs before any check
+        # for a token.
         return collect() if flask.request.endpoint == ENDPOINT else None
 
     blueprint = flask.Blueprint(BLUEPRINT, "flaskware_secure")

@@ -1,4 +1,4 @@
-"""How much a client may send."""
+"""Rate limit of each client."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ _WINDOW = 60.0
 
 
 class RateLimit:
-    """Counts what each client sends in a minute, and forgets who was not seen longest.
+    """Count the requests of each client in a minute.
 
-    :param per_minute: How many requests of a client are let through in a minute.
-    :param max_clients: How many clients are remembered; bounds the memory.
+    :param per_minute: Number of requests of a client that pass in a minute.
+    :param max_clients: Number of clients that are remembered, to bound the memory; the
+        client not seen for longest is forgotten first.
     """
 
     def __init__(self, per_minute: int, max_clients: int = 4096) -> None:
@@ -25,7 +26,7 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def allows(self, address: str | None, now: float) -> bool:
-        """Count a request, and say whether it is within the limit."""
+        """Count a request; return whether it is within the limit."""
         client = _client(address)
         with self._lock:
             start, count = self._clients.pop(client, (now, 0))
@@ -38,7 +39,7 @@ class RateLimit:
 
 
 def _client(address: str | None) -> str:
-    """An address, or of IPv6 the network that one customer is given."""
+    """Return an address; of IPv6, the network that one customer gets."""
     try:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:

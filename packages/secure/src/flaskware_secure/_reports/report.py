@@ -1,4 +1,4 @@
-"""Reports that browsers send of what a policy blocked, made alike, short and safe."""
+"""Reports of browsers about blocked content, in one short and safe form."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _KINDS: dict[str, ReportKind] = {
 }
 _LONGEST = 300
 _MOST = 100
-# What extensions of the browser, and its own pages, inject or are themselves.
+# Addresses of browser extensions and of the browser's own pages.
 _NOISY_SCHEMES = frozenset(
     {
         "about", "chrome", "chrome-extension", "moz-extension", "ms-browser-extension",
@@ -40,19 +40,20 @@ _NOISY_SOURCES = frozenset({"sandbox eval code", "user-script"})
 
 
 class ReportError(ValueError):
-    """What came is not a report in either of the two formats."""
+    """A body is not a report in either of the two formats."""
 
 
 @dc.dataclass(frozen=True)
 class Report:
-    """One thing that a browser reported.
+    """One violation that a browser reported.
 
-    Addresses have neither query nor fragment, and what is long is cut.
+    Addresses have neither query nor fragment, and long texts are cut.
 
-    :param disposition: ``"enforce"`` for what was blocked, ``"report"`` for what a
-        report-only policy would block.
-    :param subject: The directive, the feature, or what is deprecated.
-    :param blocked: The origin of what was blocked, or a keyword such as ``"inline"``.
+    :param disposition: ``"enforce"`` if it was blocked, ``"report"`` if a report-only
+        policy would block it.
+    :param subject: The directive, the feature or the deprecated API.
+    :param blocked: The origin of the blocked content, or a keyword such as
+        ``"inline"``.
     :param document: The address of the page.
     :param source: The address of the script that did it, if the browser knows.
     :param line: The line in it; 0 if not known.
@@ -71,7 +72,7 @@ class Report:
 
     @property
     def key(self) -> str:
-        """The same for reports that tell the same thing: 64 hexadecimal digits."""
+        """Key that reports of the same violation share: 64 hexadecimal digits."""
         same = (
             self.kind, self.disposition, self.subject, self.blocked, self.source,
             self.line,
@@ -80,7 +81,7 @@ class Report:
 
     @property
     def is_noise(self) -> bool:
-        """Whether an extension of the browser, and not the page, caused it."""
+        """True if an extension of the browser, and not the page, caused it."""
         return self.source in _NOISY_SOURCES or any(
             address.partition(":")[0].lower() in _NOISY_SCHEMES
             for address in (self.source, self.blocked, self.document)
@@ -88,11 +89,11 @@ class Report:
 
 
 def parse_reports(content_type: str, body: bytes) -> list[Report]:
-    """Read the reports of one request; kinds that are not known are left out.
+    """Read the reports of one request, without those of unknown kinds.
 
     :param content_type: ``application/csp-report`` (CSP2, section 4.4) or
         ``application/reports+json`` (W3C Reporting API).
-    :raises ReportError: for anything else than what the type promises.
+    :raises ReportError: if the body is not of that type.
     """
     try:
         content = t.cast("object", json.loads(body))
@@ -165,15 +166,17 @@ def _mapping(value: object) -> cabc.Mapping[str, object]:
 
 
 def _text(value: object) -> str:
-    """A text that a terminal and a log can show; anything else is empty."""
+    """Return a text that is safe in a terminal and a log; ``""`` for other types."""
     if not isinstance(value, str):
         return ""
     return "".join(c if c.isprintable() else " " for c in value[:_LONGEST])
 
 
 def _first_word(body: cabc.Mapping[str, object], names: tuple[str, ...]) -> str:
-    """That of the first of some values which has one, as a directive has before its
-    sources in ``violated-directive`` of CSP2."""
+    """Return the first word of the first value that has any.
+
+    In ``violated-directive`` of CSP2, the sources follow the directive.
+    """
     words = (word for name in names for word in _text(body.get(name)).split()[:1])
     return next(words, "")
 
@@ -191,7 +194,7 @@ def _address(value: object) -> str:
 
 
 def _blocked(value: object) -> str:
-    """The origin of what was blocked, since its path may be as secret as a query."""
+    """Return the origin of an address: its path may be as secret as its query."""
     text = _address(value)
     try:
         parts = urlsplit(text)

@@ -1,4 +1,4 @@
-"""Where reports are kept: grouped, counted, and never more than a bound."""
+"""Stores of reports: the protocol, and stores in memory and in the log."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ import threading
 import time
 import typing as t
 
-from flaskware_core import ConfigError
-from flaskware_core import ConfigProblem
-
 if t.TYPE_CHECKING:
-    import sqlalchemy
-
     from .report import Report
 
 logger = logging.getLogger("flaskware.secure.reports")
@@ -26,11 +21,11 @@ class ReportStoreError(RuntimeError):
 
 @dc.dataclass(frozen=True)
 class ReportGroup:
-    """Reports that tell the same thing.
+    """Reports of the same violation.
 
     :param report: The first of them.
-    :param first_seen: When it came, in seconds since 1970 (UTC).
-    :param last_seen: When the last of them came.
+    :param first_seen: Time of the first, in seconds since 1970 (UTC).
+    :param last_seen: Time of the last.
     """
 
     report: Report
@@ -41,20 +36,20 @@ class ReportGroup:
 
 @t.runtime_checkable
 class ReportStore(t.Protocol):
-    """What a store of reports can do. Times are seconds since 1970 (UTC)."""
+    """Protocol of a store of reports. Times are seconds since 1970 (UTC)."""
 
     def add(self, report: Report, now: float) -> None:
-        """Count a report with those that tell the same."""
+        """Count a report in the group of its violation."""
 
     def groups(self) -> list[ReportGroup]:
-        """What was reported, the most often first."""
+        """Return what was reported, most frequent first."""
         ...
 
     def clear(self) -> None:
         """Forget every report."""
 
     def watched_since(self, policy: str, now: float) -> float:
-        """When a report-only policy was first in force here, ``now`` if it is new.
+        """Return when a report-only policy was first in force, ``now`` if it is new.
 
         :param policy: The same text for the same policy.
         """
@@ -62,9 +57,9 @@ class ReportStore(t.Protocol):
 
 
 class MemoryReports:
-    """Reports in the memory of this process, the oldest dropped for new ones.
+    """Reports in the memory of this process; new reports displace the oldest.
 
-    :param max_groups: How many different reports are kept.
+    :param max_groups: Number of different reports that are kept.
     """
 
     def __init__(self, max_groups: int = 500) -> None:
@@ -76,7 +71,7 @@ class MemoryReports:
         self._lock = threading.Lock()
 
     def add(self, report: Report, now: float) -> None:
-        """Count a report with those that tell the same."""
+        """Count a report in the group of its violation."""
         key = report.key
         with self._lock:
             found = self._groups.pop(key, None)
@@ -87,7 +82,7 @@ class MemoryReports:
             self._groups[key] = dc.replace(found, count=found.count + 1, last_seen=now)
 
     def groups(self) -> list[ReportGroup]:
-        """What was reported, the most often first."""
+        """Return what was reported, most frequent first."""
         with self._lock:
             return sorted(self._groups.values(), key=_count, reverse=True)
 
@@ -97,12 +92,12 @@ class MemoryReports:
             self._groups.clear()
 
     def watched_since(self, policy: str, now: float) -> float:
-        """When a report-only policy was first in force in this process."""
+        """Return when a report-only policy was first in force in this process."""
         return self._watched.setdefault(policy, now)
 
 
 class LogReports:
-    """Reports as records of the logger ``flaskware.secure.reports``; none is kept.
+    """Reports as records of the logger ``flaskware.secure.reports``; none are kept.
 
     Each record has the report as its attribute ``report``, for structured logs.
     """
@@ -122,14 +117,14 @@ class LogReports:
         )
 
     def groups(self) -> list[ReportGroup]:
-        """Nothing: look into the log."""
+        """Return an empty list: the reports are in the log."""
         return []
 
     def clear(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no report is kept."""
 
     def watched_since(self, policy: str, now: float) -> float:  # noqa: ARG002
-        """``now``: what was logged before is not known."""
+        """Return ``now``: earlier records of the log are not known."""
         return now
 
 
@@ -138,9 +133,9 @@ def _count(group: ReportGroup) -> int:
 
 
 def watch(store: ReportStore, policy: str) -> float:
-    """Begin to count how long a report-only policy is in force, or go on.
+    """Start to count how long a report-only policy is in force, or continue.
 
-    :return: Since when, in seconds since 1970 (UTC); now if the store is down.
+    :return: When it started, in seconds since 1970 (UTC); now if the store is down.
     """
     now = time.time()
     try:
@@ -148,47 +143,3 @@ def watch(store: ReportStore, policy: str) -> float:
     except ReportStoreError as error:
         logger.error("%s", error)
         return now
-
-
-def table_reports(
-    engine: sqlalchemy.Engine | str, max_groups: int = 500
-) -> ReportStore:
-    """Reports in the table ``flaskware_secure_reports``, which is made on first use.
-
-    Needs ``flaskware-secure[sqlalchemy]``.
-
-    :param engine: An engine, or the URL of a database.
-    :param max_groups: How many different reports are kept; the oldest are dropped.
-    """
-    from .table import TableReports
-
-    return TableReports(engine, max_groups)
-
-
-def open_store(
-    where: str | ReportStore, max_groups: int, folder: str
-) -> ReportStore | None:
-    """The store that the setting names.
-
-    :param folder: Where a SQLite file with a relative path is.
-    :raises ConfigError: if its URL cannot be used.
-    """
-    if not isinstance(where, str):
-        return where
-    if where == "off":
-        return None
-    if where == "memory":
-        return MemoryReports(max_groups)
-    if where == "log":
-        return LogReports()
-    try:
-        from .table import open_table
-
-        return open_table(where, max_groups, folder)
-    except ImportError as error:
-        expected = f"what a table of reports needs; {error.name} is not installed"
-        write = "pip install flaskware-secure[sqlalchemy], and the database's driver"
-    except ValueError as error:
-        expected, write = f"the URL of a database ({error})", "sqlite:///reports.db"
-    problem = ConfigProblem("SECURE_REPORTS", expected, "", write)
-    raise ConfigError("flaskware-secure", [problem])

@@ -1,4 +1,4 @@
-"""The least change of a policy that would satisfy what was reported."""
+"""Suggestions: the smallest changes of a policy that would end the reports."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import collections.abc as cabc
 import dataclasses as dc
 
 from flaskware_secure._policy.policy import Policy
+from flaskware_secure._policy.vocabulary import Directives
 from flaskware_secure._policy.vocabulary import FETCH_DIRECTIVES
 
 from .report import Report
 from .store import ReportGroup
-
-Directives = cabc.Mapping[str, tuple[str, ...]]
 
 _KEYWORDS = {
     "eval": "'unsafe-eval'",
@@ -32,13 +31,13 @@ _IN_CODE = {
 
 @dc.dataclass(frozen=True)
 class Suggestion:
-    """What would end some reports.
+    """A change that would end some reports.
 
-    :param directive: The directive or feature, or what else was reported.
-    :param sources: What to append to it; empty where the page is to be changed.
-    :param advice: What to do, or to think of before appending.
+    :param directive: The directive, the feature or the subject of the reports.
+    :param sources: Sources to append to it; empty where the page should change.
+    :param advice: What to do, or to consider before appending.
     :param groups: The reports that it would end.
-    :param report_only: Whether they are of a report-only policy.
+    :param report_only: True if they are of a report-only policy.
     """
 
     directive: str
@@ -49,20 +48,20 @@ class Suggestion:
 
     @property
     def count(self) -> int:
-        """How many reports it would end."""
+        """Number of reports that it would end."""
         return sum(group.count for group in self.groups)
 
 
 def suggest(
     groups: cabc.Iterable[ReportGroup], policy: Policy, *, report_only: bool = False
 ) -> list[Suggestion]:
-    """Suggest what to change, what ends most reports first.
+    """Suggest changes, those that end most reports first.
 
-    Appending is suggested only where it would have an effect: beside
-    ``'strict-dynamic'`` no host is, and nothing ever that lets injected scripts run.
+    Appending is suggested only where it would have an effect: no host beside
+    ``'strict-dynamic'``, and never a source that lets injected scripts run.
 
     :param policy: The policy that was reported on.
-    :param report_only: Whether its CSP is itself sent as report-only.
+    :param report_only: True if its CSP is itself sent as report-only.
     """
     found: dict[tuple[bool, str, str], tuple[list[str], list[ReportGroup]]] = {}
     for group in groups:
@@ -81,9 +80,9 @@ def suggest(
 
 
 def clean_since(groups: cabc.Iterable[ReportGroup], since: float) -> float:
-    """Since when nothing was reported of a report-only policy.
+    """Return since when nothing was reported of a report-only policy.
 
-    :param since: When the policy was first in force.
+    :param since: Time from which the policy was in force, in seconds since 1970.
     """
     trials = (
         group.last_seen
@@ -94,11 +93,11 @@ def clean_since(groups: cabc.Iterable[ReportGroup], since: float) -> float:
 
 
 def _answer(report: Report, csp: Directives) -> tuple[str, str, str]:
-    """The directive, the source to append or nothing, and advice."""
+    """Return the directive, the source to append or ``""``, and advice."""
     if report.kind == "csp":
         return _answer_csp(report, csp)
     if report.kind == "permissions":
-        return report.subject, "self", "If the app's own pages are to use it."
+        return report.subject, "self", "If the app's own pages should use it."
     if report.kind == "integrity":
         return report.subject, "", "Load it by static_script() or static_style()."
     return report.subject, "", "Change the page; no policy allows it."
@@ -111,7 +110,7 @@ def _answer_csp(report: Report, csp: Directives) -> tuple[str, str, str]:
     if directive == "trusted-types":
         return directive, report.sample.split("|")[0].strip(), ""
     for part in ("-elem", "-attr"):
-        # One directive rather than two, unless the policy has the narrow one itself.
+        # One directive instead of two, unless the policy has the narrow directive.
         if directive.endswith(part) and directive not in csp:
             directive = directive.removesuffix(part)
     if report.blocked == "inline":
@@ -135,7 +134,7 @@ def _source(report: Report) -> str:
 
 def _caution(report: Report) -> str:
     if report.blocked == "eval":
-        return "Better: write code without eval, which lets text become a script."
+        return "Better: write code without eval, which runs text as a script."
     if report.subject in FETCH_DIRECTIVES:
         return ""
     return "Only if that address is yours or trusted."

@@ -32,7 +32,7 @@ _TABLE = sa.Table(
     sa.Column("line", sa.Integer, nullable=False),
     sa.Column("sample", sa.String(300), nullable=False),
     sa.Column("count", sa.BigInteger, nullable=False),
-    # Seconds since 1970, so that no database's idea of a time zone comes in.
+    # Seconds since 1970, which no database converts between time zones.
     sa.Column("first_seen", sa.Double, nullable=False),
     sa.Column("last_seen", sa.Double, nullable=False, index=True),
     mysql_charset="utf8mb4",
@@ -42,13 +42,7 @@ _FIELDS = tuple(field.name for field in dc.fields(Report))
 
 
 class TableReports:
-    """Reports in the table ``flaskware_secure_reports``, which is made on first use.
-
-    Needs ``flaskware-secure[sqlalchemy]``.
-
-    :param engine: An engine, or the URL of a database.
-    :param max_groups: How many different reports are kept; the oldest are dropped.
-    """
+    """Reports in the table ``flaskware_secure_reports``; see ``table_reports``."""
 
     def __init__(self, engine: sa.Engine | str, max_groups: int = 500) -> None:
         self._own = isinstance(engine, str)
@@ -58,7 +52,7 @@ class TableReports:
         self._lock = threading.Lock()
 
     def add(self, report: Report, now: float) -> None:
-        """Count a report with those that tell the same.
+        """Count a report in the group of its violation.
 
         :raises ReportStoreError: if the database does not answer.
         """
@@ -69,7 +63,7 @@ class TableReports:
                 self._prune(connection)
 
     def groups(self) -> list[ReportGroup]:
-        """What was reported, the most often first.
+        """Return what was reported, most frequent first.
 
         :raises ReportStoreError: if the database does not answer.
         """
@@ -99,7 +93,7 @@ class TableReports:
             connection.execute(_TABLE.delete().where(_TABLE.c.kind != _WATCHED))
 
     def watched_since(self, policy: str, now: float) -> float:
-        """When a report-only policy was first in force in any process.
+        """Return when a report-only policy was first in force in any process.
 
         :raises ReportStoreError: if the database does not answer.
         """
@@ -115,7 +109,7 @@ class TableReports:
             return now if since is None else since
 
     def close(self) -> None:
-        """Close the connections, if the engine was made here."""
+        """Close the connections if this object made the engine."""
         if self._own:
             self.engine.dispose()
 
@@ -142,8 +136,8 @@ class TableReports:
                     _create(self.engine)
                     self._ready = True
             with self.engine.connect() as connection:
-                # Each statement by itself: two that count the same in a transaction
-                # each would wait for one another on MariaDB.
+                # Each statement commits by itself: two transactions that count the
+                # same report would wait for each other on MariaDB.
                 connection.execution_options(isolation_level="AUTOCOMMIT")
                 yield connection
         except SQLAlchemyError as error:
@@ -157,7 +151,7 @@ def _create(engine: sa.Engine) -> None:
     try:
         _METADATA.create_all(engine)
     except SQLAlchemyError:
-        # Another worker that starts at the same moment may have been first.
+        # A worker that starts at the same moment may have made it first.
         if not sa.inspect(engine).has_table(_TABLE.name):
             raise
 
@@ -182,15 +176,15 @@ def _insert(
     try:
         connection.execute(_TABLE.insert().values(row))
     except IntegrityError:
-        # Another process was first between our two statements.
+        # Another process inserted it between our two statements.
         _counted(connection, key, now)
 
 
 def open_table(url: str, max_groups: int, folder: str) -> TableReports:
-    """The table in the database that a URL names.
+    """Return the store in the table of the database that a URL names.
 
-    :param folder: Where a SQLite file with a relative path is.
-    :raises ValueError: if the URL is none.
+    :param folder: The folder of a SQLite file with a relative path.
+    :raises ValueError: if the URL is not valid.
     :raises ImportError: if its driver is not installed.
     """
     try:

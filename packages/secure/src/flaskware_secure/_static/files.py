@@ -1,4 +1,4 @@
-"""``static_script()`` and ``static_style()``: an app's own files in its pages."""
+"""Elements for an app's static files: ``static_script()`` and ``static_style()``."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _FLAG = Markup(" {}")
 class StaticFiles:
     """The static files of an app and their hashes.
 
-    :param app: The app, weakly: it holds what holds this.
-    :param manifest: Hashes made before; without it, files are hashed when asked for.
-    :param nonce: Gives the nonce of the request, or ``None`` where none is taken.
+    :param app: A weak reference to the app, which holds this object indirectly.
+    :param manifest: Hashes made at build time; without it, files are hashed on use.
+    :param nonce: Returns the request's nonce, or ``None`` if its policy takes none.
     """
 
     app: cabc.Callable[[], App | None]
@@ -42,35 +42,29 @@ class StaticFiles:
     def script(
         self, filename: str, *, endpoint: str = "static", **attributes: str | bool
     ) -> Markup:
-        """A ``<script>`` with a URL that changes with the file, integrity and nonce.
-
-        :param endpoint: Which static files: ``"blueprint.static"`` for a blueprint's.
-        :param attributes: More attributes, such as ``defer=True`` or
-            ``type="module"``; underscores become hyphens.
-        :raises IntegrityError: if the file is not there, or not in the manifest.
-        """
+        """Return a ``<script>``; see :meth:`SecureHeaders.static_script`."""
         given = {"src": self.url(filename, endpoint=endpoint)}
         return _SCRIPT.format(self._attributes(filename, endpoint, given, attributes))
 
     def style(
         self, filename: str, *, endpoint: str = "static", **attributes: str | bool
     ) -> Markup:
-        """A ``<link rel="stylesheet">``; see :meth:`script`."""
-        given = {
-            "rel": "stylesheet",
-            "href": self.url(filename, endpoint=endpoint),
-        }
+        """Return a ``<link rel="stylesheet">``; see :meth:`script`."""
+        given = {"rel": "stylesheet", "href": self.url(filename, endpoint=endpoint)}
         return _LINK.format(self._attributes(filename, endpoint, given, attributes))
 
     def url(self, filename: str, *, endpoint: str = "static") -> str:
-        """The address of a static file, with a part that changes with its content."""
+        """Return the address of a static file, which changes with its content."""
         version = self.integrity(filename, endpoint=endpoint)
-        # Of the hash only what needs no quoting in a query.
+        # Only the characters of the hash that a query need not quote.
         short = "".join(c for c in version.partition("-")[2] if c.isalnum())[:12]
         return str(self._app.url_for(endpoint, filename=filename, v=short))
 
     def integrity(self, filename: str, *, endpoint: str = "static") -> str:
-        """The ``integrity`` of a static file."""
+        """Return the ``integrity`` of a static file.
+
+        :raises IntegrityError: if the file is not there, or not in the manifest.
+        """
         if self.manifest is not None:
             found = self.manifest.get(endpoint, {}).get(filename)
             if found is None:
@@ -83,7 +77,7 @@ class StaticFiles:
         path = None if folder is None else safe_join(str(folder), filename)
         if path is None:
             raise IntegrityError(
-                f"{filename!r} is no static file of the endpoint {endpoint!r}."
+                f"{filename!r} is not a static file of the endpoint {endpoint!r}."
             )
         return self.hashes.of(Path(path))
 
@@ -101,7 +95,7 @@ class StaticFiles:
         pairs: dict[str, str | bool] = {
             **given,
             "integrity": self.integrity(filename, endpoint=endpoint),
-            # Integrity-Policy lets nothing pass that was fetched without CORS.
+            # Integrity-Policy blocks whatever was fetched without CORS.
             "crossorigin": "anonymous",
             **attributes,
         }
@@ -118,7 +112,7 @@ class StaticFiles:
 
 
 def static_folders(app: App) -> dict[str, Path]:
-    """The folders with static files of an app and its blueprints, by endpoint."""
+    """Return the static folders of an app and its blueprints, by endpoint."""
     folders: dict[str, Path] = {}
     if app.static_folder is not None:
         folders["static"] = Path(app.static_folder)

@@ -1,4 +1,4 @@
-"""Hashes of the app's own static files (W3C Subresource Integrity)."""
+"""Hashes of an app's static files (W3C Subresource Integrity)."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import pydantic
 
 
 class IntegrityError(RuntimeError):
-    """A static file has no hash: it is not there, or not in the manifest."""
+    """A static file has no hash: it does not exist, or is not in the manifest."""
 
 
 def integrity_of(content: bytes) -> str:
-    """The ``integrity`` of a file: SHA-384, as the standard recommends."""
+    """Return the ``integrity`` of a file: SHA-384, as the standard recommends."""
     return f"sha384-{base64.b64encode(hashlib.sha384(content).digest()).decode()}"
 
 
 class FileHashes:
-    """Hashes of files, read again when the size or the time of a file changes."""
+    """Hashes of files, renewed when the size or the time of a file changes."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[int, int, str]] = {}
 
     def of(self, path: Path) -> str:
-        """The ``integrity`` of a file.
+        """Return the ``integrity`` of a file.
 
         :raises IntegrityError: if it cannot be read.
         """
@@ -48,13 +48,13 @@ class FileHashes:
 
 
 Manifest: t.TypeAlias = dict[str, dict[str, str]]
-"""By the endpoint that serves it, and the name of a file: its ``integrity``."""
+"""The ``integrity`` of each file, by its endpoint and name."""
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read what ``flask secure manifest`` wrote.
+    """Read a manifest that ``flask secure manifest`` wrote.
 
-    :raises ValueError: if the file is not such a manifest.
+    :raises ValueError: if the file is not a manifest.
     :raises OSError: if it cannot be read.
     """
     return pydantic.TypeAdapter(Manifest).validate_json(path.read_bytes())
@@ -63,7 +63,7 @@ def read_manifest(path: Path) -> Manifest:
 def write_manifest(path: Path, folders: cabc.Mapping[str, Path]) -> int:
     """Hash every file of the folders, by the endpoints that serve them.
 
-    :return: How many files the manifest has.
+    :return: The number of files in the manifest.
     """
     manifest = {
         endpoint: {
@@ -74,7 +74,7 @@ def write_manifest(path: Path, folders: cabc.Mapping[str, Path]) -> int:
         for endpoint, folder in folders.items()
     }
     text = json.dumps(manifest, indent=2, sort_keys=True)
-    # Whole or not at all: a server may read it at this moment.
+    # Replaced in one step: a server may read the file at this moment.
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_text(f"{text}\n", encoding="utf-8")
     fresh.replace(path)
