@@ -28,7 +28,7 @@ from flaskware_secure import ReportStore
 from flaskware_secure import ReportStoreError
 from flaskware_secure import SecureHeaders
 from flaskware_secure import table_reports
-from flaskware_secure._reports.rate_limit import RateLimit
+from flaskware_secure._reports.collector import RateLimit
 from flaskware_secure._reports.report import parse_reports
 from flaskware_secure._reports.report import ReportError
 from flaskware_secure.testing import assert_csp

@@ -287,8 +287,8 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         if state.store is not None:
             from ._reports.collector import Collector
             from ._reports.collector import ENDPOINT
+            from ._reports.collector import RateLimit
             from ._reports.collector import register
-            from ._reports.rate_limit import RateLimit
 
             limit = RateLimit(settings.reports_per_minute)
             collector = Collector(state.store, limit, state.trusted_origins)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc as cabc
 import dataclasses as dc
+import ipaddress
 import logging
+import threading
 import time
 import typing as t
 from urllib.parse import urlsplit
@@ -18,7 +21,6 @@ from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.sansio.request import Request
 
-from .rate_limit import RateLimit
 from .report import CSP_REPORT
 from .report import parse_reports
 from .report import Report
@@ -33,6 +35,7 @@ ENDPOINT = f"{BLUEPRINT}.reports"
 
 # Browsers cut samples at 40 characters; longer reports quote a policy of many hosts.
 _LONGEST_BODY = 64 * 1024
+_WINDOW = 60.0  # seconds
 _signals = Namespace()
 
 report_collected = _signals.signal("flaskware-secure-report-collected")
@@ -40,6 +43,46 @@ report_collected = _signals.signal("flaskware-secure-report-collected")
 
 report_dropped = _signals.signal("flaskware-secure-report-dropped")
 """Sent by the app with ``reason``: ``"rate"``, ``"noise"`` or ``"foreign"``."""
+
+
+class RateLimit:
+    """Count the requests of each client in a minute.
+
+    :param per_minute: Number of requests of a client that pass in a minute.
+    :param max_clients: Number of clients that are remembered, to bound the memory; the
+        client not seen for longest is forgotten first.
+    """
+
+    def __init__(self, per_minute: int, max_clients: int = 4096) -> None:
+        self._per_minute = per_minute
+        self._max_clients = max_clients
+        self._clients: collections.OrderedDict[str, tuple[float, int]] = (
+            collections.OrderedDict()
+        )
+        self._lock = threading.Lock()
+
+    def allows(self, address: str | None, now: float) -> bool:
+        """Count a request; return whether it is within the limit."""
+        client = _client(address)
+        with self._lock:
+            start, count = self._clients.pop(client, (now, 0))
+            if now - start >= _WINDOW or now < start:
+                start, count = now, 0
+            self._clients[client] = start, count + 1
+            if len(self._clients) > self._max_clients:
+                self._clients.popitem(last=False)
+        return count < self._per_minute
+
+
+def _client(address: str | None) -> str:
+    """Return an address; of IPv6, the network that one customer gets."""
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return address or ""
+    if parsed.version == 4:
+        return str(parsed)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 @dc.dataclass(frozen=True)
