@@ -286,9 +286,8 @@ class SQLAlchemy(
         """
         from ._sessions.transaction import Transaction
 
-        return Transaction(
-            functools.partial(self.get_session, name), retries, isolation_level, timeout
-        )
+        open_session = functools.partial(self.get_session, name)
+        return Transaction(open_session, retries, isolation_level, timeout)
 
     def primary(self) -> contextlib.AbstractContextManager[None]:
         """Read from the primary in the block, and not from a replica."""
@@ -607,12 +606,8 @@ class SQLAlchemy(
         """Same as :meth:`transaction`, but for ``async with`` and ``async def``."""
         from ._sessions.async_transaction import AsyncTransaction
 
-        return AsyncTransaction(
-            functools.partial(self.get_async_session, name),
-            retries,
-            isolation_level,
-            timeout,
-        )
+        open_session = functools.partial(self.get_async_session, name)
+        return AsyncTransaction(open_session, retries, isolation_level, timeout)
 
     async def async_get_or_404(
         self, entity: type[_O], ident: t.Any, *, description: str | None = None

@@ -149,10 +149,7 @@ def fetch_keyset(
     )
     if position is not None:
         query = query.where(_beyond(ordered, position, dialect))
-    labels = [
-        key.expression.label(f"flaskware_key_{number}")
-        for number, key in enumerate(keys)
-    ]
+    labels = [key.expression.label(f"flaskware_key_{n}") for n, key in enumerate(keys)]
     width = len(statement.column_descriptions)
     rows, found = _run(session, query.add_columns(*labels).limit(limit + 1), width)
     has_more = len(rows) > limit
@@ -172,8 +169,7 @@ def fetch_keyset(
         back = None
         if position is not None:
             back = cursors.write(dc.replace(position, is_included=True))
-        following = back if is_backward else None
-        preceding = back if not is_backward else None
+        following, preceding = (back, None) if is_backward else (None, back)
     return KeysetPage(items, limit, following, preceding)
 
 
