@@ -65,8 +65,8 @@ class SecureState:
     :param policy: The policy of the app, before any override.
     :param resolver: Resolves and compiles the policy of a request on first use.
     :param store: The store of reports; ``None`` if no reports are taken.
-    :param watch: Returns since when the report-only policy is in force, in seconds
-        since 1970; ``None`` without such a policy.
+    :param watch: Returns the time since which the report-only policy is in force, in
+        seconds since 1970; ``None`` without such a policy.
     """
 
     policy: Policy
@@ -218,7 +218,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         return suggest(self.reports(app), policy, report_only=report_only)
 
     def clean_since(self, app: App) -> float | None:
-        """Return since when nothing was reported of an app's report-only policy.
+        """Return the time since which an app's report-only policy has had no reports.
 
         :return: Seconds since 1970 (UTC); ``None`` without such a policy, or if no
             reports are kept.

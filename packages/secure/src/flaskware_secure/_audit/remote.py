@@ -43,7 +43,7 @@ def _redirection(host: str, final: str, timeout: float) -> tuple[GradeFinding, .
         try:
             _, reached, _, _ = _get(f"http://{host.partition(':')[0]}/", timeout)
         except AuditError:
-            return ()  # nothing listens there, as is right
+            return ()  # nothing listens there, as it should be
         if urlsplit(reached).scheme == "https":
             return ()
     message = "Plain http is not redirected to https."

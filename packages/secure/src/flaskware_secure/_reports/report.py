@@ -16,7 +16,7 @@ ReportKind: t.TypeAlias = t.Literal[
     "csp", "coop", "coep", "permissions", "integrity", "deprecation", "intervention"
 ]
 
-# The `type` of a report in application/reports+json, by what it is called here.
+# The kind of a report by its `type` in application/reports+json.
 _KINDS: dict[str, ReportKind] = {
     "csp-violation": "csp",
     "coop": "coop",

@@ -80,7 +80,7 @@ def suggest(
 
 
 def clean_since(groups: cabc.Iterable[ReportGroup], since: float) -> float:
-    """Return since when nothing was reported of a report-only policy.
+    """Return the time since which a report-only policy has had no reports.
 
     :param since: Time from which the policy was in force, in seconds since 1970.
     """
