@@ -117,13 +117,11 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
 
         :raises CrossSiteRefused: for a request from another site.
         """
-        app = flask.current_app
-        request = flask.request
-        if _PASSED in request.environ:
+        app, request = flask.current_app, flask.request
+        config = app.config
+        if _PASSED in request.environ or not config["WTF_CSRF_ENABLED"]:
             return None
-        if not app.config["WTF_CSRF_ENABLED"]:
-            return None
-        if request.method not in app.config["WTF_CSRF_METHODS"]:
+        if request.method not in config["WTF_CSRF_METHODS"]:
             return None
         view = app.view_functions.get(request.endpoint or "")
         if view is not None and self._is_exempted(view):

@@ -25,59 +25,39 @@ _SENTENCES: dict[str | _N, str] = {
     "Leave this empty.": "none_required",
     "Write text.": "string_type string_sub_type string_unicode bytes_type",
     "Write plain letters, digits and signs only, without accents.": "string_not_ascii",
-    (
-        "Write at least {min_length} character.",
-        "Write at least {min_length} characters.",
-        "min_length",
-    ): "string_too_short",
-    (
-        "Write at most {max_length} character.",
-        "Write at most {max_length} characters.",
-        "max_length",
-    ): "string_too_long url_too_long",
-    "This is not in the expected form.": (
-        "string_pattern_mismatch bytes_invalid_encoding"
-    ),
-    (
-        "Write at least {min_length} byte.",
-        "Write at least {min_length} bytes.",
-        "min_length",
-    ): "bytes_too_short",
-    (
-        "Write at most {max_length} byte.",
-        "Write at most {max_length} bytes.",
-        "max_length",
-    ): "bytes_too_long",
+    ("Write at least {min_length} character.",
+     "Write at least {min_length} characters.", "min_length"): "string_too_short",
+    ("Write at most {max_length} character.",
+     "Write at most {max_length} characters.", "max_length"):
+        "string_too_long url_too_long",
+    "This is not in the expected form.":
+        "string_pattern_mismatch bytes_invalid_encoding",
+    ("Write at least {min_length} byte.",
+     "Write at least {min_length} bytes.", "min_length"): "bytes_too_short",
+    ("Write at most {max_length} byte.",
+     "Write at most {max_length} bytes.", "max_length"): "bytes_too_long",
     "Write a whole number.": "int_type int_parsing int_from_float",
     "Write a smaller number.": "int_parsing_size",
     "Write a number.": (
         "float_type float_parsing finite_number decimal_type decimal_parsing "
         "fraction_type fraction_parsing complex_type complex_str_parsing"
     ),
-    (
-        "Write at most {max_digits} digit.",
-        "Write at most {max_digits} digits.",
-        "max_digits",
-    ): "decimal_max_digits",
-    (
-        "Write at most {decimal_places} decimal place.",
-        "Write at most {decimal_places} decimal places.",
-        "decimal_places",
-    ): "decimal_max_places",
-    (
-        "Write at most {whole_digits} digit before the point.",
-        "Write at most {whole_digits} digits before the point.",
-        "whole_digits",
-    ): "decimal_whole_digits",
+    ("Write at most {max_digits} digit.",
+     "Write at most {max_digits} digits.", "max_digits"): "decimal_max_digits",
+    ("Write at most {decimal_places} decimal place.",
+     "Write at most {decimal_places} decimal places.", "decimal_places"):
+        "decimal_max_places",
+    ("Write at most {whole_digits} digit before the point.",
+     "Write at most {whole_digits} digits before the point.", "whole_digits"):
+        "decimal_whole_digits",
     "Write a value greater than {gt}.": "greater_than",
     "Write {ge} or more.": "greater_than_equal",
     "Write a value less than {lt}.": "less_than",
     "Write {le} or less.": "less_than_equal",
     "Write a multiple of {multiple_of}.": "multiple_of",
     "Answer yes or no.": "bool_type bool_parsing",
-    "Write a date, such as 2030-12-31.": (
-        "date_type date_parsing date_from_datetime_parsing date_from_datetime_inexact"
-    ),
+    "Write a date, such as 2030-12-31.":
+        "date_type date_parsing date_from_datetime_parsing date_from_datetime_inexact",
     "Write a date in the past.": "date_past",
     "Write a date in the future.": "date_future",
     "Write a date and a time, such as 2030-12-31T23:59.": (
@@ -93,19 +73,12 @@ _SENTENCES: dict[str | _N, str] = {
     "Write a length of time, such as P1DT2H.": "time_delta_type time_delta_parsing",
     "Choose one of the offered values.": "enum literal_error union_tag_invalid choice",
     "Choose one.": "union_tag_not_found",
-    (
-        "Give at least {min_length}.",
-        "Give at least {min_length}.",
-        "min_length",
-    ): "too_short",
-    (
-        "Give at most {max_length}.",
-        "Give at most {max_length}.",
-        "max_length",
-    ): "too_long",
-    "Write a full address, such as https://example.com.": (
-        "url_type url_parsing url_syntax_violation url_scheme"
-    ),
+    ("Give at least {min_length}.",
+     "Give at least {min_length}.", "min_length"): "too_short",
+    ("Give at most {max_length}.",
+     "Give at most {max_length}.", "max_length"): "too_long",
+    "Write a full address, such as https://example.com.":
+        "url_type url_parsing url_syntax_violation url_scheme",
     "Write a UUID.": "uuid_type uuid_parsing",
     "Write a UUID of version {expected_version}.": "uuid_version",
     "This field is not known.": (
@@ -126,9 +99,8 @@ _SENTENCES: dict[str | _N, str] = {
         "is_instance_of is_subclass_of callable_type ellipsis_error value_error "
         "assertion_error"
     ),
-    "Give an object of names and values.": (
-        "dict_type frozen_dict_type ordered_dict_type counter_type mapping_type"
-    ),
+    "Give an object of names and values.":
+        "dict_type frozen_dict_type ordered_dict_type counter_type mapping_type",
     "Write valid JSON.": "json_invalid json_type",
     "This is nested too deeply.": "recursion_loop recursion_depth_exceeded",
     "This cannot be changed.": "frozen_field frozen_instance",
@@ -147,7 +119,7 @@ _SENTENCES: dict[str | _N, str] = {
     " and send it again.": "conflict_form",
     "This entry is not known.": "unknown_child",
     "This is more than can be kept until the last step.": "state_too_large",
-}
+}  # fmt: skip
 
 MESSAGES: dict[str, str | _N] = {
     code: text for text, codes in _SENTENCES.items() for code in codes.split()

@@ -24,7 +24,7 @@ from .builder import N
 from .input import InputBuilder
 from .input import Leaf
 from .node import Unoffered
-from .series import Series
+from .structures import Series
 
 
 @dc.dataclass(frozen=True)

@@ -16,22 +16,20 @@ from flaskware_forms._schema.facets import facets
 from flaskware_forms._schema.facets import humanise
 from flaskware_forms._schema.facets import type_name
 
-from . import file
 from .choice import offers_of
-from .group import Group
 from .input import Leaf
 from .node import Node
 from .scalars import Flag
 from .scalars import Text
-from .series import Series
-from .variants import Case
-from .variants import Variants
+from .structures import Case
+from .structures import Group
+from .structures import Series
+from .structures import Variants
 
-# A kind of field registers itself where it is defined.
-REGISTERED = file.FileInput, Text
 _SEQUENCES = (list, set, frozenset, tuple)
 
 
+_UNDEFINED = pydantic_core.PydanticUndefined
 _SEPARATOR = re.compile(r"[.\-\[\]]")
 
 
@@ -42,17 +40,7 @@ def compile_model(model: type[pydantic.BaseModel]) -> Group:
         write instead.
     """
     children = _children(model, ())
-    return Group(
-        key="",
-        attribute="",
-        label="",
-        hint=None,
-        nullable=False,
-        has_default=False,
-        default=None,
-        factory=None,
-        make=lambda: children,
-    )
+    return Group(key="", attribute="", label="", make=lambda: children)
 
 
 def _children(
@@ -121,9 +109,7 @@ def _node(
         "hint": found.ui.hint,
         "nullable": found.nullable,
         "has_default": not required,
-        "default": None
-        if info.default is pydantic_core.PydanticUndefined
-        else info.default,
+        "default": None if info.default is _UNDEFINED else info.default,
         "factory": _factory(info),
         "messages": found.ui.messages,
     }
@@ -224,14 +210,8 @@ def _slug(text: str) -> str:
 
 def _nothing(common: dict[str, t.Any]) -> dict[str, t.Any]:
     """The attributes of an entry, without the list's hint and default."""
-    return {
-        **common,
-        "hint": None,
-        "nullable": False,
-        "has_default": False,
-        "default": None,
-        "factory": None,
-    }
+    kept = ("key", "attribute", "label", "messages")
+    return {name: common[name] for name in kept}
 
 
 def _series(

@@ -7,8 +7,8 @@ import dataclasses as dc
 import re
 import typing as t
 
-from .group import Group
 from .node import Node
+from .structures import Group
 
 Schema: t.TypeAlias = dict[str, t.Any]
 

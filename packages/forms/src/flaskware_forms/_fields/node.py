@@ -18,11 +18,11 @@ if t.TYPE_CHECKING:
     from .choice import Choice
     from .flat_schema import FlatName
     from .flat_schema import Schema
-    from .group import Group
     from .input import Leaf
     from .place import Place
-    from .series import Series
-    from .variants import Case
+    from .structures import Case
+    from .structures import Group
+    from .structures import Series
 
 Leaves: t.TypeAlias = "cabc.Iterator[tuple[Leaf, int]]"
 Unoffered: t.TypeAlias = "cabc.Iterator[tuple[Path, Choice]]"
@@ -57,11 +57,11 @@ class Node:
     key: str
     attribute: str
     label: str
-    hint: str | None
-    nullable: bool
-    has_default: bool
-    default: t.Any
-    factory: cabc.Callable[[], t.Any] | None
+    hint: str | None = None
+    nullable: bool = False
+    has_default: bool = False
+    default: t.Any = None
+    factory: cabc.Callable[[], t.Any] | None = None
     messages: cabc.Mapping[str, str] = dc.field(default_factory=dict[str, str])
 
     @property

@@ -10,8 +10,8 @@ from flaskware_forms._body.decoder import split
 from flaskware_forms._errors.problem import BadBody
 from flaskware_forms._markup.names import ControlNames
 
-from .group import Group
 from .node import Node
+from .structures import Group
 
 
 @dc.dataclass(frozen=True, slots=True)
@@ -21,11 +21,9 @@ class Place:
     node: Node
     names: ControlNames
     value: t.Any
+    # The dictionary or the list that has the value, and its key or index there.
     holder: t.Any = None
-    """The dictionary or the list that has the value."""
-
     key: str | int = ""
-    """The key, or the index, of the value in its holder."""
 
     def below(
         self, node: Node, names: ControlNames, value: t.Any, key: str | int
@@ -39,12 +37,10 @@ class Place:
 
     def put(self, value: t.Any) -> bool:
         """Replace the value; ``False`` if nothing holds it."""
-        if isinstance(self.holder, dict):
-            t.cast("dict[t.Any, t.Any]", self.holder)[self.key] = value
-            return True
-        rows = t.cast("list[t.Any]", self.holder)
-        if isinstance(self.holder, list) and t.cast("int", self.key) < len(rows):
-            rows[t.cast("int", self.key)] = value
+        holder: t.Any = self.holder
+        rows = len(t.cast("list[t.Any]", holder)) if isinstance(holder, list) else 0
+        if isinstance(holder, dict) or self.key in range(rows):
+            t.cast("dict[t.Any, t.Any]", holder)[self.key] = value
             return True
         return False
 
@@ -57,11 +53,7 @@ def steps_of(schema: Group, name: str) -> list[str]:
 def follow(
     schema: Group, form: str, steps: cabc.Iterable[str], values: t.Any
 ) -> Place | None:
-    """Return the place that a control's name leads to; ``None`` for no field.
-
-    :param form: The name of the form.
-    :param values: The values of the form.
-    """
+    """Return the place that a control's name leads to; ``None`` for no field."""
     place = Place(schema, ControlNames.root(form), values)
     for step in steps:
         below = place.node.enter(place, step)
@@ -81,15 +73,12 @@ def rearrange(
     """
     kind, _, name = asked.partition(":")
     steps = steps_of(schema, name)
+    index = steps.pop() if kind == "remove" and steps else ""
+    place = follow(schema, "", steps, data)
     value: t.Any = None
-    place: Place | None = None
-    if kind == "add":
-        place = follow(schema, "", steps, data)
-        if place is not None:
-            value = place.node.grown(place.value, max_entries)
-    elif kind == "remove" and steps and steps[-1].isdecimal():
-        place = follow(schema, "", steps[:-1], data)
-        if place is not None:
-            value = place.node.without(place.value, int(steps[-1]))
+    if place is not None and kind == "add":
+        value = place.node.grown(place.value, max_entries)
+    elif place is not None and index.isdecimal():
+        value = place.node.without(place.value, int(index))
     if place is None or value is None or not place.put(value):
         raise BadBody("There is no such row to add or to remove.")

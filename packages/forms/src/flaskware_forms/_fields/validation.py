@@ -14,8 +14,8 @@ from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
 
-from .group import Group
 from .node import Node
+from .structures import Group
 
 
 def from_validation(
@@ -88,34 +88,20 @@ def valid_fields(
 
     :param wrong: The names, in the body, of the fields that are known to be wrong.
     """
-    schema, definitions = fields_schema(model)
     if not isinstance(sent, dict):
         return {}
-    fields: dict[str, t.Any] = {
-        name: field
-        for name, field in schema["fields"].items()
-        if _key(name, field) not in wrong
-    }
-    part: t.Any = core_schema.model_fields_schema(
-        fields, model_name=model.__name__, extra_behavior="ignore"
-    )
-    if definitions:
-        part = core_schema.definitions_schema(part, definitions)
+    validator = fields_validator(model, lambda key: key not in wrong)
     try:
-        values, *_ = SchemaValidator(part).validate_python(
-            sent, context=context, strict=strict
-        )
+        values, *_ = validator.validate_python(sent, context=context, strict=strict)
     except pydantic.ValidationError:
         return {}
     return t.cast("dict[str, t.Any]", values)
 
 
-def _key(name: str, field: t.Any) -> t.Any:
-    return field.get("validation_alias", name)
-
-
-def fields_schema(model: type[pydantic.BaseModel]) -> tuple[t.Any, list[t.Any]]:
-    """Return the part of a model's schema with its fields, and its definitions."""
+def fields_validator(
+    model: type[pydantic.BaseModel], chosen: cabc.Callable[[str], bool]
+) -> SchemaValidator:
+    """Return a validator of some fields of a model, by their names in a body."""
     schema: t.Any = t.cast("t.Any", model).__pydantic_core_schema__
     definitions: list[t.Any] = []
     while schema["type"] != "model-fields":
@@ -126,4 +112,12 @@ def fields_schema(model: type[pydantic.BaseModel]) -> tuple[t.Any, list[t.Any]]:
             schema = next(d for d in definitions if d.get("ref") == ref)
         else:
             schema = schema["schema"]
-    return schema, definitions
+    fields = {
+        name: field
+        for name, field in schema["fields"].items()
+        if chosen(field.get("validation_alias", name))
+    }
+    part: t.Any = {**schema, "fields": fields, "extra_behavior": "ignore"}
+    if definitions:
+        part = core_schema.definitions_schema(part, definitions)
+    return SchemaValidator(part)

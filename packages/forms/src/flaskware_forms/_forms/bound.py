@@ -10,14 +10,17 @@ from markupsafe import Markup
 
 from flaskware_forms._csrf.layered import hidden_input
 from flaskware_forms._errors.error import FormError
+from flaskware_forms._errors.problem import wants_json
 from flaskware_forms._fields.builder import Builder
 from flaskware_forms._interop.wtforms import to_wtforms_instance
 from flaskware_forms._markup.theme import safe
 from flaskware_forms._orm.edit import Edit
 from flaskware_forms._orm.edit import version_input
 
-from .response import accepted
-from .response import shown
+from .response import fragment
+from .response import is_fragment
+from .response import problem_response
+from .response import varied
 from .state import current_state
 from .submission import Submission
 from .summary import summary
@@ -187,7 +190,18 @@ class Bound(t.Generic[M]):
         :param obj: A Pydantic model, a dataclass, a mapping, or another object that the
             app's JSON provider can write.
         """
-        return accepted(url, obj)
+        request = flask.request
+        if wants_json(request):
+            if isinstance(obj, pydantic.BaseModel):
+                obj = obj.model_dump(mode="json", by_alias=True)
+            response = flask.jsonify({} if obj is None else obj)
+            response.status_code = 201
+            response.headers["Location"] = url
+        elif is_fragment(request):
+            response = flask.Response(status=204, headers={"HX-Redirect": url})
+        else:
+            response = t.cast("flask.Response", flask.redirect(url, 303))
+        return varied(response)
 
     def respond(
         self,
@@ -209,14 +223,18 @@ class Bound(t.Generic[M]):
             first, as the cookie of a session that is opened later is lost.
         :param context: Other variables of the template.
         """
-        return shown(
-            self,
-            self._submission,
-            template,
-            block=block,
-            stream=stream,
-            context=context,
-        )
+        status = self._submission.status if self.errors else 200
+        if self.errors and wants_json(flask.request):
+            return varied(problem_response(self.errors, status))
+        context["form"] = self
+        if is_fragment(flask.request):
+            text: str | cabc.Iterator[str] = fragment(template, block, context)
+        else:
+            if stream:
+                hidden_input()
+            make = flask.stream_template if stream else flask.render_template
+            text = make(template, **context)
+        return varied(flask.Response(text, status, mimetype="text/html"))
 
     def __getitem__(self, field: str) -> BoundField:
         fields = self._submission.markup()[1]

@@ -12,7 +12,7 @@ import flask
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
-from flaskware_forms._fields.group import Group
+from flaskware_forms._fields.structures import Group
 
 
 @dc.dataclass(frozen=True)

@@ -9,9 +9,9 @@ from flaskware_core import closest
 from flaskware_forms._errors.error import Path
 from flaskware_forms._fields.builder import ROW_BUTTON
 from flaskware_forms._fields.compile import compile_model
-from flaskware_forms._fields.file import FileInput
-from flaskware_forms._fields.group import Group
 from flaskware_forms._fields.node import Node
+from flaskware_forms._fields.scalars import FileInput
+from flaskware_forms._fields.structures import Group
 
 from .checks import Check
 
@@ -55,10 +55,7 @@ class CompiledForm(t.Generic[M]):
         """The path and the message for each constraint of the database."""
 
     def refuse_fields(self, *reserved: str) -> None:
-        """Refuse a model with a field of a reserved name.
-
-        :raises TypeError: if there is one.
-        """
+        """Raise :exc:`TypeError` if a field has a reserved name."""
         taken = set(reserved) & set(self.schema.by_key)
         if taken:
             raise TypeError(f"{self.model.__name__} has a field named {taken.pop()!r}.")

@@ -11,14 +11,13 @@ import flask
 import pydantic
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
-from pydantic_core import SchemaValidator
 
 from flaskware_forms._body.body import decode_values
 from flaskware_forms._body.body import form_values
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.problem import wants_json
-from flaskware_forms._fields.group import Group
-from flaskware_forms._fields.validation import fields_schema
+from flaskware_forms._fields.structures import Group
+from flaskware_forms._fields.validation import fields_validator
 from flaskware_forms._fields.validation import from_validation
 from flaskware_forms._markup.theme import safe
 
@@ -128,9 +127,8 @@ class Steps(t.Generic[M]):
     def _bind(self, step: str) -> tuple[BoundSteps[M], Submission[t.Any]]:
         if step not in self.pages:
             flask.abort(404)
-        spec = self.pages[step]
-        submission = Submission(spec.compiled, current_state(), None)
-        return BoundSteps(self, step, Bound(spec, submission), submission), submission
+        submission = Submission(self.pages[step].compiled, current_state(), None)
+        return BoundSteps(self, step, submission), submission
 
     def bind(self, step: str) -> BoundSteps[M]:
         """Return the page of the current request.
@@ -144,11 +142,7 @@ class BoundSteps(t.Generic[M]):
     """A page of a form, and the input of the other pages."""
 
     def __init__(
-        self,
-        steps: Steps[M],
-        step: str,
-        form: Bound[t.Any],
-        submission: Submission[t.Any],
+        self, steps: Steps[M], step: str, submission: Submission[t.Any]
     ) -> None:
         self.steps = steps
         self.step = step
@@ -157,7 +151,7 @@ class BoundSteps(t.Generic[M]):
         self.names: tuple[str, ...] = tuple(steps.pages)
         """The names of all pages, in order."""
 
-        self.form: Bound[t.Any] = form
+        self.form: Bound[t.Any] = Bound(steps.pages[step], submission)
         """The form of this page."""
 
         self._submission = submission
@@ -358,15 +352,8 @@ def _page(
         f"{whole.model.__name__}_{page}", __config__=config, **own
     )
     spec: FormSpec[t.Any] = FormSpec(model, name=whole.name)
-    schema, definitions = fields_schema(whole.model)
-    part: t.Any = {
-        **schema,
-        "fields": {n: f for n, f in schema["fields"].items() if n in fields},
-        "extra_behavior": "ignore",
-    }
-    if definitions:
-        part = {"type": "definitions", "schema": part, "definitions": definitions}
-    validator = SchemaValidator(part)
+    keys = spec.compiled.schema.by_key
+    validator = fields_validator(whole.model, keys.__contains__)
 
     def validate(sent: t.Any, **options: t.Any) -> t.Any:
         values, _, seen = validator.validate_python(sent, **options)

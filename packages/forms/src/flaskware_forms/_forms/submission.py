@@ -60,8 +60,8 @@ class Submission(t.Generic[M]):
         self.state = state
         self.initial = initial
         request = flask.request
+        # True if the request sends the form, rather than asks for it.
         self.is_sent: bool = request.method in _UNSAFE
-        """True if the request sends the form, rather than asks for it."""
         if self.is_sent:
             # Before anything reads the body, and be it for the token.
             guard_input(request.environ)
@@ -70,15 +70,14 @@ class Submission(t.Generic[M]):
                 if compiled.upload_sizes:
                     limit = compiled.max_body_size(state.settings)
                 request.max_content_length = limit
+        # True once the body was read, or an error was added.
         self.is_read = False
-        """True once the body was looked at, or an error was added."""
+        # The decoded body, and the validated data until an error is found.
         self.sent: t.Any = None
-        """The decoded body."""
         self.data: M | None = None
-        """The validated data, until an error is found."""
+        # The errors, and the status of an answer that shows them.
         self.errors: tuple[FormError, ...] = ()
         self.status = 422
-        """The status of an answer that shows errors."""
         self._values: dict[str, t.Any] | None = None
         self._by_path: dict[Path, list[FormError]] | None = None
 

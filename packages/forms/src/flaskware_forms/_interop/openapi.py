@@ -15,7 +15,7 @@ from flaskware_forms._csrf.layered import FORM_MARK
 from flaskware_forms._errors.problem import MIMETYPE
 from flaskware_forms._fields.flat_schema import FlatSchema
 from flaskware_forms._fields.flat_schema import Schema
-from flaskware_forms._fields.group import Group
+from flaskware_forms._fields.structures import Group
 
 _REF = "#/components/schemas/{model}"
 # An argument of a rule: the converter, with or without arguments of its own, and the
@@ -26,30 +26,23 @@ _CONVERTERS: dict[str, Schema] = {
     "float": {"type": "number"},
     "uuid": {"type": "string", "format": "uuid"},
 }
+_TEXT: Schema = {"type": "string"}
+_POINTER = {**_TEXT, "description": "A JSON pointer as a URI fragment (RFC 6901)."}
+_ERROR: Schema = {
+    "type": "object",
+    "required": ["pointer", "code", "detail"],
+    "properties": {"pointer": _POINTER, "code": _TEXT, "detail": _TEXT},
+}
 PROBLEM: Schema = {
     "type": "object",
     "description": "A problem document (RFC 9457).",
     "required": ["type", "title", "status", "detail"],
     "properties": {
         "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
+        "title": _TEXT,
         "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "code", "detail"],
-                "properties": {
-                    "pointer": {
-                        "type": "string",
-                        "description": "A JSON pointer as a URI fragment (RFC 6901).",
-                    },
-                    "code": {"type": "string"},
-                    "detail": {"type": "string"},
-                },
-            },
-        },
+        "detail": _TEXT,
+        "errors": {"type": "array", "items": _ERROR},
     },
 }
 
@@ -122,7 +115,7 @@ def _operation(rule: Rule, method: str, body: Schema) -> Schema:
             "name": name,
             "in": "path",
             "required": True,
-            "schema": _CONVERTERS.get(converter, {"type": "string"}),
+            "schema": _CONVERTERS.get(converter, _TEXT),
         }
         for converter, name in sorted(_ARGUMENT.findall(rule.rule), key=lambda a: a[1])
     ]

@@ -18,11 +18,11 @@ from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._fields.choice import Boxes
 from flaskware_forms._fields.choice import Choice
-from flaskware_forms._fields.file import Files
-from flaskware_forms._fields.group import Group
 from flaskware_forms._fields.input import Leaf
 from flaskware_forms._fields.node import Node
-from flaskware_forms._fields.series import Series
+from flaskware_forms._fields.scalars import Files
+from flaskware_forms._fields.structures import Group
+from flaskware_forms._fields.structures import Series
 from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._markup.theme import safe
 from flaskware_forms._schema.facets import Ui
@@ -264,10 +264,8 @@ def _field_of(field: t.Any, leave_out: frozenset[str]) -> tuple[t.Any, t.Any]:
 
 
 _NARROWER = (
-    (wv.Email, pydantic.EmailStr),
-    (wv.URL, pydantic.AnyUrl),
-    (wv.UUID, pydantic.UUID4),
-)
+    (wv.Email, pydantic.EmailStr), (wv.URL, pydantic.AnyUrl), (wv.UUID, pydantic.UUID4),
+)  # fmt: skip
 
 
 def _marks(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses as dc
 import datetime as dt
 import decimal
 import typing as t
@@ -14,16 +13,15 @@ from sqlalchemy import orm
 
 from flaskware_core import closest
 from flaskware_forms._errors.error import Path
-from flaskware_forms._fields.group import Group
 from flaskware_forms._fields.node import Node
+from flaskware_forms._fields.structures import Group
 from flaskware_forms._schema.facets import facets
 from flaskware_forms._schema.values import text_of
 
 _PLAIN = (bool, int, float, str, decimal.Decimal, dt.datetime, dt.date, dt.time)
 
 
-@dc.dataclass(frozen=True)
-class Difference:
+class Difference(t.NamedTuple):
     """A field whose value differs from that of the object."""
 
     path: Path
