@@ -9,6 +9,7 @@ from flaskware_session import MemoryStore
 from flaskware_session import StoreUnavailable
 from flaskware_session._core.operations import Read
 from flaskware_session._core.operations import Steps
+from flaskware_session._core.visit import Visit
 from flaskware_session._drive.sync import CircuitBreaker
 from flaskware_session._drive.sync import StoreClient
 from flaskware_session.testing import CountingStore
@@ -82,15 +83,15 @@ def test_another_error_is_not_an_outage() -> None:
 def test_a_request_that_has_used_up_its_time_asks_no_more() -> None:
     store = CountingStore(MemoryStore())
     client = StoreClient(store, limit=2)
-    budget = client.budget()
+    visit = Visit(None)
 
     def read() -> Steps[object]:
         return (yield Read("k", 1, Lifetime(1, 1, 1)))
 
-    client.run(read(), budget)
-    assert budget.seconds > 0
-    budget.seconds = 2
+    client.run(read(), visit)
+    assert visit.waited > 0
+    visit.waited = 2
     with pytest.raises(StoreUnavailable) as caught:
-        client.run(read(), budget)
+        client.run(read(), visit)
     assert "SESSION_BUDGET" in caught.value.reason
     assert store.trips == ["read"]

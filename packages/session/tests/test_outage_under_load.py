@@ -234,7 +234,7 @@ def test_a_store_that_hangs_costs_a_bounded_time(
     try:
         codes = [client.get("/count").status_code for _ in range(8)]
         sessions = t.cast("Sessions", app.extensions["session"])
-        breaker = sessions.state_of(app).manager.client.breakers.reads
+        breaker = sessions.state_of(app).manager.client.guard.reads
         assert breaker.is_open
     finally:
         process.send_signal(signal.SIGCONT)

@@ -62,7 +62,7 @@ class LimitUser(t.NamedTuple):
     """:meth:`Store.limit_user`."""
 
     user_id: str
-    count: int
+    most: int
     now: int
     keep: str
 

@@ -7,7 +7,9 @@ import time
 
 from flaskware_session._errors import SessionTooLarge
 from flaskware_session._records.changes import ConflictPolicy
+from flaskware_session._records.changes import with_mark
 from flaskware_session._records.codec import Content
+from flaskware_session._records.codec import WRITES
 from flaskware_session._records.record import Clock
 from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
@@ -55,8 +57,16 @@ class SessionPolicy:
                 " raise the limit."
             )
 
-    def record_after(self, base: Record, text: str, now: int) -> Record:
-        """Return the next version of a record."""
+    def record_after(self, base: Record, content: Content, mark: str | None) -> Record:
+        """Return the next version of a record, as it is used now.
+
+        :param mark: Names the write, if it must not be made twice.
+        :raises SessionTooLarge: naming the largest key.
+        """
+        self.check_size(content)
+        text, now = content.text, self.now()
+        if mark is not None or f'"{WRITES}":' in base.data:
+            text = with_mark(text, base.data, mark, now)
         return Record(
             base.key,
             text,

@@ -10,11 +10,9 @@ from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.changes import Changes
 from flaskware_session._records.changes import is_made
 from flaskware_session._records.changes import new_mark
-from flaskware_session._records.changes import with_mark
 from flaskware_session._records.codec import Content
 from flaskware_session._records.codec import join
 from flaskware_session._records.codec import pack
-from flaskware_session._records.codec import WRITES
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import Written
 from flaskware_session._records.text import alias_of
@@ -137,18 +135,13 @@ def _update(visit: Visit, policy: SessionPolicy) -> Steps[None]:
     mark = _mark_for(visit, policy, content)
 
     def write_once(base: Record, content: Content) -> Steps[Written]:
-        items, text = content
-        if visit.is_empty(items) and (yield Delete(base.key, base.version)):
+        if visit.is_empty(content.items) and (yield Delete(base.key, base.version)):
             visit.ended()
             return Written(saved=True)
-        policy.check_size(content)
-        now = policy.now()
-        if mark is not None or f'"{WRITES}":' in base.data:
-            text = with_mark(text, base.data, mark, now)
-        record = policy.record_after(base, text, now)
-        written: Written = yield Update(record, now)
+        record = policy.record_after(base, content, mark)
+        written: Written = yield Update(record, record.last_seen)
         if written.saved:
-            visit.stored(record, items, before=base)
+            visit.stored(record, content.items, before=base)
         elif written.current is not None and is_made(mark, written.current):
             # By an attempt whose answer was lost: to count again would be wrong.
             record = written.current

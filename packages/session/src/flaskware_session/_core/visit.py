@@ -82,6 +82,7 @@ class Visit:
         "sent_id",
         "user_id",
         "views",
+        "waited",
     )
 
     def __init__(self, sent_id: str | None, *, is_sent: bool = False) -> None:
@@ -109,6 +110,8 @@ class Visit:
         self.views: dict[type, View] = {}
         self.cookie = Cookie.LEAVE
         self.outage: StoreUnavailable | None = None
+        self.waited = 0.0
+        """How long the request has waited for the store so far, in seconds."""
 
     @property
     def starts_over(self) -> bool:

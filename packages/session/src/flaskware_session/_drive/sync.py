@@ -19,7 +19,6 @@ from flaskware_session._core.operations import Delete
 from flaskware_session._core.operations import ForUser
 from flaskware_session._core.operations import LimitUser
 from flaskware_session._core.operations import Notify
-from flaskware_session._core.operations import Operation
 from flaskware_session._core.operations import Pause
 from flaskware_session._core.operations import Queue
 from flaskware_session._core.operations import Read
@@ -51,36 +50,8 @@ _VERBS: dict[type, str] = {
     LimitUser: "write",
     Delete: "delete",
 }
-# Threads of one process whose writes met wait for each other, in one of this many
-# queues, by session.
-_QUEUES = 64
-
-
-class Budget:
-    """Time that one request may wait for the store, over all attempts.
-
-    A block under it is measured.
-
-    :param limit: In seconds.
-    """
-
-    __slots__ = ("_started", "limit", "seconds")
-
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
-        self.seconds = 0.0
-        """How much of it is spent."""
-        self._started = 0.0
-
-    def __enter__(self) -> None:
-        if self.seconds >= self.limit:
-            raise StoreUnavailable(
-                f"the request has used up its {self.limit:g} s (SESSION_BUDGET)"
-            )
-        self._started = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds += time.monotonic() - self._started
+QUEUES = 64
+"""How many queues there are for requests of one process whose writes met."""
 
 
 class CircuitBreaker:
@@ -146,16 +117,27 @@ class CircuitBreaker:
                 self._open_until = self._clock() + self._pause
 
 
-class Breakers:
-    """Circuit breakers of one store."""
+class Guard:
+    """Circuit breakers of one store, and a limit of the time that a request waits.
 
-    def __init__(self) -> None:
+    :param limit: For how long one request may wait, over all attempts, in seconds.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
         self.reads = CircuitBreaker()
         # Of its own, as a store that is full takes no writes and still answers.
         self.writes = CircuitBreaker()
 
-    def of(self, operation: StoreOperation) -> CircuitBreaker:
-        """Return the breaker of an operation."""
+    def enter(self, operation: StoreOperation, visit: Visit) -> CircuitBreaker:
+        """Return the breaker of an operation.
+
+        :raises StoreUnavailable: if the request has waited for too long.
+        """
+        if visit.waited >= self.limit:
+            raise StoreUnavailable(
+                f"the request has used up its {self.limit:g} s (SESSION_BUDGET)"
+            )
         return self.writes if _VERBS[type(operation)] == "write" else self.reads
 
 
@@ -168,15 +150,10 @@ class StoreClient:
 
     def __init__(self, store: Store, *, limit: float = 3.0) -> None:
         self.store = store
-        self.limit = limit
-        self.breakers = Breakers()
-        self._queues = [threading.Lock() for _ in range(_QUEUES)]
+        self.guard = Guard(limit)
+        self._queues = [threading.Lock() for _ in range(QUEUES)]
 
-    def budget(self) -> Budget:
-        """Make the budget of one request."""
-        return Budget(self.limit)
-
-    def run(self, steps: Steps[T], budget: Budget) -> T:
+    def run(self, steps: Steps[T], visit: Visit) -> T:
         """Carry out what a generator yields, and return what it returns.
 
         :raises StoreUnavailable: where the generator lets it pass.
@@ -195,29 +172,37 @@ class StoreClient:
                     return t.cast("T", stop.value)
                 answer = outage = None
                 try:
-                    if isinstance(operation, Queue):
-                        queue = self._enter_queue(operation)
-                    elif type(operation) in _VERBS:
-                        answer = self._ask(t.cast("StoreOperation", operation), budget)
-                    else:
-                        answer = _carry_out(operation)
+                    match operation:
+                        case Notify():
+                            notify(operation)
+                        case Queue(key):
+                            queue = self._enter_queue(key)
+                        case Pause(longest):
+                            time.sleep(random.uniform(0, longest))
+                        case Call(function):
+                            answer = function()
+                        case _:
+                            answer = self._ask(operation, visit)
                 except StoreUnavailable as error:
                     outage = error
         finally:
             if queue is not None:
                 queue.release()
 
-    def _ask(self, operation: StoreOperation, budget: Budget) -> object:
+    def _ask(self, operation: StoreOperation, visit: Visit) -> object:
+        started = time.monotonic()
         try:
-            with budget, self.breakers.of(operation):
+            with self.guard.enter(operation, visit):
                 return perform(self.store, operation)
         except StoreUnavailable as error:
             report(operation, error)
             raise
+        finally:
+            visit.waited += time.monotonic() - started
 
-    def _enter_queue(self, operation: Queue) -> threading.Lock | None:
-        queue = self._queues[hash(operation.key) % _QUEUES]
-        return queue if queue.acquire(timeout=self.limit) else None
+    def _enter_queue(self, key: str) -> threading.Lock | None:
+        queue = self._queues[hash(key) % QUEUES]
+        return queue if queue.acquire(timeout=self.guard.limit) else None
 
 
 def perform(store: Store, operation: StoreOperation) -> t.Any:
@@ -238,8 +223,8 @@ def perform(store: Store, operation: StoreOperation) -> t.Any:
             return store.delete(key, version=version)
         case ForUser(user_id, now):
             return store.for_user(user_id, now)
-        case LimitUser(user_id, count, now, keep):
-            return store.limit_user(user_id, count, now, keep=keep)
+        case LimitUser(user_id, most, now, keep):
+            return store.limit_user(user_id, most, now, keep=keep)
 
 
 def report(operation: StoreOperation, error: StoreUnavailable) -> None:
@@ -256,16 +241,6 @@ def notify(operation: Notify) -> None:
         level = logging.WARNING if is_lost else logging.INFO
         logger.log(level, operation.log, operation.details["handle"])
     signals.notify(operation.signal, **operation.details)
-
-
-def _carry_out(operation: Operation) -> object:
-    match operation:
-        case Notify():
-            return notify(operation)
-        case Pause(longest):
-            return time.sleep(random.uniform(0, longest))
-        case Call(function):
-            return function()
 
 
 class SessionManager:
@@ -292,7 +267,6 @@ class SessionManager:
     def load(
         self,
         visit: Visit,
-        budget: Budget,
         find_foreign: cabc.Callable[[], ForeignSession | None] | None = None,
     ) -> None:
         """Fill a visit from the store; see :func:`load`.
@@ -301,16 +275,16 @@ class SessionManager:
             taken over.
         """
         if find_foreign is None:
-            self.client.run(load(visit, self.policy), budget)
+            self.client.run(load(visit, self.policy), visit)
         else:
             steps = load_or_take_over(visit, self.policy, find_foreign)
-            self.client.run(steps, budget)
+            self.client.run(steps, visit)
 
-    def save(self, visit: Visit, budget: Budget) -> None:
+    def save(self, visit: Visit) -> None:
         """Store what a visit changed; see :func:`save`."""
         if visit.is_touched or visit.intent is not Intent.KEEP:
-            self.client.run(save(visit, self.policy), budget)
+            self.client.run(save(visit, self.policy), visit)
 
-    def end(self, visit: Visit, budget: Budget) -> None:
+    def end(self, visit: Visit) -> None:
         """Remove the session of a visit at once; see :func:`end`."""
-        self.client.run(end(visit, self.policy), budget)
+        self.client.run(end(visit, self.policy), visit)

@@ -25,7 +25,8 @@ class SessionCookie:
     Two names, so that no page that came over http can set what https reads.
 
     :param name: Its name where it is not ``Secure``.
-    :param relaxed: Whether the app is being developed or tested.
+    :param config: Of the app. Whether it is being developed or tested is often set
+        after `init_app`: by `app.run`, or by a test.
     """
 
     name: str
@@ -35,7 +36,7 @@ class SessionCookie:
     samesite: str | None
     httponly: bool
     partitioned: bool
-    relaxed: cabc.Callable[[], bool]
+    config: cabc.Mapping[str, t.Any] = dc.field(repr=False)
     _warned: set[str] = dc.field(default_factory=set[str], repr=False)
 
     @property
@@ -55,7 +56,8 @@ class SessionCookie:
             return self.policy == "secure"
         if request.scheme == "https":
             return True
-        return not (self.relaxed() or _is_local(_hostname(request)))
+        is_relaxed = self.config["DEBUG"] or self.config["TESTING"]
+        return not (is_relaxed or _is_local(_hostname(request)))
 
     def read(self, request: Request) -> str | None:
         """The id that a request carries, or ``None`` if it has not the form of one."""

@@ -36,9 +36,8 @@ def cookie_from_config(app: flask.Flask, policy: Policy) -> SessionCookie:
         samesite=config["SESSION_COOKIE_SAMESITE"] or "Lax",
         httponly=config["SESSION_COOKIE_HTTPONLY"],
         partitioned=config["SESSION_COOKIE_PARTITIONED"],
-        # Both are often set after `init_app`: by `app.run`, or by a test. It holds the
-        # config, not the app, which may be forgotten.
-        relaxed=lambda: bool(config["DEBUG"] or config["TESTING"]),
+        # Not the app, which may be forgotten.
+        config=config,
     )
 
 

@@ -10,7 +10,6 @@ from flaskware_session._core.takeover import ForeignSession
 from flaskware_session._core.visit import Intent
 from flaskware_session._core.visit import PERMANENT
 from flaskware_session._core.visit import Visit
-from flaskware_session._drive.sync import Budget
 from flaskware_session._records.codec import IMMUTABLE
 
 if t.TYPE_CHECKING:
@@ -31,7 +30,6 @@ class Access:
     """True if the headers of the response are made, so that no cookie can be added."""
     permanent: bool | None = None
     """Set before anything was read, as in a before-request hook of every request."""
-    _budget: Budget
 
     def __init__(
         self,
@@ -52,9 +50,8 @@ class Access:
         if self.visit is not None:
             return self.visit
         manager = self.manager
-        self._budget = manager.client.budget()
         self.visit = visit = Visit(self._read_token(), is_sent=self.is_sent)
-        manager.load(visit, self._budget, self._find_foreign)
+        manager.load(visit, self._find_foreign)
         if self.permanent is not None:
             visit.make_permanent(self.permanent)
         elif visit.record is None and manager.policy.permanent:
@@ -66,14 +63,14 @@ class Access:
         visit = self.load()
         if visit.outage is not None:
             raise visit.outage
-        self.manager.save(visit, self._budget)
+        self.manager.save(visit)
 
     def end(self) -> None:
         """Remove the session from the store at once, and go on with an empty one.
 
         :raises StoreUnavailable: with the session in the store, but empty here.
         """
-        self.manager.end(self.load(), self._budget)
+        self.manager.end(self.load())
 
 
 class ServerSession(SessionMixin):

@@ -1,0 +1,87 @@
+"""Driver of the core for a store whose methods are coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import typing as t
+
+from flaskware_session._core.operations import Call
+from flaskware_session._core.operations import Notify
+from flaskware_session._core.operations import Pause
+from flaskware_session._core.operations import Queue
+from flaskware_session._core.operations import Steps
+from flaskware_session._core.operations import StoreOperation
+from flaskware_session._core.visit import Visit
+from flaskware_session._errors import StoreUnavailable
+from flaskware_session._stores.async_protocol import AsyncStore
+from flaskware_session._stores.protocol import Store
+
+from .sync import Guard
+from .sync import notify
+from .sync import perform
+from .sync import QUEUES
+from .sync import report
+
+T = t.TypeVar("T")
+
+
+class AsyncStoreClient:
+    """:class:`StoreClient` for a store whose methods are coroutines.
+
+    All calls come from one event loop.
+    """
+
+    def __init__(self, store: AsyncStore, *, limit: float = 3.0) -> None:
+        self.store = store
+        self.guard = Guard(limit)
+        self._queues = [asyncio.Lock() for _ in range(QUEUES)]
+
+    async def run(self, steps: Steps[T], visit: Visit) -> T:
+        """Carry out what a generator yields; see :meth:`StoreClient.run`."""
+        answer: object = None
+        outage: StoreUnavailable | None = None
+        async with contextlib.AsyncExitStack() as stack:
+            while True:
+                try:
+                    if outage is None:
+                        operation = steps.send(answer)
+                    else:
+                        operation = steps.throw(outage)
+                except StopIteration as stop:
+                    return t.cast("T", stop.value)
+                answer = outage = None
+                try:
+                    match operation:
+                        case Notify():
+                            notify(operation)
+                        case Queue(key):
+                            await self._enter_queue(key, stack)
+                        case Pause(longest):
+                            await asyncio.sleep(random.uniform(0, longest))
+                        case Call(function):
+                            answer = await asyncio.to_thread(function)
+                        case _:
+                            answer = await self._ask(operation, visit)
+                except StoreUnavailable as error:
+                    outage = error
+
+    async def _ask(self, operation: StoreOperation, visit: Visit) -> object:
+        started = time.monotonic()
+        try:
+            with self.guard.enter(operation, visit):
+                return await perform(t.cast("Store", self.store), operation)
+        except StoreUnavailable as error:
+            report(operation, error)
+            raise
+        finally:
+            visit.waited += time.monotonic() - started
+
+    async def _enter_queue(self, key: str, stack: contextlib.AsyncExitStack) -> None:
+        queue = self._queues[hash(key) % QUEUES]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.guard.limit):
+                await queue.acquire()
+                stack.callback(queue.release)
