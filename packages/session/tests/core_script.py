@@ -1,0 +1,137 @@
+"""Runs the generators of the core on answers that are written down beforehand."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import typing as t
+
+from flaskware_session import Lifetime
+from flaskware_session import Record
+from flaskware_session import StoreUnavailable
+from flaskware_session import Written
+from flaskware_session._core.operations import Call
+from flaskware_session._core.operations import Create
+from flaskware_session._core.operations import Delete
+from flaskware_session._core.operations import ForUser
+from flaskware_session._core.operations import LimitUser
+from flaskware_session._core.operations import Notify
+from flaskware_session._core.operations import Operation
+from flaskware_session._core.operations import Pause
+from flaskware_session._core.operations import Queue
+from flaskware_session._core.operations import Read
+from flaskware_session._core.operations import Replace
+from flaskware_session._core.operations import Steps
+from flaskware_session._core.operations import Update
+from flaskware_session._core.policy import SessionPolicy
+from flaskware_session._core.visit import Visit
+from flaskware_session._records.codec import decode
+from flaskware_session._records.text import alias_of
+from flaskware_session._records.token import Keys
+
+NOW = 1_000_000
+TOKEN = "A" * 43
+LIFETIME = Lifetime(60_000, 600_000, 1_000, renewal=300_000, grace=10_000)
+KEYS = Keys([b"new", b"old"])
+KEY = KEYS.of(TOKEN)
+OLD_KEY = KEYS.older_of(TOKEN)[0]
+OTHER_KEY = "f" * 64
+
+STORED = Record(
+    KEY, '{"a":1}', 3, NOW - 1000, NOW - 10, NOW + 50_000, "ann", issued=NOW - 1000
+)
+VISITOR = dc.replace(STORED, user_id=None)
+NEWER = dc.replace(STORED, version=4, data='{"a":1,"b":2}')
+ALIAS = alias_of(STORED, OTHER_KEY, now=NOW - 500, grace=10_000)
+
+SAVED = Written(saved=True)
+CONFLICT = Written(saved=False, current=NEWER)
+MOVED = Written(saved=False, current=ALIAS)
+GONE = Written(saved=False)
+DOWN = StoreUnavailable("down")
+
+# What no answer is needed to.
+_UNANSWERED = (Notify, Pause, Queue)
+
+
+def policy_of(**rules: t.Any) -> SessionPolicy:
+    rules = {"lifetime": LIFETIME, "keys": KEYS, "clock": lambda: NOW / 1000} | rules
+    return SessionPolicy(**rules)
+
+
+def visit_of(record: Record | None = STORED, *, is_view: bool = False) -> Visit:
+    """A visit that has read a record."""
+    visit = Visit(TOKEN)
+    if record is not None:
+        id = None if is_view else TOKEN
+        visit.opened(record, decode(record.data) or {}, id, is_view=is_view)
+    return visit
+
+
+class Played(t.NamedTuple):
+    """What a generator asked for, and what came of it."""
+
+    operations: list[Operation]
+    error: Exception | None
+    result: object
+
+    @property
+    def lines(self) -> list[str]:
+        return [line_of(operation) for operation in self.operations]
+
+
+def play(steps: Steps[t.Any], *answers: object) -> Played:
+    """Run a generator to its end; an answer that is an exception is thrown in."""
+    rest, seen = iter(answers), list[Operation]()
+    answer: object = None
+    try:
+        while True:
+            if isinstance(answer, Exception):
+                operation = steps.throw(answer)
+            else:
+                operation = steps.send(answer)
+            seen.append(operation)
+            is_answered = not isinstance(operation, _UNANSWERED)
+            answer = next(rest) if is_answered else None
+    except StopIteration as stop:
+        assert list(rest) == [], "an answer was not asked for"
+        return Played(seen, None, stop.value)
+    except (StoreUnavailable, ValueError, RuntimeError) as error:
+        return Played(seen, error, None)
+
+
+def line_of(operation: Operation) -> str:
+    """An operation in a few words, for a table."""
+    match operation:
+        case Update(record, _):
+            return f"update {record.data}"
+        case Create(record, _):
+            return f"create {record.data}"
+        case Replace(_, record, _, alias):
+            return f"replace {record.data}{' alias' if alias else ''}"
+        case Read(key, _, _):
+            return f"read {_name(key)}"
+        case Delete(key, version):
+            return f"delete {_name(key)}{f' v{version}' if version else ''}"
+        case ForUser(user_id, _):
+            return f"for {user_id}"
+        case LimitUser(user_id, most, _, _):
+            return f"limit {user_id} {most}"
+        case Notify(signal, details, _):
+            keys = details.get("keys", [])
+            dropped = " dropped" if details.get("dropped") else ""
+            return " ".join([signal, *t.cast("list[str]", keys)]) + dropped
+        case Pause(longest):
+            return f"pause {longest:g}"
+        case Queue():
+            return "queue"
+        case Call():
+            return "call"
+
+
+def _name(key: str) -> str:
+    names = {KEY: "key", OLD_KEY: "old key", OTHER_KEY: "other key"}
+    return names.get(key, "new key")
+
+
+Act: t.TypeAlias = cabc.Callable[[Visit], object]
