@@ -100,7 +100,7 @@ def play(steps: Steps[t.Any], *answers: object) -> Played:
         return Played(seen, error, None)
 
 
-def line_of(operation: Operation) -> str:
+def line_of(operation: Operation) -> str:  # noqa: C901 # a table
     """An operation in a few words, for a table."""
     match operation:
         case Update(record, _):

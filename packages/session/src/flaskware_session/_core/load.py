@@ -23,68 +23,51 @@ from .visit import Visit
 _TAKEN_OVER_GRACE = 60_000
 
 
-class Found(t.NamedTuple):
-    """A session that is in the store.
-
-    :param data: The decoded content.
-    :param id: The id to answer to; ``None`` where the browser has a newer id.
-    :param is_view: Whether changes must be dropped, as the id was replaced.
-    """
-
-    record: Record
-    data: dict[str, t.Any]
-    id: str | None
-    is_view: bool = False
-
-
 def load(visit: Visit, policy: SessionPolicy) -> Steps[None]:
     """Fill a visit from the store; one trip, unless an id or a pepper was replaced.
 
     :raises StoreUnavailable: if the store does not answer, unless the policy is to go
         on with an empty session.
     """
-    if visit.sent_id is None:
+    token = visit.sent_id
+    if token is None:
         return
+    record: Record | None
     try:
-        found = yield from find(visit.sent_id, policy)
+        record = yield Read(policy.keys.of(token), policy.now(), policy.lifetime)
+        if record is None:
+            record = yield from _find_older(token, policy)
+        if record is None:
+            return
+        if record.is_alias:
+            yield from follow(visit, policy, record)
+            return
+        data = decode(record.data)
+        if data is None:
+            yield _unreadable(record)
+        else:
+            open_visit(visit, policy, record, data, token)
     except StoreUnavailable as error:
         visit.failed(error)
-        if policy.anonymous_on_outage:
-            return
-        raise
-    if found is not None:
-        open_visit(visit, found, policy)
+        if not policy.anonymous_on_outage:
+            raise
 
 
-def open_visit(visit: Visit, found: Found, policy: SessionPolicy) -> None:
-    """Have a visit hold a session that was found."""
-    record, data, id, is_view = found
-    visit.opened(record, data, id, is_view=is_view)
+def open_visit(
+    visit: Visit,
+    policy: SessionPolicy,
+    record: Record,
+    data: dict[str, t.Any],
+    token: str | None,
+) -> None:
+    """Have a visit hold a session, and renew its id if that is due."""
+    visit.opened(record, data, token)
+    renewal = policy.lifetime.renewal
     # A new id that the browser cannot be given any more waits.
-    if policy.lifetime.renewal is None or is_view or visit.is_sent:
+    if renewal is None or visit.is_sent:
         return
-    if policy.now() - record.issued >= policy.lifetime.renewal:
+    if policy.now() - record.issued >= renewal:
         visit.require(Intent.RENEW)
-
-
-def find(token: str, policy: SessionPolicy) -> Steps[Found | None]:
-    """Find the session of an id."""
-    record: Record | None
-    record = yield Read(policy.keys.of(token), policy.now(), policy.lifetime)
-    if record is None:
-        for old_key in policy.keys.older_of(token):
-            record = yield from _rekey(old_key, token, policy)
-            if record is not None:
-                break
-        else:
-            return None
-    if record.is_alias:
-        return (yield from follow(record, policy))
-    data = decode(record.data)
-    if data is None:
-        yield _unreadable(record)
-        return None
-    return Found(record, data, token)
 
 
 def find_rekeyed(
@@ -99,28 +82,39 @@ def find_rekeyed(
     return None
 
 
-def follow(alias: Record, policy: SessionPolicy) -> Steps[Found | None]:
-    """Find the session whose id was replaced."""
+def follow(visit: Visit, policy: SessionPolicy, alias: Record) -> Steps[None]:
+    """Have a visit hold the session whose id was replaced."""
     link = link_of(alias)
     if link is None:
         yield _unreadable(alias)
-        return None
+        return
     key, text = link
     age = policy.now() - alias.created
     if age > _TAKEN_OVER_GRACE if text is None else age >= policy.lifetime.grace:
-        return None
+        return
     # Where the session has ended since, it has ended for the old id too.
     record: Record | None = yield Read(key, policy.now(), policy.lifetime)
     while record is not None and record.successor is not None:
         record = yield Read(record.successor, policy.now(), policy.lifetime)
     if record is None:
-        return None
+        return
     if text is not None:
         record = dc.replace(record, data=text)
     data = decode(record.data)
     if data is None:
-        return None
-    return Found(record, data, None, is_view=text is not None)
+        return
+    if text is None:
+        open_visit(visit, policy, record, data, None)
+    else:
+        visit.opened(record, data, None, is_view=True)
+
+
+def _find_older(token: str, policy: SessionPolicy) -> Steps[Record | None]:
+    for old_key in policy.keys.older_of(token):
+        record = yield from _rekey(old_key, token, policy)
+        if record is not None:
+            return record
+    return None
 
 
 def _rekey(old_key: str, token: str, policy: SessionPolicy) -> Steps[Record | None]:

@@ -13,7 +13,6 @@ from flaskware_session._records.text import alias_text
 from flaskware_session._records.token import new_token
 
 from .load import follow
-from .load import Found
 from .load import load
 from .load import open_visit
 from .operations import Call
@@ -83,15 +82,13 @@ def _take_over(
         expires=now + max(policy.lifetime.absolute, foreign.longest),
         issued=now,
     )
-    found: Found | None = None
     yield Create(record, now)
     if (yield Create(claim, now)):
         yield Call(foreign.forget)
-        found = Found(record, foreign.data, token)
         visit.cookie = Cookie.SET
+        open_visit(visit, policy, record, foreign.data, token)
     else:
         yield Delete(record.key)
         other = yield Read(claim.key, policy.now(), policy.lifetime)
-        found = None if other is None else (yield from follow(other, policy))
-    if found is not None:
-        open_visit(visit, found, policy)
+        if other is not None:
+            yield from follow(visit, policy, other)

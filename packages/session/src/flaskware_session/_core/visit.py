@@ -153,7 +153,12 @@ class Visit:
         return Changes.between(base, items, self.counted)
 
     def opened(
-        self, record: Record, data: dict[str, t.Any], id: str | None, *, is_view: bool
+        self,
+        record: Record,
+        data: dict[str, t.Any],
+        id: str | None,
+        *,
+        is_view: bool = False,
     ) -> None:
         """Take what the store holds.
 

@@ -30,7 +30,6 @@ from flaskware_session._core.policy import SessionPolicy
 from flaskware_session._core.save import save
 from flaskware_session._core.takeover import ForeignSession
 from flaskware_session._core.takeover import load_or_take_over
-from flaskware_session._core.visit import Intent
 from flaskware_session._core.visit import Visit
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import Lifetime
@@ -172,17 +171,12 @@ class StoreClient:
                     return t.cast("T", stop.value)
                 answer = outage = None
                 try:
-                    match operation:
-                        case Notify():
-                            notify(operation)
-                        case Queue(key):
-                            queue = self._enter_queue(key)
-                        case Pause(longest):
-                            time.sleep(random.uniform(0, longest))
-                        case Call(function):
-                            answer = function()
-                        case _:
-                            answer = self._ask(operation, visit)
+                    if isinstance(operation, Queue):
+                        queue = self._enter_queue(operation.key)
+                    elif isinstance(operation, (Call, Notify, Pause)):
+                        answer = _carry_out(operation)
+                    else:
+                        answer = self._ask(operation, visit)
                 except StoreUnavailable as error:
                     outage = error
         finally:
@@ -210,13 +204,13 @@ def perform(store: Store, operation: StoreOperation) -> t.Any:
 
     :return: What the method returns: of an asynchronous store, a coroutine.
     """
+    if isinstance(operation, Read):
+        return store.read(*operation)
+    if isinstance(operation, Update):
+        return store.update(*operation)
+    if isinstance(operation, Create):
+        return store.create(*operation)
     match operation:
-        case Read(key, now, lifetime):
-            return store.read(key, now, lifetime)
-        case Update(record, now):
-            return store.update(record, now)
-        case Create(record, now):
-            return store.create(record, now)
         case Replace(old_key, record, now, alias):
             return store.replace(old_key, record, now, alias=alias)
         case Delete(key, version):
@@ -241,6 +235,16 @@ def notify(operation: Notify) -> None:
         level = logging.WARNING if is_lost else logging.INFO
         logger.log(level, operation.log, operation.details["handle"])
     signals.notify(operation.signal, **operation.details)
+
+
+def _carry_out(operation: Call | Notify | Pause) -> object:
+    if isinstance(operation, Call):
+        return operation.function()
+    if isinstance(operation, Notify):
+        notify(operation)
+    else:
+        time.sleep(random.uniform(0, operation.longest))
+    return None
 
 
 class SessionManager:
@@ -282,8 +286,7 @@ class SessionManager:
 
     def save(self, visit: Visit) -> None:
         """Store what a visit changed; see :func:`save`."""
-        if visit.is_touched or visit.intent is not Intent.KEEP:
-            self.client.run(save(visit, self.policy), visit)
+        self.client.run(save(visit, self.policy), visit)
 
     def end(self, visit: Visit) -> None:
         """Remove the session of a visit at once; see :func:`end`."""

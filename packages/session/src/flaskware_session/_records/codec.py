@@ -85,16 +85,16 @@ def join(items: cabc.Mapping[str, str]) -> str:
 
 def decode(text: str) -> dict[str, t.Any] | None:
     """The data of a session, or ``None`` if the text is not such data."""
-    hook = _untagged if f'"{_MARK}' in text else None
+    is_tagged = f'"{_MARK}' in text
     try:
-        data = json.loads(text, object_hook=hook)
+        data = (_tagged_decoder if is_tagged else _decoder).decode(text)
     # A foreign text may fail in any reader, each with errors of its own.
     except (ValueError, TypeError, ArithmeticError, AttributeError, RecursionError):
         return None
     if not isinstance(data, dict):
         return None
     found = t.cast("dict[str, t.Any]", data)
-    if hook is not None and any(key[:1] == _MARK for key in found):
+    if is_tagged and any(key[:1] == _MARK for key in found):
         found.pop(WRITES, None)
         return {key.removeprefix(_MARK): value for key, value in found.items()}
     return found
@@ -170,3 +170,7 @@ def _untagged(value: dict[str, t.Any]) -> t.Any:
         if tag in _READERS:
             return _READERS[tag](content)
     return value
+
+
+_decoder = json.JSONDecoder()
+_tagged_decoder = json.JSONDecoder(object_hook=_untagged)

@@ -8,6 +8,7 @@ from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
 
 from flaskware_session._core.visit import Cookie
+from flaskware_session._core.visit import Intent
 from flaskware_session._core.visit import PERMANENT
 from flaskware_session._core.visit import Visit
 from flaskware_session._drive.sync import SessionManager
@@ -58,26 +59,36 @@ class ServerSessionInterface(SessionInterface):
         """Store what changed and say it to the browser; nothing if it was not used."""
         if not isinstance(session, ServerSession):
             return
-        visit = session.access.visit
-        session.access.is_sent = True
+        access = session.access
+        access.is_sent = True
+        visit = access.visit
         if visit is None:
             return
+        if visit.outage is not None:
+            self._tell_outage(app, visit.outage, response)
+        elif visit.is_touched or visit.views or visit.intent is not Intent.KEEP:
+            self._save(app, session, visit, response)
+        _vary_by_cookie(response)
+        self._send_cookie(visit, response)
+        visit.is_sent = True
+
+    def _save(
+        self,
+        app: flask.Flask,
+        session: ServerSession,
+        visit: Visit,
+        response: flask.Response,
+    ) -> None:
+        if response.status_code >= 500 and not self._save_on_error:
+            return
         try:
-            if visit.outage is None and (
-                response.status_code < 500 or self._save_on_error
-            ):
-                session.save()
+            session.save()
         except SessionConflict as error:
             _replace(app, response, error)
         except StoreUnavailable as error:
             # Who signed in must not be told so where that was not stored.
             if not self._is_lenient or visit.starts_over:
                 _replace(app, response, error)
-        else:
-            self._tell_outage(app, visit, response)
-        _vary_by_cookie(response)
-        self._send_cookie(visit, response)
-        visit.is_sent = True
 
     @property
     def _is_lenient(self) -> bool:
@@ -110,12 +121,11 @@ class ServerSessionInterface(SessionInterface):
             response.headers["Cache-Control"] = "no-store"
 
     def _tell_outage(
-        self, app: flask.Flask, visit: Visit, response: flask.Response
+        self, app: flask.Flask, outage: StoreUnavailable, response: flask.Response
     ) -> None:
         # The view caught the error and went on with a session that was empty.
-        unsaid = visit.outage is not None and response.status_code < 500
-        if unsaid and not self._is_lenient:
-            _replace(app, response, t.cast("StoreUnavailable", visit.outage))
+        if response.status_code < 500 and not self._is_lenient:
+            _replace(app, response, outage)
 
     def _max_age(self, visit: Visit) -> int | None:
         record = visit.record

@@ -58,13 +58,6 @@ class Access:
             visit.data[PERMANENT] = True
         return visit
 
-    def save(self) -> None:
-        """Store what changed; see :meth:`ServerSession.save`."""
-        visit = self.load()
-        if visit.outage is not None:
-            raise visit.outage
-        self.manager.save(visit)
-
     def end(self) -> None:
         """Remove the session from the store at once, and go on with an empty one.
 
@@ -168,8 +161,12 @@ class ServerSession(SessionMixin):
         :raises UnstorableValue: naming the key.
         :raises RuntimeError: if the response has begun and the session is new.
         """
-        self._flush_views(self._load())
-        self.access.save()
+        visit = self.access.visit or self._load()
+        if visit.outage is not None:
+            raise visit.outage
+        if visit.views:
+            self._flush_views(visit)
+        self.access.manager.save(visit)
 
     @property
     def new(self) -> bool:  # type: ignore[override] # an attribute in the mixin
