@@ -134,7 +134,7 @@ def test_a_request_that_ends_later_never_brings_a_session_back(
     client, paths = meanwhile
     old = twin(client)
     paths += [end]
-    with caplog.at_level(logging.INFO, "flaskware_session"):
+    with caplog.at_level(logging.INFO, "flaskware.session"):
         response = client.get("/slow/a")
     assert response.status_code == 200
     assert "Set-Cookie" not in response.headers

@@ -200,7 +200,7 @@ def test_a_secure_cookie_over_plain_http_is_told_once(
     build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = build(Sessions(store="memory://"), TESTING=False)
-    with caplog.at_level(logging.WARNING, "flaskware_session"):
+    with caplog.at_level(logging.WARNING, "flaskware.session"):
         cookie(app, "http://shop.example")
         cookie(app, "http://other.example")
     assert len(caplog.records) == 1

@@ -124,7 +124,7 @@ def test_a_new_session_that_cannot_be_stored_is_503(
         return "We are busy", 503
 
     server.stop()
-    with caplog.at_level(logging.ERROR, "flaskware_session"):
+    with caplog.at_level(logging.ERROR, "flaskware.session"):
         response = app.test_client().get("/welcome")
     assert (response.status_code, response.text) == (503, "We are busy")
     assert "Location" not in response.headers

@@ -213,7 +213,7 @@ def test_a_corrupt_record_is_an_empty_session(
         store, now = sessions.store, sessions.state.manager.now()
         record = store.for_user("ann", now)[0]
         store.update(dc.replace(record, data="\x80pickle", version=2), now)
-    with caplog.at_level(logging.WARNING, "flaskware_session"):
+    with caplog.at_level(logging.WARNING, "flaskware.session"):
         assert client.get("/read").json == {"data": {}, "user": None, "new": True}
     assert "cannot be understood" in caplog.text
     assert record.key not in caplog.text

@@ -45,6 +45,7 @@ LEAVES = {
     "flaskware_sqlalchemy._databases.schema": "used beside both kinds of engines",
     "flaskware_sqlalchemy._insight.lazy_load": "the query log works without it",
     "flaskware_sqlalchemy._sessions.sticky": "imported late, as it loads itsdangerous",
+    "flaskware_session._migrations": "an entry point of the package names it",
     "flaskware_forms._csrf.mask": "the one idea against BREACH, free of Flask-WTF",
     "flaskware_forms._markup.names": "the names of a control, used by three rooms",
 }

@@ -10,9 +10,9 @@ from flaskware_core import Finding
 from flaskware_core import Level
 
 from ._errors import StoreUnavailable
-from ._presets import Preset
-from ._presets import PRESETS
 from ._records.record import Lifetime
+from ._settings import Preset
+from ._settings import PRESETS
 from ._settings import SessionSettings
 from ._stores.memcached import MemcachedStore
 from ._stores.memory import MemoryStore

@@ -1,3 +1,9 @@
+"""The extension. Its order, lowest first:
+
+Rooms: _errors < _signals < _records < _core < _stores < _takeover < _drive < _web <
+_settings < _setup < _checks < _cli < _extension < _migrations
+"""
+
 from __future__ import annotations
 
 import collections.abc as cabc
@@ -14,6 +20,8 @@ from flask.sessions import SecureCookieSessionInterface
 
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
+from flaskware_core import current_context
+from flaskware_core import current_session
 from flaskware_core import describe
 from flaskware_core import Extension
 from flaskware_core import Finding
@@ -34,7 +42,7 @@ from ._records.token import handle_of
 from ._settings import SessionSettings
 from ._setup import build_finder
 from ._setup import build_manager
-from ._setup import old_stores
+from ._setup import foreign_stores
 from ._stores.memory import MemoryStore
 from ._stores.protocol import Store
 from ._stores.sealed import plain_store
@@ -272,12 +280,12 @@ class Sessions(Extension[SessionSettings, SessionState]):
         :return: How many were converted, and why others were not.
         :raises StoreUnavailable: if an old store does not answer.
         """
+        from ._takeover.flask_session import outages
         from ._takeover.flask_session import Unpickler
-        from ._takeover.old_stores import outages
 
-        app = t.cast("t.Any", flask.current_app)._get_current_object()
+        app = current_context().app
         unpickler = Unpickler()
-        for store in old_stores(app, self.settings):
+        for store in foreign_stores(app, self.settings):
             with outages():
                 store.convert(unpickler)
         return unpickler
@@ -353,7 +361,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
                 "There is no session outside of a request. Use it in a view, or name"
                 " the user: `sessions.revoke_user(user_id)`."
             )
-        session: object = t.cast("t.Any", flask.session)._get_current_object()
+        session: object = current_session()
         if (
             not isinstance(session, ServerSession)
             or session.access.manager is not manager

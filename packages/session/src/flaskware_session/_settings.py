@@ -1,5 +1,8 @@
+"""Configuration of sessions, with presets of timeouts that standards ask for."""
+
 from __future__ import annotations
 
+import dataclasses as dc
 import datetime as dt
 import types
 import typing as t
@@ -9,7 +12,6 @@ import pydantic
 from flaskware_core import Sensitive
 from flaskware_core import Settings
 
-from ._presets import Preset
 from ._records.changes import ConflictPolicy
 from ._stores.async_protocol import AsyncStore
 from ._stores.protocol import Store
@@ -23,6 +25,47 @@ _Positive: t.TypeAlias = t.Annotated[dt.timedelta, pydantic.Field(gt=dt.timedelt
 _SHORTEST_PEPPER = 16
 _NOTHING = "nothing: remove the key"
 _NO_STORE = "an object with the methods of `flaskware_session.Store` as SESSION_STORE"
+
+
+Preset: t.TypeAlias = t.Literal["owasp", "nist-aal2", "nist-aal3"]
+
+
+@dc.dataclass(frozen=True)
+class Timeouts:
+    """Timeouts that a preset sets where the configuration does not.
+
+    :param source: What it follows.
+    """
+
+    idle: dt.timedelta
+    absolute: dt.timedelta
+    renewal: dt.timedelta | None
+    source: str
+
+
+PRESETS: dict[str, Timeouts] = {
+    # Idle 15-30 minutes where little is at stake (2-5 where much is), absolute 4-8
+    # hours for a day of work, and a renewal timeout, for which it names no number.
+    "owasp": Timeouts(
+        dt.timedelta(minutes=15),
+        dt.timedelta(hours=8),
+        dt.timedelta(hours=1),
+        "OWASP Session Management Cheat Sheet, Session Expiration",
+    ),
+    # At this level both should, at the next the absolute one must, be no longer.
+    "nist-aal2": Timeouts(
+        dt.timedelta(hours=1),
+        dt.timedelta(hours=24),
+        None,
+        "NIST SP 800-63B-4, section 2.2.3",
+    ),
+    "nist-aal3": Timeouts(
+        dt.timedelta(minutes=15),
+        dt.timedelta(hours=12),
+        None,
+        "NIST SP 800-63B-4, section 2.3.3",
+    ),
+}
 
 
 def _both(url: str) -> str:

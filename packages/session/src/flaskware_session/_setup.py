@@ -17,10 +17,10 @@ from flaskware_core import describe
 from ._core.policy import SessionPolicy
 from ._drive.sync import SessionManager
 from ._drive.sync import StoreClient
-from ._presets import PRESETS
 from ._records.record import Clock
 from ._records.record import Lifetime
 from ._records.token import Keys
+from ._settings import PRESETS
 from ._settings import SessionSettings
 from ._stores.async_protocol import AsyncStore
 from ._stores.protocol import Store
@@ -30,8 +30,8 @@ from ._stores.sealed import SealedStore
 from ._stores.url import open_store
 
 if t.TYPE_CHECKING:
-    from ._takeover.flask_session import Finder
-    from ._takeover.old_stores import OldStore
+    from ._takeover.flask_cookie import Finder
+    from ._takeover.flask_session import ForeignStore
 
 _ABSOLUTE = dt.timedelta(days=90)
 _MILLISECOND = dt.timedelta(milliseconds=1)
@@ -69,8 +69,8 @@ def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
     """
     if not settings.move_from:
         return None
-    from ._takeover.flask_session import first_of
-    from ._takeover.flask_session import flask_finder
+    from ._takeover.flask_cookie import first_of
+    from ._takeover.flask_cookie import flask_finder
     from ._takeover.flask_session import flask_session_finder
 
     finders = [
@@ -78,7 +78,7 @@ def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
         if source == "flask"
         else flask_session_finder(
             app,
-            _old_store(app, settings, source),
+            _foreign_store(app, settings, source),
             prefix=settings.key_prefix,
             is_signed=settings.use_signer,
         )
@@ -87,18 +87,20 @@ def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
     return first_of(finders)
 
 
-def old_stores(app: flask.Flask, settings: SessionSettings) -> list[OldStore]:
+def foreign_stores(app: flask.Flask, settings: SessionSettings) -> list[ForeignStore]:
     """Flask-Session's stores that sessions are taken over from."""
     sources = [source for source in settings.move_from if source != "flask"]
-    return [_old_store(app, settings, source) for source in sources]
+    return [_foreign_store(app, settings, source) for source in sources]
 
 
-def _old_store(app: flask.Flask, settings: SessionSettings, source: str) -> OldStore:
-    from ._takeover.old_stores import open_old_store
+def _foreign_store(
+    app: flask.Flask, settings: SessionSettings, source: str
+) -> ForeignStore:
+    from ._takeover.flask_session import open_foreign_store
 
     try:
         importlib.import_module("msgspec")
-        return open_old_store(
+        return open_foreign_store(
             source,
             folder=Path(app.instance_path),
             prefix=settings.key_prefix,

@@ -1,11 +1,12 @@
-"""What other code may want to know of. The sender is the app; details are keywords."""
+"""Signals of sessions. The sender is the app; details are keywords."""
 
 from __future__ import annotations
 
 import typing as t
 
 import blinker
-import flask
+
+from flaskware_core import current_app_object
 
 _signals = blinker.Namespace()
 
@@ -33,4 +34,4 @@ def notify(name: str, **details: t.Any) -> None:
     """Send a signal by its name, if anybody listens."""
     signal = _signals[name]
     if signal.receivers:
-        signal.send(t.cast("t.Any", flask.current_app)._get_current_object(), **details)
+        signal.send(current_app_object(), **details)

@@ -35,7 +35,7 @@ from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import Lifetime
 from flaskware_session._stores.protocol import Store
 
-logger = logging.getLogger("flaskware_session")
+logger = logging.getLogger("flaskware.session")
 
 T = t.TypeVar("T")
 

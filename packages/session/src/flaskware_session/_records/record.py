@@ -146,7 +146,7 @@ def last_seen_first(records: cabc.Iterable[Record], now: int) -> list[Record]:
     return sorted(live, key=lambda record: record.last_seen, reverse=True)
 
 
-def beyond(
+def over_limit(
     records: cabc.Iterable[Record], count: int, now: int, keep: str
 ) -> list[str]:
     """The keys of a user's records that a maximum leaves no room for.

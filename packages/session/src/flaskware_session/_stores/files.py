@@ -10,9 +10,9 @@ from pathlib import Path
 
 from flaskware_core import FileLock
 from flaskware_session._errors import StoreUnavailable
-from flaskware_session._records.record import beyond
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
@@ -144,7 +144,7 @@ class FileStore:
         """See :meth:`Store.limit_user`."""
         # Of two calls at once, the later must see what the first has left.
         with _outages(), self._locked_folder(self._user_folder(user_id).parent):
-            removed = beyond(self.for_user(user_id, now), count, now, keep)
+            removed = over_limit(self.for_user(user_id, now), count, now, keep)
             return sum(self.delete(key) for key in removed)
 
     def prune(self, now: int, limit: int) -> int:

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from flaskware_core import ForkGuard
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.changes import new_mark
-from flaskware_session._records.record import beyond
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
@@ -164,7 +164,7 @@ class MemcachedStore:
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`; some trips for each session."""
         with self._locked(f"{self._namespace}:l:{_digest(user_id)}"):
-            removed = beyond(self.for_user(user_id, now), count, now, keep)
+            removed = over_limit(self.for_user(user_id, now), count, now, keep)
             return sum(self.delete(key) for key in removed)
 
     def prune(self, now: int, limit: int) -> int:  # noqa: ARG002

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import threading
 
-from flaskware_session._records.record import beyond
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
@@ -103,7 +103,7 @@ class MemoryStore:
         """See :meth:`Store.limit_user`."""
         with self._lock:
             records = [self._records[key] for key in self._users.get(user_id, ())]
-            removed = beyond(records, count, now, keep)
+            removed = over_limit(records, count, now, keep)
             for key in removed:
                 self._drop(key)
             return len(removed)

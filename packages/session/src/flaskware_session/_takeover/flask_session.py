@@ -1,64 +1,243 @@
-"""Sessions that Flask itself or Flask-Session has stored, to be taken over."""
+"""Sessions in the stores of Flask-Session, to be taken over."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
 import datetime as dt
+import hashlib
 import logging
 import re
+import struct
+import time
 import typing as t
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import flask
-from flask.sessions import SecureCookieSessionInterface
 
 from flaskware_session._core.takeover import ForeignSession
 from flaskware_session._errors import StoreUnavailable
-from flaskware_session._errors import UnstorableValue
 from flaskware_session._records.codec import decode
 from flaskware_session._records.codec import encode
 from flaskware_session._records.codec import join
 
-from .old_stores import OldStore
-from .old_stores import outages
+from .flask_cookie import cookie_name
+from .flask_cookie import Finder
+from .flask_cookie import foreign_session
 
-logger = logging.getLogger("flaskware_session")
+logger = logging.getLogger("flaskware.session")
 
 _SID = re.compile(r"[A-Za-z0-9_-]{16,256}")
-# MessagePack's empty map is this one byte; more after it is how a pickle begins.
+# MessagePack's empty map is this byte; more after it is how a pickle begins.
 _PICKLE = b"\x80"
+_SCHEME = "flask-session+"
 
 
-Finder: t.TypeAlias = cabc.Callable[[flask.Request], ForeignSession | None]
-"""Finds a session of another extension for a request."""
+class ForeignStore(t.Protocol):
+    """One of Flask-Session's stores. A name is its prefix with an id."""
+
+    def get(self, name: str) -> bytes | None:
+        """The content that is stored under a name."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove what is stored under a name."""
+        ...
+
+    def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
+        """Put what a function returns in the place of each content.
+
+        :param function: Returns ``None`` for what is to stay as it is.
+        """
+        ...
 
 
-def flask_finder(app: flask.Flask) -> Finder:
-    """Finds the session that Flask has signed into its cookie."""
-    interface = SecureCookieSessionInterface()
+class ForeignRedis:
+    """``SESSION_TYPE = "redis"``."""
 
-    def find(request: flask.Request) -> ForeignSession | None:
-        value = request.cookies.get(_cookie_name(app))
-        serializer = interface.get_signing_serializer(app)
-        if not value or serializer is None:
+    def __init__(self, url: str, prefix: str, timeout: float) -> None:
+        import redis
+
+        self._prefix = prefix
+        self._client: t.Any = redis.Redis.from_url(
+            url, socket_timeout=timeout, socket_connect_timeout=timeout
+        )
+
+    def get(self, name: str) -> bytes | None:
+        """See :meth:`ForeignStore.get`."""
+        found = self._client.get(name)
+        return found if isinstance(found, bytes) else None
+
+    def remove(self, name: str) -> None:
+        """See :meth:`ForeignStore.remove`."""
+        self._client.delete(name)
+
+    def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
+        """See :meth:`ForeignStore.convert`."""
+        for name in self._client.scan_iter(match=f"{self._prefix}*", _type="string"):
+            content = self._client.get(name)
+            new = None if content is None else function(content)
+            if new is not None:
+                self._client.set(name, new, keepttl=True)
+
+
+class ForeignTable:
+    """``SESSION_TYPE = "sqlalchemy"``."""
+
+    def __init__(self, url: str, table: str, timeout: float) -> None:
+        import sqlalchemy as sa
+
+        from flaskware_session._stores.sql.driver import driver_arguments
+
+        parsed = sa.make_url(url)
+        self._engine = sa.create_engine(
+            parsed,
+            poolclass=sa.NullPool,
+            connect_args=driver_arguments(parsed.get_driver_name(), timeout),
+        )
+        self._table = sa.table(
+            table,
+            sa.column("session_id", sa.String),
+            sa.column("data", sa.LargeBinary),
+            sa.column("expiry", sa.DateTime),
+        )
+
+    def get(self, name: str) -> bytes | None:
+        """See :meth:`ForeignStore.get`."""
+        import sqlalchemy as sa
+
+        # It stores times without a zone, in UTC.
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        c = self._table.c
+        query = sa.select(c.data).where(c.session_id == name, c.expiry > now)
+        with self._engine.connect() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else bytes(found)
+
+    def remove(self, name: str) -> None:
+        """See :meth:`ForeignStore.remove`."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                self._table.delete().where(self._table.c.session_id == name)
+            )
+
+    def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
+        """See :meth:`ForeignStore.convert`."""
+        import sqlalchemy as sa
+
+        c = self._table.c
+        with self._engine.begin() as connection:
+            rows = connection.execute(sa.select(c.session_id, c.data)).all()
+            for name, content in rows:
+                new = function(bytes(content or b""))
+                if new is not None:
+                    where = self._table.update().where(c.session_id == name)
+                    connection.execute(where.values(data=new))
+
+
+class ForeignMemcached:
+    """``SESSION_TYPE = "memcached"``."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        from pymemcache.client.base import Client
+
+        parts = urlsplit(url)
+        server = (parts.hostname or "localhost", parts.port or 11211)
+        self._client: t.Any = Client(server, connect_timeout=timeout, timeout=timeout)
+
+    def get(self, name: str) -> bytes | None:
+        """See :meth:`ForeignStore.get`."""
+        with contextlib.closing(self._client):
+            found = self._client.get(name)
+        return found if isinstance(found, bytes) else None
+
+    def remove(self, name: str) -> None:
+        """See :meth:`ForeignStore.remove`."""
+        with contextlib.closing(self._client):
+            self._client.delete(name)
+
+    def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
+        """See :meth:`ForeignStore.convert`; memcached does not list what it holds."""
+
+
+class ForeignFiles:
+    """``SESSION_TYPE = "filesystem"``, or cachelib's ``FileSystemCache``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, name: str) -> bytes | None:
+        """See :meth:`ForeignStore.get`."""
+        found = [path for path in self._paths(name) if path.is_file()]
+        if not found:
             return None
-        lifetime = app.permanent_session_lifetime
-        try:
-            data = serializer.loads(value, max_age=int(lifetime.total_seconds()))
-        except Exception:  # noqa: BLE001 # a forged text may fail in any reader
-            return None
-        return _old(value, data, lambda: None, lifetime)
+        content = found[0].read_bytes()
+        # Four bytes for when it expires in seconds since 1970, 0 for never.
+        expires = struct.unpack("I", content[:4])[0] if len(content) >= 4 else 1
+        return content[4:] if expires == 0 or expires > time.time() else None
 
-    return find
+    def remove(self, name: str) -> None:
+        """See :meth:`ForeignStore.remove`."""
+        for path in self._paths(name):
+            path.unlink(missing_ok=True)
+
+    def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
+        """See :meth:`ForeignStore.convert`."""
+        for path in self._folder.iterdir():
+            if len(path.name) in {32, 64} and path.is_file():
+                content = path.read_bytes()
+                new = function(content[4:])
+                if new is not None:
+                    path.write_bytes(content[:4] + new)
+
+    def _paths(self, name: str) -> list[Path]:
+        # How newer and older versions of cachelib name a file: it guards nothing.
+        digests = (
+            hashlib.sha256(name.encode()),
+            hashlib.md5(name.encode(), usedforsecurity=False),
+        )
+        return [self._folder / digest.hexdigest() for digest in digests]
+
+
+def open_foreign_store(
+    source: str, *, folder: Path, prefix: str, table: str, timeout: float
+) -> ForeignStore:
+    """Make the store that a source names; nothing is connected yet.
+
+    :param source: ``flask-session+`` and the URL of the store.
+    :raises ValueError: if the URL cannot be understood.
+    :raises ImportError: if the driver is missing.
+    """
+    url = source.removeprefix(_SCHEME)
+    scheme, _, rest = url.partition("://")
+    if scheme in {"redis", "rediss", "unix"}:
+        return ForeignRedis(url, prefix, timeout)
+    if scheme == "memcached":
+        return ForeignMemcached(url, timeout)
+    if scheme == "file":
+        return ForeignFiles(folder / rest[1:])
+    return ForeignTable(url, table, timeout)
+
+
+@contextlib.contextmanager
+def outages() -> cabc.Generator[None]:
+    """Tell any driver's error as an outage."""
+    try:
+        yield
+    except Exception as error:
+        raise StoreUnavailable(
+            f"the old store: {type(error).__name__}: {error}"
+        ) from error
 
 
 def flask_session_finder(
-    app: flask.Flask, store: OldStore, *, prefix: str, is_signed: bool
+    app: flask.Flask, store: ForeignStore, *, prefix: str, is_signed: bool
 ) -> Finder:
     """Finds the session that Flask-Session has stored."""
 
     def find(request: flask.Request) -> ForeignSession | None:
-        sid = request.cookies.get(_cookie_name(app))
+        sid = request.cookies.get(cookie_name(app))
         if sid and is_signed:
             sid = _unsigned(app, sid)
         if not sid or not _SID.fullmatch(sid):
@@ -73,16 +252,11 @@ def flask_session_finder(
             with contextlib.suppress(StoreUnavailable), outages():
                 store.remove(name)
 
-        return _old(name, _read(content), forget, app.permanent_session_lifetime)
+        return foreign_session(
+            name, _read(content), forget, app.permanent_session_lifetime
+        )
 
     return find
-
-
-def first_of(finders: cabc.Sequence[Finder]) -> Finder:
-    """Asks one after the other."""
-    return lambda request: next(
-        (old for find in finders if (old := find(request)) is not None), None
-    )
 
 
 class Unpickler:
@@ -115,10 +289,6 @@ class Unpickler:
         return text.encode()
 
 
-def _cookie_name(app: flask.Flask) -> str:
-    return str(t.cast("t.Any", app.config)["SESSION_COOKIE_NAME"])
-
-
 def _is_pickle(content: bytes) -> bool:
     return content[:1] == _PICKLE and len(content) > 1
 
@@ -138,20 +308,6 @@ def _read(content: bytes) -> object:
         return msgspec.msgpack.decode(content)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-
-
-def _old(
-    id: str, data: object, forget: cabc.Callable[[], None], lifetime: dt.timedelta
-) -> ForeignSession | None:
-    if not isinstance(data, dict) or not data:
-        return None
-    found = t.cast("dict[str, t.Any]", data)
-    try:
-        encode(found)
-    except UnstorableValue as error:
-        logger.warning("A session was not taken over: %s", error)
-        return None
-    return ForeignSession(id, found, forget, lifetime // dt.timedelta(milliseconds=1))
 
 
 def _unsigned(app: flask.Flask, value: str) -> str | None:

@@ -12,7 +12,7 @@ from flaskware_session._records.token import is_token
 
 Policy: t.TypeAlias = t.Literal["auto", "secure", "plain"]
 
-logger = logging.getLogger("flaskware_session")
+logger = logging.getLogger("flaskware.session")
 
 _HOST_PREFIX = "__Host-"
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})

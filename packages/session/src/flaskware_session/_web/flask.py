@@ -20,7 +20,7 @@ from .session import Access
 from .session import ServerSession
 
 if t.TYPE_CHECKING:
-    from flaskware_session._takeover.flask_session import Finder
+    from flaskware_session._takeover.flask_cookie import Finder
 
 # What goes when another answer is put in a response's place. The rest stays, such as
 # the security headers that an after-request hook has added.

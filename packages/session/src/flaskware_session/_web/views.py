@@ -14,7 +14,7 @@ from flaskware_session._errors import SessionMismatch
 if t.TYPE_CHECKING:
     from .session import ServerSession
 
-logger = logging.getLogger("flaskware_session")
+logger = logging.getLogger("flaskware.session")
 
 D = t.TypeVar("D")
 

@@ -14,8 +14,8 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from flaskware_session._records.record import beyond
 from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
@@ -176,7 +176,7 @@ class Steps:
             values = {"user": user_id, "now": now, "count": count, "keep": keep}
             return (yield sql.LIMIT_USER_AT_ONCE, values).rowcount
         rows = yield sql.LOCK_USER, {"user": user_id}
-        removed = beyond(map(_record, rows), count, now, keep)
+        removed = over_limit(map(_record, rows), count, now, keep)
         if not removed:
             return 0
         return (yield sql.DELETE_KEYS, {"keys": removed}).rowcount
