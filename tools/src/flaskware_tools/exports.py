@@ -47,7 +47,7 @@ def _row(module: str, names: list[str]) -> str:
 
 
 def is_stale(package: Path) -> bool:
-    """Return if the table of a package is not as its imports ask for.
+    """True if the table of a package is not as its imports ask for.
 
     :param package: the folder of its ``__init__.py``.
     """

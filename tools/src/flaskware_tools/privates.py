@@ -44,7 +44,7 @@ def _below(
 
 
 def _is_open(node: ast.Attribute, owner: str | None, same: tuple[str, ...]) -> bool:
-    """Return if an attribute is public, or the object's own."""
+    """True if an attribute is public, or the object's own."""
     name, value = node.attr, node.value
     is_dunder = name.startswith("__") and name.endswith("__")
     if not name.startswith("_") or is_dunder or name in _PUBLIC:
