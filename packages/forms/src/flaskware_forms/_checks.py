@@ -47,11 +47,10 @@ def _secret(app: flask.Flask) -> cabc.Iterator[Finding]:
 
 
 def _folder(app: flask.Flask) -> cabc.Iterator[Finding]:
-    served = [
-        Path(folder).resolve()
-        for folder in (app.static_folder, *(b.static_folder for b in _blueprints(app)))
-        if folder is not None
-    ]
+    places = t.cast(
+        "list[flask.Flask | flask.Blueprint]", [app, *app.blueprints.values()]
+    )
+    served = [Path(p.static_folder).resolve() for p in places if p.static_folder]
     for key in ("UPLOAD_FOLDER", "UPLOADS_FOLDER", "UPLOADS_DEFAULT_DEST"):
         folder = t.cast("str | os.PathLike[str] | None", app.config.get(key))
         if not folder:
@@ -67,10 +66,6 @@ def _folder(app: flask.Flask) -> cabc.Iterator[Finding]:
                 f"Set {key} to a folder that is not served, such as one in"
                 " app.instance_path, and serve files from a view.",
             )
-
-
-def _blueprints(app: flask.Flask) -> cabc.Iterable[flask.Blueprint]:
-    return t.cast("cabc.Iterable[flask.Blueprint]", app.blueprints.values())
 
 
 def _exempted(

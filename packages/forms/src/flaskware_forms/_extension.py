@@ -7,6 +7,7 @@ Rooms: _uploads < _schema < _errors < _markup < _settings < _body < _fields < _c
 from __future__ import annotations
 
 import collections.abc as cabc
+import functools
 import typing as t
 
 import flask
@@ -23,7 +24,7 @@ from ._csrf.layered import V
 from ._forms.state import FormsState
 from ._forms.state import MarkupCache
 from ._forms.view import explain_missing_form
-from ._interop.wtforms import register
+from ._interop.wtforms import wtf_row
 from ._settings import FormsSettings
 
 
@@ -74,7 +75,8 @@ class Forms(Extension[FormsSettings, FormsState]):
                 template_folder="templates",
             )
         )
-        register(t.cast("flask.Flask", app), state.markup.context)
+        row = functools.partial(wtf_row, state.markup.context)
+        t.cast("flask.Flask", app).add_template_global(row, "wtf_row")
         app.cli.add_command(forms_commands)
         state.csrf.init_app(t.cast("flask.Flask", app))
         flask.got_request_exception.connect(explain_missing_form, app)

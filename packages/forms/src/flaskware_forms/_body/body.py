@@ -25,8 +25,7 @@ def read_body(
     request: flask.Request,
     decoder: Decoder,
     settings: FormsSettings,
-    *,
-    with_files: bool,
+    with_files: bool = False,
     keep_blank: bool = False,
 ) -> t.Any:
     """Decode a body to the data that Pydantic validates.
@@ -38,8 +37,8 @@ def read_body(
     if request.mimetype_params.get("charset", "").lower() not in _CHARSETS:
         raise UnsupportedBody("Send the body in UTF-8.")
     if request.mimetype in _FORMS:
-        values = form_values(request, with_files=with_files)
-        return decode_values(values, decoder, settings, keep_blank=keep_blank)
+        values = form_values(request, with_files)
+        return decode_values(values, decoder, settings, keep_blank)
     if request.is_json:
         return _json(request, settings)
     if not request.mimetype and not request.get_data():
@@ -54,7 +53,6 @@ def decode_values(
     values: dict[str, list[t.Any]],
     decoder: Decoder,
     settings: FormsSettings,
-    *,
     keep_blank: bool = False,
 ) -> dict[str, t.Any]:
     """Decode the values of a form within the limits of an app.
@@ -70,7 +68,7 @@ def decode_values(
 
 
 def form_values(
-    request: flask.Request, *, with_files: bool = False
+    request: flask.Request, with_files: bool = False
 ) -> dict[str, list[t.Any]]:
     """Return the values of a form by name, as they were sent.
 

@@ -7,6 +7,7 @@ import http
 import json
 import typing as t
 
+import flask
 from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import Forbidden
 from werkzeug.exceptions import HTTPException
@@ -46,10 +47,12 @@ def problem(
     return document
 
 
-def count_errors(errors: cabc.Sequence[FormError]) -> str:
-    """Return a sentence with the number of errors."""
+def problem_response(errors: cabc.Sequence[FormError], status: int) -> flask.Response:
+    """Answer with the errors of a form as a problem document."""
     count = len(errors)
-    return f"{count} problem{'s' if count != 1 else ''} in what was sent."
+    detail = f"{count} problem{'s' if count != 1 else ''} in what was sent."
+    text = json.dumps(problem(status, detail, errors))
+    return flask.Response(text, status, mimetype=MIMETYPE)
 
 
 def wants_json(request: Request) -> bool:

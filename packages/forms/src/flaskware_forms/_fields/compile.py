@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses as dc
-import inspect
 import re
 import typing as t
 
@@ -110,25 +109,13 @@ def _node(
         "nullable": found.nullable,
         "has_default": not required,
         "default": None if info.default is _UNDEFINED else info.default,
-        "factory": _factory(info),
+        # A default that depends on other fields cannot be shown.
+        "factory": None
+        if info.default_factory_takes_validated_data
+        else info.default_factory,
         "messages": found.ui.messages,
     }
     return _build(where, found, common, path)
-
-
-def _factory(info: FieldInfo) -> t.Callable[[], t.Any] | None:
-    """The factory of a default that depends on nothing else in the form."""
-    factory = info.default_factory
-    if factory is None:
-        return None
-    try:
-        parameters = list(inspect.signature(factory).parameters.values())
-    except ValueError:
-        # A built-in type, such as list in some versions of Python.
-        parameters = []
-    if any(parameter.default is parameter.empty for parameter in parameters):
-        return None
-    return t.cast("t.Callable[[], t.Any]", factory)
 
 
 def _build(

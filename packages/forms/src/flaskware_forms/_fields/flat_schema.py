@@ -14,7 +14,7 @@ Schema: t.TypeAlias = dict[str, t.Any]
 
 
 class FlatSchema:
-    """Collects the controls of a form as properties of one object.
+    """The controls of a form as properties of one object.
 
     :param definitions: The schemas that references name.
     """
@@ -24,18 +24,15 @@ class FlatSchema:
         self.properties: Schema = {}
         self.patterns: Schema = {}
         self.required: list[str] = []
+        # The encoding in multipart of each property that needs one.
         self.encoding: Schema = {}
-        """The encoding in multipart of each property that needs one."""
 
     def of(self, group: Group, schema: Schema) -> Schema:
         """Return the schema of a form, given that of its model as JSON."""
         FlatName(self).add_fields(group, schema)
         found: Schema = {"type": "object", "properties": self.properties}
-        if self.required:
-            found["required"] = self.required
-        if self.patterns:
-            found["patternProperties"] = self.patterns
-        return found
+        lists = {"required": self.required, "patternProperties": self.patterns}
+        return {**found, **{name: each for name, each in lists.items() if each}}
 
 
 @dc.dataclass(frozen=True)

@@ -10,17 +10,15 @@ from markupsafe import Markup
 
 from flaskware_forms._csrf.layered import hidden_input
 from flaskware_forms._errors.error import FormError
+from flaskware_forms._errors.problem import problem_response
 from flaskware_forms._errors.problem import wants_json
 from flaskware_forms._fields.builder import Builder
 from flaskware_forms._interop.wtforms import to_wtforms_instance
 from flaskware_forms._markup.theme import safe
+from flaskware_forms._markup.theme import VALIDATE_HEADER
 from flaskware_forms._orm.edit import Edit
 from flaskware_forms._orm.edit import version_input
 
-from .response import fragment
-from .response import is_fragment
-from .response import problem_response
-from .response import varied
 from .state import current_state
 from .submission import Submission
 from .summary import summary
@@ -28,6 +26,7 @@ from .summary import summary
 if t.TYPE_CHECKING:
     from .spec import FormSpec
 
+_VARY = f"Accept, HX-Request, {VALIDATE_HEADER}"
 M = t.TypeVar("M", bound=pydantic.BaseModel)
 
 
@@ -197,11 +196,11 @@ class Bound(t.Generic[M]):
             response = flask.jsonify({} if obj is None else obj)
             response.status_code = 201
             response.headers["Location"] = url
-        elif is_fragment(request):
+        elif _is_fragment(request):
             response = flask.Response(status=204, headers={"HX-Redirect": url})
         else:
             response = t.cast("flask.Response", flask.redirect(url, 303))
-        return varied(response)
+        return _varied(response)
 
     def respond(
         self,
@@ -225,16 +224,16 @@ class Bound(t.Generic[M]):
         """
         status = self._submission.status if self.errors else 200
         if self.errors and wants_json(flask.request):
-            return varied(problem_response(self.errors, status))
+            return _varied(problem_response(self.errors, status))
         context["form"] = self
-        if is_fragment(flask.request):
-            text: str | cabc.Iterator[str] = fragment(template, block, context)
+        if _is_fragment(flask.request):
+            text: str | cabc.Iterator[str] = _fragment(template, block, context)
         else:
             if stream:
                 hidden_input()
             make = flask.stream_template if stream else flask.render_template
             text = make(template, **context)
-        return varied(flask.Response(text, status, mimetype="text/html"))
+        return _varied(flask.Response(text, status, mimetype="text/html"))
 
     def __getitem__(self, field: str) -> BoundField:
         fields = self._submission.markup()[1]
@@ -324,3 +323,32 @@ def open_form(
     """
     submission = Submission(spec.compiled, current_state(), obj)
     return Bound(spec, submission), submission, None
+
+
+def _fragment(template: str, block: str, context: dict[str, t.Any]) -> str:
+    """Render the block of a template, or the form if it has no such block."""
+    app = flask.current_app
+    found = app.jinja_env.get_or_select_template(template)
+    if block not in found.blocks:
+        return str(context["form"].render())
+    app.update_template_context(context)
+    return "".join(found.blocks[block](found.new_context(context)))
+
+
+def _is_fragment(request: flask.Request) -> bool:
+    """True if htmx asks for a part of a page."""
+    headers = request.headers
+    # A boosted link or form, and the way back to it, want the page.
+    return (
+        "HX-Request" in headers
+        and "HX-Boosted" not in headers
+        and "HX-History-Restore-Request" not in headers
+    )
+
+
+def _varied(response: flask.Response) -> flask.Response:
+    """Name the headers that an answer depends on."""
+    varies = current_state().markup.varies
+    # Not by `response.vary`, which reads and writes the header for each name.
+    response.headers.add("Vary", f"{_VARY}, Accept-Language" if varies else _VARY)
+    return response

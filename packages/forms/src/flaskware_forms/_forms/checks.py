@@ -23,11 +23,6 @@ class Check:
     path: Path
     function: cabc.Callable[[t.Any], t.Any]
 
-    @property
-    def is_async(self) -> bool:
-        """True if it has to be awaited."""
-        return inspect.iscoroutinefunction(self.function)
-
 
 def due(
     checks: cabc.Iterable[Check], data: t.Any
@@ -70,7 +65,7 @@ async def async_failures(due: cabc.Iterable[tuple[Check, t.Any]]) -> list[FormEr
 
 
 def _run(check: Check, value: t.Any) -> str | None:
-    if not check.is_async:
+    if not inspect.iscoroutinefunction(check.function):
         return t.cast("str | None", check.function(value))
     # Slow to import, and only needed for async checks.
     import asyncio

@@ -11,6 +11,7 @@ import pydantic
 
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.problem import BadBody
+from flaskware_forms._errors.problem import problem_response
 from flaskware_forms._fields.place import follow
 from flaskware_forms._fields.place import Place
 from flaskware_forms._fields.place import steps_of
@@ -23,7 +24,6 @@ from .checks import choice_errors
 from .checks import due
 from .checks import failures
 from .compiled import CompiledForm
-from .response import problem_response
 from .submission import Submission
 
 PARTIAL_HEADER = "HTTP_" + VALIDATE_HEADER.upper().replace("-", "_")

@@ -80,9 +80,7 @@ class FormSpec(t.Generic[M]):
 
     def json_schema(self) -> dict[str, t.Any]:
         """Return the JSON schema (2020-12) of the form's JSON body."""
-        from flaskware_forms._interop.openapi import json_schema
-
-        return json_schema(self.model)
+        return self.model.model_json_schema(by_alias=True, mode="validation")
 
     def openapi_body(self) -> dict[str, t.Any]:
         """The request body (OpenAPI 3.1) of the form: JSON, urlencoded, multipart.

@@ -107,7 +107,7 @@ class Submission(t.Generic[M]):
         row: str | None = None
         if self.compiled.has_rows and not request.is_json and refusal is None:
             row = request.form.get(ROW_BUTTON)
-        sent = self._read_body(keep_blank=row is not None)
+        sent = self._read_body(row is not None)
         if refusal is not None:
             self.fail(sent, (FormError((), "csrf", self.say("csrf")),), 400)
             return None
@@ -129,19 +129,14 @@ class Submission(t.Generic[M]):
         :raises CSRFError: if the request has no valid token.
         """
         refusal = self.state.csrf.refusal()
-        sent = self._read_body(keep_blank=keep_blank)
+        sent = self._read_body(keep_blank)
         if refusal is not None:
             raise CSRFError(self.say("csrf"))
         return sent
 
-    def _read_body(self, *, keep_blank: bool) -> t.Any:
-        return read_body(
-            flask.request,
-            self.compiled.decoder,
-            self.state.settings,
-            with_files=bool(self.compiled.upload_sizes),
-            keep_blank=keep_blank,
-        )
+    def _read_body(self, keep_blank: bool) -> t.Any:
+        decoder, files = self.compiled.decoder, bool(self.compiled.upload_sizes)
+        return read_body(flask.request, decoder, self.state.settings, files, keep_blank)
 
     def validate(self, sent: t.Any) -> M:
         """Return the validated data of a decoded body.

@@ -7,7 +7,6 @@ import re
 import typing as t
 
 import flask
-import pydantic
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
@@ -149,13 +148,8 @@ def _operation(rule: Rule, method: str, body: Schema) -> Schema:
     return operation
 
 
-def json_schema(model: type[pydantic.BaseModel]) -> Schema:
-    """Return the JSON schema of the JSON body of a form."""
-    return model.model_json_schema(by_alias=True, mode="validation")
-
-
 def body_of(form: Described) -> Schema:
     """Return the request body of a form, without references."""
-    schema = json_schema(form.model)
+    schema = form.model.model_json_schema(by_alias=True, mode="validation")
     definitions: dict[str, Schema] = schema.get("$defs", {})
     return request_body(form, schema, definitions)

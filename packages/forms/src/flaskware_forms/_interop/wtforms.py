@@ -9,7 +9,6 @@ import functools
 import typing as t
 
 import annotated_types as at
-import flask
 import pydantic
 import wtforms
 from markupsafe import Markup
@@ -377,8 +376,3 @@ def wtf_row(make_context: cabc.Callable[[], RenderContext], field: t.Any) -> Mar
             errors=safe(error),
         )
     )
-
-
-def register(app: flask.Flask, make_context: cabc.Callable[[], RenderContext]) -> None:
-    """Let the templates of an app use :func:`wtf_row`."""
-    app.add_template_global(functools.partial(wtf_row, make_context), "wtf_row")

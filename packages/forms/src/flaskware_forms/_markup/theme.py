@@ -22,29 +22,27 @@ VALIDATE_HEADER = "Form-Validate-Only"
 
 @dc.dataclass(frozen=True, slots=True)
 class FieldParts:
-    """The argument of a macro that renders one field."""
+    """The argument of a macro that renders one field.
+
+    :param field: The name of the field in its model.
+    :param kind: Its control: ``"email"``, ``"textarea"``, ...; or ``"group"``,
+        ``"list"``, ``"union"``.
+    :param label: The label, or the legend of a group, as an element.
+    :param text: The text of the label.
+    :param attrs: Attributes of live validation, for the outermost element.
+    """
 
     field: str
-    """The name of the field in its model."""
-
     kind: str
-    """Its control: ``"email"``, ``"textarea"``, ...; or ``"group"``, ``"list"``,
-    ``"union"``."""
-
     id: str
     name: str
     label: Markup
-    """The label, or the legend of a group, as an element."""
-
     text: str
-    """The text of the label."""
-
     hint: Markup
     control: Markup
     errors: Markup
     invalid: bool
     attrs: Markup
-    """Attributes of live validation, for the outermost element."""
 
 
 class Theme:

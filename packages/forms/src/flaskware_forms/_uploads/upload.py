@@ -18,13 +18,8 @@ from werkzeug.utils import secure_filename
 ImageFormat: t.TypeAlias = t.Literal["png", "jpeg", "gif", "webp"]
 
 _SUFFIXES: dict[ImageFormat, tuple[str, ...]] = {
-    "png": (".png",),
-    "jpeg": (".jpg", ".jpeg"),
-    "gif": (".gif",),
-    "webp": (".webp",),
-}
-
-
+    "png": (".png",), "jpeg": (".jpg", ".jpeg"), "gif": (".gif",), "webp": (".webp",),
+}  # fmt: skip
 _PIXELS = 50_000_000
 # Five bytes per pixel are 250 MB: a photo of 50 megapixels, and a quarter more.
 _BYTES_PER_PIXEL = 5
