@@ -20,7 +20,6 @@ from flaskware_forms._schema.values import text_of
 from .builder import attributes_text
 from .builder import ErrorsAt
 from .builder import FieldsetBuilder
-from .builder import N
 from .input import InputBuilder
 from .input import Leaf
 from .node import Unoffered
@@ -86,15 +85,15 @@ def _options(offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
     return found
 
 
-class OffersBuilder(FieldsetBuilder[N]):
-    """A radio button, or a box to tick, for each choice."""
-
-    @property
-    def choice(self) -> Choice:
-        """The field of one choice."""
-        raise NotImplementedError
+class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
+    """A radio button for each choice, or a box to tick for a list of choices."""
 
     def prepare(self) -> None:
+        node = self.node
+        self.kind = "checkboxes" if node.many else "radio"
+        self.input_kind = "checkbox" if node.many else "radio"
+        choice = node.item if isinstance(node, Boxes) else node
+        self.choice = t.cast("Choice", choice)
         self.attrs = self.context.live_attributes(self.names.name)
         self._boxes = self._make(self.choice.choices)
 
@@ -118,32 +117,11 @@ class OffersBuilder(FieldsetBuilder[N]):
         )
 
 
-class RadioBuilder(OffersBuilder["Radio"]):
-    """Radio buttons."""
-
-    kind = input_kind = "radio"
-
-    @property
-    def choice(self) -> Choice:
-        return self.node
-
-
-class BoxesBuilder(OffersBuilder["Boxes"]):
-    """A box to tick for each choice."""
-
-    kind = "checkboxes"
-    input_kind = "checkbox"
-
-    @property
-    def choice(self) -> Choice:
-        return t.cast("Choice", self.node.item)
-
-
 class Boxes(Series):
     """A list of several choices."""
 
     one_control = True
-    builder = BoxesBuilder
+    builder = OffersBuilder
 
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
@@ -198,5 +176,5 @@ class Select(Choice, control="select"):
 class Radio(Choice, control="radio"):
     """A choice among radio buttons."""
 
-    builder = RadioBuilder
+    builder = OffersBuilder
     one_control = True

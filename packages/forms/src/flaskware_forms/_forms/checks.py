@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses as dc
 import inspect
 import typing as t
 
@@ -15,8 +14,7 @@ from flaskware_forms._errors.messages import Language
 from flaskware_forms._fields.structures import Group
 
 
-@dc.dataclass(frozen=True)
-class Check:
+class Check(t.NamedTuple):
     """A function of the app, and the field that it checks."""
 
     attributes: tuple[str, ...]
@@ -24,9 +22,10 @@ class Check:
     function: cabc.Callable[[t.Any], t.Any]
 
 
-def due(
-    checks: cabc.Iterable[Check], data: t.Any
-) -> cabc.Iterator[tuple[Check, t.Any]]:
+Due: t.TypeAlias = cabc.Iterator[tuple[Check, t.Any]]
+
+
+def due(checks: cabc.Iterable[Check], data: t.Any) -> Due:
     """Yield each check with its value.
 
     :param data: All of the data, with a field of the form as each attribute.
@@ -41,7 +40,7 @@ def due(
         yield check, value
 
 
-def failures(due: cabc.Iterable[tuple[Check, t.Any]]) -> list[FormError]:
+def failures(due: Due) -> list[FormError]:
     """Run checks, and return an error for each that failed.
 
     :raises RuntimeError: if a check is async, and so is the view.
@@ -53,7 +52,7 @@ def failures(due: cabc.Iterable[tuple[Check, t.Any]]) -> list[FormError]:
     ]
 
 
-async def async_failures(due: cabc.Iterable[tuple[Check, t.Any]]) -> list[FormError]:
+async def async_failures(due: Due) -> list[FormError]:
     """Run checks as :func:`failures` does, each awaited if it has to be."""
     errors: list[FormError] = []
     for check, value in due:

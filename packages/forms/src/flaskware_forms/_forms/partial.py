@@ -19,8 +19,8 @@ from flaskware_forms._fields.validation import valid_fields
 from flaskware_forms._markup.theme import VALIDATE_HEADER
 
 from .checks import async_failures
-from .checks import Check
 from .checks import choice_errors
+from .checks import Due
 from .checks import due
 from .checks import failures
 from .compiled import CompiledForm
@@ -61,7 +61,7 @@ class PartialValidation:
             values = types.SimpleNamespace(**self._values)
             self._errors.extend(choice_errors(form.schema, values, submission.language))
 
-    def checks(self) -> cabc.Iterator[tuple[Check, t.Any]]:
+    def checks(self) -> Due:
         """The checks of the fields that are asked for, where their types passed."""
         heads = {path[0] for path in self._paths}
         checks = (

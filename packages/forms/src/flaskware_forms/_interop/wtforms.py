@@ -331,48 +331,37 @@ def wtf_row(make_context: cabc.Callable[[], RenderContext], field: t.Any) -> Mar
 
     In templates: ``{{ wtf_row(form.email) }}``.
     """
-    look = make_context()
+    context, invalid = make_context(), bool(field.errors)
+    theme = context.theme
     if isinstance(field, wtf.HiddenField):
         return safe(field())
-    kind = str(getattr(field.widget, "input_type", "text"))
-    kinds = (wtf.RadioField, wtf.FieldList, wtf.FormField)
-    several = isinstance(field, kinds)
+    several = isinstance(field, (wtf.RadioField, wtf.FieldList, wtf.FormField))
     choice = isinstance(field, wtf.BooleanField)
-    theme = look.theme
-    described = [f"{field.id}--hint"] if field.description else []
-    options: dict[str, t.Any] = {}
-    if field.errors:
-        described.append(f"{field.id}--error")
-        options["aria-invalid"] = "true"
-    if described and not several:
-        options["aria-describedby"] = " ".join(described)
-    css = look.classes("select" if isinstance(field, wtf.SelectField) else kind)
-    found = css[bool(field.errors)]
-    if found and not several:
-        options["class"] = found.removeprefix(' class="').removesuffix('"')
-    text = str(field.label.text)
-    hint = (
-        theme.text("hint", id=field.id, text=field.description)
-        if field.description
-        else ""
+    parts = (("hint", field.description), ("error", invalid))
+    described = " ".join(f"{field.id}--{part}" for part, there in parts if there)
+    options: dict[str, t.Any] = {"aria-invalid": "true"} if invalid else {}
+    if not several:
+        kind = str(getattr(field.widget, "input_type", "text"))
+        kind = "select" if isinstance(field, wtf.SelectField) else kind
+        css = context.classes(kind)[invalid]
+        options |= {"aria-describedby": described} if described else {}
+        if css:
+            options["class"] = css.removeprefix(' class="').removesuffix('"')
+    text, hint = str(field.label.text), ""
+    if field.description:
+        hint = theme.text("hint", id=field.id, text=field.description)
+    macro, label = "group", theme.text("legend", text=text)
+    if not several:
+        macro = "choice" if choice else "field"
+        label = theme.text("label", id=field.id, text=text, choice=choice)
+    found = theme.text(
+        macro,
+        id=field.id,
+        attrs="",
+        state=safe(f' aria-describedby="{described}"' if described else ""),
+        label=safe(label),
+        hint=safe(hint),
+        control=safe(field(**options)),
+        errors=safe(context.error_text(field.id, map(str, field.errors))),
     )
-    error = look.error_text(field.id, [str(message) for message in field.errors])
-    state_text = f' aria-describedby="{" ".join(described)}"' if described else ""
-    label = (
-        theme.text("legend", text=text)
-        if several
-        else theme.text("label", id=field.id, text=text, choice=choice)
-    )
-    macro = "group" if several else "choice" if choice else "field"
-    return safe(
-        theme.text(
-            macro,
-            id=field.id,
-            attrs="",
-            state=safe(state_text),
-            label=safe(label),
-            hint=safe(hint),
-            control=safe(field(**options)),
-            errors=safe(error),
-        )
-    )
+    return safe(found)
