@@ -168,7 +168,7 @@ def _variants(
         own = facets(info.annotation, info.metadata)
         for choice in offers_of(own):
             label = found.ui.labels.get(choice.text) or choice.label
-            step = f"{tag}:{_slug(choice.text)}"
+            step = f"{tag}:" + re.sub(r"\W", "_", choice.text)
             if any(case.step == step for case in cases):
                 step += str(len(cases))
             blank = {**_nothing(common), "label": label}
@@ -189,10 +189,6 @@ def _variants(
     return Variants(
         **common, tag=key, tag_attribute=t.cast("str", tag), cases=tuple(cases)
     )
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"\W", "_", text)
 
 
 def _nothing(common: dict[str, t.Any]) -> dict[str, t.Any]:

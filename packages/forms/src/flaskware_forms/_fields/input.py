@@ -35,9 +35,6 @@ L = t.TypeVar("L", bound="Leaf")
 class InputBuilder(Builder[L]):
     """An ``<input>`` that holds a text."""
 
-    order = ("control", "errors")
-    shows_value = True
-
     def prepare(self) -> None:
         node = self.node
         self.kind = node.control
@@ -47,18 +44,19 @@ class InputBuilder(Builder[L]):
         self.valid_class, self.invalid_class = self.context.classes(node.control)
         self._before, self._between, self._after = self.context.theme.frame(
             self.macro,
-            *self.order,
+            "control",
+            "errors",
             label=safe(self.label),
             hint=safe(self.hint),
             attrs=self.attrs,
         )
-        self._hidden = node.is_hidden
+        self._hidden, self._shows = node.is_hidden, node.shows_value
         self._size = node.text_size
         start = (
             f'<input type="{node.control}" id="{self.id}" name="{self.name}"'
             f"{self.attributes}"
         )
-        end = ' value="' if self.shows_value else ">"
+        end = ' value="' if self._shows else ">"
         self._valid = f"{start}{self.state(invalid=False)}{end}"
         self._invalid = f"{start}{self.state(invalid=True)}{end}"
 
@@ -70,7 +68,7 @@ class InputBuilder(Builder[L]):
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
         start = self._invalid if errors and self.path in errors else self._valid
-        if not self.shows_value:
+        if not self._shows:
             return start
         text = value if type(value) is str else text_of(value)
         return f'{start}{escape(text[: self._size] if self._size else text)}">'
@@ -92,12 +90,6 @@ class InputBuilder(Builder[L]):
             return f"{before}{control}{between}{self.errors(errors)}{after}"
 
         return row
-
-
-class BlankBuilder(InputBuilder["Leaf"]):
-    """An ``<input>`` whose value never stands in a page."""
-
-    shows_value = False
 
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,6 +115,8 @@ class Leaf(Node):
     is_hidden: t.ClassVar[bool] = False
     # True if any other control of a text may stand for it.
     is_text: t.ClassVar[bool] = False
+    # False if its value never stands in a page.
+    shows_value: t.ClassVar[bool] = True
     # True if it is validated when it changes.
     is_live: t.ClassVar[bool] = True
     # The number of characters of a value that the control shows.

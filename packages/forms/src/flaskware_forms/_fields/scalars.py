@@ -26,7 +26,6 @@ from .builder import Attribute
 from .builder import attributes_text
 from .builder import ErrorsAt
 from .builder import FieldsetBuilder
-from .input import BlankBuilder
 from .input import InputBuilder
 from .input import Leaf
 from .structures import Series
@@ -76,7 +75,7 @@ class Email(Text, control="email", types=(pydantic.EmailStr,)):
 class Password(Text, control="password", types=(pydantic.SecretStr,)):
     """A secret, which is never sent back."""
 
-    builder = BlankBuilder
+    shows_value = False
     is_secret = True
     # It would be lost with its control.
     is_live = False
@@ -233,7 +232,7 @@ class Files(Series):
 class FileInput(Leaf, control="file", types=(Upload,)):
     """One file."""
 
-    builder = BlankBuilder
+    shows_value = False
     series = Files
     is_file = True
     # A file is not sent again.

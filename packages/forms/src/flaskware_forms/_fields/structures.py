@@ -61,15 +61,15 @@ class GroupBuilder(FieldsetBuilder["Group"]):
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
 class Group(Node):
-    """A nested model, or the whole form."""
+    """A nested model, or the whole form.
+
+    :param make: Makes the fields on first use, as a model may hold itself.
+    :param recursive: True if the model is inside of itself here.
+    """
 
     builder = GroupBuilder
-
     make: cabc.Callable[[], tuple[Node, ...]]
-    """Makes the children when they are first needed, as a model may hold itself."""
-
     recursive: bool = False
-    """True if the model is inside of itself here."""
 
     @functools.cached_property
     def children(self) -> tuple[Node, ...]:
@@ -222,14 +222,12 @@ class SeriesBuilder(FieldsetBuilder["Series"]):
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
 class Series(Node):
-    """A list, shown as rows."""
+    """A list of a field, shown as rows."""
 
     many = True
     builder: t.ClassVar[type[Builder[t.Any]]] = SeriesBuilder
 
     item: Node
-    """The field that each entry is."""
-
     blank_rows: int
     max_length: int | None
 
@@ -310,13 +308,13 @@ def _rows(value: t.Any) -> Rows:
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
-    """One model of a union, and the value of the discriminator that stands for it."""
+    """A model of a union, and the value of the discriminator that stands for it.
+
+    :param step: Its step in the names of controls, so that two models share no name.
+    """
 
     choice: Offer
     step: str
-    """The step before its fields in the name of a control, so that the controls of two
-    models never have the same name."""
-
     group: Group
 
 
@@ -376,13 +374,13 @@ class VariantsBuilder(FieldsetBuilder["Variants"]):
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
 class Variants(Node):
-    """A union of models that one of their fields tells apart."""
+    """A union of models.
+
+    :param tag: The key of the field that distinguishes them.
+    """
 
     builder = VariantsBuilder
-
     tag: str
-    """The key of that field."""
-
     tag_attribute: str
     cases: tuple[Case, ...]
 

@@ -74,30 +74,6 @@ def _locate(loc: tuple[str | int, ...], schema: Group) -> tuple[Path, Node | Non
     return tuple(path), node
 
 
-def valid_fields(
-    model: type[pydantic.BaseModel],
-    sent: t.Any,
-    wrong: cabc.Container[str | int],
-    context: t.Any,
-    *,
-    strict: bool | None,
-) -> dict[str, t.Any]:
-    """Return the validated values of those fields of a model that are valid.
-
-    Validators of the whole model do not run, as most fields are not filled in yet.
-
-    :param wrong: The names, in the body, of the fields that are known to be wrong.
-    """
-    if not isinstance(sent, dict):
-        return {}
-    validator = fields_validator(model, lambda key: key not in wrong)
-    try:
-        values, *_ = validator.validate_python(sent, context=context, strict=strict)
-    except pydantic.ValidationError:
-        return {}
-    return t.cast("dict[str, t.Any]", values)
-
-
 def fields_validator(
     model: type[pydantic.BaseModel], chosen: cabc.Callable[[str], bool]
 ) -> SchemaValidator:

@@ -37,22 +37,18 @@ class CompiledForm(t.Generic[M]):
         self.refuse_fields(ROW_BUTTON)
         self.decoder = self.schema.decoder
         leaves = tuple(self.schema.leaves())
+        # The number of files of each field with files, and their size if declared.
         self.upload_sizes = tuple(
-            (times, leaf.max_bytes)
-            for leaf, times in leaves
-            if isinstance(leaf, FileInput)
+            (n, leaf.max_bytes) for leaf, n in leaves if isinstance(leaf, FileInput)
         )
-        """For each field with files: their number, and the size of each if declared."""
+        # True if a button in the form adds something.
         self.has_rows = self.schema.grows
-        """True if a button in the form adds something."""
         self.asks_choices = any(leaf.asks_choices for leaf, _ in leaves)
-        """True if some field asks for its choices when it is shown."""
         self.checks: list[Check] = []
         self.validate: cabc.Callable[..., M] = model.model_validate
+        # The mapped class that the form writes to, and the error of each constraint.
         self.target: Target | None = None
-        """The mapped class that the form writes to, if any."""
         self.constraints: dict[str, tuple[Path, str]] = {}
-        """The path and the message for each constraint of the database."""
 
     def refuse_fields(self, *reserved: str) -> None:
         """Raise :exc:`TypeError` if a field has a reserved name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import types
 import typing as t
 
@@ -15,7 +16,7 @@ from flaskware_forms._errors.problem import problem_response
 from flaskware_forms._fields.place import follow
 from flaskware_forms._fields.place import Place
 from flaskware_forms._fields.place import steps_of
-from flaskware_forms._fields.validation import valid_fields
+from flaskware_forms._fields.validation import fields_validator
 from flaskware_forms._markup.theme import VALIDATE_HEADER
 
 from .checks import async_failures
@@ -54,9 +55,15 @@ class PartialValidation:
         except pydantic.ValidationError as error:
             self._errors.extend(submission.explain(error))
         wrong = {error.path[0] for error in self._errors if error.path}
-        self._values = valid_fields(
-            form.model, sent, wrong, submission.context, strict=submission.strict
-        )
+        # The fields that are valid by themselves. Validators of the whole model do not
+        # run, as most fields are not filled in yet.
+        self._values: dict[str, t.Any] = {}
+        if isinstance(sent, dict):
+            part = fields_validator(form.model, lambda key: key not in wrong)
+            with contextlib.suppress(pydantic.ValidationError):
+                self._values, *_ = part.validate_python(
+                    sent, context=submission.context, strict=submission.strict
+                )
         if form.asks_choices:
             values = types.SimpleNamespace(**self._values)
             self._errors.extend(choice_errors(form.schema, values, submission.language))

@@ -96,11 +96,8 @@ class MarkupCache:
 
     def _custom(self, field: str, kind: str) -> Macro | None:
         module = t.cast("jinja2.Template", self._template).module
-        for name in (f"row_{field}", f"row_of_{kind.replace('-', '_')}"):
-            macro = getattr(module, name, None)
-            if macro is not None:
-                return t.cast("Macro", macro)
-        return None
+        names = (f"row_{field}", f"row_of_{kind.replace('-', '_')}")
+        return next(filter(None, (getattr(module, n, None) for n in names)), None)
 
 
 @dc.dataclass(frozen=True)

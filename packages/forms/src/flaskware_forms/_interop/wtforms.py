@@ -214,11 +214,15 @@ def _model_of(
             problems.append(str(error))
             continue
         if name not in leave_out:
+            unknown = (
+                getattr(each, "__name__", type(each).__name__)
+                for each in own
+                if not isinstance(each, _KNOWN)
+            )
             problems.extend(
-                f"{name}: {_name_of(validator)} has no declaration. Write it as"
+                f"{name}: {validator} has no declaration. Write it as"
                 f' @spec.check("{name}"), and add the field to leave_out.'
-                for validator in own
-                if not isinstance(validator, _KNOWN)
+                for validator in unknown
             )
     if problems:
         raise TypeError(
@@ -233,10 +237,6 @@ _KNOWN = (
     *_REQUIRED, wv.Optional, wv.Length, wv.NumberRange, wv.Regexp, wv.Email, wv.URL,
     wv.AnyOf, wv.UUID,
 )  # fmt: skip
-
-
-def _name_of(validator: t.Any) -> str:
-    return getattr(validator, "__name__", None) or type(validator).__name__
 
 
 def _field_of(field: t.Any, leave_out: frozenset[str]) -> tuple[t.Any, t.Any]:

@@ -7,16 +7,11 @@ from flaskware_forms._errors.error import Path
 
 @dc.dataclass(frozen=True, slots=True)
 class ControlNames:
-    """The names of a field in one place of one form."""
+    """The id and the name of a control in one form, and the path of its errors."""
 
     id: str
-    """The id of its control."""
-
     name: str
-    """The name under which its control is sent."""
-
     path: Path
-    """The path of its errors."""
 
     @classmethod
     def root(cls, form: str) -> ControlNames:

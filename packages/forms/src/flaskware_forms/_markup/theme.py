@@ -66,7 +66,7 @@ class Theme:
 
     def frame(self, macro: str, *holes: str, **parts: object) -> tuple[str, ...]:
         """The markup before, between and after the holes of a macro."""
-        marks = {hole: _mark(hole) for hole in holes}
+        marks = {hole: safe(f"\0{hole}\0") for hole in holes}
         run = t.cast("cabc.Callable[[object], str]", getattr(self._macros, macro))
         rest = str(run(types.SimpleNamespace(**parts, **marks)))
         pieces: list[str] = []
@@ -89,10 +89,6 @@ class Theme:
 def load_theme(name: ThemeName) -> Theme:
     """Return a bundled theme, loaded on first use."""
     return Theme(name)
-
-
-def _mark(hole: str) -> Markup:
-    return safe(f"\0{hole}\0")
 
 
 def safe(text: str) -> Markup:

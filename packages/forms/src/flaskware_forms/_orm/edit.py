@@ -198,20 +198,15 @@ def violation_of(error: t.Any, tables: t.Iterable[t.Any]) -> Violation:
     """
     origin = error.orig
     text = str(origin)
-    diag = getattr(origin, "diag", None)
-    name: str | None = getattr(diag, "constraint_name", None)
-    if name is None:
-        # asyncpg's error is the cause of SQLAlchemy's own.
-        name = getattr(origin.__cause__, "constraint_name", None)
-    if name is None:
-        name = next((m[1] for p in _NAMED if (m := p.search(text))), None)
+    # asyncpg's error is the cause of SQLAlchemy's own.
+    sources = (getattr(origin, "diag", None), origin.__cause__)
+    named = [getattr(source, "constraint_name", None) for source in sources]
+    named += [found[1] for each in _NAMED if (found := each.search(text))]
+    name: str | None = next(filter(None, named), None)
     columns: set[str] = set()
-    found = _SQLITE_COLUMNS.search(text)
-    if found is not None:
-        columns = {part.strip().rpartition(".")[2] for part in found[1].split(",")}
-    found = _DETAIL.search(text)
-    if found is not None:
-        columns = {part.strip().strip('"') for part in found[1].split(",")}
+    if found := _DETAIL.search(text) or _SQLITE_COLUMNS.search(text):
+        parts = (part.strip().strip('"') for part in found[1].split(","))
+        columns = {part.rpartition(".")[2] for part in parts}
     unique = "unique" in text.lower() or "duplicate" in text.lower()
     for table in tables:
         for constraint in (*table.constraints, *table.indexes):

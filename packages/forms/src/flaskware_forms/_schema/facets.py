@@ -75,11 +75,10 @@ class Facets:
     pattern: t.Any = None
     ui: Ui = dc.field(default_factory=Ui)
     image: Image | File | None = None
+    # The members of a union that is more than an optional type, and the field that
+    # distinguishes them.
     union: tuple[t.Any, ...] = ()
-    """The members of a union that is more than an optional type."""
-
     discriminator: t.Any = None
-    """The field that distinguishes the members of a union."""
 
 
 _BOUNDS = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length")

@@ -99,11 +99,8 @@ class Upload:
 
 
 def _describe_upload(upload: Upload) -> dict[str, object]:
-    return {
-        "filename": upload.filename,
-        "content_type": upload.content_type,
-        "size": upload.size,
-    }
+    shown = ("filename", "content_type", "size")
+    return {name: getattr(upload, name) for name in shown}
 
 
 def _receive(value: object, info: pydantic.ValidationInfo) -> Upload:
@@ -120,22 +117,18 @@ def receive_within(value: object, limit: int | None) -> Upload:
     stream = t.cast("t.IO[bytes]", value.stream)
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
-    _refuse_large(size, limit)
-    return Upload(
-        stream,
-        filename=secure_filename(value.filename or "") or "file",
-        content_type=value.mimetype or "application/octet-stream",
-        size=size,
-    )
-
-
-def _refuse_large(size: int, limit: int | None) -> None:
     if limit is not None and size > limit:
         raise pydantic_core.PydanticCustomError(
             "upload_too_large",
             "Choose a file of at most {limit}.",
             {"limit": readable_size(limit)},
         )
+    return Upload(
+        stream,
+        filename=secure_filename(value.filename or "") or "file",
+        content_type=value.mimetype or "application/octet-stream",
+        size=size,
+    )
 
 
 def readable_size(size: int) -> str:
