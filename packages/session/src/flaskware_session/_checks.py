@@ -1,4 +1,4 @@
-"""What ``flask doctor`` asks of the sessions of an app."""
+"""Checks of ``flask doctor`` for the sessions of an app."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ._stores.protocol import Store
 from ._stores.redis.store import RedisStore
 from ._web.cookie import SessionCookie
 
-# What makes a connection to each kind of server an encrypted one.
+# How to encrypt the connection to each kind of server.
 _TLS = {
     "redis": "rediss://",
     "valkey": "valkeys://",
@@ -43,7 +43,7 @@ def check_sessions(
     *,
     deploy: bool,
 ) -> cabc.Iterator[Finding]:
-    """Yield what is worth telling about an app's sessions."""
+    """Yield findings about an app's sessions."""
     if not cookie.httponly:
         yield Finding(
             "session.cookie-httponly",
@@ -106,7 +106,7 @@ def _eviction(store: RedisStore) -> cabc.Iterator[Finding]:
     try:
         policy = store.eviction_policy()
     except StoreUnavailable:
-        return  # told by the check of connections
+        return  # the check of connections reports it
     # Every session expires, so that the volatile policies drop them as well.
     if policy not in {None, "noeviction"}:
         yield Finding(
@@ -123,8 +123,8 @@ def _cookie(cookie: SessionCookie) -> cabc.Iterator[Finding]:
         yield Finding(
             "session.cookie-plain",
             Level.ERROR,
-            'SESSION_COOKIE_POLICY is "plain": whoever listens on the network takes'
-            " the session.",
+            'SESSION_COOKIE_POLICY is "plain": anyone who listens on the network can'
+            " take the session.",
             'SESSION_COOKIE_POLICY = "secure"',
         )
     elif cookie.secure_name == cookie.name and not cookie.name.startswith("__Host-"):

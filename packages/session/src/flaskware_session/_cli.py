@@ -64,7 +64,7 @@ def list_sessions(user_id: str, *, as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows))
         return
-    # What a browser calls itself is long; --json has all of it.
+    # The name of a browser is long; --json has all of it.
     width = shutil.get_terminal_size().columns
     for info in found:
         seen = info.last_seen.strftime("%Y-%m-%d %H:%M UTC")
@@ -79,7 +79,7 @@ def list_sessions(user_id: str, *, as_json: bool) -> None:
 @click.argument("handle", required=False)
 @_as_json
 def revoke(user_id: str, handle: str | None, *, as_json: bool) -> None:
-    """End all sessions of a user, or the one with a handle from `list`."""
+    """End all sessions of a user, or the session with a handle from `list`."""
     sessions = _sessions()
     if handle is None:
         ended = sessions.revoke_user(user_id)

@@ -10,7 +10,7 @@ from werkzeug.exceptions import Unauthorized
 class StoreUnavailable(ServiceUnavailable):
     """The session store did not answer; a request that needs it ends with 503.
 
-    :param reason: What the driver said. For logs: it is not part of the page.
+    :param reason: Message of the driver. For logs: it is not part of the page.
     """
 
     description = "The session store does not answer. Please try again in a moment."

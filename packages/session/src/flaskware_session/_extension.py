@@ -62,17 +62,17 @@ _View = t.TypeVar("_View", bound=cabc.Callable[..., t.Any])
 
 @dc.dataclass(frozen=True)
 class SessionState:
-    """What the extension keeps for one app."""
+    """State of the extension for one app."""
 
     manager: SessionManager
     cookie: SessionCookie
 
 
 class Sessions(Extension[SessionSettings, SessionState]):
-    """Keeps ``flask.session`` on the server, and knows who is signed in where.
+    """Keeps ``flask.session`` on the server, and lists the sessions of each user.
 
     :param app: Initialise on this app at once.
-    :param clock: Tells the time; for tests, see ``flaskware_session.testing``.
+    :param clock: Returns the time; for tests, see ``flaskware_session.testing``.
     :param overrides: Settings by field name, such as ``store="memory://"``.
     """
 
@@ -99,7 +99,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
 
     @property
     def user_id(self) -> str | None:
-        """Who is signed in, or ``None``. Reads the session."""
+        """Id of the user who is signed in, or ``None``. Reads the session."""
         return self._visit().user_id
 
     def typed(self, schema: type[D]) -> D:
@@ -123,7 +123,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         It is stored with the response. The content of another user who was signed in
         is dropped.
 
-        :param user_id: What :attr:`user_id` is from now on, as text.
+        :param user_id: Value of :attr:`user_id` from now on, as text.
         :raises StoreUnavailable: if the session cannot be read.
         """
         given = t.cast("object", user_id)
@@ -149,7 +149,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
     def logout(self) -> None:
         """End this request's session, at once and for all requests under way.
 
-        What is put into ``session`` afterwards, such as a message, starts a new one.
+        Values put into ``session`` afterwards, such as a message, start a new session.
 
         :raises StoreUnavailable: if the session cannot be removed.
         """
@@ -165,7 +165,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
             visit.require(Intent.RENEW)
 
     def is_fresh(self, *, minutes: float) -> bool:
-        """Whether the user has signed in no longer ago than this. Reads the session."""
+        """Return whether the user signed in within this time. Reads the session."""
         visit = self._visit()
         if visit.user_id is None:
             return False
@@ -208,17 +208,17 @@ class Sessions(Extension[SessionSettings, SessionState]):
         return decorate
 
     def for_user(self, user_id: str | int) -> list[SessionInfo]:
-        """List where a user is signed in, the last seen first."""
+        """List the sessions of a user, the last seen first."""
         manager, current = self.state.manager, self._current_key()
         records = manager.store.for_user(str(user_id), manager.now())
         return [SessionInfo.of(r, is_current=r.key == current) for r in records]
 
     def revoke(self, handle: str, *, user_id: str | int | None = None) -> bool:
-        """End one session of a user, at once.
+        """End a single session of a user, at once.
 
         :param handle: From :class:`SessionInfo`. It may come from the browser: only
             a session of the given user is ended.
-        :param user_id: Whose session it must be; by default, who is signed in.
+        :param user_id: Owner of the session; by default, the user who is signed in.
         :return: Whether there was such a session.
         """
         if user_id is None:
@@ -391,8 +391,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         user_id = self.user_id
         if user_id is None:
             raise PermissionError(
-                "Nobody is signed in, so whose session may be ended is not known."
-                " Pass `user_id=…` where an administrator ends another's session."
+                "No user is signed in. Pass `user_id=…` to end another user's session."
             )
         return user_id
 

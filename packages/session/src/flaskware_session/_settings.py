@@ -21,7 +21,7 @@ from ._web.cookie import Policy
 
 _ZERO = dt.timedelta(0)
 _Positive: t.TypeAlias = t.Annotated[dt.timedelta, pydantic.Field(gt=dt.timedelta(0))]
-# What is shorter can be searched for by whoever has the store.
+# With the store at hand, a shorter secret can be found by trying.
 _SHORTEST_PEPPER = 16
 _NOTHING = "nothing: remove the key"
 _NO_STORE = "an object with the methods of `flaskware_session.Store` as SESSION_STORE"
@@ -34,7 +34,7 @@ Preset: t.TypeAlias = t.Literal["owasp", "nist-aal2", "nist-aal3"]
 class Timeouts:
     """Timeouts that a preset sets where the configuration does not.
 
-    :param source: What it follows.
+    :param source: The standard that it follows.
     """
 
     idle: dt.timedelta
@@ -52,7 +52,7 @@ PRESETS: dict[str, Timeouts] = {
         dt.timedelta(hours=1),
         "OWASP Session Management Cheat Sheet, Session Expiration",
     ),
-    # At this level both should, at the next the absolute one must, be no longer.
+    # At this level both should be no longer; at the next, the absolute timeout must.
     "nist-aal2": Timeouts(
         dt.timedelta(hours=1),
         dt.timedelta(hours=24),
@@ -76,12 +76,12 @@ def _both(url: str) -> str:
 
 
 class SessionSettings(Settings):
-    """How sessions are stored, for how long, and in what cookie."""
+    """Settings of sessions: their store, timeouts and cookie."""
 
     prefix = "SESSION_"
     distribution = "flaskware-session"
 
-    # What Flask-Session reads and what would mean something else here, or has no use.
+    # Keys of Flask-Session that would mean something else here, or have no use.
     replaced = types.MappingProxyType(
         {
             "SESSION_TYPE": _both("redis://localhost:6379/0"),
@@ -121,8 +121,8 @@ class SessionSettings(Settings):
     namespace: str = pydantic.Field(
         default="session",
         min_length=1,
-        description="What the name of each key in Redis or memcached starts with. Two"
-        " apps that share a server need two.",
+        description="Prefix of each key in Redis or memcached. Two apps that share a"
+        " server need two.",
         examples=["myapp"],
     )
     store_timeout: float = pydantic.Field(
@@ -135,7 +135,7 @@ class SessionSettings(Settings):
     )
     on_outage: t.Literal["503", "anonymous"] = pydantic.Field(
         default="503",
-        description="What happens where the store does not answer. `503` raises"
+        description="Behaviour if the store does not answer. `503` raises"
         " `StoreUnavailable`; `anonymous` goes on with an empty session of which"
         " nothing is stored. A request that leaves `session` alone works either way,"
         " and the cookie stays as it is.",
@@ -178,12 +178,12 @@ class SessionSettings(Settings):
         default=None,
         ge=1,
         description="How many sessions a user may have; a further sign-in ends the"
-        " one that was not seen for longest. `None` means any number.",
+        " session that was not seen for longest. `None` means any number.",
         examples=[5],
     )
     on_conflict: ConflictPolicy = pydantic.Field(
         default="last-wins",
-        description="What happens where two requests change the same key at once."
+        description="Behaviour if two requests change the same key at once."
         " `last-wins` keeps the later value; `raise` raises `SessionConflict` (409);"
         " a function `merge(key, base, theirs, mine)` returns the value to store.",
         examples=["raise"],
@@ -191,10 +191,10 @@ class SessionSettings(Settings):
     peppers: tuple[pydantic.SecretStr, ...] = pydantic.Field(
         default=(),
         description="Secrets that ids are hashed with, beside the hash itself. The"
-        " first is used; the others are the earlier ones, with which sessions are"
-        ' still found and then stored anew. `""` stands for the time before there was'
-        " one.",
-        examples=[("…64 characters…", "…the one before…", "")],
+        " first is used; the others are earlier secrets, with which sessions are"
+        ' still found and then stored under the first. `""` stands for the time'
+        " before there was a secret.",
+        examples=[("…64 characters…", "…its predecessor…", "")],
     )
     encryption_keys: tuple[pydantic.SecretStr, ...] = pydantic.Field(
         default=(),
@@ -251,16 +251,16 @@ class SessionSettings(Settings):
     )
     move_from: tuple[t.Annotated[str, Sensitive()], ...] = pydantic.Field(
         default=(),
-        description="Whose sessions are taken over when a browser first sends one:"
-        " `flask` for Flask's signed cookies, `flask-session+redis://…`,"
+        description="Sources of sessions to take over when a browser first sends its"
+        " cookie: `flask` for Flask's signed cookies, `flask-session+redis://…`,"
         " `flask-session+postgresql://…` or another database, `flask-session+memcached"
         "://…`, `flask-session+file:///…`.",
         examples=[("flask",)],
     )
     key_prefix: str = pydantic.Field(
         default="session:",
-        description="What the names of Flask-Session's records start with; only for"
-        " taking them over.",
+        description="Prefix of the names of Flask-Session's records; only for taking"
+        " them over.",
         examples=["session:"],
     )
     use_signer: bool = pydantic.Field(
@@ -291,7 +291,7 @@ class SessionSettings(Settings):
     def _long_pepper(
         cls, value: tuple[pydantic.SecretStr, ...]
     ) -> tuple[pydantic.SecretStr, ...]:
-        # An earlier one may be short, so that its sessions can still be found.
+        # An earlier secret may be short, so that its sessions can still be found.
         if value and 0 < len(value[0]) < _SHORTEST_PEPPER:
             raise ValueError(
                 f"first a secret of {_SHORTEST_PEPPER} characters or more, such as the"

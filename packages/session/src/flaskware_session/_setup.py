@@ -1,4 +1,4 @@
-"""What the settings of an app make: its store, lifetime and rules."""
+"""Building of an app's store, policy and sources from its settings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MILLISECOND = dt.timedelta(milliseconds=1)
 def build_manager(
     app: flask.Flask, settings: SessionSettings, clock: Clock
 ) -> SessionManager:
-    """Make what reads and saves the sessions of an app.
+    """Make the manager of the sessions of an app.
 
     :raises ConfigError: for what only building can find out.
     """
@@ -63,7 +63,7 @@ def build_manager(
 
 
 def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
-    """Make what finds the sessions that are to be taken over, if there are sources.
+    """Make the finder of sessions to take over, if there are sources.
 
     :raises ConfigError: if a source cannot be opened.
     """
@@ -88,7 +88,7 @@ def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
 
 
 def foreign_stores(app: flask.Flask, settings: SessionSettings) -> list[ForeignStore]:
-    """Flask-Session's stores that sessions are taken over from."""
+    """Open Flask-Session's stores that sessions are taken over from."""
     sources = [source for source in settings.move_from if source != "flask"]
     return [_foreign_store(app, settings, source) for source in sources]
 
@@ -130,7 +130,7 @@ def _store(app: flask.Flask, settings: SessionSettings) -> Store:
 
 
 def _blocking(store: Store | AsyncStore) -> Store:
-    """The store itself, or one that waits for its coroutines."""
+    """Return the store itself, or a store that waits for its coroutines."""
     if not inspect.iscoroutinefunction(store.read):
         return t.cast("Store", store)
     from ._stores.blocking import BlockingStore
@@ -168,7 +168,7 @@ def _lifetime(app: flask.Flask, settings: SessionSettings) -> Lifetime:
             [
                 ConfigProblem(
                     f"{key} and SESSION_ABSOLUTE_TIMEOUT",
-                    "an idle timeout that is not longer than the absolute one",
+                    "an idle timeout that is not longer than the absolute timeout",
                     f"{idle} and {absolute}",
                     f"SESSION_ABSOLUTE_TIMEOUT = {idle // dt.timedelta(seconds=1)}",
                 )

@@ -74,7 +74,7 @@ def key_now(record: Record, found: cabc.Iterable[Record]) -> str:
 
 
 def _is_same(record: Record, other: Record) -> bool:
-    # What a session keeps as it gets new ids; another sign-in has another moment.
+    # A session keeps these as it gets new ids; another sign-in has another moment.
     return (record.created, record.address, record.agent) == (
         other.created,
         other.address,

@@ -93,8 +93,8 @@ def _renew(visit: Visit, policy: SessionPolicy, base: Record) -> Steps[None]:
         visit.ended()
         return
     _refuse_new_id(visit)
-    # Only a mere new id leaves the old one for a while: who had that before the
-    # user signed in must see nothing of what comes after, and cannot end it.
+    # Only a mere new id leaves the old id for a while. Anyone who had that before
+    # the user signed in must see nothing of what comes after, and cannot end it.
     grace = None if visit.starts_over else policy.lifetime.grace
 
     def write_once(base: Record, content: Content) -> Steps[Written]:
@@ -116,9 +116,9 @@ def _renew(visit: Visit, policy: SessionPolicy, base: Record) -> Steps[None]:
     if not visit.starts_over:
         yield _drop(visit)
         return
-    # Who signs in, or starts afresh, does so also where the old session was
-    # revoked meanwhile, and then without its content; or has another id by now,
-    # and then that ends.
+    # A sign-in or a fresh start succeeds also where the old session was revoked
+    # meanwhile, and then without its content. Where it has another id by now, that
+    # ends.
     if not (yield from end_record(base, id, policy)):
         items = visit.changes(content.items).applied_to({})
         content = Content(items, join(items))

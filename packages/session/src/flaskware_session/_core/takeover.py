@@ -71,8 +71,8 @@ def _take_over(
     expires = policy.lifetime.expires(now, now)
     text = pack(foreign.data).text
     record = Record(policy.keys.of(token), text, 1, now, now, expires, issued=now)
-    # What is left in place of the old id says that it was used. It outlives the
-    # old cookie, so that this cannot bring back what was logged out since.
+    # The claim says that the old id was used. It outlives the old cookie, which
+    # therefore cannot bring back a session that was logged out since.
     claim = Record(
         policy.keys.of(f"old session {foreign.id}"),
         alias_text(record.key, None),

@@ -21,7 +21,7 @@ PERMANENT = "_permanent"
 
 
 class Intent(enum.IntEnum):
-    """What saving does. Each member includes those before it."""
+    """Effect of saving. Each member includes those before it."""
 
     KEEP = 0
     """Store the content if it differs from what was read."""
@@ -36,7 +36,7 @@ class Intent(enum.IntEnum):
 
 
 class Cookie(enum.Enum):
-    """What the response does with the browser's cookie."""
+    """Effect of the response on the browser's cookie."""
 
     LEAVE = enum.auto()
     SET = enum.auto()
@@ -55,7 +55,7 @@ class View(t.Protocol):
 
 
 class Visit:
-    """What one request has read of a session, and what it wants to become of it.
+    """Content that one request has read of a session, and its intent.
 
     Between saves, the content is the stored content with this request's changes.
 
@@ -111,11 +111,11 @@ class Visit:
         self.cookie = Cookie.LEAVE
         self.outage: StoreUnavailable | None = None
         self.waited = 0.0
-        """How long the request has waited for the store so far, in seconds."""
+        """Time that the request has waited for the store so far, in seconds."""
 
     @property
     def starts_over(self) -> bool:
-        """True if the session to store is a new one, with an age of its own."""
+        """True if the session to store is new, with an age of its own."""
         return self.intent >= Intent.SIGN_IN
 
     @property

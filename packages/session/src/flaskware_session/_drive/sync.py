@@ -50,7 +50,7 @@ _VERBS: dict[type, str] = {
     Delete: "delete",
 }
 QUEUES = 64
-"""How many queues there are for requests of one process whose writes met."""
+"""Number of queues for requests of one process whose writes met."""
 
 
 class CircuitBreaker:
@@ -202,7 +202,7 @@ class StoreClient:
 def perform(store: Store, operation: StoreOperation) -> t.Any:
     """Call the method of a store that an operation stands for.
 
-    :return: What the method returns: of an asynchronous store, a coroutine.
+    :return: The answer of the store, or a coroutine that an asynchronous store made.
     """
     if isinstance(operation, Read):
         return store.read(*operation)
@@ -256,12 +256,12 @@ class SessionManager:
 
     @property
     def store(self) -> Store:
-        """Where sessions are kept."""
+        """Store of the sessions."""
         return self.client.store
 
     @property
     def lifetime(self) -> Lifetime:
-        """How long a session lives."""
+        """Timeouts of a session."""
         return self.policy.lifetime
 
     def now(self) -> int:

@@ -25,8 +25,8 @@ _MOST = 32
 _LONGEST = 60_000
 
 Merge: t.TypeAlias = cabc.Callable[[str, t.Any, t.Any, t.Any], t.Any]
-"""Merges two values of a key: called with the key, the value that both requests began
-with (``None`` if there was none), the one that is stored and this request's."""
+"""Merges two values of a key. The arguments are the key, the value that both requests
+began with (``None`` if there was none), the stored value and this request's value."""
 
 ConflictPolicy: t.TypeAlias = t.Literal["last-wins", "raise"] | Merge
 
@@ -34,7 +34,7 @@ ConflictPolicy: t.TypeAlias = t.Literal["last-wins", "raise"] | Merge
 class Changes:
     """Values set, keys deleted, and numbers counted up, by one request.
 
-    :param base: What the request began with, encoded by key.
+    :param base: Content that the request began with, encoded by key.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Changes:
         new: cabc.Mapping[str, str],
         counted: cabc.Mapping[str, float],
     ) -> t.Self:
-        """What leads from the old content to the new.
+        """Return the changes that lead from the old content to the new.
 
         :param counted: By how much keys were incremented.
         """
@@ -76,11 +76,11 @@ class Changes:
         return bool(self._changed or self._deleted or self._added)
 
     def may_repeat(self, policy: ConflictPolicy) -> bool:
-        """Whether to make them twice leaves what making them once does."""
+        """Return whether making them twice has the same effect as making them once."""
         return not self._added and policy == "last-wins"
 
     def conflicts_with(self, items: cabc.Mapping[str, str]) -> list[str]:
-        """The keys that both this request and another one changed."""
+        """Return the keys that both this request and another request changed."""
         return [
             key
             for key in (*self._changed, *self._deleted)
@@ -90,7 +90,7 @@ class Changes:
     def applied_to(
         self, items: cabc.Mapping[str, str], policy: ConflictPolicy = "last-wins"
     ) -> dict[str, str]:
-        """The same changes on other content.
+        """Return other content with the same changes.
 
         :raises SessionConflict: where the policy is to raise.
         """
@@ -119,7 +119,7 @@ def _value(text: str | None) -> t.Any:
 
 
 def _sum(text: str | None, by: float) -> str | None:
-    """The text of a number that was counted up; ``None`` if it is no number."""
+    """Return the text of a number that was counted up; ``None`` if it is no number."""
     value: object = 0 if text is None else _value(text)
     if not isinstance(value, int | float):
         return None
@@ -132,10 +132,10 @@ def new_mark() -> str:
 
 
 def with_mark(text: str, before: str, mark: str | None, now: int) -> str:
-    """The content of a session with the names of the writes that have led to it.
+    """Return the content of a session with the marks of the writes that led to it.
 
-    :param before: What was stored, with its names.
-    :param mark: The name of this write, if it needs one.
+    :param before: The stored content, with its marks.
+    :param mark: The mark of this write, if it needs a mark.
     """
     found = _writes_of(before).items()
     writes = {name: at for name, at in found if abs(now - at) < _LONGEST}
@@ -148,7 +148,7 @@ def with_mark(text: str, before: str, mark: str | None, now: int) -> str:
 
 
 def is_made(mark: str | None, current: Record | None) -> bool:
-    """Whether a write with this name has led to what is stored."""
+    """Return whether a write with this mark has led to what is stored."""
     if mark is None or current is None:
         return False
     return mark in _writes_of(current.data)

@@ -1,4 +1,4 @@
-"""What a store keeps of a session, and what may be told about it."""
+"""Records of sessions as a store keeps them, and their public descriptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typing as t
 from .token import handle_of
 
 Clock: t.TypeAlias = cabc.Callable[[], float]
-"""Tells the time in seconds since 1970, as :func:`time.time` does."""
+"""Returns the time in seconds since 1970, as :func:`time.time` does."""
 
 
 @dc.dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Record:
     :param data: The encoded content; a store does not look inside.
     :param version: Counts the changes of ``data``, from 1; 0 for an alias.
     :param expires: When the session ends unless it is used before.
-    :param user_id: Who is signed in, or ``None``.
+    :param user_id: The user who is signed in, or ``None``.
     :param address: The client's address when it signed in; in an alias, the key that
         the session has now.
     :param issued: When the session got the id that it has.
@@ -41,9 +41,9 @@ class Record:
 
     @property
     def is_alias(self) -> bool:
-        """Whether the session has another id by now.
+        """True if the session has another id by now.
 
-        Such a record is for requests that were under way with the old one. It is never
+        Such a record is for requests that were under way with the old id. It is never
         touched, updated or listed, and belongs to no user.
         """
         return self.version == 0
@@ -56,7 +56,7 @@ class Record:
 
 @dc.dataclass(frozen=True, slots=True)
 class Lifetime:
-    """How long a session lives, in milliseconds.
+    """Timeouts of a session, in milliseconds.
 
     :param idle: The longest pause between two requests.
     :param absolute: The longest time from its creation, whatever happens.
@@ -72,11 +72,11 @@ class Lifetime:
     grace: int = 0
 
     def expires(self, created: int, now: int) -> int:
-        """When a session ends that is used now."""
+        """Return when a session ends that is used now."""
         return min(now + self.idle, created + self.absolute)
 
     def touched(self, record: Record, now: int) -> Record | None:
-        """The record with this use noted, or ``None`` where that is not due yet."""
+        """Return the record with this use noted; ``None`` if that is not due yet."""
         if now - record.last_seen < self.touch_interval or record.is_alias:
             return None
         expires = self.expires(record.created, now)
@@ -85,7 +85,7 @@ class Lifetime:
 
 @dc.dataclass(frozen=True, slots=True)
 class Written:
-    """What came of a conditional write.
+    """Outcome of a conditional write.
 
     :param saved: Whether the store holds the new record now.
     :param current: If not saved, what the store holds; ``None`` if the session is
@@ -98,7 +98,7 @@ class Written:
 
 @dc.dataclass(frozen=True, slots=True)
 class StoreStats:
-    """How much a store holds.
+    """Counts of what a store holds.
 
     :param sessions: Sessions that have not expired.
     :param users: Different users who are signed in.
@@ -112,11 +112,11 @@ class StoreStats:
 
 @dc.dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """One device on which a user is signed in.
+    """A device on which a user is signed in.
 
     :param handle: Names the session in a page or a URL; see ``Sessions.revoke``.
     :param address: The client's address when it signed in.
-    :param agent: What its browser called itself then.
+    :param agent: The User-Agent of its browser at that time.
     :param is_current: Whether it is the session of this request.
     """
 
@@ -129,7 +129,7 @@ class SessionInfo:
 
     @classmethod
     def of(cls, record: Record, *, is_current: bool) -> t.Self:
-        """What may be told of a record."""
+        """Return the public description of a record."""
         return cls(
             handle=handle_of(record.key),
             created=_time(record.created),
@@ -141,7 +141,7 @@ class SessionInfo:
 
 
 def last_seen_first(records: cabc.Iterable[Record], now: int) -> list[Record]:
-    """Those that have not expired, in the order in which devices are listed."""
+    """Return the records that have not expired, the last seen first."""
     live = [record for record in records if record.expires > now]
     return sorted(live, key=lambda record: record.last_seen, reverse=True)
 
@@ -149,9 +149,9 @@ def last_seen_first(records: cabc.Iterable[Record], now: int) -> list[Record]:
 def over_limit(
     records: cabc.Iterable[Record], count: int, now: int, keep: str
 ) -> list[str]:
-    """The keys of a user's records that a maximum leaves no room for.
+    """Return the keys of a user's records that a maximum leaves no room for.
 
-    Where the one to be kept is gone, as another sign-in has ended it, it takes no room.
+    If another sign-in has ended the record to keep, it takes no room.
     """
     found = sorted(records, key=lambda r: (r.key == keep, r.last_seen, r.key))
     return [r.key for r in reversed(found) if r.expires > now][count:]

@@ -1,4 +1,4 @@
-"""Session ids: what the browser holds, and what may be derived from it."""
+"""Session ids, which the browser holds, and the keys derived from them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def new_token() -> str:
 
 
 def is_token(text: str) -> bool:
-    """Whether a cookie has the form of an id; asked before any store is."""
+    """Return whether a cookie has the form of an id; asked before any store is."""
     return _TOKEN.fullmatch(text) is not None
 
 
 def key_of(token: str, pepper: bytes = b"") -> str:
-    """What a store keeps a session under, from which its id cannot be had.
+    """Return the key of a session in a store; it does not lead to the id.
 
     :param pepper: A secret that the store does not have; with one it is the HMAC.
     """
@@ -37,27 +37,27 @@ class Keys:
     """The keys of ids, under a pepper that can be rotated.
 
     :param peppers: The first makes keys; the others are only looked under. An empty
-        one stands for none.
+        pepper stands for none.
     """
 
     def __init__(self, peppers: cabc.Sequence[bytes] = ()) -> None:
         self._first, *self._older = peppers or (b"",)
 
     def of(self, token: str) -> str:
-        """The key under the pepper that is used now."""
+        """Return the key under the pepper that is used now."""
         return key_of(token, self._first)
 
     def all_of(self, token: str | None) -> list[str]:
-        """The keys that an id may have, where there is one."""
+        """Return the keys that an id may have, if there is an id."""
         return [] if token is None else [self.of(token), *self.older_of(token)]
 
     def older_of(self, token: str) -> list[str]:
-        """The keys that the same id had under earlier peppers."""
+        """Return the keys that the same id had under earlier peppers."""
         return [key_of(token, pepper) for pepper in self._older]
 
 
 def handle_of(key: str) -> str:
-    """A public name for a session: it leads neither to the id nor to the key."""
+    """Return a public name for a session: it leads neither to the id nor to the key."""
     digest = hashlib.sha256(b"flaskware-session handle:" + key.encode("ascii"))
     # Hexadecimal, since it is also an argument of a command: no leading hyphen.
     return digest.hexdigest()[:24]

@@ -21,7 +21,7 @@ Finder: t.TypeAlias = cabc.Callable[[flask.Request], ForeignSession | None]
 
 
 def flask_finder(app: flask.Flask) -> Finder:
-    """Finds the session that Flask has signed into its cookie."""
+    """Make a finder of sessions that Flask has signed into its cookie."""
     interface = SecureCookieSessionInterface()
 
     def find(request: flask.Request) -> ForeignSession | None:
@@ -40,7 +40,7 @@ def flask_finder(app: flask.Flask) -> Finder:
 
 
 def first_of(finders: cabc.Sequence[Finder]) -> Finder:
-    """Asks one after the other."""
+    """Make a finder that asks these in turn."""
     return lambda request: next(
         (old for find in finders if (old := find(request)) is not None), None
     )

@@ -222,7 +222,7 @@ def open_foreign_store(
 
 @contextlib.contextmanager
 def outages() -> cabc.Generator[None]:
-    """Tell any driver's error as an outage."""
+    """Turn any driver's error into an outage."""
     try:
         yield
     except Exception as error:
@@ -234,7 +234,7 @@ def outages() -> cabc.Generator[None]:
 def flask_session_finder(
     app: flask.Flask, store: ForeignStore, *, prefix: str, is_signed: bool
 ) -> Finder:
-    """Finds the session that Flask-Session has stored."""
+    """Make a finder of sessions that Flask-Session has stored."""
 
     def find(request: flask.Request) -> ForeignSession | None:
         sid = request.cookies.get(cookie_name(app))
@@ -262,8 +262,8 @@ def flask_session_finder(
 class Unpickler:
     """Turns pickled sessions into JSON, and counts.
 
-    Unpickling runs whatever code somebody put into the store: only for one that nobody
-    else could write to, and never in a request.
+    Unpickling runs whatever code somebody put into the store. Use it only for a store
+    that nobody else could write to, and never in a request.
     """
 
     def __init__(self) -> None:

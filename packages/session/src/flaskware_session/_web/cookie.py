@@ -41,13 +41,13 @@ class SessionCookie:
 
     @property
     def secure_name(self) -> str:
-        """Its name where it is ``Secure``: with ``__Host-`` if that is allowed."""
+        """Name of a ``Secure`` cookie: with ``__Host-`` if that is allowed."""
         if self.domain or self.path != "/" or self.name.startswith("__"):
             return self.name
         return _HOST_PREFIX + self.name
 
     def is_secure(self, request: Request) -> bool:
-        """Whether the cookie of this request is ``Secure``.
+        """Return whether the cookie of this request is ``Secure``.
 
         By the policy "auto" it is, but where a browser would then not send it back:
         plain http in debug mode, in a test, or on this machine.
@@ -60,7 +60,7 @@ class SessionCookie:
         return not (is_relaxed or _is_local(_hostname(request)))
 
     def read(self, request: Request) -> str | None:
-        """The id that a request carries, or ``None`` if it has not the form of one."""
+        """Return the id that a request carries; ``None`` if it has another form."""
         name = self.secure_name if self.is_secure(request) else self.name
         value = request.cookies.get(name)
         return value if value is not None and is_token(value) else None

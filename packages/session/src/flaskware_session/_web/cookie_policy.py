@@ -32,7 +32,7 @@ def cookie_from_config(app: flask.Flask, policy: Policy) -> SessionCookie:
         policy=policy,
         domain=config["SESSION_COOKIE_DOMAIN"] or None,
         path=config["SESSION_COOKIE_PATH"] or config["APPLICATION_ROOT"] or "/",
-        # What browsers do without the attribute differs; Lax is what most do.
+        # Browsers differ without the attribute; Lax is the default of most.
         samesite=config["SESSION_COOKIE_SAMESITE"] or "Lax",
         httponly=config["SESSION_COOKIE_HTTPONLY"],
         partitioned=config["SESSION_COOKIE_PARTITIONED"],

@@ -22,8 +22,8 @@ from .session import ServerSession
 if t.TYPE_CHECKING:
     from flaskware_session._takeover.flask_cookie import Finder
 
-# What goes when another answer is put in a response's place. The rest stays, such as
-# the security headers that an after-request hook has added.
+# Headers that go when another answer is put in a response's place. The rest stays,
+# such as the security headers that an after-request hook has added.
 _OF_CONTENT = (
     "Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Encoding",
     "Content-Language", "Content-Length", "Content-Range", "Content-Type", "ETag",
@@ -56,7 +56,7 @@ class ServerSessionInterface(SessionInterface):
     def save_session(
         self, app: flask.Flask, session: SessionMixin, response: flask.Response
     ) -> None:
-        """Store what changed and say it to the browser; nothing if it was not used."""
+        """Store what changed, and send the cookie; do nothing if it was not used."""
         if not isinstance(session, ServerSession):
             return
         access = session.access
@@ -86,7 +86,7 @@ class ServerSessionInterface(SessionInterface):
         except SessionConflict as error:
             _replace(app, response, error)
         except StoreUnavailable as error:
-            # Who signed in must not be told so where that was not stored.
+            # A sign-in that was not stored must not look like a success.
             if not self._is_lenient or visit.starts_over:
                 _replace(app, response, error)
 
@@ -95,15 +95,15 @@ class ServerSessionInterface(SessionInterface):
         return self._manager.policy.anonymous_on_outage
 
     def get_cookie_name(self, app: flask.Flask) -> str:  # noqa: ARG002
-        """The name of the cookie over plain http."""
+        """Return the name of the cookie over plain http."""
         return self._cookie.name
 
     def get_cookie_samesite(self, app: flask.Flask) -> str | None:  # noqa: ARG002
-        """``SESSION_COOKIE_SAMESITE``, or ``"Lax"`` where that is not set."""
+        """Return ``SESSION_COOKIE_SAMESITE``, or ``"Lax"`` if that is not set."""
         return self._cookie.samesite
 
     def get_cookie_secure(self, app: flask.Flask) -> bool:  # noqa: ARG002
-        """Whether the cookie is ``Secure`` on a public host."""
+        """Return whether the cookie is ``Secure`` on a public host."""
         return self._cookie.policy != "plain"
 
     def _send_cookie(self, visit: Visit, response: flask.Response) -> None:

@@ -25,7 +25,7 @@ class Access:
     """
 
     visit: Visit | None = None
-    """What the request has read and wants; ``None`` if it has not used the session."""
+    """State of the session in this request; ``None`` if it has not been used."""
     is_sent = False
     """True if the headers of the response are made, so that no cookie can be added."""
     permanent: bool | None = None
@@ -59,7 +59,7 @@ class Access:
         return visit
 
     def end(self) -> None:
-        """Remove the session from the store at once, and go on with an empty one.
+        """Remove the session from the store at once; it is empty afterwards.
 
         :raises StoreUnavailable: with the session in the store, but empty here.
         """
@@ -67,11 +67,11 @@ class Access:
 
 
 class ServerSession(SessionMixin):
-    """What ``flask.session`` is: a mapping that is read from the store on first use.
+    """The mapping behind ``flask.session``, read from the store on first use.
 
     Used as ever. A change inside a list or dict is noticed by itself; setting
     ``session.modified = True`` forces a write. :meth:`clear` also gives up the id and
-    whoever is signed in, so that what is stored next is a new session.
+    signs the user out, so that the next write stores a new session.
     """
 
     def __init__(self, access: Access) -> None:
@@ -126,7 +126,7 @@ class ServerSession(SessionMixin):
         return self
 
     def copy(self) -> dict[str, t.Any]:
-        """A plain dict with the same content."""
+        """Return a plain dict with the same content."""
         return dict(self.items())
 
     def clear(self) -> None:
@@ -136,8 +136,8 @@ class ServerSession(SessionMixin):
     def increment(self, key: str, by: float = 1) -> float:
         """Count a number up so that no other request's count is lost.
 
-        It begins at 0. What other requests add meanwhile is added too when this is
-        stored, so that the number returned may be passed by then.
+        It begins at 0. Counts of other requests are added when this is stored, so the
+        stored number may be higher than the number returned.
 
         :raises TypeError: if the key holds something else than a number.
         """
@@ -151,7 +151,7 @@ class ServerSession(SessionMixin):
     def save(self) -> None:
         """Store what changed now, and not only with the response.
 
-        For a view that streams its response, whose headers must tell the browser of a
+        For a view that streams its response, whose headers must carry the cookie of a
         new session, and where a conflict or an outage is to be handled. While the
         response is being sent, only a session that the browser knows can be stored.
 
@@ -170,12 +170,12 @@ class ServerSession(SessionMixin):
 
     @property
     def new(self) -> bool:  # type: ignore[override] # an attribute in the mixin
-        """Whether the store has no such session yet."""
+        """True if the store has no such session yet."""
         return self._load().record is None
 
     @property
     def modified(self) -> bool:
-        """Whether the session differs from what is stored."""
+        """True if the session differs from what is stored."""
         visit = self.access.visit
         if visit is None:
             return False
@@ -192,7 +192,7 @@ class ServerSession(SessionMixin):
 
     @property
     def permanent(self) -> bool:
-        """Whether the browser keeps the cookie when it is closed.
+        """True if the browser keeps the cookie when it is closed.
 
         Setting it reads nothing: it is stored if the session is used as well, and does
         not make an empty session worth storing.

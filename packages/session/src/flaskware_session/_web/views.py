@@ -72,7 +72,7 @@ class _ModelView:
         changed = [name for name, text in texts.items() if text != self._read[name]]
         if not changed:
             return
-        # What was assigned with a wrong type is told below, with the key.
+        # A value of a wrong type is reported below, with its key.
         values = self.model.model_dump(warnings=False)
         try:
             type(self.model).model_validate(values)
