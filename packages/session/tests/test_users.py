@@ -206,7 +206,7 @@ def test_the_session_of_somebody_else_cannot_be_revoked(site: Site) -> None:
 
 def test_revoking_without_a_user_is_an_error(site: Site) -> None:
     [info] = [site.device("ann")] and site.infos("ann")
-    with pytest.raises(PermissionError, match="Nobody is signed in"):
+    with pytest.raises(PermissionError, match="No user is signed in"):
         site.app.test_client().get(f"/revoke/{info.handle}")
 
 
