@@ -21,8 +21,8 @@ from flaskware_alembic import BackfillState
 from flaskware_alembic import MigrationError
 from flaskware_alembic import RevisionFailed
 from flaskware_alembic import State
-from flaskware_alembic._revisions.backfill import _decode
-from flaskware_alembic._revisions.backfill import _encode
+from flaskware_alembic._runtime.batches import decode
+from flaskware_alembic._runtime.batches import encode
 from flaskware_core import examine
 
 Project: t.TypeAlias = t.Any
@@ -228,9 +228,9 @@ def test_keys_of_every_usual_type_are_noted_exactly() -> None:
         decimal.Decimal("1.10"),
         b"\x00\xff",
     )
-    assert _decode(_encode(key)) == key
+    assert decode(encode(key)) == key
     with pytest.raises(MigrationError, match="A key of object"):
-        _encode([object()])
+        encode([object()])
 
 
 @pytest.mark.parametrize("arguments", [{"batch": 0}, {"pause": -1}])

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from flaskware_alembic._lint.engine import findings_of
 from flaskware_alembic._lint.engine import RULES
 from flaskware_alembic._lint.engine import Subject
-from flaskware_alembic._revisions.revision import RevisionInfo
+from flaskware_alembic._results import RevisionInfo
 
 AUTOCOMMIT = "with op.get_context().autocommit_block():\n    "
 NEW = (

@@ -9,7 +9,7 @@ import pytest
 
 from flaskware_alembic._lint.engine import findings_of
 from flaskware_alembic._lint.engine import Subject
-from flaskware_alembic._revisions.revision import RevisionInfo
+from flaskware_alembic._results import RevisionInfo
 from flaskware_alembic._sql.statement import changes_of_sql
 
 from .test_lint_rules import DIALECTS

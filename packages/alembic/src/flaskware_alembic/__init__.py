@@ -26,37 +26,38 @@ from ._extension import Alembic as Alembic
 from ._settings import AlembicSettings as AlembicSettings
 
 if t.TYPE_CHECKING:
-    from ._lint.finding import Finding as Finding
-    from ._project.explain import Explanation as Explanation
-    from ._project.status import BindStatus as BindStatus
-    from ._project.status import State as State
-    from ._project.status import Status as Status
-    from ._revisions.backfill import Backfill as Backfill
-    from ._revisions.backfill import backfill as backfill
-    from ._revisions.backfill import BackfillInfo as BackfillInfo
-    from ._revisions.backfill import BackfillState as BackfillState
-    from ._revisions.backfill import Batch as Batch
-    from ._revisions.plan import Plan as Plan
-    from ._revisions.plan import PlanStep as PlanStep
-    from ._revisions.revision import RevisionInfo as RevisionInfo
-    from ._runtime.journal import JournalEntry as JournalEntry
+    from ._backfill import Backfill as Backfill
+    from ._backfill import backfill as backfill
+    from ._backfill import Batch as Batch
+    from ._results import BackfillInfo as BackfillInfo
+    from ._results import BackfillState as BackfillState
+    from ._results import BindStatus as BindStatus
+    from ._results import Explanation as Explanation
+    from ._results import Finding as Finding
+    from ._results import JournalEntry as JournalEntry
+    from ._results import Plan as Plan
+    from ._results import PlanStep as PlanStep
+    from ._results import RevisionInfo as RevisionInfo
+    from ._results import State as State
+    from ._results import Status as Status
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "_lint.finding": ["Finding"],
-            "_project.explain": ["Explanation"],
-            "_project.status": ["BindStatus", "State", "Status"],
-            "_revisions.backfill": [
-                "Backfill",
-                "backfill",
+            "_backfill": ["Backfill", "backfill", "Batch"],
+            "_results": [
                 "BackfillInfo",
                 "BackfillState",
-                "Batch",
+                "BindStatus",
+                "Explanation",
+                "Finding",
+                "JournalEntry",
+                "Plan",
+                "PlanStep",
+                "RevisionInfo",
+                "State",
+                "Status",
             ],
-            "_revisions.plan": ["Plan", "PlanStep"],
-            "_revisions.revision": ["RevisionInfo"],
-            "_runtime.journal": ["JournalEntry"],
         },
     )
 

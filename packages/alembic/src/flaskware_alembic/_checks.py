@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import typing as t
 
+import click
 from flask.sansio.app import App
 
 from flaskware_core import Finding
@@ -13,16 +14,28 @@ from flaskware_core import Level
 from ._errors import DatabaseUnreachable
 from ._errors import MigrationError
 from ._lint.recording import record
-from ._project.status import index_advice
-from ._project.status import State
+from ._results import index_advice
+from ._results import State
 
 if t.TYPE_CHECKING:
     from ._extension import Alembic
 
 
-def check_migrations(alembic: Alembic, app: App) -> cabc.Iterator[Finding]:
-    """Yield what is worth telling about the revisions and the databases."""
-    yield from _other_command(alembic, app)
+def check_migrations(
+    alembic: Alembic, app: App, group: click.Group
+) -> cabc.Iterator[Finding]:
+    """Yield findings about the revisions and the databases.
+
+    :param group: The commands that the extension registered.
+    """
+    command = alembic.settings_of(app).command
+    if app.cli.commands.get(command) is not group:
+        yield Finding(
+            "alembic.command-taken",
+            Level.WARNING,
+            f"`flask {command}` is another extension's: it was initialised later.",
+            'Remove the other extension, or set ALEMBIC_COMMAND = "migrations".',
+        )
     try:
         yield from _heads(alembic)
         yield from _states(alembic)
@@ -104,7 +117,7 @@ def _states(alembic: Alembic) -> cabc.Iterator[Finding]:
 
 def _borders(alembic: Alembic) -> cabc.Iterator[Finding]:
     """Revisions that alter what another tree brings."""
-    selection = alembic._selection()
+    selection = alembic.state.selection()
     brought: dict[str, str] = {}
     for m in selection.migrators:
         if m.tree.name is not None and m.database.metadata is not None:
@@ -126,16 +139,3 @@ def _borders(alembic: Alembic) -> cabc.Iterator[Finding]:
                         " not know.",
                         "Ask the package for a way, or make a table of your own.",
                     )
-
-
-def _other_command(alembic: Alembic, app: App) -> cabc.Iterator[Finding]:
-    from ._cli.commands import db
-
-    command = alembic.settings_of(app).command
-    if app.cli.commands.get(command) is not db:
-        yield Finding(
-            "alembic.command-taken",
-            Level.WARNING,
-            f"`flask {command}` is another extension's: it was initialised later.",
-            'Remove the other extension, or set ALEMBIC_COMMAND = "migrations".',
-        )

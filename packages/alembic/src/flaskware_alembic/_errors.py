@@ -7,10 +7,10 @@ import click
 if t.TYPE_CHECKING:
     from pathlib import Path
 
-    from ._lint.finding import Finding
-    from ._project.status import Status
-    from ._revisions.revision import RevisionInfo
-    from ._runtime.journal import JournalEntry
+    from ._results import Finding
+    from ._results import JournalEntry
+    from ._results import RevisionInfo
+    from ._results import Status
 
 
 class MigrationError(click.ClickException, RuntimeError):

@@ -1,7 +1,14 @@
+"""Migrations of an app: one class, and a thin method for each command.
+
+Rooms: _backfill < _results < _errors < _settings < _databases < _sql < _autogenerate
+< _revisions < _lint < _runtime < _project < _checks < _cli < _extension
+"""
+
 from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import functools
 import os
 import typing as t
 from pathlib import Path
@@ -13,39 +20,68 @@ from flask.sansio.app import App
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import Extension
-from flaskware_core import Finding
+from flaskware_core import Finding as Problem
 
-from ._authoring import Authoring
-from ._databases.database import databases_of
 from ._databases.database import Engines
 from ._databases.database import EngineSource
-from ._databases.database import has_async
 from ._databases.database import Metadata
 from ._databases.database import NamedEngineSource
+from ._databases.database import Source
+from ._databases.event_loop import call_in_loop
 from ._errors import MigrationError
-from ._moving import Moving
+from ._errors import UnknownRevision
 from ._project.migrations import find_directory
 from ._project.migrations import Migrations
-from ._project.trees import discover
 from ._project.trees import TreeSpec
 from ._settings import AlembicSettings
 
+# A worker that only makes the app loads neither Alembic nor what works with it.
 if t.TYPE_CHECKING:
-    from ._project.selection import Selection
+    from ._autogenerate.renames import OnRename
+    from ._project.migrations import Binds
+    from ._project.migrations import Names
+    from ._results import BackfillInfo
+    from ._results import Direction
+    from ._results import Explanation
+    from ._results import Finding
+    from ._results import OnProgress
+    from ._results import OnStep
+    from ._results import OnWait
+    from ._results import Plan
+    from ._results import RevisionInfo
+    from ._results import Status
+    from ._runtime.journal import Assumed
+    from ._runtime.migrator import Migrator
+
+_P = t.ParamSpec("_P")
+_R = t.TypeVar("_R")
 
 
-class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
+def _command(
+    method: cabc.Callable[t.Concatenate[Alembic, _P], _R],
+) -> cabc.Callable[t.Concatenate[Alembic, _P], _R]:
+    """Let a method reach a database through an async driver where there is one."""
+
+    @functools.wraps(method)
+    def run(self: Alembic, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        call = functools.partial(method, self, *args, **kwargs)
+        return call_in_loop(call) if self.state.is_async else call()
+
+    return run
+
+
+class Alembic(Extension[AlembicSettings, Migrations]):
     """Migrations of every database of an app; no env.py, no alembic.ini.
 
     Every method needs an app context, works on all databases unless ``binds`` names
     some (``None`` is the default one), and raises a :class:`MigrationError` for what
     goes wrong. None of them exits the process or touches the logging.
 
-    :param source: The extension that has the engines; the one at
-        ``app.extensions["sqlalchemy"]`` if nothing is given.
+    :param source: The extension that has the engines; the extension at
+        ``app.extensions["sqlalchemy"]`` by default.
     :param app: Initialise on this app at once.
-    :param metadata: What the models declare, where the source does not tell: one, or
-        a mapping by the names of the engines.
+    :param metadata: The metadata of the models, where the source has none: one, or a
+        mapping by the names of the engines.
     :param engine: An engine or a mapping of them, instead of a source.
     :param overrides: Settings by field name, such as ``directory``.
     """
@@ -71,9 +107,7 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
                 "Alembic takes the extension with the engines first. Write"
                 " Alembic(db, app), or Alembic(app=app)."
             )
-        self._source = source
-        self._metadata = metadata
-        self._engine = engine
+        self._source = Source(source, metadata, engine)
         self._registered: dict[str, TreeSpec] = {}
         super().__init__(app, **overrides)
 
@@ -95,8 +129,8 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
         :param name: Ends the name of the version table.
         :param path: The folder of the revisions.
         :param metadata: Its tables, which are then not the app's to compare.
-        :param bind: Which of the app's databases they are in.
-        :param engine: Their database, where it is none of the app's.
+        :param bind: The database of the app that they are in.
+        :param engine: Their database, where the app does not have it.
         :raises MigrationError: if the name is taken or cannot be used.
         """
         spec = TreeSpec(name, Path(path), metadata, tuple(depends_on), bind, engine)
@@ -107,7 +141,7 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
             )
 
     def directory(self, *, create: bool = False) -> Path:
-        """The folder of the revisions.
+        """Return the folder of the revisions.
 
         :param create: Make it; otherwise the first revision does.
         """
@@ -115,16 +149,393 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
             self.state.directory.mkdir(parents=True, exist_ok=True)
         return self.state.directory
 
+    # Moving databases
+
+    @_command
+    def upgrade(
+        self,
+        target: str = "heads",
+        *,
+        binds: Binds = None,
+        trees: Names = None,
+        on_step: OnStep | None = None,
+        on_wait: OnWait | None = None,
+        on_progress: OnProgress | None = None,
+        contract: bool = False,
+        resume: bool = False,
+        assume: Assumed | None = None,
+    ) -> Plan:
+        """Apply pending revisions, one process at a time.
+
+        :param target: A revision, the start of its id, ``"heads"``, or ``"+1"``.
+        :param on_step: Called after each revision.
+        :param on_wait: Called once with a sentence where another process is first.
+        :param on_progress: Called after each batch of a backfill.
+        :param contract: Also apply revisions that complete an earlier one, once no
+            process runs older code any more.
+        :param resume: Go on with a revision that MySQL or MariaDB cut off half way.
+        :param assume: Whether to take a statement of it as done where the schema does
+            not show it.
+        :returns: The steps that were done; empty if another process did them before.
+        :raises DatabaseAhead: if a database holds a revision the code does not have.
+        :raises HalfApplied: if a revision was cut off half way.
+        :raises LockTimeout: if another process migrates for too long.
+        :raises RevisionFailed: naming the file and line that raised.
+        :raises TableLocked: if a lock was held for too long, at every attempt.
+        """
+        return self._move(
+            target,
+            "upgrade",
+            binds,
+            trees,
+            on_step=on_step,
+            on_wait=on_wait,
+            on_progress=on_progress,
+            contract=contract,
+            resume=resume,
+            assume=assume,
+        )
+
+    @_command
+    def downgrade(
+        self,
+        target: str,
+        *,
+        binds: Binds = None,
+        trees: Names = None,
+        on_step: OnStep | None = None,
+        on_wait: OnWait | None = None,
+        resume: bool = False,
+        assume: Assumed | None = None,
+    ) -> Plan:
+        """Take back the revisions that were applied after a target.
+
+        :param target: A revision, ``"base"``, or ``"-1"``. Where there are several
+            databases, the last two need ``binds``.
+        :param resume: Go on with a revision that MySQL or MariaDB cut off half way.
+        :returns: The steps that were done.
+        """
+        return self._move(
+            target,
+            "downgrade",
+            binds,
+            trees,
+            on_step=on_step,
+            on_wait=on_wait,
+            resume=resume,
+            assume=assume,
+        )
+
+    @_command
+    def stamp(
+        self,
+        target: str = "heads",
+        *,
+        binds: Binds = None,
+        trees: Names = None,
+        purge: bool = False,
+    ) -> Plan:
+        """Record that a database is at a revision, and run nothing.
+
+        :param purge: Forget the content of the version table, also what is unknown.
+        """
+        return self._move(target, "stamp", binds, trees, purge=purge)
+
+    @_command
+    def backfill(
+        self,
+        *,
+        binds: Binds = None,
+        trees: Names = None,
+        on_progress: OnProgress | None = None,
+        on_wait: OnWait | None = None,
+    ) -> list[BackfillInfo]:
+        """Finish the backfills of applied revisions, each from where it stopped.
+
+        :returns: The progress of each of them.
+        :raises RevisionFailed: naming the file and line that raised.
+        """
+        return [
+            info
+            for m in self.state.selection().chosen(binds, trees)
+            for info in m.fill(on_wait=on_wait, on_progress=on_progress)
+        ]
+
+    # Reading databases
+
+    @_command
+    def plan(
+        self,
+        target: str = "heads",
+        *,
+        direction: t.Literal["upgrade", "downgrade"] = "upgrade",
+        binds: Binds = None,
+        trees: Names = None,
+    ) -> Plan:
+        """Return the steps that an upgrade or downgrade would do at this moment.
+
+        Each step has the SQL it would send, and what the rules find in it.
+        """
+        from ._project.lint import planned
+        from ._results import Plan
+
+        chosen = self._chosen_at(target, direction, binds, trees)
+        return sum((planned(m, target, direction) for m in chosen), Plan())
+
+    @_command
+    def sql(
+        self,
+        target: str = "heads",
+        *,
+        direction: t.Literal["upgrade", "downgrade"] = "upgrade",
+        start: str | None = None,
+        binds: Binds = None,
+        trees: Names = None,
+    ) -> str:
+        """Return the SQL of an upgrade or downgrade, to be run by hand.
+
+        :param start: The revision to start from; the database is asked if ``None``.
+        """
+        from ._runtime.script import sql_of
+
+        chosen = self.state.selection().at(target, binds, trees)
+        return "".join(sql_of(m.position, target, direction, start) for m in chosen)
+
+    @_command
+    def current(
+        self, *, binds: Binds = None, trees: Names = None
+    ) -> list[RevisionInfo]:
+        """Return the revisions that the databases are at.
+
+        :raises DatabaseAhead: if one of them is not in the code.
+        """
+        found: list[RevisionInfo] = []
+        for m in self.state.selection().chosen(binds, trees):
+            ids = m.position.current()
+            m.position.refuse_unknown(ids)
+            found.extend(m.tree.info(id) for id in ids)
+        return found
+
+    @_command
+    def history(
+        self, *, binds: Binds = None, trees: Names = None
+    ) -> list[RevisionInfo]:
+        """Return every revision of the code, the newest first; asks no database."""
+        chosen = self.state.selection().chosen(binds, trees)
+        return [info for m in chosen for info in m.tree.infos()]
+
+    @_command
+    def heads(self, *, binds: Binds = None, trees: Names = None) -> list[RevisionInfo]:
+        """Return the revisions that no other one follows; asks no database."""
+        chosen = self.state.selection().chosen(binds, trees)
+        return [m.tree.info(id) for m in chosen for id in m.tree.heads]
+
+    @_command
+    def status(
+        self, *, models: bool = True, binds: Binds = None, trees: Names = None
+    ) -> Status:
+        """Return how the databases stand to the code.
+
+        :param models: Also compare the models, which reads the whole schema.
+        """
+        from ._project.status import status_of
+        from ._results import Status
+
+        chosen = self.state.selection().chosen(binds, trees)
+        return Status(tuple(status_of(m, models=models) for m in chosen))
+
+    @_command
+    def check(
+        self,
+        *,
+        models: bool = True,
+        serving: bool = False,
+        binds: Binds = None,
+        trees: Names = None,
+    ) -> Status:
+        """Make sure that the databases are what the code expects.
+
+        :param models: Also compare the models, which reads the whole schema.
+        :param serving: Ask only what a process needs to serve. Accept other models,
+            revisions that are held back, and unfinished backfills and indexes.
+        :raises DatabaseDiverged: if a database also lacks a revision of the code.
+        :raises DatabaseAhead: if a database holds a revision the code does not have.
+        :raises PendingRevisions: if a database is behind, or something is unfinished.
+        :raises ModelsChanged: if the models differ and no revision closes that.
+        """
+        from ._project.status import refuse
+
+        compared = models and not serving
+        status = self.status(models=compared, binds=binds, trees=trees)
+        if not (serving and status.can_serve):
+            refuse(status)
+        return status
+
+    @_command
+    def backfills(
+        self, *, binds: Binds = None, trees: Names = None
+    ) -> list[BackfillInfo]:
+        """Return the progress of the backfills of applied revisions."""
+        chosen = self.state.selection().chosen(binds, trees)
+        return [info for m in chosen for info in m.backfills.infos()]
+
+    @_command
+    def explain(self, *, binds: Binds = None, trees: Names = None) -> list[Explanation]:
+        """Return the reasons for what a comparison of the models finds, or misses."""
+        from ._project.explain import explain
+
+        return explain(self.state.selection().own(binds, trees))
+
+    # Writing revisions
+
+    @_command
+    def revision(
+        self,
+        message: str,
+        *,
+        autogenerate: bool = True,
+        binds: Binds = None,
+        trees: Names = None,
+        head: str = "head",
+        rev_id: str | None = None,
+        renamed: OnRename | None = None,
+    ) -> list[RevisionInfo]:
+        """Write a new revision for each database whose models changed.
+
+        :param autogenerate: Fill it with what changed. Without, one empty file is
+            written, for the default database unless ``binds`` says otherwise.
+        :param head: The revision that an empty one follows.
+        :param rev_id: Its id, instead of a random one.
+        :param renamed: Called with a location, a name that goes and a name that comes;
+            true if the name was changed. The location is ``""`` for a table, a table
+            for a column, and an enum or ``table.column`` for a value.
+        :returns: The new revisions; none where no change was detected.
+        :raises PendingRevisions: if the database is behind, so that it cannot be
+            compared.
+        """
+        from ._project.revision_files import write_changes
+        from ._project.revision_files import write_empty
+
+        selection = self.state.selection()
+        if not autogenerate:
+            binds = (None,) if binds is None and trees is None else binds
+            chosen = selection.own(binds, trees)
+            return write_empty(chosen, message, head=head, rev_id=rev_id)
+        chosen = selection.own(binds, trees)
+        return write_changes(chosen, message, rev_id=rev_id, renamed=renamed)
+
+    @_command
+    def merge(
+        self,
+        message: str = "merge heads",
+        *,
+        revisions: cabc.Collection[str] = (),
+        binds: Binds = None,
+        trees: Names = None,
+    ) -> list[RevisionInfo]:
+        """Write a revision that joins several heads, where there are several.
+
+        :param revisions: The heads to join; all by default.
+        """
+        from ._project.revision_files import write_merges
+
+        chosen = self.state.selection().own(binds, trees)
+        return write_merges(chosen, message, tuple(revisions))
+
+    @_command
+    def rebase(
+        self,
+        head: str,
+        *,
+        onto: str | None = None,
+        binds: Binds = None,
+        trees: Names = None,
+    ) -> list[RevisionInfo]:
+        """Put a branch after the other head, so that history is one line again.
+
+        :param head: The end of the branch to move, which no other database may have.
+        :param onto: The head that it follows, where there are more than two.
+        :returns: The revisions whose files were changed.
+        :raises MigrationError: if a database has a part of the branch.
+        """
+        from ._project.rewrites import rebase
+
+        found = (rebase(m, head, onto) for m in self._chosen_with(head, binds, trees))
+        return [info for info in found if info is not None]
+
+    @_command
+    def squash(
+        self,
+        target: str = "head",
+        *,
+        message: str = "squashed",
+        binds: Binds = None,
+        trees: Names = None,
+    ) -> list[RevisionInfo]:
+        """Replace all revisions up to a target by a single one, which keeps its id.
+
+        The old files go into a folder ``squashed``, from where databases that are half
+        way through them are still upgraded. Delete it once no database needs it.
+
+        :raises MigrationError: if a revision does what cannot be written down again.
+        """
+        from ._project.rewrites import squash
+
+        chosen = self._chosen_with(target, binds, trees)
+        return [squash(m, target, message) for m in chosen]
+
+    @_command
+    def lint(
+        self,
+        *revisions: str,
+        base: str | None = None,
+        binds: Binds = None,
+        trees: Names = None,
+    ) -> list[Finding]:
+        """Return what is not safe on a database in use, waived or not.
+
+        It asks no database.
+
+        :param revisions: The revisions to look at; all by default.
+        :param base: A commit of git, such as ``"origin/main"``: leave out the revisions
+            that it has.
+        """
+        from ._project.lint import linted
+
+        return linted(self.state.selection().own(binds, trees), revisions, base)
+
+    @_command
+    def fix(
+        self,
+        *revisions: str,
+        base: str | None = None,
+        binds: Binds = None,
+        trees: Names = None,
+    ) -> list[Finding]:
+        """Write the safe form of what :meth:`lint` finds, where that can be written.
+
+        A change that needs two deploys is split: a second revision is written, which
+        only ``upgrade(contract=True)`` applies.
+
+        :returns: The findings that were fixed.
+        """
+        from ._project.lint import fixed
+
+        return fixed(self.state.selection().own(binds, trees), revisions, base)
+
+    # Set-up
+
     def _build(self, app: App, settings: AlembicSettings) -> Migrations:
         root = Path(app.root_path)
         directory, more = settings.directory, list[Path]()
-        # Flask-Alembic's own key: a folder, and further ones that may have a name.
+        # Flask-Alembic's own key: a folder, and further folders that may have a name.
         theirs = t.cast("dict[str, t.Any]", app.config.get("ALEMBIC") or {})
         if "directory" not in settings.model_fields_set:
             directory = Path(theirs.get("script_location", directory))
             for item in theirs.get("version_locations", ()):
                 more.append(root / (item if isinstance(item, str) else item[1]))
-        return Migrations(find_directory(root, directory), more)
+        directory = find_directory(root, directory)
+        return Migrations(directory, more, settings, self._source, self._registered)
 
     def _attach(self, app: App, settings: AlembicSettings, state: Migrations) -> None:  # noqa: ARG002
         from ._cli.commands import db
@@ -139,8 +550,9 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
             raise ConfigError(AlembicSettings.distribution, [problem])
         app.cli.add_command(db, settings.command)
 
-    def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:  # noqa: ARG002
+    def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Problem]:  # noqa: ARG002
         from ._checks import check_migrations
+        from ._cli.commands import db
 
         context = (
             app.app_context()
@@ -148,14 +560,14 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
             else contextlib.nullcontext()
         )
         with context:
-            return list(check_migrations(self, app))
+            return list(check_migrations(self, app, db))
 
     def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:  # noqa: ARG002
-        if self._engine is None:
+        source = self._source
+        if source.engine is None:
             return
-        for database in databases_of(
-            None, self._metadata or sa.MetaData(), self._engine
-        ):
+        metadata = source.metadata or sa.MetaData()
+        for database in Source(None, metadata, source.engine).databases():
             try:
                 with database.connect():
                     pass
@@ -164,33 +576,32 @@ class Alembic(Moving, Authoring, Extension[AlembicSettings, Migrations]):
                     "Alembic(engine=…)", "a database that answers", error.message
                 )
 
-    def _selection(self) -> Selection:
-        from ._project.selection import Selection
+    def _move(
+        self,
+        target: str,
+        direction: Direction,
+        binds: Binds,
+        trees: Names,
+        **options: t.Any,
+    ) -> Plan:
+        from ._results import Plan
 
-        state, settings = self.state, self.settings
-        source = self._source
-        if source is None and self._engine is None:
-            source = flask.current_app.extensions.get("sqlalchemy")
-            if source is None:
-                raise MigrationError(
-                    "No engines were given, and the app has no extension"
-                    " 'sqlalchemy'. Write Alembic(db), or Alembic(engine=...,"
-                    " metadata=...)."
-                )
-        databases = databases_of(source, self._metadata, self._engine)
-        return Selection.of(state, settings, databases, self._specs())
+        chosen = self._chosen_at(target, direction, binds, trees)
+        return sum((m.move(target, direction, **options) for m in chosen), Plan())
 
-    def _specs(self) -> list[TreeSpec]:
-        state = self.state
-        if state.discovered is None:
-            app = t.cast("t.Any", flask.current_app)._get_current_object()
-            state.discovered = discover(app) if self.settings.discover else []
-        by_name = {spec.name: spec for spec in state.discovered} | self._registered
-        return list(by_name.values())
+    def _chosen_at(
+        self, target: str, direction: Direction, binds: Binds, trees: Names
+    ) -> list[Migrator]:
+        chosen = self.state.selection().at(target, binds, trees)
+        return chosen[::-1] if direction == "downgrade" else chosen
 
-    def _has_async_engine(self) -> bool:
-        self._installed()
-        source = self._source or flask.current_app.extensions.get("sqlalchemy")
-        if has_async(source, self._engine):
-            return True
-        return any(spec.is_async for spec in self._specs())
+    def _chosen_with(self, target: str, binds: Binds, trees: Names) -> list[Migrator]:
+        """Return those that have a revision.
+
+        :raises UnknownRevision: if none has.
+        """
+        own = self.state.selection().own(binds, trees)
+        chosen = [m for m in own if m.tree.exists and m.tree.resolves(target)]
+        if not chosen:
+            raise UnknownRevision(f"There is no revision {target!r}.")
+        return chosen

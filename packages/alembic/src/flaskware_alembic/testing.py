@@ -18,7 +18,7 @@ from flask.sansio.app import App
 
 from ._databases.database import Database
 from ._extension import Alembic
-from ._revisions.revision import RevisionInfo
+from ._results import RevisionInfo
 
 __all__ = [
     "alembic_runner",
@@ -50,7 +50,7 @@ def assert_round_trip(alembic: Alembic) -> None:
     Taking all of them back must leave what was there before the first; it leaves the
     databases upgraded.
     """
-    selection = alembic._selection()
+    selection = alembic.state.selection()
     databases = [migrator.database for migrator in selection.own()]
     binds = [database.bind for database in databases]
     # What an extension brings is its own to test, and stays.
@@ -121,7 +121,7 @@ def assert_data_survives(
         alembic.upgrade(parent, binds=[bind])
     engine = next(
         m.database.engine
-        for m in alembic._selection().own([bind])
+        for m in alembic.state.selection().own([bind])
         if m.database.bind == bind
     )
     inserted = {name: [dict(row) for row in rows] for name, rows in before.items()}
@@ -150,7 +150,7 @@ def _compare_rows(
             f"Revision {info} leaves no column {', '.join(missing)} in {name!r}."
         )
     chosen = [table.c[column] for column in columns] or list(table.columns)
-    found = [dict(row._mapping) for row in connection.execute(sa.select(*chosen))]
+    found = [dict(row) for row in connection.execute(sa.select(*chosen)).mappings()]
     lost = [row for row in wanted if row not in found]
     new = [row for row in found if row not in wanted]
     if lost or new:

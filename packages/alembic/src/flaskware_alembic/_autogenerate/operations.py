@@ -14,10 +14,9 @@ from alembic import autogenerate
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
-from flaskware_alembic._runtime.migrator import Migrator
-
 from .compare import extras_of
 from .compare import keep_types_plain
+from .comparison import Comparison
 from .enums import code_of_type
 from .enums import enum_type
 from .enums import Extra
@@ -31,43 +30,43 @@ from .renames import renamed_tables
 from .renames import under_old_names
 
 
-def changes_of(migrator: Migrator) -> tuple[str, ...]:
+def changes_of(comparison: Comparison) -> tuple[str, ...]:
     """A phrase for each thing that the models say differently."""
-    metadata = migrator.database.metadata
+    metadata = comparison.database.metadata
     if metadata is None:
         return ()
-    with migrator.comparing() as context:
+    with comparison.context() as context:
         upgrade = _upgrade_of(context, metadata)
-        extras = _extras(migrator, context, upgrade)
+        extras = _extras(comparison, context, upgrade)
     phrases = [_phrase(diff) for diff in _flat(upgrade.as_diffs())]
     return (*phrases, *(extra.phrase for extra in extras))
 
 
 def code_of_changes(
-    migrator: Migrator, renamed: OnRename | None = None
+    comparison: Comparison, renamed: OnRename | None = None
 ) -> dict[str, str] | None:
     """The body of a revision that brings the database to the models.
 
     :param renamed: Asked what was renamed; nothing was if it is ``None``.
     :returns: What :meth:`Tree.write` takes, or ``None`` where nothing changed.
     """
-    metadata = migrator.database.metadata
+    metadata = comparison.database.metadata
     if metadata is None:
         return None
-    with migrator.comparing() as context:
+    with comparison.context() as context:
         upgrade = _upgrade_of(context, metadata)
         tables = renamed_tables(upgrade, renamed)
     if tables:
         # What else changed in them is seen where the old table is compared.
-        migrator = _before(migrator, tables)
-    with migrator.comparing() as context:
+        comparison = _before(comparison, tables)
+    with comparison.context() as context:
         if tables:
-            upgrade = _upgrade_of(context, _metadata(migrator))
+            upgrade = _upgrade_of(context, _metadata(comparison))
             leave_keys_that_follow(upgrade, tables)
         rename_columns(upgrade, renamed, tables)
         rename_values(upgrade, renamed, tables)
         keep_types_plain(upgrade)
-        extras = _extras(migrator, context, upgrade, metadata, renamed, tables)
+        extras = _extras(comparison, context, upgrade, metadata, renamed, tables)
         if upgrade.is_empty() and not extras and not tables:
             return None
         downgrade = upgrade.reverse_into(ops.DowngradeOps([]))
@@ -75,7 +74,7 @@ def code_of_changes(
         back = extras[::-1]
         imports: set[str] = set()
         options: t.Any = {
-            "as_batch": migrator.database.is_sqlite,
+            "as_batch": comparison.database.is_sqlite,
             "has_enums_apart": True,
         }
         up = code_of_operations(upgrade, context, imports, **options)
@@ -130,20 +129,20 @@ def _with_drops_last(found: list[ops.MigrateOperation]) -> list[ops.MigrateOpera
     return [*kept, *(gone[key] for key in order)]
 
 
-def _before(migrator: Migrator, tables: cabc.Mapping[str, str]) -> Migrator:
+def _before(comparison: Comparison, tables: cabc.Mapping[str, str]) -> Comparison:
     """The same, but as if the models had the old names of renamed tables."""
-    metadata = under_old_names(_metadata(migrator), tables)
-    database = dc.replace(migrator.database, metadata=metadata)
-    claimed = migrator.claimed | set(tables.values())
-    return dc.replace(migrator, database=database, claimed=claimed)
+    metadata = under_old_names(_metadata(comparison), tables)
+    database = dc.replace(comparison.database, metadata=metadata)
+    claimed = comparison.claimed | set(tables.values())
+    return dc.replace(comparison, database=database, claimed=claimed)
 
 
-def _metadata(migrator: Migrator) -> sa.MetaData:
-    return migrator.database.metadata or sa.MetaData()
+def _metadata(comparison: Comparison) -> sa.MetaData:
+    return comparison.database.metadata or sa.MetaData()
 
 
 def _extras(
-    migrator: Migrator,
+    comparison: Comparison,
     context: MigrationContext,
     upgrade: ops.UpgradeOps,
     metadata: sa.MetaData | None = None,
@@ -152,14 +151,14 @@ def _extras(
 ) -> list[Extra]:
     if context.connection is None:
         return []
-    metadata = metadata or _metadata(migrator)
-    claimed = migrator.claimed - set((renames or {}).values())
+    metadata = metadata or _metadata(comparison)
+    claimed = comparison.claimed - set((renames or {}).values())
     tables = (x for x in metadata.sorted_tables if x.key not in claimed)
     return extras_of(
         context.connection,
         tables,
         upgrade,
-        as_batch=migrator.database.is_sqlite,
+        as_batch=comparison.database.is_sqlite,
         renamed=renamed,
         renames=renames,
     )

@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""The output of the commands."""
 
 from __future__ import annotations
 
@@ -11,63 +11,66 @@ import typing as t
 
 import click
 
-from flaskware_alembic._lint.finding import Finding
 from flaskware_alembic._lint.finding import Format
 from flaskware_alembic._lint.finding import show
+from flaskware_alembic._results import BackfillState
+from flaskware_alembic._results import BindStatus
+from flaskware_alembic._results import HELD_BACK
 from flaskware_core import Level
 
 if t.TYPE_CHECKING:
-    from flaskware_alembic._project.status import Status
-    from flaskware_alembic._revisions.backfill import BackfillInfo
-    from flaskware_alembic._revisions.plan import Plan
-    from flaskware_alembic._revisions.plan import PlanStep
-    from flaskware_alembic._revisions.revision import RevisionInfo
+    from flaskware_alembic._results import BackfillInfo
+    from flaskware_alembic._results import Finding
+    from flaskware_alembic._results import Plan
+    from flaskware_alembic._results import PlanStep
+    from flaskware_alembic._results import RevisionInfo
+    from flaskware_alembic._results import Status
+
+NOTHING_TO_DO = "Nothing to do: the databases are there already."
+_NO_CHANGES = "No changes detected, so no file was written. Why: flask db doctor"
 
 
-CONTRACT = (
-    "What is held back breaks processes that run older code. Once none does:"
-    " flask db upgrade --contract"
-)
+def is_asked() -> bool:
+    """True if somebody is there to answer."""
+    return sys.stdin.isatty()
 
 
-def print_made(made: list[RevisionInfo]) -> None:
-    """The files that were written."""
+def is_watched() -> bool:
+    """True if somebody looks on; the log of a deploy gets one line a revision."""
+    return sys.stderr.isatty()
+
+
+def print_made(made: list[RevisionInfo], *, otherwise: str = _NO_CHANGES) -> None:
+    """Print the files that were written."""
     if not made:
-        click.echo("No changes detected, so no file was written. Why: flask db doctor")
+        click.echo(otherwise)
     for info in made:
         click.echo(f"Wrote {info.path}")
 
 
 def print_possible(renames: cabc.Iterable[str]) -> None:
-    """What may have been renamed, where nobody could be asked."""
+    """Print the possible renames, where nobody could be asked."""
     for name in renames:
         old = name.partition("=")[0]
         click.echo(
-            f"{old} goes, with what it holds. If it was renamed, delete the file and"
-            f" add: --rename {shlex.quote(name)}",
+            f"{old} will be dropped together with its data. If it was renamed, delete"
+            f" the file and add: --rename {shlex.quote(name)}",
             err=True,
         )
 
 
-def is_asked() -> bool:
-    """Whether somebody is there to answer."""
-    return sys.stdin.isatty()
-
-
-def is_watched() -> bool:
-    """Whether somebody looks on; a deploy's log gets one line a revision."""
-    return sys.stderr.isatty()
-
-
 def print_step(step: PlanStep) -> None:
-    """A revision that was done."""
+    """Print a revision that was done."""
     click.echo(str(step))
 
 
-def print_progress(info: BackfillInfo) -> None:
-    """How far a backfill came."""
-    from flaskware_alembic._revisions.backfill import BackfillState
+def print_wait(sentence: str) -> None:
+    """Print a sentence about the process that is first."""
+    click.echo(sentence, err=True)
 
+
+def print_progress(info: BackfillInfo) -> None:
+    """Print the progress of a backfill."""
     is_done = info.state is BackfillState.DONE
     if is_watched():
         bar = _bar(info, is_done=is_done)
@@ -85,53 +88,48 @@ def _bar(info: BackfillInfo, width: int = 20, *, is_done: bool) -> str:
 
 
 def print_findings(plan: Plan) -> None:
-    """What the rules found in what is about to be applied."""
-    findings = [f for step in plan for f in step.findings if f.waiver is None]
-    worrying = [f for f in findings if f.level is not Level.INFO]
-    for finding in worrying:
-        click.echo(str(finding), err=True)
+    """Print the warnings and errors in the revisions that will be applied."""
+    for step in plan:
+        for finding in step.findings:
+            if finding.waiver is None and finding.level is not Level.INFO:
+                click.echo(str(finding), err=True)
 
 
 def print_report(findings: cabc.Sequence[Finding], format_: Format) -> None:
-    """What the linter found, in lines of the terminal's width if there is one."""
+    """Print the findings, in lines of the terminal's width if there is one."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     click.echo(show(findings, format_, width))
 
 
 def print_done(done: Plan) -> None:
-    """What an upgrade leaves to say."""
+    """Print the end of an upgrade or downgrade."""
     for info in done.left:
         why = f"it completes {info.contracts}" if info.contracts else "it comes after"
         click.echo(f"Held back: {info}, since {why}")
     if done.left:
-        click.echo(CONTRACT)
-    if not done and not done.left:
-        click.echo("Nothing to do: the databases are there already.")
-
-
-def print_wait(sentence: str) -> None:
-    """Who is waited for."""
-    click.echo(sentence, err=True)
+        click.echo(HELD_BACK)
+    elif not done:
+        click.echo(NOTHING_TO_DO)
 
 
 def print_plan(plan: Plan) -> None:
-    """What would be done, with SQL and findings."""
+    """Print the steps of a plan, with SQL and findings."""
     if not plan:
-        click.echo("Nothing to do: the databases are there already.")
+        click.echo(NOTHING_TO_DO)
     for info in plan.backfills:
         click.echo(f"go on with the backfill {info}")
     for step in plan:
         held = step.revision.contracts and step.direction == "upgrade"
         click.echo(f"{step}{' (only with --contract)' if held else ''}")
-        sql = step.sql
-        if sql is None:
-            sql = "-- It can be told only by doing it."
         for fill in step.backfills:
             when = "before" if fill.before else "after"
             click.echo(
                 f"  backfill {fill.name}, {when} it: the rows of {fill.table},"
                 f" {fill.batch} at a time"
             )
+        sql = step.sql
+        if sql is None:
+            sql = "-- The SQL depends on the content of the database."
         click.echo(textwrap.indent(sql, "    "))
         for finding in step.findings:
             if finding.waiver is None:
@@ -139,20 +137,22 @@ def print_plan(plan: Plan) -> None:
 
 
 def print_infos(infos: list[RevisionInfo], otherwise: str) -> None:
-    """Some revisions."""
+    """Print some revisions, or a sentence where there are none."""
     if not infos:
         click.echo(otherwise)
     for info in infos:
-        place = info.tree or info.bind
-        bind = f"{place}: " if place else ""
         head = " (head)" if info.is_head else ""
-        click.echo(f"{bind}{info}{head}")
+        click.echo(f"{_label(info)}{info}{head}")
 
 
-def print_ahead(status: Status) -> None:
-    """Where databases are, some of them where the code does not know."""
+def print_positions(status: Status) -> None:
+    """Print the ids in the version tables, known to the code or not."""
     for bind in status.binds:
-        name = bind.tree or bind.bind
         for id in bind.current:
             why = " is not in the code" if id in bind.unknown else ""
-            click.echo(f"{name + ': ' if name else ''}{id}{why}")
+            click.echo(f"{_label(bind)}{id}{why}")
+
+
+def _label(item: RevisionInfo | BindStatus) -> str:
+    name = item.tree or item.bind
+    return f"{name}: " if name else ""

@@ -14,6 +14,8 @@ from sqlalchemy.pool import NullPool
 from flaskware_alembic._errors import DatabaseUnreachable
 from flaskware_alembic._errors import MigrationError
 
+from .errors import reason_of
+
 
 class AsyncEngineLike(t.Protocol):
     """SQLAlchemy's ``AsyncEngine``, which can be imported only with greenlet."""
@@ -104,93 +106,128 @@ class Database:
         )
 
 
-def databases_of(
-    source: object, metadata: Metadata | None, engine: Engines | None
-) -> tuple[Database, ...]:
-    """Bring what an app has to one form, the default database first.
+@dc.dataclass(frozen=True)
+class VersionTable:
+    """The table in which a database holds the applied revisions of a tree.
 
-    :raises MigrationError: if engines or metadata are missing.
+    :param prefix: The start of the name of every such table.
+    :param schema: Its schema, ``None`` for the default one.
+    :param tree: The name of the tree, ``None`` for the app's own.
     """
-    engines = _engines(source, engine)
-    metadatas = _metadatas(source, metadata)
-    for bind, declared in metadatas.items():
-        if bind not in engines and declared.tables:
-            raise MigrationError(
-                f"There are models for a database {bind or 'default'!r}, and no engine"
-                " of that name. Configure its URL where the other databases have"
-                f" theirs ({_names(engines)})."
-            )
-    return tuple(
-        Database(bind, engines[bind], metadatas.get(bind))
-        for bind in sorted(engines, key=lambda bind: (bind is not None, bind or ""))
-    )
+
+    prefix: str
+    schema: str | None
+    tree: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the table, without the schema."""
+        if self.tree is None:
+            return self.prefix
+        return f"{self.prefix}_{self.tree.replace('-', '_')}"
+
+    @property
+    def options(self) -> dict[str, t.Any]:
+        """The table as options of Alembic."""
+        return {"version_table": self.name, "version_table_schema": self.schema}
 
 
-def reason_of(error: Exception) -> str:
-    """What a driver said, in one line and without the statement."""
-    original = error.orig if isinstance(error, sa_exc.DBAPIError) else error
-    lines = [line.strip() for line in str(original).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".")
+@dc.dataclass(frozen=True)
+class Source:
+    """The origin of an app's engines and metadata, as :class:`Alembic` is given it."""
 
+    extension: object = None
+    metadata: Metadata | None = None
+    engine: Engines | None = None
 
-def has_async(source: object, engine: Engines | None) -> bool:
-    """Whether one of the engines has an async driver."""
-    given = _given(source, engine)
-    engines: list[object] = [given]
-    if isinstance(given, cabc.Mapping):
-        engines = list(t.cast("cabc.Mapping[object, object]", given).values())
-    return any(hasattr(item, "sync_engine") for item in engines)
+    def found_in(self, extensions: cabc.Mapping[str, object]) -> Source:
+        """Return a source that has an extension of the app, where nothing is given."""
+        if self.extension is not None or self.engine is not None:
+            return self
+        return dc.replace(self, extension=extensions.get("sqlalchemy"))
 
+    def databases(self) -> tuple[Database, ...]:
+        """Return the databases, the default one first.
 
-def _given(source: object, engine: Engines | None) -> object:
-    if engine is not None:
-        return engine
-    # Flask-SQLAlchemy-Lite keeps the async ones apart.
-    found: object = getattr(source, "engines", None)
-    return found or getattr(source, "async_engines", None) or found
-
-
-def _engines(source: object, engine: Engines | None) -> dict[str | None, sa.Engine]:
-    given = _given(source, engine)
-    if given is None:
-        raise MigrationError(
-            f"{type(source).__name__} has no engines. Give Alembic an extension that"
-            " has, or write Alembic(engine=..., metadata=...)."
+        :raises MigrationError: if engines or metadata are missing.
+        """
+        engines, metadatas = self._engines(), self._metadatas()
+        for bind, declared in metadatas.items():
+            if bind not in engines and declared.tables:
+                known = ", ".join(repr(bind or "default") for bind in engines)
+                raise MigrationError(
+                    f"There are models for a database {bind or 'default'!r}, and no"
+                    " engine of that name. Configure its URL where the other databases"
+                    f" have theirs (known are: {known})."
+                )
+        return tuple(
+            Database(bind, engines[bind], metadatas.get(bind))
+            for bind in sorted(engines, key=lambda bind: (bind is not None, bind or ""))
         )
-    if isinstance(given, cabc.Mapping):
-        engines = t.cast("cabc.Mapping[str | None, AnyEngine]", given)
-        return {b: as_sync(e) for b, e in _default_is_none(engines).items()}
-    return {None: as_sync(t.cast("AnyEngine", given))}
+
+    @property
+    def is_async(self) -> bool:
+        """True if an engine has an async driver."""
+        given = self._given()
+        engines: list[object] = [given]
+        if isinstance(given, cabc.Mapping):
+            engines = list(t.cast("cabc.Mapping[object, object]", given).values())
+        return any(hasattr(item, "sync_engine") for item in engines)
+
+    def _given(self) -> object:
+        if self.engine is not None:
+            return self.engine
+        # Flask-SQLAlchemy-Lite keeps async engines apart.
+        found: object = getattr(self.extension, "engines", None)
+        return found or getattr(self.extension, "async_engines", None) or found
+
+    def _engines(self) -> dict[str | None, sa.Engine]:
+        if self.extension is None and self.engine is None:
+            raise MigrationError(
+                "No engines were given, and the app has no extension 'sqlalchemy'."
+                " Write Alembic(db), or Alembic(engine=..., metadata=...)."
+            )
+        given = self._given()
+        if given is None:
+            raise MigrationError(
+                f"{type(self.extension).__name__} has no engines. Give Alembic an"
+                " extension that has, or write Alembic(engine=..., metadata=...)."
+            )
+        if isinstance(given, cabc.Mapping):
+            engines = t.cast("cabc.Mapping[str | None, AnyEngine]", given)
+            return {b: as_sync(e) for b, e in _default_is_none(engines).items()}
+        return {None: as_sync(t.cast("AnyEngine", given))}
+
+    def _metadatas(self) -> dict[str | None, sa.MetaData]:
+        metadata = self.metadata
+        if metadata is None:
+            found = getattr(self.extension, "metadatas", None)
+            only = getattr(self.extension, "metadata", None)
+            if found is None and isinstance(only, sa.MetaData):
+                found = {None: only}
+            metadata = t.cast("cabc.Mapping[str | None, sa.MetaData] | None", found)
+        if metadata is None:
+            raise MigrationError(
+                "No metadata is known, so there is nothing to compare a database with."
+                " Write Alembic(db, metadata=Base.metadata), or a mapping by the names"
+                " of the engines where there are several."
+            )
+        if isinstance(metadata, sa.MetaData):
+            return {None: metadata}
+        return _default_is_none(metadata)
 
 
 def as_sync(engine: AnyEngine) -> sa.Engine:
-    """The engine, or one with the same driver and connections of its own."""
+    """Return the engine, or a copy of an async engine with its own connections."""
     if isinstance(engine, sa.Engine):
         return engine
     theirs = engine.sync_engine
     # The connections of the app belong to the loop that it runs on.
     pool = t.cast("t.Any", theirs.pool)
-    ours = NullPool(pool._creator, dialect=theirs.dialect, _dispatch=pool.dispatch)
+    # A pool copies itself by `recreate`, but not into a pool of another class.
+    creator = pool._creator
+    ours = NullPool(creator, dialect=theirs.dialect, _dispatch=pool.dispatch)
     return sa.Engine(ours, theirs.dialect, theirs.url)
-
-
-def _metadatas(
-    source: object, metadata: Metadata | None
-) -> dict[str | None, sa.MetaData]:
-    if metadata is None:
-        found = getattr(source, "metadatas", None)
-        if found is None and isinstance(getattr(source, "metadata", None), sa.MetaData):
-            found = {None: t.cast("t.Any", source).metadata}
-        metadata = t.cast("cabc.Mapping[str | None, sa.MetaData] | None", found)
-    if metadata is None:
-        raise MigrationError(
-            "No metadata is known, so there is nothing to compare a database with."
-            " Write Alembic(db, metadata=Base.metadata), or a mapping by the names of"
-            " the engines where there are several."
-        )
-    if isinstance(metadata, sa.MetaData):
-        return {None: metadata}
-    return _default_is_none(metadata)
 
 
 _V = t.TypeVar("_V")
@@ -201,7 +238,3 @@ def _default_is_none(values: cabc.Mapping[str | None, _V]) -> dict[str | None, _
     if None in values:
         return dict(values)
     return {None if key == "default" else key: item for key, item in values.items()}
-
-
-def _names(engines: cabc.Iterable[str | None]) -> str:
-    return "known are: " + ", ".join(repr(bind or "default") for bind in engines)

@@ -1,44 +1,25 @@
-"""Running a command, also where the driver of a database is an async one."""
+"""Calls that reach a database through an async driver."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
 import contextvars
-import functools
 import threading
 import typing as t
 
-P = t.ParamSpec("P")
 R = t.TypeVar("R")
-
-
-def command(method: cabc.Callable[P, R]) -> cabc.Callable[P, R]:
-    """Let a method reach a database through an async driver where there is one.
-
-    It stays an ordinary call that returns when it is done, on whatever thread, with a
-    running event loop or without. Its connections are its own: those of the app belong
-    to the loop that the app runs on.
-    """
-
-    @functools.wraps(method)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        alembic = t.cast("t.Any", args[0])
-        if not alembic._has_async_engine() or _is_inside():
-            return method(*args, **kwargs)
-        return _in_loop(functools.partial(method, *args, **kwargs))
-
-    return run
-
 
 _inside = threading.local()
 
 
-def _is_inside() -> bool:
-    return getattr(_inside, "is_running", False)
+def call_in_loop(function: cabc.Callable[[], R]) -> R:
+    """Call a function on a thread with an event loop of its own, in this context.
 
-
-def _in_loop(function: cabc.Callable[[], R]) -> R:
-    """Call a function on a thread with a loop of its own, in this context."""
+    It stays an ordinary call that returns when it is done, on any thread, with or
+    without a running event loop. Inside of such a call, it calls the function at once.
+    """
+    if getattr(_inside, "is_running", False):
+        return function()
     import asyncio
 
     results: list[R] = []

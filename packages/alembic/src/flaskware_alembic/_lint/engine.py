@@ -13,12 +13,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from flaskware_alembic._errors import MigrationError
-from flaskware_alembic._revisions.revision import RevisionInfo
+from flaskware_alembic._results import Finding
+from flaskware_alembic._results import RevisionInfo
 from flaskware_alembic._revisions.syntax import statement_at
 from flaskware_alembic._sql.change import Change
 from flaskware_core import Level
 
-from .finding import Finding
 from .fixes.fix import fix
 from .fixes.fix import FIXED
 from .fixes.fix import Unfixed

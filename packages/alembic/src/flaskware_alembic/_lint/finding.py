@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses as dc
 import json
 import os
 import textwrap
@@ -12,68 +11,11 @@ from pathlib import Path
 
 import click
 
+from flaskware_alembic._results import Finding
 from flaskware_core import Level
-
-if t.TYPE_CHECKING:
-    from flaskware_alembic._revisions.revision import RevisionInfo
 
 Format: t.TypeAlias = t.Literal["text", "json", "sarif", "github"]
 FORMATS: tuple[Format, ...] = ("text", "json", "sarif", "github")
-
-
-@dc.dataclass(frozen=True)
-class Finding:
-    """Something in a revision that is not safe on a database in use.
-
-    :param rule: The stable id of the rule.
-    :param line: The line in the revision's file, ``None`` where it is not known.
-    :param what: What is done there.
-    :param reason: Why it is not safe.
-    :param safe: The safe form, as code.
-    :param lock: The lock that PostgreSQL takes on the table meanwhile, where it does.
-    :param waiver: The reason that was given for it, ``None`` where none was.
-    :param can_fix: Whether ``flask db lint --fix`` writes the safe form.
-    """
-
-    rule: str
-    level: Level
-    revision: RevisionInfo
-    line: int | None
-    what: str
-    reason: str
-    safe: str
-    lock: str | None = None
-    waiver: str | None = None
-    can_fix: bool = False
-
-    @property
-    def place(self) -> str:
-        """The file and line."""
-        path = str(self.revision.path)
-        return path if self.line is None else f"{path}:{self.line}"
-
-    def __str__(self) -> str:
-        lock = f" (takes {self.lock})" if self.lock else ""
-        return (
-            f"{self.place}: {self.level.value} {self.rule}: {self.what}{lock}\n"
-            f"  {self.reason}"
-        )
-
-    def as_dict(self) -> dict[str, t.Any]:
-        """The finding as JSON types."""
-        return {
-            "rule": self.rule,
-            "level": self.level.value,
-            "revision": self.revision.id,
-            "path": str(self.revision.path),
-            "line": self.line,
-            "what": self.what,
-            "reason": self.reason,
-            "safe": self.safe,
-            "lock": self.lock,
-            "waiver": self.waiver,
-            "can_fix": self.can_fix,
-        }
 
 
 def show(

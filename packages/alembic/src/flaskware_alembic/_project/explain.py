@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses as dc
 
 import sqlalchemy as sa
 
 from flaskware_alembic._autogenerate.operations import changes_of
 from flaskware_alembic._errors import MigrationError
+from flaskware_alembic._results import Explanation
+from flaskware_alembic._results import index_advice
 from flaskware_alembic._runtime.migrator import Migrator
-
-from .status import index_advice
-
-
-@dc.dataclass(frozen=True)
-class Explanation:
-    """One thing that explains what autogenerate finds or does not.
-
-    :param id: Stable.
-    :param message: What is the case.
-    :param advice: What to do.
-    """
-
-    id: str
-    bind: str | None
-    message: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"{self.bind or 'default'}: {self.id}: {self.message}\n  {self.advice}"
 
 
 def explain(migrators: cabc.Iterable[Migrator]) -> list[Explanation]:
@@ -63,14 +44,14 @@ def _about(m: Migrator) -> cabc.Iterator[Explanation]:
             " the models must be the one whose metadata Alembic is given.",
         )
         return
-    yield from _about_state(m, tables, there, is_versioned=m.version_table in kept)
+    yield from _about_state(m, tables, there, is_versioned=m.versions.name in kept)
 
 
 def _about_state(
     m: Migrator, tables: set[str], there: set[str], *, is_versioned: bool
 ) -> cabc.Iterator[Explanation]:
     bind = m.database.bind
-    current = m.current() if is_versioned else ()
+    current = m.position.current() if is_versioned else ()
     known = {name.rpartition(".")[2] for name in tables}
     made = known & there
     if made and not current:
@@ -84,7 +65,7 @@ def _about_state(
             " flask db migrate. To keep this database, stamp it afterwards: flask db"
             " stamp.",
         )
-    if unknown := m.unknown(current):
+    if unknown := m.position.unknown(current):
         yield Explanation(
             "ahead",
             bind,
@@ -92,7 +73,7 @@ def _about_state(
             "Deploy the code that has it, or bring its file here.",
         )
         return
-    if pending := m.pending(current):
+    if pending := m.position.pending(current):
         yield Explanation(
             "pending",
             bind,
@@ -101,7 +82,7 @@ def _about_state(
             "Run: flask db upgrade, with --contract if it holds one back.",
         )
         return
-    for info in m.unfinished_infos():
+    for info in m.backfills.unfinished_infos():
         yield Explanation(
             "backfill-unfinished",
             bind,
@@ -117,7 +98,7 @@ def _about_state(
             index_advice([name]),
         )
     try:
-        changes = changes_of(m)
+        changes = changes_of(m.comparison)
     except MigrationError as error:
         yield Explanation("unusable", bind, error.message, "Mend what it names.")
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
-import re
 from pathlib import Path
 
 from flaskware_alembic._errors import MigrationError
@@ -12,17 +11,18 @@ from flaskware_alembic._errors import UnknownRevision
 from flaskware_alembic._lint.engine import findings_of
 from flaskware_alembic._lint.engine import new_since
 from flaskware_alembic._lint.engine import Subject
-from flaskware_alembic._lint.finding import Finding
 from flaskware_alembic._lint.fixes.fix import Edit
 from flaskware_alembic._lint.fixes.fix import fix
 from flaskware_alembic._lint.fixes.fix import write_contract
 from flaskware_alembic._lint.recording import record
 from flaskware_alembic._lint.recording import Recording
-from flaskware_alembic._revisions.plan import Direction
-from flaskware_alembic._revisions.plan import Plan
-from flaskware_alembic._revisions.revision import RevisionInfo
+from flaskware_alembic._results import Direction
+from flaskware_alembic._results import Finding
+from flaskware_alembic._results import Plan
+from flaskware_alembic._results import RevisionInfo
 from flaskware_alembic._revisions.revision import rewrite_file
 from flaskware_alembic._runtime.migrator import Migrator
+from flaskware_alembic._runtime.script import sql_by_revision
 from flaskware_alembic._runtime.timeouts import Timeouts
 
 # A mended file is looked at again; what is not mended by then never is.
@@ -95,7 +95,7 @@ def planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
     plan = migrator.plan(target, direction)
     if not plan.steps:
         return plan
-    statements = _sql_of(migrator, target, direction)
+    statements = sql_by_revision(migrator.position, target, direction)
     return dc.replace(
         plan,
         steps=tuple(
@@ -114,7 +114,7 @@ def planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
 
 
 def _findings(migrator: Migrator, info: RevisionInfo) -> list[Finding]:
-    module = migrator.tree_of(info.id).module(info.id)
+    module = migrator.position.tree_of(info.id).module(info.id)
     timeouts = Timeouts.of(module, migrator.settings)
     return findings_of(
         Subject(
@@ -133,7 +133,7 @@ def _history(migrator: Migrator, info: RevisionInfo) -> list[Recording]:
     """What the revisions before one do, the oldest first."""
     if not info.down:
         return []
-    tree = migrator.tree_of(info.id)
+    tree = migrator.position.tree_of(info.id)
     scripts = list(tree.scripts.iterate_revisions(info.down, "base"))
     dialect = migrator.database.engine.dialect
     return [
@@ -165,29 +165,3 @@ def _fix(migrators: cabc.Iterable[Migrator], finding: Finding) -> bool:
             raise
         write_contract(written.path, contract, id)
     return True
-
-
-def _sql_of(migrator: Migrator, target: str, direction: Direction) -> dict[str, str]:
-    """The SQL of each revision, where it can be told without a database."""
-    try:
-        text = migrator.sql(target, direction, None)
-    except MigrationError:
-        return {}
-    found: dict[str, str] = {}
-    header = re.compile(r"(?m)^-- Running (?:upgrade|downgrade) (.*)$")
-    parts = header.split(text)
-    for title, body in zip(parts[1::2], parts[2::2], strict=True):
-        before, _, after = title.partition("->")
-        ids = before if direction == "downgrade" else after
-        for id in re.findall(r"[^\s,]+", ids):
-            found[id] = _as_transaction(body)
-    return found
-
-
-def _as_transaction(body: str) -> str:
-    """The SQL of a revision, with the start of its own transaction, not the next's."""
-    body = body.strip().removesuffix("BEGIN;").strip()
-    if not body.endswith("COMMIT;"):
-        return body
-    # An autocommit block at either end leaves a transaction of nothing.
-    return re.sub(r"(?m)^BEGIN;\s+COMMIT;\s*", "", f"BEGIN;\n\n{body}").strip()

@@ -1,4 +1,4 @@
-"""What is kept for an app, and where its revisions are."""
+"""State of an app: its trees of revisions, and the databases that they move."""
 
 from __future__ import annotations
 
@@ -6,31 +6,65 @@ import collections.abc as cabc
 import typing as t
 from pathlib import Path
 
+import flask
+
+from flaskware_alembic._databases.database import Source
+from flaskware_alembic._settings import AlembicSettings
+
+from .trees import discover
 from .trees import TreeSpec
 
 if t.TYPE_CHECKING:
     from flaskware_alembic._revisions.tree import Tree
 
-Names: t.TypeAlias = cabc.Collection[str] | None
-Binds: t.TypeAlias = cabc.Collection[str | None] | None
+    from .selection import Selection
 
 
 class Migrations:
-    """What is kept for an app.
+    """Everything that is kept for an app.
 
     :param directory: The folder of the app's own revisions.
     :param more: Further folders of them.
+    :param source: The origin of engines and metadata.
+    :param registered: Trees that the app registered, by name.
     """
 
-    def __init__(self, directory: Path, more: cabc.Iterable[Path] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        more: cabc.Iterable[Path],
+        settings: AlembicSettings,
+        source: Source,
+        registered: cabc.Mapping[str, TreeSpec],
+    ) -> None:
         self.directory = directory
-        self.discovered: list[TreeSpec] | None = None
         self._more = tuple(more)
+        self._settings = settings
+        self._source = source
+        self._registered = registered
+        self._discovered: list[TreeSpec] | None = None
         self._trees: dict[tuple[str | None, str | None], Tree] = {}
 
+    def selection(self) -> Selection:
+        """Return every tree with its database; the app must be the current one.
+
+        :raises MigrationError: if engines or metadata are missing.
+        """
+        # A worker that only makes the app loads no Alembic.
+        from .selection import Selection
+
+        source = self._source.found_in(flask.current_app.extensions)
+        return Selection.of(self, self._settings, source.databases(), self._specs())
+
+    @property
+    def is_async(self) -> bool:
+        """True if a database is reached by an async driver."""
+        if self._source.found_in(flask.current_app.extensions).is_async:
+            return True
+        return any(spec.is_async for spec in self._specs())
+
     def tree(self, bind: str | None, spec: TreeSpec | None = None) -> Tree:
-        """The revisions of a database, the app's own or those that a package brings."""
-        # As in _moving.py.
+        """Return the revisions of a database: the app's own, or those of a package."""
         from flaskware_alembic._revisions.tree import Tree
 
         key = (bind, spec.name if spec else None)
@@ -45,12 +79,19 @@ class Migrations:
         return tree
 
     def forget(self) -> None:
-        """Read every file anew when it is next needed."""
+        """Forget every file, so that it is read again when it is next needed."""
         self._trees.clear()
+
+    def _specs(self) -> list[TreeSpec]:
+        if self._discovered is None:
+            app = t.cast("t.Any", flask.current_app)._get_current_object()
+            self._discovered = discover(app) if self._settings.discover else []
+        by_name = {spec.name: spec for spec in self._discovered} | {**self._registered}
+        return list(by_name.values())
 
 
 def find_directory(root: Path, directory: Path) -> Path:
-    """The folder of an app's revisions, where it is or will be."""
+    """Return the folder of an app's revisions, where it is or will be."""
     found = root / directory
     # Flask-Migrate keeps it in the folder that `flask` is run in, which for an app
     # that is a package is the one above.

@@ -9,8 +9,6 @@ import sqlalchemy as sa
 
 from flaskware_alembic._databases.database import Database
 from flaskware_alembic._errors import MigrationError
-from flaskware_alembic._errors import PendingRevisions
-from flaskware_alembic._errors import SeveralHeads
 from flaskware_alembic._errors import UnknownRevision
 from flaskware_alembic._runtime.migrator import Migrator
 from flaskware_alembic._settings import AlembicSettings
@@ -18,9 +16,6 @@ from flaskware_alembic._settings import AlembicSettings
 from .migrations import Binds
 from .migrations import Migrations
 from .migrations import Names
-from .status import State
-from .status import Status
-from .status import status_of
 from .trees import APP
 from .trees import in_order
 from .trees import TreeSpec
@@ -116,29 +111,6 @@ class Selection:
         return having
 
 
-def refuse_behind(migrators: cabc.Iterable[Migrator]) -> None:
-    """Refuse databases that a new revision cannot be compared with.
-
-    :raises PendingRevisions: if one is behind.
-    :raises SeveralHeads: if it is not clear what a new revision follows.
-    """
-    migrators = list(migrators)
-    status = Status(tuple(status_of(m, models=False) for m in migrators))
-    for m, bind in zip(migrators, status.binds, strict=True):
-        m.refuse_unknown(bind.unknown)
-        if len(m.tree.heads) > 1:
-            raise SeveralHeads(
-                f"{m.tree.folder} has several heads ({', '.join(m.tree.heads)}),"
-                " and a new revision follows one. Run: flask db merge"
-            )
-    if status.state is State.PENDING:
-        raise PendingRevisions(
-            f"{status}\nThe models are compared with a database that has them"
-            f" all. {status.advice}",
-            status=status,
-        )
-
-
 def _database_of(spec: TreeSpec, databases: cabc.Sequence[Database]) -> Database:
     if spec.engine is not None:
         return Database(spec.bind, spec.engine, spec.metadata, label=spec.name)
@@ -165,8 +137,8 @@ def _claimed(database: Database, specs: cabc.Iterable[TreeSpec]) -> frozenset[st
 def _shares(spec: TreeSpec, database: Database) -> bool:
     if spec.engine is None:
         return spec.bind == database.bind
-    return _place(spec.engine.url) == _place(database.engine.url)
+    return _location(spec.engine.url) == _location(database.engine.url)
 
 
-def _place(url: sa.URL) -> tuple[object, ...]:
+def _location(url: sa.URL) -> tuple[object, ...]:
     return (url.get_backend_name(), url.host, url.port, url.database)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses as dc
 import importlib.util
 import os
 import re
@@ -16,36 +15,7 @@ from alembic.script import Script
 from alembic.script.revision import RevisionError
 
 from flaskware_alembic._errors import RevisionFileError
-
-
-@dc.dataclass(frozen=True)
-class RevisionInfo:
-    """One revision of the code.
-
-    :param id: What the version table holds once it is applied.
-    :param bind: The database that it belongs to, ``None`` for the default one.
-    :param message: The first paragraph of its docstring.
-    :param down: The ids that it follows; none for a first, several for a merge.
-    :param path: The file.
-    :param is_head: Whether no other revision follows it.
-    :param tree: The extension or blueprint that brings it, ``None`` for the app.
-    :param contracts: The revision that it completes, once no process runs code that
-        is older than that one; an upgrade holds it back until it is told.
-    """
-
-    id: str
-    bind: str | None
-    message: str
-    down: tuple[str, ...]
-    path: Path
-    is_head: bool
-    branch_labels: tuple[str, ...] = ()
-    depends_on: tuple[str, ...] = ()
-    tree: str | None = None
-    contracts: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.id} {self.message}".rstrip()
+from flaskware_alembic._results import RevisionInfo
 
 
 def describe_script(
@@ -126,6 +96,11 @@ def line_in(error: BaseException, path: Path) -> int | None:
     return lines[-1] if lines else None
 
 
+def location_of(error: BaseException, path: Path) -> str:
+    """Return the file, and the line of it where an exception passed through."""
+    return _location(path, line_in(error, path))
+
+
 def _load(path: Path, *, is_shared: bool) -> Script:
     name = re.sub(r"\W", "_", path.name)
     spec = importlib.util.spec_from_file_location(name, path)
@@ -138,7 +113,7 @@ def _load(path: Path, *, is_shared: bool) -> Script:
         line = line_in(error, path)
         what = error.msg if isinstance(error, SyntaxError) else str(error)
         raise RevisionFileError(
-            f"{_place(path, line)} cannot be loaded: {type(error).__name__}: {what}",
+            f"{_location(path, line)} cannot be loaded: {type(error).__name__}: {what}",
             paths=(path,),
             line=line,
         ) from error
@@ -170,7 +145,7 @@ def _script_of(module: types.ModuleType, path: Path) -> Script:
     if revision in _as_tuple(module.down_revision):
         line = _line_of(path, "down_revision")
         raise RevisionFileError(
-            f"{_place(path, line)}: the revision follows itself. Write the id of the"
+            f"{_location(path, line)}: the revision follows itself. Write the id of the"
             " one before, or None if it is the first.",
             paths=(path,),
             line=line,
@@ -180,7 +155,7 @@ def _script_of(module: types.ModuleType, path: Path) -> Script:
     except RevisionError as error:
         line = _line_of(path, "revision")
         raise RevisionFileError(
-            f"{_place(path, line)}: {error}.", paths=(path,), line=line
+            f"{_location(path, line)}: {error}.", paths=(path,), line=line
         ) from error
 
 
@@ -189,7 +164,7 @@ def _refuse_engine_names(module: types.ModuleType, path: Path) -> None:
     if code is not None and "engine_name" in code.co_varnames[: code.co_argcount]:
         line = code.co_firstlineno
         raise RevisionFileError(
-            f"{_place(path, line)} upgrades several databases by name, as"
+            f"{_location(path, line)} upgrades several databases by name, as"
             " Flask-Migrate's template for several databases does, and the others here"
             " do not. Bring all files to one form.",
             paths=(path,),
@@ -224,8 +199,8 @@ def _refuse_missing_parents(scripts: cabc.Collection[Script]) -> None:
                 path = Path(script.path)
                 line = _line_of(path, name)
                 raise RevisionFileError(
-                    f"{_place(path, line)}: {name} is {parent!r}, and no file here is"
-                    " that revision. Restore the file, or name another one.",
+                    f"{_location(path, line)}: {name} is {parent!r}, and no file here"
+                    " is that revision. Restore the file, or name another revision.",
                     paths=(path,),
                     line=line,
                 )
@@ -278,7 +253,7 @@ def _line_of(path: Path, name: str) -> int | None:
     return None
 
 
-def _place(path: Path, line: int | None) -> str:
+def _location(path: Path, line: int | None) -> str:
     return f"{path}:{line}" if line is not None else str(path)
 
 

@@ -17,17 +17,17 @@ from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.script.revision import RevisionMap
 
+from flaskware_alembic._backfill import Backfill
+from flaskware_alembic._backfill import backfills_in
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import RevisionFileError
 from flaskware_alembic._errors import SeveralHeads
 from flaskware_alembic._errors import UnknownRevision
+from flaskware_alembic._results import RevisionInfo
 
-from .backfill import Backfill
-from .backfill import backfills_in
 from .revision import describe_script
 from .revision import load_scripts
 from .revision import revision_files
-from .revision import RevisionInfo
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _FILE_NAME = "%(year)d%(month).2d%(day).2d_%(rev)s_%(slug)s"

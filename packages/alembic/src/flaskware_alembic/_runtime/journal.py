@@ -16,45 +16,32 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
+from flaskware_alembic._databases.database import VersionTable
 from flaskware_alembic._errors import HalfApplied
 from flaskware_alembic._errors import MigrationError
+from flaskware_alembic._results import JournalEntry
 from flaskware_alembic._sql.change import Change
 from flaskware_alembic._sql.statement import changes_of_sql
 
 Assumed: t.TypeAlias = t.Literal["done", "undone"]
 
 
-@dc.dataclass(frozen=True)
-class JournalEntry:
-    """A statement of a revision that was begun.
-
-    :param position: Its place in the revision, from 0.
-    :param is_done: Whether it is known to have been done.
-    """
-
-    revision: str
-    direction: str
-    position: int
-    statement: str
-    is_done: bool
-
-
 class Journal:
     """The statements that were begun of a revision that is not applied.
 
-    :param name: The table; it is made when first needed.
+    They are in a table beside the versions.
     """
 
-    def __init__(self, name: str, schema: str | None) -> None:
+    def __init__(self, versions: VersionTable) -> None:
         self._table = sa.Table(
-            name,
+            f"{versions.name}_journal",
             sa.MetaData(),
             sa.Column("revision", sa.String(255), primary_key=True),
             sa.Column("direction", sa.String(10), nullable=False),
             sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
             sa.Column("statement", sa.Text, nullable=False),
             sa.Column("is_done", sa.Boolean, nullable=False),
-            schema=schema,
+            schema=versions.schema,
         )
 
     def entries(self, connection: sa.Connection) -> list[JournalEntry]:

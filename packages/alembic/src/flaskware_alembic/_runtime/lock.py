@@ -18,10 +18,9 @@ from sqlalchemy.pool import NullPool
 from flaskware_alembic._databases.database import Database
 from flaskware_alembic._errors import LockTimeout
 from flaskware_alembic._errors import MigrationError
+from flaskware_alembic._results import OnWait
 
 _PAUSE = 0.1
-
-OnWait: t.TypeAlias = cabc.Callable[[str], None]
 
 
 class _Lock(t.Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import time
+import types
 import typing as t
 from pathlib import Path
 
@@ -12,54 +13,55 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import exc as sa_exc
 
-from flaskware_alembic._databases.database import reason_of
+from flaskware_alembic._backfill import backfills_in
+from flaskware_alembic._databases.errors import is_lock_timeout
+from flaskware_alembic._databases.errors import reason_of
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import RevisionFailed
 from flaskware_alembic._errors import RevisionFileError
 from flaskware_alembic._errors import TableLocked
 from flaskware_alembic._lint.expand_contract import violated_check
 from flaskware_alembic._lint.fixes.placeholder import placeholders_in
-from flaskware_alembic._revisions.backfill import Backfill
-from flaskware_alembic._revisions.backfill import BackfillInfo
-from flaskware_alembic._revisions.backfill import backfills_in
-from flaskware_alembic._revisions.backfill import BackfillState
-from flaskware_alembic._revisions.backfill import OnProgress
-from flaskware_alembic._revisions.plan import Direction
-from flaskware_alembic._revisions.plan import Plan
-from flaskware_alembic._revisions.plan import PlanStep
-from flaskware_alembic._revisions.revision import line_in
-from flaskware_alembic._revisions.revision import RevisionInfo
+from flaskware_alembic._results import BackfillInfo
+from flaskware_alembic._results import Direction
+from flaskware_alembic._results import JournalEntry
+from flaskware_alembic._results import OnProgress
+from flaskware_alembic._results import OnStep
+from flaskware_alembic._results import Plan
+from flaskware_alembic._results import PlanStep
+from flaskware_alembic._revisions.revision import location_of
+from flaskware_alembic._settings import AlembicSettings
 
+from .backfill_log import BackfillLog
+from .backfill_log import Due
 from .indexes import invalid_dropped
 from .journal import Assumed
-from .journal import JournalEntry
+from .journal import Journal
 from .journal import report
+from .position import Heads
+from .position import Move
+from .position import Position
+from .script import environment
 from .sqlite import ReferenceCheck
 from .sqlite import whole_revisions
-from .timeouts import is_lock_timeout
 from .timeouts import pause_before
 from .timeouts import TimeoutKeeper
 from .timeouts import Timeouts
 
-if t.TYPE_CHECKING:
-    from .migrator import Migrator
-
-OnStep: t.TypeAlias = cabc.Callable[[PlanStep], None]
-_Move: t.TypeAlias = t.Any
-
 
 class Run:
-    """What is known of a move while it goes on.
+    """A move while it goes on.
 
     :param resume: Go on with a revision that was cut off half way.
-    :param assume: What to think of a statement of which the schema does not tell
-        whether it was done.
+    :param assume: Whether to take a statement as done where the schema does not show
+        it.
     :param contract: Also apply revisions that complete an earlier one.
     """
 
     def __init__(
         self,
-        migrator: Migrator,
+        position: Position,
+        settings: AlembicSettings,
         target: str,
         direction: Direction,
         *,
@@ -69,8 +71,10 @@ class Run:
         assume: Assumed | None = None,
         contract: bool = False,
     ) -> None:
-        self._migrator = migrator
-        self._database = migrator.database
+        self._position = position
+        self._settings = settings
+        self._database = position.database
+        self._backfills = BackfillLog(position)
         self._target = target
         self._direction: Direction = direction
         self._on_step = on_step
@@ -78,41 +82,42 @@ class Run:
         self._resume = resume
         self._assume: Assumed | None = assume
         self._contract = contract
+        self._journal = Journal(position.versions) if position.is_journaled else None
         self._cut_off: list[JournalEntry] = []
-        self._due: list[tuple[str, Backfill]] = []
-        self._left: list[_Move] = []
-        self._now: _Move = None
+        self._due: list[Due] = []
+        self._left: list[Move] = []
+        self._now: Move = None
         self._autocommitted = False
         self._started = time.perf_counter()
-        self.done: list[PlanStep] = []
-        self.finished: list[BackfillInfo] = []
+        self._done: list[PlanStep] = []
 
     def go(self, *, purge: bool = False) -> Plan:
-        """Do it, and say what was done."""
+        """Make the move, and return what was done.
+
+        :param purge: Forget first what the version table holds.
+        :raises RevisionFailed: naming the file and line that raised.
+        """
+        finished: list[BackfillInfo] = []
         try:
             if self._direction == "upgrade":
-                self._make_log()
-                self.fill()
+                self._backfills.create()
+                unfinished = self._backfills.unfinished()
+                finished = self._backfills.run(unfinished, self._on_progress)
             while True:
                 self._attempt(purge=purge)
                 if not self._due:
                     break
-                self._run_due()
+                self._backfills.run(self._due, self._on_progress)
         except sa_exc.DBAPIError as error:
-            # What is kept beside the versions could not be made or read.
+            # A table beside the versions could not be made or read.
             self._now = None
             raise self._explained(error) from error
         left = tuple(self._step(move).revision for move in self._left)
-        return Plan(tuple(self.done), left, tuple(self.finished))
-
-    def fill(self) -> None:
-        """Finish the backfills of applied revisions, and nothing else."""
-        self._due = self._migrator.unfinished()
-        self.finished = self._run_due()
+        return Plan(tuple(self._done), left, tuple(finished))
 
     def _attempt(self, *, purge: bool) -> None:
-        """Apply what comes before the next backfill, again where a lock was held."""
-        retries = self._migrator.settings.lock_retries
+        """Apply the revisions before the next backfill, again where a lock was held."""
+        retries = self._settings.lock_retries
         for attempt in range(1, retries + 2):
             try:
                 self._apply(purge=purge)
@@ -126,31 +131,34 @@ class Run:
                 return
 
     def _apply(self, *, purge: bool) -> None:
-        m = self._migrator
+        position, database = self._position, self._database
+        tree, is_sqlite = position.tree, database.is_sqlite
         self._now, self._autocommitted = None, False
-        # The head is looked at again: who held the lock may have moved it.
-        with m.database.connect() as connection:
+        self._due, self._left = [], []
+        # The head is read again: the process that held the lock may have moved it.
+        with database.connect() as connection:
             self._settle(connection)
             timeouts = TimeoutKeeper(connection)
+            prepared = whole_revisions if is_sqlite else contextlib.nullcontext
             try:
                 with (
-                    self._prepared(connection),
+                    prepared(connection),
                     invalid_dropped(connection),
-                    m.environment(self._moves(timeouts), purge=purge) as environment,
+                    environment(tree, self._moves(timeouts), purge=purge) as context,
                 ):
-                    environment.configure(
+                    context.configure(
                         connection=connection,
-                        target_metadata=m.database.metadata,
+                        target_metadata=database.metadata,
                         on_version_apply=self._checks(connection),
-                        transactional_ddl=True if m.database.is_sqlite else None,
-                        **m.options(),
+                        transactional_ddl=True if is_sqlite else None,
+                        **position.options,
                     )
                     try:
-                        with environment.begin_transaction():
-                            environment.run_migrations(**m.tree.arguments())
+                        with context.begin_transaction():
+                            context.run_migrations(**tree.arguments())
                         connection.commit()
-                        if m.is_journaled:
-                            m.journal.drop(connection)
+                        if self._journal is not None:
+                            self._journal.drop(connection)
                     except Exception as error:
                         raise self._explained(error) from error
             finally:
@@ -158,16 +166,13 @@ class Run:
 
     def _moves(
         self, timeouts: TimeoutKeeper
-    ) -> cabc.Callable[[tuple[str, ...], MigrationContext], cabc.Iterator[_Move]]:
-        """What Alembic asks for the steps; the code after `yield` is after a commit."""
+    ) -> cabc.Callable[[Heads, MigrationContext], cabc.Iterator[Move]]:
+        """Return the function that Alembic asks for the steps."""
 
-        def moves(
-            heads: tuple[str, ...], context: MigrationContext
-        ) -> cabc.Iterator[_Move]:
-            m = self._migrator
-            self._due, self._left = [], []
-            found = m.moves(self._target, self._direction, heads)
-            was_empty = not heads and not self.done
+        # The code after `yield` runs after a commit.
+        def moves(heads: Heads, context: MigrationContext) -> cabc.Iterator[Move]:
+            found = self._position.moves(self._target, self._direction, heads)
+            was_empty = not heads and not self._done
             if self._direction == "upgrade":
                 self._refuse_placeholders(found, was_empty=was_empty)
             for index, move in enumerate(found):
@@ -175,29 +180,32 @@ class Run:
                     self._now = move
                     yield move
                     continue
-                module = move.revision.module
+                id: str = move.revision.revision
+                module: types.ModuleType = move.revision.module
+                connection = t.cast("sa.Connection", context.connection)
                 if self._direction == "upgrade":
                     if self._is_for_later(module, was_empty=was_empty):
                         self._left = found[index:]
                         return
-                    self._due = self._pending(context, move, before=True)
+                    self._due = self._backfills.due_before(connection, id, module)
                     if self._due:
                         return
-                timeouts.set(Timeouts.of(module, m.settings))
+                timeouts.set(Timeouts.of(module, self._settings))
                 self._now = move
                 self._started = time.perf_counter()
                 self._wrap(move, context)
                 yield move
                 self._now = None
                 if self._direction == "upgrade":
-                    self._due = self._after(move)
+                    fills = backfills_in(module)
+                    self._due = [(id, fill) for fill in fills if not fill.before]
                     if self._due:
                         return
 
         return moves
 
-    def _refuse_placeholders(self, moves: list[_Move], *, was_empty: bool) -> None:
-        """Refuse what is to be filled in, before the first of them is applied.
+    def _refuse_placeholders(self, moves: list[Move], *, was_empty: bool) -> None:
+        """Refuse revisions that are not finished, before the first is applied.
 
         :raises RevisionFileError: naming the file and line.
         """
@@ -217,8 +225,8 @@ class Run:
     def _is_for_later(self, module: t.Any, *, was_empty: bool) -> bool:
         return hasattr(module, "contracts") and not (self._contract or was_empty)
 
-    def _wrap(self, move: _Move, context: MigrationContext) -> None:
-        """Watch what a revision does, as far as its database needs that."""
+    def _wrap(self, move: Move, context: MigrationContext) -> None:
+        """Watch a revision as far as its database needs that."""
         original = context.autocommit_block
 
         @contextlib.contextmanager
@@ -229,10 +237,10 @@ class Run:
 
         t.cast("t.Any", context).autocommit_block = autocommit_block
         id: str = move.revision.revision
-        if not self._migrator.is_journaled:
+        if self._journal is None:
             return
         done = [entry for entry in self._cut_off if entry.revision == id]
-        move.migration_fn = self._migrator.journal.recording(
+        move.migration_fn = self._journal.recording(
             context.impl,
             move.migration_fn,
             revision=id,
@@ -241,132 +249,48 @@ class Run:
         )
 
     def _settle(self, connection: sa.Connection) -> None:
-        """Refuse what is half applied, or find out how far it came.
+        """Refuse a half-applied revision, or find out how far it came.
 
         :raises HalfApplied: naming the statements that were sent.
         """
-        m = self._migrator
-        if not m.is_journaled:
+        journal = self._journal
+        if journal is None:
             return
-        m.journal.create(connection)
-        entries = m.journal.entries(connection)
+        journal.create(connection)
+        entries = journal.entries(connection)
         if self._direction == "stamp":
-            # Who stamps has looked after the database by hand.
-            m.journal.forget(connection)
+            # The user has put the database right by hand.
+            journal.forget(connection)
             connection.commit()
             return
         if entries and not self._resume:
-            raise report(entries, m.database.name)
-        self._cut_off = m.journal.settle(connection, entries, assume=self._assume)
+            raise report(entries, self._database.name)
+        self._cut_off = journal.settle(connection, entries, assume=self._assume)
 
     def _checks(self, connection: sa.Connection) -> cabc.Callable[..., None]:
-        """The hook that runs after each revision, in its transaction."""
-        m = self._migrator
-        check = ReferenceCheck(connection) if m.database.is_sqlite else None
+        """Return the hook that runs after each revision, in its transaction."""
+        check = ReferenceCheck(connection) if self._database.is_sqlite else None
 
         def applied(**_: object) -> None:
             step = self._step(self._now, time.perf_counter() - self._started)
+            id, module = step.revision.id, self._now.revision.module
             if check is not None:
-                check(step.revision.id)
+                check(id)
             if self._direction != "stamp":
-                self._note(connection, step.revision.id, self._now.revision.module)
-            self.done.append(step)
+                if self._journal is not None:
+                    self._journal.forget(connection, id)
+                self._backfills.note(connection, id, module, self._direction)
+            self._done.append(step)
             self._started = time.perf_counter()
             if self._on_step is not None:
                 self._on_step(step)
 
         return applied
 
-    def _note(self, connection: sa.Connection, id: str, module: t.Any) -> None:
-        m = self._migrator
-        if m.is_journaled:
-            m.journal.forget(connection, id)
-        backfills = backfills_in(module)
-        if not backfills:
-            return
-        if self._direction == "downgrade":
-            if sa.inspect(connection).has_table(m.log_name, m.schema):
-                m.log.forget(connection, id)
-            return
-        for backfill in backfills:
-            if not backfill.before:
-                m.log.note(connection, id, backfill.name)
-
-    def _prepared(
-        self, connection: sa.Connection
-    ) -> contextlib.AbstractContextManager[None]:
-        if self._database.is_sqlite:
-            return whole_revisions(connection)
-        return contextlib.nullcontext()
-
-    # Backfills
-
-    def _make_log(self) -> None:
-        # Not in a revision's transaction: MySQL would end it.
-        if self._migrator.has_backfills():
-            with self._database.connect() as connection:
-                self._migrator.log.create(connection)
-
-    def _pending(
-        self, context: MigrationContext, move: _Move, *, before: bool
-    ) -> list[tuple[str, Backfill]]:
-        id = move.revision.revision
-        found = [
-            (id, backfill)
-            for backfill in backfills_in(move.revision.module)
-            if backfill.before is before
-        ]
-        connection = context.connection
-        if not found or connection is None:
-            return []
-        infos = self._migrator.log.infos(connection, found)
-        return [
-            item
-            for item, info in zip(found, infos, strict=True)
-            if info.state is not BackfillState.DONE
-        ]
-
-    def _after(self, move: _Move) -> list[tuple[str, Backfill]]:
-        id = move.revision.revision
-        backfills = backfills_in(move.revision.module)
-        return [(id, backfill) for backfill in backfills if not backfill.before]
-
-    def _run_due(self) -> list[BackfillInfo]:
-        if not self._due:
-            return []
-        m = self._migrator
-        with m.database.connect() as connection:
-            m.log.create(connection)
-            done = [self._fill(connection, id, fill) for id, fill in self._due]
-        self._due = []
-        return done
-
-    def _fill(
-        self, connection: sa.Connection, id: str, backfill: Backfill
-    ) -> BackfillInfo:
-        m = self._migrator
-        try:
-            (info,) = m.log.infos(connection, [(id, backfill)])
-            if info.state is BackfillState.NOT_RECORDED:
-                with connection.begin():
-                    m.log.note(connection, id, backfill.name)
-            return m.log.run(connection, id, backfill, self._on_progress)
-        except MigrationError:
-            raise
-        except Exception as error:
-            revision = m.tree.info(id)
-            raise RevisionFailed(
-                f"The backfill {backfill.name} of revision {id} in the database"
-                f" {m.database.name!r} failed at {_place(error, revision)}:"
-                f" {type(error).__name__}: {reason_of(error)}. The batches before this"
-                " one are done; `flask db backfill` goes on.",
-                revision=revision,
-            ) from error
-
     # Words
 
-    def _step(self, move: _Move, seconds: float | None = None) -> PlanStep:
-        return self._migrator.as_step(move, self._direction, seconds)
+    def _step(self, move: Move, seconds: float | None = None) -> PlanStep:
+        return self._position.step(move, self._direction, seconds)
 
     def _explained(self, error: Exception) -> MigrationError:
         if isinstance(error, MigrationError):
@@ -374,20 +298,21 @@ class Run:
         name = self._database.name
         if self._now is None:
             return MigrationError(
-                f"The database {name!r} refused what keeps its version:"
+                f"The database {name!r} refused its version table:"
                 f" {reason_of(error)}. Check that the user may create and change the"
-                f" table {self._migrator.version_table!r}."
+                f" table {self._position.versions.name!r}."
             )
         revision = self._step(self._now).revision
         what = (
             f"The {self._direction} of revision {revision.id} in the database {name!r}"
-            f" failed at {_place(error, revision)}:"
+            f" failed at {location_of(error, revision.path)}:"
             f" {type(error).__name__}: {reason_of(error)}."
         )
         if is_lock_timeout(error):
             return TableLocked(
-                f"{what} It waited for a lock that another session held. Look who"
-                f" holds it, or try again at a quieter time. {self._kept(error)}",
+                f"{what} It waited for a lock that another session held. Find the"
+                " session that holds the lock, or retry when traffic is low."
+                f" {self._kept(error)}",
                 revision=revision,
             )
         return RevisionFailed(f"{what} {self._kept(error)}", revision=revision)
@@ -395,19 +320,13 @@ class Run:
     def _kept(self, error: Exception) -> str:
         if self._autocommitted:
             return violated_check(error) or (
-                "What it did outside of its transaction stays; an index that was being"
-                " built CONCURRENTLY may be there and invalid, until the next upgrade"
-                " builds it anew."
+                "Its changes outside of the transaction stay. An index that was being"
+                " built CONCURRENTLY may be invalid; the next upgrade rebuilds it."
             )
-        if self._migrator.is_journaled:
+        if self._journal is not None:
             return (
-                "What it did before that stays, since the database commits each"
-                " change of the schema at once; mend the rest of the revision, and"
-                " run it again with --resume."
+                "Its earlier changes stay, since the database commits each change of"
+                " the schema at once. Fix the remaining statements, then run"
+                f" `flask db {self._direction}` with --resume."
             )
         return "Its transaction was rolled back."
-
-
-def _place(error: BaseException, revision: RevisionInfo) -> str:
-    line = line_in(error, revision.path)
-    return str(revision.path) if line is None else f"{revision.path}:{line}"

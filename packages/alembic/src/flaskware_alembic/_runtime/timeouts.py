@@ -15,12 +15,6 @@ from flaskware_alembic._settings import AlembicSettings
 
 _LONGEST_PAUSE = 30.0
 
-# PostgreSQL: lock_not_available. MySQL, MariaDB: ER_LOCK_WAIT_TIMEOUT.
-_POSTGRESQL_LOCKED = "55P03"
-_MYSQL_LOCKED = 1205
-# What else passes when it is tried again: serialization failure and deadlock.
-_PASSING: set[object] = {_POSTGRESQL_LOCKED, "40001", "40P01", _MYSQL_LOCKED, 1213}
-
 
 @dc.dataclass(frozen=True)
 class Timeouts:
@@ -113,31 +107,6 @@ class TimeoutKeeper:
             )
 
 
-def is_lock_timeout(error: BaseException | None) -> bool:
-    """Whether a statement waited for a lock for longer than it may."""
-    locked: set[object] = {_POSTGRESQL_LOCKED, _MYSQL_LOCKED}
-    return bool(_codes_of(error) & locked) or _is_busy(error)
-
-
-def is_passing(error: BaseException | None) -> bool:
-    """Whether trying again may do: a lock, a deadlock, a serialization failure."""
-    return bool(_codes_of(error) & _PASSING) or _is_busy(error)
-
-
 def pause_before(attempt: int) -> float:
     """How long to wait before an attempt, in seconds; the first is 1."""
     return min(_LONGEST_PAUSE, 0.25 * float(1 << attempt))
-
-
-def _codes_of(error: BaseException | None) -> set[object]:
-    """The SQLSTATE and the driver's own number, whichever there are."""
-    original: t.Any = error.orig if isinstance(error, sa_exc.DBAPIError) else None
-    codes: set[object] = {getattr(original, n, None) for n in ("sqlstate", "pgcode")}
-    codes.update(getattr(original, "args", ())[:1])
-    return codes
-
-
-def _is_busy(error: BaseException | None) -> bool:
-    original = error.orig if isinstance(error, sa_exc.DBAPIError) else None
-    name = getattr(original, "sqlite_errorname", "") or ""
-    return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))

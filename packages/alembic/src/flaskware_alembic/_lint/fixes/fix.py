@@ -16,7 +16,7 @@ from flaskware_alembic._lint.expand_contract import in_autocommit
 from flaskware_alembic._lint.expand_contract import name_of_check
 from flaskware_alembic._lint.expand_contract import quoted as _quoted
 from flaskware_alembic._lint.expand_contract import Replacement
-from flaskware_alembic._lint.finding import Finding
+from flaskware_alembic._results import Finding
 from flaskware_alembic._revisions.revision import rewrite_file
 from flaskware_alembic._revisions.syntax import Call
 from flaskware_alembic._revisions.syntax import call_at

@@ -13,12 +13,12 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
 from flaskware_alembic._autogenerate.operations import code_of_operations
+from flaskware_alembic._backfill import backfills_in
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import SeveralHeads
 from flaskware_alembic._lint.recording import record
 from flaskware_alembic._lint.recording import Recorded
-from flaskware_alembic._revisions.backfill import backfills_in
-from flaskware_alembic._revisions.revision import RevisionInfo
+from flaskware_alembic._results import RevisionInfo
 from flaskware_alembic._revisions.revision import rewrite_file
 from flaskware_alembic._runtime.migrator import Migrator
 
@@ -44,7 +44,7 @@ def rebase(migrator: Migrator, head: str, onto: str | None) -> RevisionInfo | No
     target = tree.resolve(onto) if onto is not None else others[0]
     line = _line(migrator, id, target)
     before = line[-1].down[0] if line[-1].down else "base"
-    applied = migrator.applied()
+    applied = migrator.position.applied(migrator.position.current())
     if here := [info for info in line if info.id in applied]:
         raise MigrationError(
             f"The database {migrator.database.name!r} has revision {here[0]}, which"

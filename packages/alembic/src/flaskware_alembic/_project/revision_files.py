@@ -1,4 +1,4 @@
-"""Writing revision files: one for each database that changed, or one for them all."""
+"""New revision files: one for each database that changed, or one for all of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from alembic.config import Config
 
 from flaskware_alembic._autogenerate.operations import code_of_changes
 from flaskware_alembic._autogenerate.renames import OnRename
-from flaskware_alembic._revisions.revision import RevisionInfo
+from flaskware_alembic._errors import UnknownRevision
+from flaskware_alembic._results import RevisionInfo
 from flaskware_alembic._runtime.migrator import Migrator
+
+from .status import refuse_behind
 
 
 def write_empty(
@@ -31,10 +34,17 @@ def write_changes(
     rev_id: str | None,
     renamed: OnRename | None = None,
 ) -> list[RevisionInfo]:
-    """Write a revision with what changed in each folder where something did."""
+    """Write a revision with what changed in each folder where something did.
+
+    :raises PendingRevisions: if a database is behind.
+    """
+    migrators = list(migrators)
+    refuse_behind(migrators)
     groups = _by_folder(migrators)
     # All are compared before the first file is written.
-    bodies = {id(m): code_of_changes(m, renamed) for group in groups for m in group}
+    bodies = {
+        id(m): code_of_changes(m.comparison, renamed) for group in groups for m in group
+    }
     written: list[RevisionInfo] = []
     for group in groups:
         changed = [(m, body) for m in group if (body := bodies[id(m)]) is not None]
@@ -57,6 +67,27 @@ def write_changes(
             )
         )
     return written
+
+
+def write_merges(
+    migrators: cabc.Iterable[Migrator], message: str, revisions: tuple[str, ...]
+) -> list[RevisionInfo]:
+    """Write a revision that joins heads in each tree that has several.
+
+    :param revisions: The heads to join; all if none are named.
+    :raises UnknownRevision: if no tree has all that are named.
+    """
+    merged: list[RevisionInfo] = []
+    for m in migrators:
+        heads = revisions or m.tree.heads
+        if len(heads) > 1 and all(m.tree.resolves(head) for head in heads):
+            merged.append(m.tree.write(message, head=heads, manual=False))
+    if revisions and not merged:
+        raise UnknownRevision(
+            f"No database has all of {', '.join(revisions)} as two or more"
+            " revisions. `flask db heads` lists what can be joined."
+        )
+    return merged
 
 
 def _by_folder(migrators: cabc.Iterable[Migrator]) -> list[list[Migrator]]:

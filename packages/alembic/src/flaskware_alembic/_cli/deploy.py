@@ -1,0 +1,148 @@
+"""Commands of a deploy: they move and check databases."""
+
+from __future__ import annotations
+
+import typing as t
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from .options import assume_option
+from .options import Chosen
+from .options import command
+from .options import MINUS_ONE
+from .options import resume_option
+from .options import sql_option
+from .output import is_watched
+from .output import NOTHING_TO_DO
+from .output import print_done
+from .output import print_findings
+from .output import print_progress
+from .output import print_step
+from .output import print_wait
+
+if t.TYPE_CHECKING:
+    from flaskware_alembic._extension import Alembic
+    from flaskware_alembic._runtime.journal import Assumed
+
+_NO_BACKFILL = "No applied revision has a backfill."
+
+
+@command("upgrade")
+@click.argument("target", default="heads")
+@sql_option
+@click.option(
+    "--contract",
+    is_flag=True,
+    help="Also what is held back until no process runs older code.",
+)
+@resume_option
+@assume_option
+def upgrade(
+    alembic: Alembic,
+    *,
+    target: str,
+    as_sql: bool,
+    contract: bool,
+    resume: bool,
+    assume: Assumed | None,
+    **chosen: t.Unpack[Chosen],
+) -> None:
+    """Apply pending revisions, one process at a time."""
+    if as_sql:
+        click.echo(alembic.sql(target, **chosen), nl=False)
+        return
+    if is_watched():
+        print_findings(alembic.plan(target, **chosen))
+    done = alembic.upgrade(
+        target,
+        on_step=print_step,
+        on_wait=print_wait,
+        on_progress=print_progress,
+        contract=contract,
+        resume=resume,
+        assume=assume,
+        **chosen,
+    )
+    print_done(done)
+
+
+@command("downgrade", context_settings=MINUS_ONE)
+@click.argument("target", default="-1")
+@sql_option
+@resume_option
+@assume_option
+def downgrade(
+    alembic: Alembic,
+    *,
+    target: str,
+    as_sql: bool,
+    resume: bool,
+    assume: Assumed | None,
+    **chosen: t.Unpack[Chosen],
+) -> None:
+    """Take back revisions: by default the last one."""
+    if as_sql:
+        sql = alembic.sql(target, direction="downgrade", **chosen)
+        click.echo(sql, nl=False)
+        return
+    done = alembic.downgrade(
+        target,
+        on_step=print_step,
+        on_wait=print_wait,
+        resume=resume,
+        assume=assume,
+        **chosen,
+    )
+    print_done(done)
+
+
+@command("stamp")
+@click.argument("target", default="heads")
+@click.option("--purge", is_flag=True, help="Forget first what the table holds.")
+def stamp(
+    alembic: Alembic, *, target: str, purge: bool, **chosen: t.Unpack[Chosen]
+) -> None:
+    """Record that a database is at a revision, and run nothing."""
+    done = alembic.stamp(target, purge=purge, **chosen)
+    if not done:
+        click.echo(NOTHING_TO_DO)
+    for step in done:
+        print_step(step)
+
+
+@command("check")
+@click.option("--no-models", is_flag=True, help="Do not compare the models.")
+@click.option("--serving", is_flag=True, help="Ask only what serving needs.")
+def check(
+    alembic: Alembic, *, no_models: bool, serving: bool, **chosen: t.Unpack[Chosen]
+) -> None:
+    """Make sure that the databases are what the code expects.
+
+    Exits with 0 if so, 3 if ahead, 5 if behind or unfinished, 6 if the models changed.
+    """
+    click.echo(str(alembic.check(models=not no_models, serving=serving, **chosen)))
+
+
+@click.group("backfill", cls=AppGroup, invoke_without_command=True)
+@click.pass_context
+def backfill(context: click.Context) -> None:
+    """Finish the backfills of applied revisions."""
+    if context.invoked_subcommand is None:
+        alembic: Alembic = current_app.extensions["alembic"]
+        # Each is printed when it is done.
+        if not alembic.backfill(on_progress=print_progress, on_wait=print_wait):
+            click.echo(_NO_BACKFILL)
+
+
+@command("status")
+def backfill_status(alembic: Alembic, **chosen: t.Unpack[Chosen]) -> None:
+    """Show the progress of the backfills of applied revisions."""
+    found = alembic.backfills(**chosen)
+    click.echo("\n".join(str(info) for info in found) or _NO_BACKFILL)
+
+
+backfill.add_command(backfill_status)
+
+DEPLOY = (upgrade, downgrade, stamp, check, backfill)

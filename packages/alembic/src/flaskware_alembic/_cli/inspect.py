@@ -1,0 +1,137 @@
+"""Commands that only look: at revisions, databases and models."""
+
+from __future__ import annotations
+
+import typing as t
+
+import click
+
+from flaskware_alembic._errors import UnsafeRevisions
+from flaskware_alembic._lint.finding import count_of
+from flaskware_alembic._lint.finding import Format
+from flaskware_alembic._lint.finding import FORMATS
+from flaskware_core import Level
+
+from .options import Chosen
+from .options import command
+from .options import down_option
+from .options import MINUS_ONE
+from .output import print_infos
+from .output import print_plan
+from .output import print_positions
+from .output import print_report
+
+if t.TYPE_CHECKING:
+    from flaskware_alembic._extension import Alembic
+
+_NO_REVISIONS = "There are no revisions yet."
+
+
+@command("plan", context_settings=MINUS_ONE)
+@click.argument("target", default="heads")
+@down_option
+def plan(
+    alembic: Alembic, *, target: str, down: bool, **chosen: t.Unpack[Chosen]
+) -> None:
+    """Show the steps that an upgrade would do at this moment."""
+    direction: t.Literal["upgrade", "downgrade"] = "downgrade" if down else "upgrade"
+    print_plan(alembic.plan(target, direction=direction, **chosen))
+
+
+@command("sql", context_settings=MINUS_ONE)
+@click.argument("target", default="heads")
+@down_option
+@click.option("--start", help="Where the database stands; it is asked if not given.")
+def sql(
+    alembic: Alembic,
+    *,
+    target: str,
+    down: bool,
+    start: str | None,
+    **chosen: t.Unpack[Chosen],
+) -> None:
+    """Print the SQL of an upgrade, to be run by hand."""
+    direction: t.Literal["upgrade", "downgrade"] = "downgrade" if down else "upgrade"
+    text = alembic.sql(target, direction=direction, start=start, **chosen)
+    click.echo(text, nl=False)
+
+
+@command("current")
+def current(alembic: Alembic, **chosen: t.Unpack[Chosen]) -> None:
+    """Show the revisions that the databases are at."""
+    status = alembic.status(models=False, **chosen)
+    if any(bind.unknown for bind in status.binds):
+        print_positions(status)
+    else:
+        print_infos(alembic.current(**chosen), "No database has a revision yet.")
+
+
+@command("history")
+def history(alembic: Alembic, **chosen: t.Unpack[Chosen]) -> None:
+    """Show every revision, the newest first."""
+    print_infos(alembic.history(**chosen), _NO_REVISIONS)
+
+
+@command("heads")
+def heads(alembic: Alembic, **chosen: t.Unpack[Chosen]) -> None:
+    """Show the revisions that no other one follows."""
+    print_infos(alembic.heads(**chosen), _NO_REVISIONS)
+
+
+@command("doctor")
+def doctor(alembic: Alembic, **chosen: t.Unpack[Chosen]) -> None:
+    """Explain what `migrate` detects or does not detect."""
+    for found in alembic.explain(**chosen):
+        click.echo(str(found))
+
+
+@command("lint")
+@click.argument("revisions", nargs=-1)
+@click.option("--base", help="A commit of git: leave out the revisions that it has.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="text")
+@click.option("--fix", "fixes", is_flag=True, help="Write the safe form where it can.")
+@click.option(
+    "--fail-on",
+    type=click.Choice([level.value for level in Level]),
+    default=Level.WARNING.value,
+    help="The least level that the command fails for.",
+)
+@click.option(
+    "--list", "as_list", is_flag=True, help="Show the rules, look at nothing."
+)
+def lint(
+    alembic: Alembic,
+    *,
+    revisions: tuple[str, ...],
+    base: str | None,
+    format_: Format,
+    fixes: bool,
+    fail_on: str,
+    as_list: bool,
+    **chosen: t.Unpack[Chosen],
+) -> None:
+    """Look for changes that are unsafe on a live database; exits with 15 if any.
+
+    A line of a revision with `# lint: allow RULE: the reason` waives it there.
+    """
+    if as_list:
+        from flaskware_alembic._lint.engine import RULES
+
+        for rule in RULES.values():
+            click.echo(f"{rule.id} ({rule.level.value}; {rule.databases})")
+        return
+    if fixes:
+        for finding in alembic.fix(*revisions, base=base, **chosen):
+            click.echo(f"Fixed {finding.rule} in {finding.place}", err=True)
+    findings = alembic.lint(*revisions, base=base, **chosen)
+    print_report(findings, format_)
+    bad = [f for f in findings if f.waiver is None and f.level >= Level(fail_on)]
+    if bad:
+        above = "" if fail_on == Level.ERROR.value else " or above"
+        raise UnsafeRevisions(
+            f"{count_of(len(bad), 'finding')} of level {fail_on}{above}.",
+            findings=tuple(bad),
+        )
+
+
+INSPECT = (plan, sql, current, history, heads, doctor, lint)

@@ -1,0 +1,376 @@
+"""What the commands return: plain data, which asks and raises nothing."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses as dc
+import enum
+import typing as t
+from pathlib import Path
+
+from flaskware_core import Level
+
+from ._backfill import Backfill
+
+Direction: t.TypeAlias = t.Literal["upgrade", "downgrade", "stamp"]
+
+HELD_BACK = (
+    "Revisions that are held back break processes that run older code. Once none"
+    " does, run: flask db upgrade --contract"
+)
+
+
+# Revisions
+
+
+@dc.dataclass(frozen=True)
+class RevisionInfo:
+    """A revision of the code.
+
+    :param id: The id that the version table holds once it is applied.
+    :param bind: The database that it belongs to, ``None`` for the default one.
+    :param message: The first paragraph of its docstring.
+    :param down: The ids that it follows; none for a first, several for a merge.
+    :param path: The file.
+    :param is_head: Whether no other revision follows it.
+    :param tree: The extension or blueprint that brings it, ``None`` for the app.
+    :param contracts: The revision that it completes, once no process runs code that
+        is older than that one; only ``upgrade(contract=True)`` applies it.
+    """
+
+    id: str
+    bind: str | None
+    message: str
+    down: tuple[str, ...]
+    path: Path
+    is_head: bool
+    branch_labels: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    tree: str | None = None
+    contracts: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.message}".rstrip()
+
+
+@dc.dataclass(frozen=True)
+class Finding:
+    """A change in a revision that is not safe on a database in use.
+
+    :param rule: The stable id of the rule.
+    :param line: The line in the revision's file, ``None`` where it is not known.
+    :param what: The change.
+    :param reason: Why it is not safe.
+    :param safe: The safe form, as code.
+    :param lock: The lock that PostgreSQL takes on the table meanwhile, if any.
+    :param waiver: The reason that a waiver gives for it, ``None`` without a waiver.
+    :param can_fix: Whether ``flask db lint --fix`` writes the safe form.
+    """
+
+    rule: str
+    level: Level
+    revision: RevisionInfo
+    line: int | None
+    what: str
+    reason: str
+    safe: str
+    lock: str | None = None
+    waiver: str | None = None
+    can_fix: bool = False
+
+    @property
+    def place(self) -> str:
+        """The file and line."""
+        path = str(self.revision.path)
+        return path if self.line is None else f"{path}:{self.line}"
+
+    def __str__(self) -> str:
+        lock = f" (takes {self.lock})" if self.lock else ""
+        return (
+            f"{self.place}: {self.level.value} {self.rule}: {self.what}{lock}\n"
+            f"  {self.reason}"
+        )
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """Return the finding as JSON types."""
+        return {
+            "rule": self.rule,
+            "level": self.level.value,
+            "revision": self.revision.id,
+            "path": str(self.revision.path),
+            "line": self.line,
+            "what": self.what,
+            "reason": self.reason,
+            "safe": self.safe,
+            "lock": self.lock,
+            "waiver": self.waiver,
+            "can_fix": self.can_fix,
+        }
+
+
+# Backfills
+
+
+class BackfillState(enum.Enum):
+    """Progress of a backfill."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    NOT_RECORDED = "not recorded"
+    """Its revision is applied, but not by this extension."""
+
+
+@dc.dataclass(frozen=True)
+class BackfillInfo:
+    """A backfill of an applied revision.
+
+    :param rows: How many rows it went through.
+    :param total: How many the table has, as far as the database knows.
+    """
+
+    revision: str
+    name: str
+    table: str
+    bind: str | None
+    state: BackfillState
+    rows: int = 0
+    total: int | None = None
+
+    def __str__(self) -> str:
+        # The estimate of the database may be old; the final count is exact.
+        total = None if self.state is BackfillState.DONE else self.total
+        of = f" of about {total}" if total is not None and total >= self.rows else ""
+        return (
+            f"{self.revision} {self.name}: {self.state.value}, {self.rows}{of} rows of"
+            f" {self.table}"
+        )
+
+
+# Moves
+
+
+@dc.dataclass(frozen=True)
+class PlanStep:
+    """A revision that is applied or taken back.
+
+    :param seconds: How long it took; ``None`` for a planned step.
+    :param sql: The SQL that a planned step would send; ``None`` where only the
+        database could answer that.
+    :param findings: What the rules find in a planned step.
+    :param backfills: What fills rows before or after an upgrade of it.
+    """
+
+    revision: RevisionInfo
+    direction: Direction
+    seconds: float | None = None
+    sql: str | None = None
+    findings: tuple[Finding, ...] = ()
+    backfills: tuple[Backfill, ...] = ()
+
+    @property
+    def bind(self) -> str | None:
+        """The database that it changes, ``None`` for the default one."""
+        return self.revision.bind
+
+    def __str__(self) -> str:
+        label = self.revision.tree or self.bind
+        took = f" ({self.seconds:.2f} s)" if self.seconds is not None else ""
+        return f"{label + ': ' if label else ''}{self.direction} {self.revision}{took}"
+
+
+@dc.dataclass(frozen=True)
+class Plan:
+    """Steps in the order they are done; false where there is nothing to do.
+
+    :param left: Revisions that complete an earlier one and are left for a later
+        deploy, with what follows them.
+    :param backfills: Backfills of applied revisions, which an upgrade finishes first.
+        A plan has their progress so far, the result of an upgrade that of the end.
+    """
+
+    steps: tuple[PlanStep, ...] = ()
+    left: tuple[RevisionInfo, ...] = ()
+    backfills: tuple[BackfillInfo, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.steps or self.backfills)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> cabc.Iterator[PlanStep]:
+        return iter(self.steps)
+
+    def __add__(self, other: Plan) -> Plan:
+        return Plan(
+            self.steps + other.steps,
+            self.left + other.left,
+            self.backfills + other.backfills,
+        )
+
+
+@dc.dataclass(frozen=True)
+class JournalEntry:
+    """A statement of a revision that was begun.
+
+    :param position: Its place in the revision, from 0.
+    :param is_done: Whether it is known to have been done.
+    """
+
+    revision: str
+    direction: str
+    position: int
+    statement: str
+    is_done: bool
+
+
+# Status
+
+
+class State(enum.Enum):
+    """How a database stands to the code."""
+
+    UP_TO_DATE = "up to date"
+    PENDING = "pending"
+    AHEAD = "ahead"
+    DIVERGED = "diverged"
+    """It holds what the code does not have, and lacks what the code has."""
+    UNFINISHED = "unfinished"
+    """A backfill is not done, or PostgreSQL did not finish an index."""
+    MODELS_CHANGED = "models changed"
+
+
+WORST_FIRST = (
+    State.DIVERGED,
+    State.AHEAD,
+    State.PENDING,
+    State.UNFINISHED,
+    State.MODELS_CHANGED,
+    State.UP_TO_DATE,
+)
+
+
+@dc.dataclass(frozen=True)
+class BindStatus:
+    """How one database stands to the code.
+
+    :param current: The ids that its version table holds.
+    :param pending: Revisions that are not applied, the next one first.
+    :param unknown: Ids in the version table that the code does not have.
+    :param tree: The extension or blueprint whose revisions these are, ``None`` for the
+        app.
+    :param changes: Differences to the models, a phrase each; compared only where
+        nothing is pending.
+    :param backfills: Those of applied revisions that are not done.
+    :param invalid_indexes: Indexes that a failed ``CREATE INDEX CONCURRENTLY`` left on
+        PostgreSQL, and that no query uses.
+    """
+
+    bind: str | None
+    state: State
+    current: tuple[str, ...] = ()
+    pending: tuple[RevisionInfo, ...] = ()
+    unknown: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    tree: str | None = None
+    backfills: tuple[BackfillInfo, ...] = ()
+    invalid_indexes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        unknown = tuple(f"{id} is not in the code" for id in self.unknown)
+        details: tuple[str, ...] = {
+            State.UP_TO_DATE: (),
+            State.UNFINISHED: (),
+            State.PENDING: tuple(str(revision) for revision in self.pending),
+            State.AHEAD: unknown,
+            State.DIVERGED: (
+                *unknown,
+                *(f"{revision} is not in the database" for revision in self.pending),
+                *self.changes,
+            ),
+            State.MODELS_CHANGED: self.changes,
+        }[self.state]
+        details += tuple(f"backfill {info}" for info in self.backfills)
+        details += tuple(f"index {name} is invalid" for name in self.invalid_indexes)
+        head = f"{self.tree or self.bind or 'default'}: {self.state.value}"
+        return "\n".join([head, *(f"  {detail}" for detail in details)])
+
+
+@dc.dataclass(frozen=True)
+class Status:
+    """How the databases of an app stand to its code."""
+
+    binds: tuple[BindStatus, ...]
+
+    @property
+    def state(self) -> State:
+        """The most serious of all: diverged, ahead, pending, unfinished, changed."""
+        return min(
+            (bind.state for bind in self.binds),
+            key=WORST_FIRST.index,
+            default=WORST_FIRST[-1],
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(str(bind) for bind in self.binds)
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether the code may serve: each revision that it lacks contracts another.
+
+        An unfinished backfill or index does not keep it from serving.
+        """
+        return self.state not in {State.AHEAD, State.DIVERGED} and all(
+            revision.contracts for bind in self.binds for revision in bind.pending
+        )
+
+    @property
+    def advice(self) -> str:
+        """The commands to run where the state is pending or unfinished."""
+        if self.state is State.UNFINISHED:
+            advice: list[str] = []
+            if any(bind.backfills for bind in self.binds):
+                advice.append("Run: flask db backfill")
+            names = [name for bind in self.binds for name in bind.invalid_indexes]
+            if names:
+                advice.append(index_advice(names))
+            return "\n".join(advice)
+        behind = [bind.pending[0] for bind in self.binds if bind.pending]
+        if behind and all(revision.contracts for revision in behind):
+            return HELD_BACK
+        return "Run: flask db upgrade"
+
+
+def index_advice(names: cabc.Iterable[str]) -> str:
+    """Return the advice for indexes that are invalid."""
+    statements = "; ".join(f"REINDEX INDEX CONCURRENTLY {name}" for name in names)
+    return (
+        "Fix what kept the index from being built, such as duplicates in a unique"
+        f" index, then run: {statements}"
+    )
+
+
+@dc.dataclass(frozen=True)
+class Explanation:
+    """A reason for what autogenerate finds or does not find.
+
+    :param id: Stable.
+    :param message: The fact.
+    :param advice: The remedy.
+    """
+
+    id: str
+    bind: str | None
+    message: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.bind or 'default'}: {self.id}: {self.message}\n  {self.advice}"
+
+
+# What a command calls while it works
+
+OnStep: t.TypeAlias = cabc.Callable[[PlanStep], None]
+OnProgress: t.TypeAlias = cabc.Callable[[BackfillInfo], None]
+OnWait: t.TypeAlias = cabc.Callable[[str], None]

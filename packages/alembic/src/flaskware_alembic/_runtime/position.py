@@ -1,0 +1,158 @@
+"""Position of a database among its revisions, and the steps from there."""
+
+from __future__ import annotations
+
+import dataclasses as dc
+import typing as t
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from flaskware_alembic._backfill import backfills_in
+from flaskware_alembic._databases.database import Database
+from flaskware_alembic._databases.database import VersionTable
+from flaskware_alembic._errors import DatabaseAhead
+from flaskware_alembic._errors import RevisionFileError
+from flaskware_alembic._results import Direction
+from flaskware_alembic._results import Plan
+from flaskware_alembic._results import PlanStep
+from flaskware_alembic._results import RevisionInfo
+from flaskware_alembic._revisions.tree import Tree
+
+Heads: t.TypeAlias = tuple[str, ...]
+Move: t.TypeAlias = t.Any
+"""A step as Alembic has it."""
+
+
+@dc.dataclass(frozen=True)
+class Position:
+    """A database, a tree of revisions, and the table that connects them."""
+
+    database: Database
+    tree: Tree
+    versions: VersionTable
+
+    @property
+    def options(self) -> dict[str, t.Any]:
+        """The options with which Alembic runs revisions."""
+        return {
+            "transaction_per_migration": True,
+            "render_as_batch": self.database.is_sqlite,
+            **self.versions.options,
+        }
+
+    @property
+    def is_journaled(self) -> bool:
+        """True if the database cannot roll a changed schema back."""
+        return self.database.engine.dialect.name in {"mysql", "mariadb"}
+
+    def current(self) -> Heads:
+        """Return the ids in the version table, known to the code or not.
+
+        :raises DatabaseUnreachable: if the database does not answer.
+        """
+        with self.database.connect() as connection:
+            return self.current_on(connection)
+
+    def current_on(self, connection: sa.Connection) -> Heads:
+        """Return the same, read on an open connection."""
+        context = MigrationContext.configure(connection, opts=self.versions.options)
+        return tuple(sorted(context.get_current_heads()))
+
+    def applied(self, heads: Heads) -> set[str]:
+        """Return the ids of every revision of the code that some heads include."""
+        known = [id for id in heads if id in self.tree]
+        scripts = self.tree.scripts.iterate_revisions(tuple(known), "base")
+        return {script.revision for script in scripts} if known else set()
+
+    def pending(self, heads: Heads) -> tuple[RevisionInfo, ...]:
+        """Return the revisions that are not applied, the next one first."""
+        moves = self.moves("heads", "upgrade", heads)
+        return tuple(self.info(move.revision.revision) for move in moves)
+
+    def unknown(self, heads: Heads) -> Heads:
+        """Return the ids among some that the code does not have."""
+        tree = self.tree
+        return tuple(id for id in heads if id not in tree and id not in tree.archive)
+
+    def refuse_unknown(self, heads: Heads) -> None:
+        """Refuse to go on from a revision that the code does not have.
+
+        :raises DatabaseAhead: naming the ids.
+        """
+        if unknown := self.unknown(heads):
+            raise DatabaseAhead(
+                f"The database {self.database.name!r} is ahead of this code: it holds"
+                f" revision {', '.join(unknown)}, which is not in {self.tree.folder}."
+                " Deploy the code that has it, or bring the file here.",
+                revisions=unknown,
+                bind=self.database.bind,
+            )
+
+    def moves(self, target: str, direction: Direction, heads: Heads) -> list[Move]:
+        """Return the steps from some heads to a target.
+
+        :raises DatabaseAhead: if the code does not have one of the heads.
+        :raises UnknownRevision: if there is no such target.
+        """
+        self.refuse_unknown(heads)
+        if direction == "upgrade" and any(id not in self.tree for id in heads):
+            return self._moves_through_archive(target, heads)
+        with self.tree.named_errors(target):
+            return _moves_of(self.tree.scripts, target, direction, heads)
+
+    def _moves_through_archive(self, target: str, heads: Heads) -> list[Move]:
+        """Return the steps through squashed revisions, and on from there."""
+        archive = self.tree.archive
+        ends = tuple(head for head in archive.heads if head in self.tree)
+        with archive.named_errors(target):
+            through = _moves_of(archive.scripts, ends, "upgrade", heads)
+        return [*through, *self.moves(target, "upgrade", ends)]
+
+    def plan(self, target: str, direction: Direction) -> Plan:
+        """Return the steps to a target at this moment."""
+        moves = self.moves(target, direction, self.current())
+        return Plan(tuple(self.step(move, direction) for move in moves))
+
+    def step(
+        self, move: Move, direction: Direction, seconds: float | None = None
+    ) -> PlanStep:
+        """Return a step of Alembic as a user sees it."""
+        # A stamp down to base has no revision it goes to, only one it leaves.
+        ids = move.to_revisions or move.from_revisions
+        id = move.revision.revision if direction != "stamp" else ids[0]
+        backfills = backfills_in(move.revision.module) if direction == "upgrade" else ()
+        return PlanStep(self.info(id), direction, seconds, backfills=tuple(backfills))
+
+    def tree_of(self, id: str) -> Tree:
+        """Return the tree of a revision: this one, or the archive of squashed ones."""
+        return self.tree if id in self.tree else self.tree.archive
+
+    def info(self, id: str) -> RevisionInfo:
+        """Return a revision, squashed or not, by its full id."""
+        return self.tree_of(id).info(id)
+
+
+def _moves_of(
+    scripts: ScriptDirectory, target: str | Heads, direction: Direction, heads: Heads
+) -> list[Move]:
+    destination: t.Any = target
+    current: t.Any = heads
+    # Alembic's commands make the steps of these; it has no public function for them.
+    if direction == "upgrade":
+        return list(scripts._upgrade_revs(destination, current))
+    if direction == "stamp":
+        return list(scripts._stamp_revs(destination, current))
+    try:
+        return list(scripts._downgrade_revs(destination, current))
+    except AttributeError as error:
+        # Alembic asks each module for the function at this point.
+        if error.name != "downgrade":
+            raise
+        path = Path(str(getattr(error.obj, "__file__", scripts.dir)))
+        raise RevisionFileError(
+            f"{path} has no function `downgrade`, so it cannot be taken back.",
+            paths=(path,),
+        ) from error
