@@ -20,13 +20,15 @@ class Project:
     def __init__(self, folder: Path, url: str, **config: t.Any) -> None:
         self.folder = folder / "migrations"
         self.metadata = sa.MetaData()
-        self.engine = sa.create_engine(url)
-        self.alembic = Alembic(metadata=self.metadata, engine=self.engine)
+        self._config = {"ALEMBIC_DIRECTORY": str(self.folder), **config}
+        self.use(sa.create_engine(url))
+
+    def use(self, engine: sa.Engine) -> None:
+        """Make the app again, for another engine."""
+        self.engine = engine
+        self.alembic = Alembic(metadata=self.metadata, engine=engine)
         self.app = make_app(
-            self.alembic,
-            instance_path=folder,
-            ALEMBIC_DIRECTORY=str(self.folder),
-            **config,
+            self.alembic, instance_path=self.folder.parent, **self._config
         )
 
     def add_table(self, name: str, *columns: sa.SchemaItem) -> sa.Table:

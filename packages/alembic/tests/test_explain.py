@@ -4,6 +4,9 @@ import typing as t
 
 import sqlalchemy as sa
 
+from flaskware_alembic import Alembic
+from flaskware_core.testing import make_app
+
 Project: t.TypeAlias = t.Any
 
 
@@ -60,8 +63,9 @@ def test_a_database_ahead_is_the_reason(any_project: Project) -> None:
 
 def test_a_database_without_metadata_is_the_reason(make_project: t.Any) -> None:
     project = make_project()
-    project.alembic._metadata = {"audit": sa.MetaData()}
-    project.alembic._engine = {None: project.engine, "audit": project.engine}
+    engines = {None: project.engine, "audit": project.engine}
+    alembic = Alembic(metadata={"audit": sa.MetaData()}, engine=engines)
+    app = make_app(alembic, ALEMBIC_DIRECTORY=str(project.folder))
     project.write("aa", None)
-    with project.app.app_context():
-        assert ids(project) == ["no-metadata", "no-models"]
+    with app.app_context():
+        assert [found.id for found in alembic.explain()] == ["no-metadata", "no-models"]

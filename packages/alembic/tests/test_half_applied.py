@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from flaskware_alembic import HalfApplied
 from flaskware_alembic import MigrationError
 from flaskware_alembic import RevisionFailed
+from flaskware_alembic._runtime.journal import Journal
 
 from .test_backfill import APP
 
@@ -115,11 +116,12 @@ def test_a_statement_of_which_the_schema_is_silent_is_asked_about(
     maria: Project,
 ) -> None:
     maria.write("aa", None, "op.execute('CREATE TABLE two (id INT) COMMENT = \"x\"')")
-    migrator = maria.alembic._selection().migrators[0]
+    (migrator,) = maria.alembic.state.selection().migrators
+    journal = Journal(migrator.versions)
     with maria.engine.connect() as connection:
-        migrator.journal.create(connection)
+        journal.create(connection)
         connection.execute(
-            sa.insert(migrator.journal._table).values(
+            sa.insert(journal._table).values(
                 revision="aa",
                 direction="upgrade",
                 position=0,

@@ -282,7 +282,7 @@ def test_a_fix_writes_what_the_rules_accept_and_postgresql_runs(
     with project.app.app_context():
         result = project.run("lint", "--fix")
         assert result.exit_code == 0, result.output
-        assert f"Mended {rule} in {path}" in result.output
+        assert f"Fixed {rule} in {path}" in result.output
         text = path.read_text()
         assert all(part in text for part in expected), text
         assert rules(project) == []

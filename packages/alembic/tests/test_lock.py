@@ -218,10 +218,9 @@ def test_a_lock_is_taken_beside_a_pool_of_one(
 ) -> None:
     project = make_project(postgresql_url)
     project.engine.dispose()
-    project.engine = sa.create_engine(
-        postgresql_url, pool_size=1, max_overflow=0, pool_timeout=1
+    project.use(
+        sa.create_engine(postgresql_url, pool_size=1, max_overflow=0, pool_timeout=1)
     )
-    project.alembic._engine = project.engine
     project.write_table("aa", None, "one")
     with project.app.app_context():
         assert len(project.alembic.upgrade()) == 1

@@ -138,7 +138,7 @@ def test_what_cannot_be_written_down_again_is_not_squashed(
     path = project.write("bb", "aa", upgrade, extra=extra)
     with (
         project.app.app_context(),
-        pytest.raises(MigrationError, match=r"bb\.py cannot be made one"),
+        pytest.raises(MigrationError, match=r"bb\.py cannot be squashed"),
     ):
         project.alembic.squash()
     assert path.exists()

@@ -104,10 +104,9 @@ def test_both_modes_of_the_driver_work(
 ) -> None:
     project = make_project()
     project.engine.dispose()
-    project.engine = sa.create_engine(
-        project.engine.url, connect_args={"autocommit": autocommit}
+    project.use(
+        sa.create_engine(project.engine.url, connect_args={"autocommit": autocommit})
     )
-    project.alembic._engine = project.engine
 
     @event.listens_for(project.engine, "connect")
     def turn_on(connection: t.Any, record: object) -> None:

@@ -129,8 +129,7 @@ def test_the_connection_gets_its_own_timeouts_back(
         any_url, ALEMBIC_TABLE_LOCK_TIMEOUT=7, ALEMBIC_STATEMENT_TIMEOUT=8
     )
     project.engine.dispose()
-    project.engine = sa.create_engine(any_url, pool_size=1, max_overflow=0)
-    project.alembic._engine = project.engine
+    project.use(sa.create_engine(any_url, pool_size=1, max_overflow=0))
     read = {
         "postgresql": "SELECT current_setting('lock_timeout')"
         " || current_setting('statement_timeout')",

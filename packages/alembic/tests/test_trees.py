@@ -250,7 +250,9 @@ def test_a_package_that_the_app_does_not_use_brings_nothing(
 ) -> None:
     entry_point(None)
     with project.app.app_context():
-        assert [m.label for m in project.alembic._selection().migrators] == ["default"]
+        assert [m.label for m in project.alembic.state.selection().migrators] == [
+            "default"
+        ]
 
 
 def test_packages_bring_nothing_where_discovery_is_off(
@@ -267,7 +269,7 @@ def test_packages_bring_nothing_where_discovery_is_off(
     ("answer", "message"),
     [
         ({"metadata": None}, "has no 'path'"),
-        ({"path": ".", "folder": "."}, "has 'folder', which nobody knows"),
+        ({"path": ".", "folder": "."}, "has unknown fields: folder"),
         (lambda app: 1 / 0, "cannot be loaded: ZeroDivisionError"),
     ],
 )

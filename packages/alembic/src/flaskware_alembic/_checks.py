@@ -1,4 +1,4 @@
-"""What ``flask doctor`` asks of the migrations of an app."""
+"""Checks of ``flask doctor`` about the migrations of an app."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_migrations(
             "alembic.unusable",
             Level.ERROR,
             error.message,
-            "Mend what the message names; `flask db history` shows whether it is.",
+            "Fix the cause; `flask db history` shows whether it is gone.",
         )
 
 

@@ -17,7 +17,7 @@ class MigrationError(click.ClickException, RuntimeError):
     """Something about the migrations of an app went wrong.
 
     Also a :class:`click.ClickException`, so that the ``flask`` command prints the
-    message without a traceback; its exit code tells which of the errors it was.
+    message without a traceback; its exit code shows which error it was.
     """
 
     exit_code = 1
@@ -27,7 +27,7 @@ class DatabaseAhead(MigrationError):
     """The database holds a revision that this code does not have.
 
     :param revisions: The ids that the code does not know.
-    :param bind: The name of the database, ``None`` for the default one.
+    :param bind: The name of the database, ``None`` for the default database.
     """
 
     exit_code = 3
@@ -55,7 +55,7 @@ class UnknownRevision(MigrationError):
 class PendingRevisions(MigrationError):
     """Revisions of the code are not applied to the database.
 
-    :param status: What was found, for every database.
+    :param status: The status of every database.
     """
 
     exit_code = 5
@@ -66,9 +66,9 @@ class PendingRevisions(MigrationError):
 
 
 class ModelsChanged(MigrationError):
-    """The models say something else than the database, and no revision closes it.
+    """The models differ from the database, and no revision closes that.
 
-    :param status: What was found, for every database.
+    :param status: The status of every database.
     """
 
     exit_code = 6
@@ -116,9 +116,9 @@ class DatabaseUnreachable(MigrationError):
 class RevisionFailed(MigrationError):
     """A revision raised while it was applied or taken back.
 
-    What it raised is the ``__cause__``.
+    The original exception is the ``__cause__``.
 
-    :param revision: The one that failed.
+    :param revision: The revision that failed.
     """
 
     exit_code = 11
@@ -148,9 +148,9 @@ class HalfApplied(MigrationError):
 
 
 class UnsafeRevisions(MigrationError):
-    """The rules found what is not safe on a database in use.
+    """The rules found changes that are not safe on a database in use.
 
-    :param findings: What they found, without what was waived.
+    :param findings: Their findings, without waived findings.
     """
 
     exit_code = 15

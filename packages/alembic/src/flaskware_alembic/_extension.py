@@ -38,19 +38,19 @@ from ._settings import AlembicSettings
 # A worker that only makes the app loads neither Alembic nor what works with it.
 if t.TYPE_CHECKING:
     from ._autogenerate.renames import OnRename
-    from ._project.migrations import Binds
-    from ._project.migrations import Names
+    from ._results import Assumed
     from ._results import BackfillInfo
+    from ._results import Binds
     from ._results import Direction
     from ._results import Explanation
     from ._results import Finding
+    from ._results import Names
     from ._results import OnProgress
     from ._results import OnStep
     from ._results import OnWait
     from ._results import Plan
     from ._results import RevisionInfo
     from ._results import Status
-    from ._runtime.journal import Assumed
     from ._runtime.migrator import Migrator
 
 _P = t.ParamSpec("_P")
@@ -63,7 +63,7 @@ def _command(
     """Let a method reach a database through an async driver where there is one."""
 
     @functools.wraps(method)
-    def run(self: Alembic, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    def run(self: Alembic, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         call = functools.partial(method, self, *args, **kwargs)
         return call_in_loop(call) if self.state.is_async else call()
 
@@ -74,8 +74,8 @@ class Alembic(Extension[AlembicSettings, Migrations]):
     """Migrations of every database of an app; no env.py, no alembic.ini.
 
     Every method needs an app context, works on all databases unless ``binds`` names
-    some (``None`` is the default one), and raises a :class:`MigrationError` for what
-    goes wrong. None of them exits the process or touches the logging.
+    some (``None`` is the default database), and raises a :class:`MigrationError` if
+    something is wrong. None of them exits the process or touches the logging.
 
     :param source: The extension that has the engines; the extension at
         ``app.extensions["sqlalchemy"]`` by default.
@@ -171,7 +171,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         :param on_step: Called after each revision.
         :param on_wait: Called once with a sentence where another process is first.
         :param on_progress: Called after each batch of a backfill.
-        :param contract: Also apply revisions that complete an earlier one, once no
+        :param contract: Also apply revisions that complete an earlier revision, once no
             process runs older code any more.
         :param resume: Go on with a revision that MySQL or MariaDB cut off half way.
         :param assume: Whether to take a statement of it as done where the schema does
@@ -404,8 +404,8 @@ class Alembic(Extension[AlembicSettings, Migrations]):
 
         :param autogenerate: Fill it with what changed. Without, one empty file is
             written, for the default database unless ``binds`` says otherwise.
-        :param head: The revision that an empty one follows.
-        :param rev_id: Its id, instead of a random one.
+        :param head: The revision that an empty revision follows.
+        :param rev_id: Its id, instead of a random id.
         :param renamed: Called with a location, a name that goes and a name that comes;
             true if the name was changed. The location is ``""`` for a table, a table
             for a column, and an enum or ``table.column`` for a value.

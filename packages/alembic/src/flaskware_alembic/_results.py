@@ -1,4 +1,4 @@
-"""What the commands return: plain data, which asks and raises nothing."""
+"""Results of the commands: plain data, which asks no database and raises nothing."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class RevisionInfo:
     """A revision of the code.
 
     :param id: The id that the version table holds once it is applied.
-    :param bind: The database that it belongs to, ``None`` for the default one.
+    :param bind: The database that it belongs to, ``None`` for the default database.
     :param message: The first paragraph of its docstring.
     :param down: The ids that it follows; none for a first, several for a merge.
     :param path: The file.
     :param is_head: Whether no other revision follows it.
     :param tree: The extension or blueprint that brings it, ``None`` for the app.
     :param contracts: The revision that it completes, once no process runs code that
-        is older than that one; only ``upgrade(contract=True)`` applies it.
+        is older than that; only ``upgrade(contract=True)`` applies it.
     """
 
     id: str
@@ -157,8 +157,8 @@ class PlanStep:
     :param seconds: How long it took; ``None`` for a planned step.
     :param sql: The SQL that a planned step would send; ``None`` where only the
         database could answer that.
-    :param findings: What the rules find in a planned step.
-    :param backfills: What fills rows before or after an upgrade of it.
+    :param findings: The findings of the rules in a planned step.
+    :param backfills: Its backfills, before or after an upgrade of it.
     """
 
     revision: RevisionInfo
@@ -170,7 +170,7 @@ class PlanStep:
 
     @property
     def bind(self) -> str | None:
-        """The database that it changes, ``None`` for the default one."""
+        """The database that it changes, ``None`` for the default database."""
         return self.revision.bind
 
     def __str__(self) -> str:
@@ -183,7 +183,7 @@ class PlanStep:
 class Plan:
     """Steps in the order they are done; false where there is nothing to do.
 
-    :param left: Revisions that complete an earlier one and are left for a later
+    :param left: Revisions that complete an earlier revision and wait for a later
         deploy, with what follows them.
     :param backfills: Backfills of applied revisions, which an upgrade finishes first.
         A plan has their progress so far, the result of an upgrade that of the end.
@@ -229,7 +229,7 @@ class JournalEntry:
 
 
 class State(enum.Enum):
-    """How a database stands to the code."""
+    """Relation of a database to the code."""
 
     UP_TO_DATE = "up to date"
     PENDING = "pending"
@@ -253,10 +253,10 @@ WORST_FIRST = (
 
 @dc.dataclass(frozen=True)
 class BindStatus:
-    """How one database stands to the code.
+    """Status of one database against the code.
 
     :param current: The ids that its version table holds.
-    :param pending: Revisions that are not applied, the next one first.
+    :param pending: Revisions that are not applied, the next first.
     :param unknown: Ids in the version table that the code does not have.
     :param tree: The extension or blueprint whose revisions these are, ``None`` for the
         app.
@@ -299,7 +299,7 @@ class BindStatus:
 
 @dc.dataclass(frozen=True)
 class Status:
-    """How the databases of an app stand to its code."""
+    """Status of the databases of an app against its code."""
 
     binds: tuple[BindStatus, ...]
 
@@ -317,7 +317,7 @@ class Status:
 
     @property
     def can_serve(self) -> bool:
-        """Whether the code may serve: each revision that it lacks contracts another.
+        """True if the code may serve: each pending revision contracts another.
 
         An unfinished backfill or index does not keep it from serving.
         """
@@ -369,7 +369,11 @@ class Explanation:
         return f"{self.bind or 'default'}: {self.id}: {self.message}\n  {self.advice}"
 
 
-# What a command calls while it works
+# Arguments of several commands
+
+Names: t.TypeAlias = cabc.Collection[str] | None
+Binds: t.TypeAlias = cabc.Collection[str | None] | None
+Assumed: t.TypeAlias = t.Literal["done", "undone"]
 
 OnStep: t.TypeAlias = cabc.Callable[[PlanStep], None]
 OnProgress: t.TypeAlias = cabc.Callable[[BackfillInfo], None]

@@ -9,7 +9,7 @@ from flaskware_core import Settings
 
 
 class AlembicSettings(Settings):
-    """How revisions are found, compared and applied."""
+    """Settings for finding, comparing and applying revisions."""
 
     prefix = "ALEMBIC_"
     distribution = "flaskware-alembic"
@@ -22,8 +22,8 @@ class AlembicSettings(Settings):
 
     directory: Path = pydantic.Field(
         default=Path("migrations"),
-        description="The folder of the revision files; a relative one is beside the"
-        " app's module. A named database has the folder of its name in it.",
+        description="The folder of the revision files; a relative path starts beside"
+        " the app's module. A named database has the folder of its name in it.",
         examples=["migrations"],
     )
     lock_timeout: float = pydantic.Field(
@@ -75,7 +75,7 @@ class AlembicSettings(Settings):
     )
     version_table_schema: str | None = pydantic.Field(
         default=None,
-        description="The schema of that table, where it is not the default one.",
+        description="The schema of that table, where it is not the default schema.",
         examples=["ops"],
     )
     discover: bool = pydantic.Field(

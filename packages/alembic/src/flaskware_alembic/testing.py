@@ -1,7 +1,7 @@
 """Assertions about the migrations of an app, for its own tests.
 
-Each takes the extension, needs an app context, and is for a database that may be
-emptied: the one of a test. For one fixture that has them all, write
+Each takes the extension, needs an app context, and is for a test database that may
+be emptied. For one fixture that has them all, write
 ``pytest_plugins = ["flaskware_alembic.testing"]`` in the outermost ``conftest.py``.
 """
 
@@ -53,7 +53,7 @@ def assert_round_trip(alembic: Alembic) -> None:
     selection = alembic.state.selection()
     databases = [migrator.database for migrator in selection.own()]
     binds = [database.bind for database in databases]
-    # What an extension brings is its own to test, and stays.
+    # An extension tests its own trees, so they stay.
     for m in selection.migrators:
         if m.tree.name is None:
             break
@@ -112,8 +112,8 @@ def assert_data_survives(
     revision.
 
     :param before: Rows by the name of their table, to be inserted.
-    :param after: What must be there after it, of the columns that are named; the same
-        rows if that is ``None``. The order of rows does not matter.
+    :param after: The rows that must be there after it, with the columns to compare;
+        the same rows by default. The order of rows does not matter.
     """
     (info,) = [i for i in alembic.history(binds=[bind]) if i.id.startswith(revision)]
     alembic.downgrade("base", binds=[bind])

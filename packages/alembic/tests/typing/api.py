@@ -159,7 +159,6 @@ t.assert_type(status.state, State)
 t.assert_type(status.binds, tuple[BindStatus, ...])
 t.assert_type(status.advice, str)
 t.assert_type(status.can_serve, bool)
-status.refuse()
 for bind in status.binds:
     t.assert_type(bind.bind, str | None)
     t.assert_type(bind.pending, tuple[RevisionInfo, ...])

@@ -64,7 +64,7 @@ def revision(
     "renames",
     multiple=True,
     metavar="OLD=NEW",
-    help="What was renamed: TABLE=NEW, TABLE.COLUMN=NEW, ENUM.VALUE=NEW or"
+    help="A rename: TABLE=NEW, TABLE.COLUMN=NEW, ENUM.VALUE=NEW or"
     " TABLE.COLUMN.VALUE=NEW; asked for at a terminal. May be repeated.",
 )
 def migrate(

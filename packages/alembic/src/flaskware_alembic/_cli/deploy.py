@@ -24,7 +24,7 @@ from .output import print_wait
 
 if t.TYPE_CHECKING:
     from flaskware_alembic._extension import Alembic
-    from flaskware_alembic._runtime.journal import Assumed
+    from flaskware_alembic._results import Assumed
 
 _NO_BACKFILL = "No applied revision has a backfill."
 
@@ -82,7 +82,7 @@ def downgrade(
     assume: Assumed | None,
     **chosen: t.Unpack[Chosen],
 ) -> None:
-    """Take back revisions: by default the last one."""
+    """Take back revisions; by default only the last revision."""
     if as_sql:
         sql = alembic.sql(target, direction="downgrade", **chosen)
         click.echo(sql, nl=False)

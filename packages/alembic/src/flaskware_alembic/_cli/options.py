@@ -11,13 +11,13 @@ from flask import current_app
 from flask.cli import with_appcontext
 
 if t.TYPE_CHECKING:
-    from flaskware_alembic._project.migrations import Binds
-    from flaskware_alembic._project.migrations import Names
+    from flaskware_alembic._results import Binds
+    from flaskware_alembic._results import Names
 
 _BIND = click.Option(
     ["--bind", "names"],
     multiple=True,
-    help="Only this database (`default` is the unnamed one); may be repeated.",
+    help="Only this database (`default` is the unnamed database); may be repeated.",
 )
 _TREE = click.Option(
     ["--tree", "trees"],
@@ -28,8 +28,10 @@ _TREE = click.Option(
 # A target such as -1 is an argument.
 MINUS_ONE = {"ignore_unknown_options": True}
 
-message_option = click.option("-m", "--message", help="What the revision does.")
-rev_id_option = click.option("--rev-id", help="Its id, instead of a random one.")
+message_option = click.option(
+    "-m", "--message", help="A short description of the revision."
+)
+rev_id_option = click.option("--rev-id", help="Its id, instead of a random id.")
 down_option = click.option("--down", is_flag=True, help="The way down, not up.")
 sql_option = click.option(
     "--sql", "as_sql", is_flag=True, help="Print the SQL, run nothing."
@@ -70,7 +72,7 @@ def command(
             alembic = current_app.extensions["alembic"]
             function(alembic, binds=binds or None, trees=trees or None, **options)
 
-        made = click.command(name, **settings)(run)
+        made = click.command(name, click.Command, **settings)(run)
         made.params.extend([_BIND, _TREE])
         return made
 

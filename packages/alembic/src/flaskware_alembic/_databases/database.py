@@ -22,7 +22,7 @@ class AsyncEngineLike(t.Protocol):
 
     @property
     def sync_engine(self) -> sa.Engine:
-        """What it is a front of."""
+        """The engine behind it."""
         ...
 
 
@@ -64,9 +64,9 @@ Engines: t.TypeAlias = AnyEngine | cabc.Mapping[str | None, AnyEngine]
 class Database:
     """One database of an app.
 
-    :param bind: Its name, ``None`` for the default one.
-    :param metadata: What the models declare for it; ``None`` where nothing is known.
-    :param label: What to call it, where that is not its name.
+    :param bind: Its name, ``None`` for the default database.
+    :param metadata: The tables of its models; ``None`` where they are not known.
+    :param label: Another name to show.
     """
 
     bind: str | None
@@ -81,7 +81,7 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether the database is SQLite."""
+        """True if the database is SQLite."""
         return self.engine.dialect.name == "sqlite"
 
     @contextlib.contextmanager
@@ -111,7 +111,7 @@ class VersionTable:
     """The table in which a database holds the applied revisions of a tree.
 
     :param prefix: The start of the name of every such table.
-    :param schema: Its schema, ``None`` for the default one.
+    :param schema: Its schema, ``None`` for the default schema.
     :param tree: The name of the tree, ``None`` for the app's own.
     """
 
@@ -147,7 +147,7 @@ class Source:
         return dc.replace(self, extension=extensions.get("sqlalchemy"))
 
     def databases(self) -> tuple[Database, ...]:
-        """Return the databases, the default one first.
+        """Return the databases, the default database first.
 
         :raises MigrationError: if engines or metadata are missing.
         """

@@ -1,4 +1,4 @@
-"""Why nothing was detected, or something else than was meant."""
+"""Reasons for what autogenerate detects, or does not detect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flaskware_alembic._runtime.migrator import Migrator
 
 
 def explain(migrators: cabc.Iterable[Migrator]) -> list[Explanation]:
-    """What explains the result of a comparison, for each database."""
+    """Return the reasons for the result of a comparison, for each database."""
     return [explanation for m in migrators for explanation in _about(m)]
 
 
@@ -40,8 +40,8 @@ def _about(m: Migrator) -> cabc.Iterator[Explanation]:
             bind,
             "No model is declared: the modules with the models were not imported when"
             " the metadata was read, or they use another base.",
-            "Import them where the app is made: `from . import models`. The base of"
-            " the models must be the one whose metadata Alembic is given.",
+            "Import them where the app is made: `from . import models`. Alembic"
+            " must be given the metadata of their base.",
         )
         return
     yield from _about_state(m, tables, there, is_versioned=m.versions.name in kept)
@@ -61,7 +61,7 @@ def _about_state(
             f"The database has tables of the models, and no revision: {_names(made)}."
             f" `db.create_all()` made them, so that nothing is"
             " left to detect.",
-            "Remove create_all(), empty the database (or use another one), and run:"
+            "Remove create_all(), empty the database (or use another), and run:"
             " flask db migrate. To keep this database, stamp it afterwards: flask db"
             " stamp.",
         )
@@ -77,8 +77,8 @@ def _about_state(
         yield Explanation(
             "pending",
             bind,
-            f"Not applied yet: {_names(info.id for info in pending)}. So a comparison"
-            " would tell again what they make.",
+            f"Not applied yet: {_names(info.id for info in pending)}. A"
+            " comparison would find their changes again.",
             "Run: flask db upgrade, with --contract if it holds one back.",
         )
         return
@@ -94,13 +94,13 @@ def _about_state(
             "invalid-index",
             bind,
             f"The index {name} was not built to the end, and no query uses it. A"
-            " comparison takes it for one that is there.",
+            " comparison counts it as present.",
             index_advice([name]),
         )
     try:
         changes = changes_of(m.comparison)
     except MigrationError as error:
-        yield Explanation("unusable", bind, error.message, "Mend what it names.")
+        yield Explanation("unusable", bind, error.message, "Fix what it names.")
         return
     if changes:
         yield Explanation(

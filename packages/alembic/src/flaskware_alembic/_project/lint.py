@@ -25,14 +25,14 @@ from flaskware_alembic._runtime.migrator import Migrator
 from flaskware_alembic._runtime.script import sql_by_revision
 from flaskware_alembic._runtime.timeouts import Timeouts
 
-# A mended file is looked at again; what is not mended by then never is.
+# A fixed file is looked at again; no file needs more rounds than this.
 _ROUNDS = 100
 
 
 def linted(
     migrators: cabc.Iterable[Migrator], revisions: tuple[str, ...], base: str | None
 ) -> list[Finding]:
-    """What the rules find in some revisions, the oldest first."""
+    """Return the findings in some revisions, the oldest first."""
     found: list[Finding] = []
     named: set[str] = set()
     for m in migrators:
@@ -66,7 +66,7 @@ def _newness(m: Migrator, base: str | None) -> cabc.Callable[[Path], bool] | Non
 def fixed(
     migrators: cabc.Iterable[Migrator], revisions: tuple[str, ...], base: str | None
 ) -> list[Finding]:
-    """Write the safe form of what is found, and say what was."""
+    """Write the safe form of findings, and return those that were fixed."""
     chosen = list(migrators)
     done: list[Finding] = []
     failed: set[tuple[str, str, str]] = set()
@@ -91,7 +91,7 @@ def fixed(
 
 
 def planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
-    """What a move would do, with the SQL and what the rules find in it."""
+    """Return the steps of a move, with their SQL and findings."""
     plan = migrator.plan(target, direction)
     if not plan.steps:
         return plan
@@ -130,7 +130,7 @@ def _findings(migrator: Migrator, info: RevisionInfo) -> list[Finding]:
 
 
 def _history(migrator: Migrator, info: RevisionInfo) -> list[Recording]:
-    """What the revisions before one do, the oldest first."""
+    """Return the recordings of the revisions before it, the oldest first."""
     if not info.down:
         return []
     tree = migrator.position.tree_of(info.id)

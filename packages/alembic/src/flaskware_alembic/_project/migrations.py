@@ -6,10 +6,9 @@ import collections.abc as cabc
 import typing as t
 from pathlib import Path
 
-import flask
-
 from flaskware_alembic._databases.database import Source
 from flaskware_alembic._settings import AlembicSettings
+from flaskware_core import current_app_object
 
 from .trees import discover
 from .trees import TreeSpec
@@ -46,20 +45,20 @@ class Migrations:
         self._trees: dict[tuple[str | None, str | None], Tree] = {}
 
     def selection(self) -> Selection:
-        """Return every tree with its database; the app must be the current one.
+        """Return every tree with its database; needs an app context.
 
         :raises MigrationError: if engines or metadata are missing.
         """
         # A worker that only makes the app loads no Alembic.
         from .selection import Selection
 
-        source = self._source.found_in(flask.current_app.extensions)
+        source = self._source.found_in(current_app_object().extensions)
         return Selection.of(self, self._settings, source.databases(), self._specs())
 
     @property
     def is_async(self) -> bool:
         """True if a database is reached by an async driver."""
-        if self._source.found_in(flask.current_app.extensions).is_async:
+        if self._source.found_in(current_app_object().extensions).is_async:
             return True
         return any(spec.is_async for spec in self._specs())
 
@@ -84,7 +83,7 @@ class Migrations:
 
     def _specs(self) -> list[TreeSpec]:
         if self._discovered is None:
-            app = t.cast("t.Any", flask.current_app)._get_current_object()
+            app = current_app_object()
             self._discovered = discover(app) if self._settings.discover else []
         by_name = {spec.name: spec for spec in self._discovered} | {**self._registered}
         return list(by_name.values())

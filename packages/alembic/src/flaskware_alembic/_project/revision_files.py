@@ -98,7 +98,7 @@ def _by_folder(migrators: cabc.Iterable[Migrator]) -> list[list[Migrator]]:
 
 
 def _config(group: cabc.Iterable[Migrator]) -> Config:
-    """What Alembic's template for several databases reads their names from."""
+    """Return the configuration that Alembic's template for several databases reads."""
     names = [m.tree.arguments().get("engine_name", "") for m in group]
     config = Config()
     config.set_main_option("databases", ", ".join(names))

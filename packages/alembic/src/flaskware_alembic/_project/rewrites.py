@@ -1,4 +1,4 @@
-"""Rewriting history: a branch put after another, many revisions made one."""
+"""Rewrites of history: a branch put after another, or many revisions squashed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def rebase(migrator: Migrator, head: str, onto: str | None) -> RevisionInfo | No
     if id not in heads or (onto is None and len(others) > 1):
         raise SeveralHeads(
             f"Which line goes after which? The heads are {', '.join(heads)}: name the"
-            " head of the line to move, and with --onto the one that it follows."
+            " head of the line to move, and with --onto the head that it follows."
         )
     target = tree.resolve(onto) if onto is not None else others[0]
     line = _line(migrator, id, target)
@@ -48,8 +48,8 @@ def rebase(migrator: Migrator, head: str, onto: str | None) -> RevisionInfo | No
     if here := [info for info in line if info.id in applied]:
         raise MigrationError(
             f"The database {migrator.database.name!r} has revision {here[0]}, which"
-            f" would then follow {target}, and it would never get that one. Take it"
-            f" back first: flask db downgrade {before}"
+            f" would then follow {target}, and the database would never get {target}."
+            f" Take it back first: flask db downgrade {before}"
         )
     first = line[-1]
     _replace_parent(first.path, target)
@@ -57,7 +57,7 @@ def rebase(migrator: Migrator, head: str, onto: str | None) -> RevisionInfo | No
 
 
 def squash(migrator: Migrator, target: str, message: str) -> RevisionInfo:
-    """Make all revisions up to one of them a single one, with the id of the last.
+    """Replace all revisions up to a target by a single one, with the id of the last.
 
     The old files go into the folder ``squashed`` beside it. A database that is half
     way through them is taken along them first.
@@ -69,7 +69,7 @@ def squash(migrator: Migrator, target: str, message: str) -> RevisionInfo:
     replaced = _ancestors(migrator, id)
     infos = [info for info in reversed(tree.infos()) if info.id in replaced]
     if len(infos) < 2:
-        raise MigrationError(f"There is nothing before {id} to make one of.")
+        raise MigrationError(f"There is nothing before {id} to squash.")
     inner = replaced - {id}
     later = (info for info in tree.infos() if info.id not in replaced)
     stray = [info for info in later if inner & set(info.down)]
@@ -95,7 +95,7 @@ def squash(migrator: Migrator, target: str, message: str) -> RevisionInfo:
 
 
 def _line(migrator: Migrator, head: str, target: str) -> list[RevisionInfo]:
-    """The revisions that lead to one head and not to another, the newest first."""
+    """Return the revisions of one head and not of another, the newest first."""
     kept = _ancestors(migrator, target)
     line: list[RevisionInfo] = []
     info: RevisionInfo | None = migrator.tree.info(head)
@@ -140,12 +140,12 @@ def _codes(
 
 
 def _code(migrator: Migrator, info: RevisionInfo, name: str, imports: set[str]) -> str:
-    """What a function of a revision does, as operations."""
+    """Return the code of the operations of a function."""
     module = migrator.tree.module(info.id)
     function = getattr(module, name, None)
     dialect = migrator.database.engine.dialect
     if backfills_in(module) or hasattr(module, "contracts"):
-        raise _refused(info, "it has a backfill, or completes another one")
+        raise _refused(info, "it has a backfill, or completes another revision")
     if function is None:
         raise _refused(info, f"it has no function `{name}`")
     recording = record(function, info.path, dialect, migrator.tree.arguments())
@@ -192,6 +192,5 @@ def _dedented(lines: cabc.Iterable[str]) -> cabc.Iterator[str]:
 
 def _refused(info: RevisionInfo, why: str) -> MigrationError:
     return MigrationError(
-        f"{info.path} cannot be made one with others: {why}. Squash up to the one"
-        " before it."
+        f"{info.path} cannot be squashed: {why}. Squash up to the revision before it."
     )

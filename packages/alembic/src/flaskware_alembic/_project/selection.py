@@ -1,4 +1,4 @@
-"""Which revisions go to which database of an app."""
+"""The trees of an app, each with its database."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from flaskware_alembic._databases.database import Database
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import UnknownRevision
+from flaskware_alembic._results import Binds
+from flaskware_alembic._results import Names
 from flaskware_alembic._runtime.migrator import Migrator
 from flaskware_alembic._settings import AlembicSettings
 
-from .migrations import Binds
 from .migrations import Migrations
-from .migrations import Names
 from .trees import APP
 from .trees import in_order
 from .trees import TreeSpec
@@ -36,7 +36,7 @@ class Selection:
         databases: cabc.Sequence[Database],
         specs: cabc.Sequence[TreeSpec],
     ) -> Selection:
-        """Put databases and trees together."""
+        """Return the selection of some databases and trees."""
         by_name = {spec.name: spec for spec in specs}
         found: list[Migrator] = []
         for name in in_order(specs):
@@ -56,7 +56,7 @@ class Selection:
         return cls(tuple(found), tuple(databases))
 
     def chosen(self, binds: Binds = None, trees: Names = None) -> list[Migrator]:
-        """Those of some databases and some trees; all where nothing is named.
+        """Return those of some databases and trees; all by default.
 
         :raises MigrationError: if there is no such database or tree.
         """
@@ -83,11 +83,15 @@ class Selection:
         ]
 
     def own(self, binds: Binds = None, trees: Names = None) -> list[Migrator]:
-        """The same, but only the app's own trees where no tree is named."""
+        """Return the same, but only the app's own trees by default."""
         return self.chosen(binds, (APP,) if trees is None else trees)
 
     def at(self, target: str, binds: Binds, trees: Names) -> list[Migrator]:
-        """The ones that a target is meant for."""
+        """Return those that a target is meant for.
+
+        :raises MigrationError: if that is not clear.
+        :raises UnknownRevision: if none has the revision.
+        """
         if target in {"head", "heads"}:
             return self.chosen(binds, trees)
         if target == "base" or target[0] in "+-":
@@ -125,7 +129,7 @@ def _database_of(spec: TreeSpec, databases: cabc.Sequence[Database]) -> Database
 
 
 def _claimed(database: Database, specs: cabc.Iterable[TreeSpec]) -> frozenset[str]:
-    """The tables in a database that are other trees' business."""
+    """Return the tables in a database that belong to other trees."""
     return frozenset(
         table.key
         for spec in specs

@@ -16,7 +16,7 @@ from flaskware_alembic._errors import MigrationError
 
 ENTRY_POINTS = "flaskware_alembic.trees"
 APP = "app"
-"""What the app's own tree is called among the others."""
+"""The name of the app's own tree."""
 
 _FIELDS = {"path", "metadata", "engine", "bind", "depends_on"}
 
@@ -54,14 +54,14 @@ class TreeSpec:
 
     @classmethod
     def of(cls, name: str, fields: cabc.Mapping[str, t.Any]) -> TreeSpec:
-        """Make it of what an entry point answered.
+        """Make a tree of the answer of an entry point.
 
         :raises MigrationError: naming what is missing or unknown.
         """
         if unknown := sorted(set(fields) - _FIELDS):
             raise MigrationError(
-                f"The tree {name!r} has {', '.join(map(repr, unknown))}, which nobody"
-                f" knows. A tree has {', '.join(sorted(_FIELDS))}."
+                f"The tree {name!r} has unknown fields: {', '.join(unknown)}."
+                f" A tree has {', '.join(sorted(_FIELDS))}."
             )
         if "path" not in fields:
             raise MigrationError(
@@ -81,12 +81,12 @@ class TreeSpec:
 
     @property
     def is_async(self) -> bool:
-        """Whether its database is reached by an async driver."""
+        """True if its database is reached by an async driver."""
         return self.engine is not None and self.engine.dialect.is_async
 
 
 def discover(app: object) -> list[TreeSpec]:
-    """The trees of installed packages that an app uses.
+    """Return the trees of installed packages that an app uses.
 
     An entry point of the group ``flaskware_alembic.trees`` is a callable that takes
     the app and returns the fields of a :class:`TreeSpec` by name, or ``None`` where
@@ -101,7 +101,7 @@ def discover(app: object) -> list[TreeSpec]:
         except Exception as error:
             raise MigrationError(
                 f"The tree {point.name!r} of {point.value} cannot be loaded:"
-                f" {type(error).__name__}: {error}. Mend or remove the package, or set"
+                f" {type(error).__name__}: {error}. Fix or remove the package, or set"
                 " ALEMBIC_DISCOVER = False."
             ) from error
         if fields is not None:
@@ -110,11 +110,11 @@ def discover(app: object) -> list[TreeSpec]:
 
 
 def in_order(specs: cabc.Iterable[TreeSpec]) -> list[str]:
-    """The names of the trees, each after what it depends on.
+    """Return the names of the trees, each after those it depends on.
 
     The app's own, called ``"app"``, comes after every tree that does not depend on it.
 
-    :raises MigrationError: if one depends on itself or on what is not there.
+    :raises MigrationError: if one depends on itself or on a missing tree.
     """
     from graphlib import CycleError
     from graphlib import TopologicalSorter

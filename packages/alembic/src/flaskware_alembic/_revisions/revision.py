@@ -1,4 +1,4 @@
-"""Revision files: how they are loaded, and what can be wrong with them."""
+"""Revision files, and the errors that they can have."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flaskware_alembic._results import RevisionInfo
 def describe_script(
     script: Script, bind: str | None, tree: str | None = None
 ) -> RevisionInfo:
-    """The revision that one of Alembic's scripts is."""
+    """Return the revision of a script of Alembic."""
     return RevisionInfo(
         id=script.revision,
         bind=bind,
@@ -37,7 +37,7 @@ def describe_script(
 
 
 def rewrite_file(path: Path, text: str) -> None:
-    """Write the file of a revision anew, and forget what Python compiled of it.
+    """Replace the file of a revision, and delete its bytecode.
 
     Bytecode is taken for fresh while the file has its size and its second.
     """
@@ -46,7 +46,7 @@ def rewrite_file(path: Path, text: str) -> None:
 
 
 def revision_files(folder: Path) -> list[os.DirEntry[str]]:
-    """The files of a folder that are revisions, in the order of their names.
+    """Return the files of a folder that are revisions, in the order of their names.
 
     A name that starts with an underscore or a dot is a helper's, as is ``env.py``.
     """
@@ -85,7 +85,7 @@ def load_scripts(
 
 
 def line_in(error: BaseException, path: Path) -> int | None:
-    """The line of a file where an exception passed through, the innermost one."""
+    """Return the innermost line of a file that an exception passed through."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno
     lines = [
@@ -134,7 +134,7 @@ def _script_of(module: types.ModuleType, path: Path) -> Script:
     if not hasattr(module, "down_revision"):
         raise RevisionFileError(
             f"{path} does not say what it follows. Write `down_revision = None` if it"
-            " is the first, or the id of the one before.",
+            " is the first, or else the id of its predecessor.",
             paths=(path,),
         )
     if not callable(getattr(module, "upgrade", None)):
@@ -145,8 +145,8 @@ def _script_of(module: types.ModuleType, path: Path) -> Script:
     if revision in _as_tuple(module.down_revision):
         line = _line_of(path, "down_revision")
         raise RevisionFileError(
-            f"{_location(path, line)}: the revision follows itself. Write the id of the"
-            " one before, or None if it is the first.",
+            f"{_location(path, line)}: the revision follows itself. Write the id of its"
+            " predecessor, or None if it is the first.",
             paths=(path,),
             line=line,
         )
@@ -231,7 +231,7 @@ def _refuse_cycles(scripts: cabc.Collection[Script]) -> None:
         raise RevisionFileError(
             "Revisions follow each other in a circle: "
             + " after ".join(f"{id} ({by_id[id].path})" for id in cycle)
-            + f" after {cycle[0]}. Mend the `down_revision` of one of them.",
+            + f" after {cycle[0]}. Fix the `down_revision` of one of them.",
             paths=paths,
         )
 

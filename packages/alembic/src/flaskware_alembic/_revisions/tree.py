@@ -45,9 +45,9 @@ class _Loaded:
 class Tree:
     """The revisions of one database.
 
-    :param bind: The database, ``None`` for the default one.
+    :param bind: The database, ``None`` for the default database.
     :param folder: Where the files are; it need not exist yet.
-    :param name: Who brings them, ``None`` for the app.
+    :param name: The extension or blueprint that brings them, ``None`` for the app.
     :param is_shared: Whether a file upgrades several databases by their names.
     :param more: Further folders that are read, and not written to.
     """
@@ -73,11 +73,11 @@ class Tree:
     def find(
         cls, bind: str | None, directory: Path, more: tuple[Path, ...] = ()
     ) -> Tree:
-        """The tree of a database below the directory of an app.
+        """Return the tree of a database below the directory of an app.
 
         A directory that Alembic's or Flask-Migrate's ``init`` made keeps the default
-        database's revisions in ``versions``; a file of one that was made for several
-        databases upgrades each of them by its name.
+        database's revisions in ``versions``. If it was made for several databases, a
+        file upgrades each of them by its name.
 
         :param more: Further folders of the default database's revisions.
         """
@@ -116,21 +116,21 @@ class Tree:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a folder of revisions for this database itself."""
+        """True if there is a folder of revisions for this database itself."""
         return self.folder.is_dir()
 
     def arguments(self) -> dict[str, str]:
-        """What the functions of a revision are called with."""
+        """Return the arguments for the functions of a revision."""
         if not self.is_shared:
             return {}
         return {"engine_name": self.bind or self._default_name()}
 
     def infos(self) -> list[RevisionInfo]:
-        """Every revision, the newest first."""
+        """Return every revision, the newest first."""
         return [self._info(script) for script in self.scripts.walk_revisions()]
 
     def info(self, id: str) -> RevisionInfo:
-        """One revision, by its full id.
+        """Return one revision, by its full id.
 
         :raises UnknownRevision: if no file defines it.
         """
@@ -138,25 +138,25 @@ class Tree:
             return self._info(self.scripts.get_revision(id))
 
     def resolves(self, target: str) -> bool:
-        """Whether a target names something in this tree."""
+        """True if a target names something in this tree."""
         try:
             return bool(self.scripts.get_revisions(target))
         except alembic.util.CommandError:
             return False
 
     def resolve(self, target: str) -> str:
-        """The full id that a target means."""
+        """Return the full id that a target means."""
         with self.named_errors(target):
             return str(self.scripts.get_revision(target).revision)
 
     def module(self, id: str) -> t.Any:
-        """What a revision's file defines."""
+        """Return the module of a revision's file."""
         with self.named_errors(id):
             return self.scripts.get_revision(id).module
 
     @contextlib.contextmanager
     def named_errors(self, target: str) -> cabc.Generator[None]:
-        """Turn Alembic's complaint about a target into an error of its own kind."""
+        """Turn Alembic's error about a target into our own."""
         try:
             yield
         except alembic.util.CommandError as error:
@@ -209,17 +209,17 @@ class Tree:
 
     @property
     def archive_folder(self) -> Path:
-        """Where the files of revisions are that were made one."""
+        """The folder with the files of squashed revisions."""
         return self.folder / "squashed"
 
     @functools.cached_property
     def archive(self) -> Tree:
-        """The revisions that were made one, for databases half way through them."""
+        """The squashed revisions, for databases half way through them."""
         folder = self.archive_folder
         return Tree(self.bind, folder, name=self.name, is_shared=self.is_shared)
 
     def write_first(self, message: str, id: str, **content: t.Any) -> RevisionInfo:
-        """Write a revision that follows none, under what may follow it already."""
+        """Write a first revision, which others may follow already."""
         code: dict[str, t.Any] = {"upgrades": "", "downgrades": "", "imports": ""}
         self.folder.mkdir(parents=True, exist_ok=True)
         # A folder of its own while it is written: those that follow it are orphans.
@@ -278,7 +278,7 @@ def _keeps_versions(folder: Path) -> bool:
 
 
 def _is_shared(directory: Path, folder: Path) -> bool:
-    """Whether the revisions of a folder are for several databases by their names."""
+    """True if the revisions of a folder are for several databases by their names."""
     template = directory / "script.py.mako"
     files = [Path(entry.path) for entry in revision_files(folder)[:1]]
     if template.is_file():

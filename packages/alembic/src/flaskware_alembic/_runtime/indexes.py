@@ -1,7 +1,7 @@
-"""Indexes of PostgreSQL that were not built to the end.
+"""Indexes of PostgreSQL that were not finished.
 
 ``CREATE INDEX CONCURRENTLY`` that fails or is killed leaves an index that no query
-uses. ``IF NOT EXISTS`` takes it for the one that is wanted.
+uses. ``IF NOT EXISTS`` does not replace it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import event
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._sql.statement import changes_of_sql
 
-# Who builds one may be another user's session, of which only the database is shown.
+# The session of another user shows only its database.
 _INVALID = sa.text("""
     SELECT n.nspname AS schema, t.relname AS table, c.relname AS name,
         CASE WHEN n.nspname = current_schema() THEN ''
@@ -53,13 +53,13 @@ class InvalidIndex:
 
     @property
     def keys(self) -> set[str]:
-        """What models may call its table."""
+        """The names that models may have for its table."""
         keys = {f"{self.schema}.{self.table}"}
         return keys | {self.table} if self.is_visible else keys
 
 
 def invalid_indexes(connection: sa.Connection) -> list[InvalidIndex]:
-    """All of a database; none where it is no PostgreSQL."""
+    """Return those of a database; none on other databases than PostgreSQL."""
     if connection.dialect.name != "postgresql":
         return []
     return [InvalidIndex(*row) for row in connection.execute(_INVALID)]
@@ -67,7 +67,7 @@ def invalid_indexes(connection: sa.Connection) -> list[InvalidIndex]:
 
 @contextlib.contextmanager
 def invalid_dropped(connection: sa.Connection) -> cabc.Generator[None]:
-    """Drop what is invalid before an index of the same name is made."""
+    """Drop an invalid index before an index of the same name is made."""
     if connection.dialect.name != "postgresql":
         yield
         return

@@ -1,10 +1,9 @@
-"""What of a revision was done, where the database commits each change at once.
+"""Statements of a revision, where the database commits each change at once.
 
 MySQL and MariaDB cannot roll a changed schema back. So each statement is written down
 before and after it, on the connection that runs it: a statement that changes rows is
-in the same transaction as its line here, and one that changes the schema commits what
-is before it. Whoever finds lines of a revision that is not applied knows how far it
-came.
+in the same transaction as its line here, and a statement that changes the schema
+commits all before it. The lines of a revision that is not applied show how far it came.
 """
 
 from __future__ import annotations
@@ -19,11 +18,10 @@ from sqlalchemy import exc as sa_exc
 from flaskware_alembic._databases.database import VersionTable
 from flaskware_alembic._errors import HalfApplied
 from flaskware_alembic._errors import MigrationError
+from flaskware_alembic._results import Assumed
 from flaskware_alembic._results import JournalEntry
 from flaskware_alembic._sql.change import Change
 from flaskware_alembic._sql.statement import changes_of_sql
-
-Assumed: t.TypeAlias = t.Literal["done", "undone"]
 
 
 class Journal:
@@ -45,7 +43,7 @@ class Journal:
         )
 
     def entries(self, connection: sa.Connection) -> list[JournalEntry]:
-        """What was begun and never finished; leaves no transaction open."""
+        """Return the statements that were begun; leaves no transaction open."""
         found: list[JournalEntry] = []
         if sa.inspect(connection).has_table(self._table.name, self._table.schema):
             rows = connection.execute(
@@ -61,7 +59,7 @@ class Journal:
         connection.commit()
 
     def drop(self, connection: sa.Connection) -> None:
-        """Leave nothing behind once all that was begun is finished."""
+        """Drop the table, once all that was begun is finished."""
         self._table.drop(connection, checkfirst=True)
         connection.commit()
 
@@ -79,10 +77,10 @@ class Journal:
         *,
         assume: Assumed | None,
     ) -> list[JournalEntry]:
-        """Find out whether what was begun was done too.
+        """Find out which statements that were begun were done.
 
-        :returns: What was done.
-        :raises HalfApplied: if the schema does not tell and nothing is assumed.
+        :returns: The statements that were done.
+        :raises HalfApplied: if the schema does not show it and nothing is assumed.
         """
         done: list[JournalEntry] = []
         for entry in entries:
@@ -113,14 +111,16 @@ class Journal:
         direction: str,
         done: cabc.Sequence[JournalEntry],
     ) -> cabc.Callable[..., None]:
-        """The function of a revision, with each of its statements written down.
+        """Return the function of a revision that writes down each of its statements.
 
-        :param impl: What Alembic sends statements with.
+        :param impl: The object with which Alembic sends statements.
         :param done: Statements that were done before, which are passed over.
         """
 
         def run(**arguments: t.Any) -> None:
-            original = impl._exec
+            # Every statement of an operation passes this method, which has no public
+            # hook that can leave one out.
+            original = impl._exec  # noqa: SLF001
             position = -1
 
             def execute(construct: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
@@ -135,11 +135,11 @@ class Journal:
                     impl.connection, entry, original, construct, args, kwargs
                 )
 
-            impl._exec = execute
+            impl._exec = execute  # noqa: SLF001
             try:
                 function(**arguments)
             finally:
-                del impl._exec
+                del impl._exec  # noqa: SLF001
 
         return run
 
@@ -187,15 +187,15 @@ class Journal:
         if assume is None:
             raise HalfApplied(
                 f"Revision {entry.revision} was cut off in the middle of"
-                f" `{entry.statement}`, and the schema does not tell whether that was"
-                " done. Look, then say --assume done or --assume undone.",
+                f" `{entry.statement}`, and the schema does not show whether that was"
+                " done. Look, then pass --assume done or --assume undone.",
                 entries=(entry,),
             )
         return assume == "done"
 
 
 def report(entries: cabc.Sequence[JournalEntry], name: str) -> HalfApplied:
-    """The error for what was found, with all that was done."""
+    """Return the error for a half-applied revision, with all of its statements."""
     revision, direction = entries[0].revision, entries[0].direction
     lines = [
         f"  {'done' if entry.is_done else 'begun'}: {' '.join(entry.statement.split())}"
@@ -242,7 +242,7 @@ def _refuse_other(entry: JournalEntry, text: str) -> None:
 
 
 def _is_in_schema(change: Change, inspector: sa.Inspector) -> bool | None:
-    """Whether the schema is as after a change; ``None`` where that cannot be seen."""
+    """True if the schema is as after a change; ``None`` where that cannot be seen."""
     if change.table is None:
         return None
     schema, _, table = change.table.rpartition(".")

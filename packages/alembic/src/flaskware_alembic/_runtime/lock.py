@@ -5,8 +5,6 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import hashlib
-import os
-import sys
 import threading
 import time
 import typing as t
@@ -19,6 +17,7 @@ from flaskware_alembic._databases.database import Database
 from flaskware_alembic._errors import LockTimeout
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._results import OnWait
+from flaskware_core import FileLock
 
 _PAUSE = 0.1
 
@@ -45,25 +44,24 @@ def deploy_lock(
     :param table: The version table; databases with several have a lock for each.
     :param timeout: How long to wait, in seconds.
     :param on_wait: Called once with a sentence where another process is first.
-    :raises LockTimeout: naming the holder where the database tells.
+    :raises LockTimeout: naming the holder where the database shows it.
     """
     with contextlib.ExitStack() as stack:
         lock = _lock_for(database, table, stack)
         deadline = time.monotonic() + timeout
-        told = on_wait is None
         while not lock.try_take():
-            if not told and on_wait is not None:
-                told = True
+            if on_wait is not None:
                 on_wait(
                     f"Waiting for {lock.holder()}, which migrates the database"
                     f" {database.name!r}."
                 )
+                on_wait = None
             if time.monotonic() >= deadline:
                 raise LockTimeout(
                     f"The database {database.name!r} is being migrated by"
                     f" {lock.holder()}, and was still after {timeout:g} seconds."
-                    " Look whether that process is alive, or set ALEMBIC_LOCK_TIMEOUT"
-                    " to more seconds."
+                    " Check that the process is alive, or set ALEMBIC_LOCK_TIMEOUT to"
+                    " more seconds."
                 )
             time.sleep(_PAUSE)
         yield
@@ -85,7 +83,7 @@ def _lock_for(database: Database, table: str, stack: contextlib.ExitStack) -> _L
 
 def _own_connection(database: Database, stack: contextlib.ExitStack) -> sa.Connection:
     connection = stack.enter_context(database.connect())
-    # No transaction stays open, whatever the server thinks of idle ones.
+    # No transaction stays open, whatever the server does to idle transactions.
     connection = connection.execution_options(isolation_level="AUTOCOMMIT")
     # Outside of the pool, which may be of one; closing it then ends the lock too.
     if not isinstance(database.engine.pool, NullPool):
@@ -141,38 +139,29 @@ class _MySQLLock:
 
 
 class _FileLock:
-    """A lock on a file that stays: to remove it would let two in."""
-
     def __init__(self, database: Path) -> None:
-        self._path = database.with_name(f"{database.name}.migrate-lock")
-        self._file: t.BinaryIO | None = None
+        path = database.with_name(f"{database.name}.migrate-lock")
+        # The umask decides who else may migrate.
+        self._lock = FileLock(path, mode=0o666, signed=True)
 
     def __enter__(self) -> t.Self:
-        try:
-            self._file = self._path.open("a+b")
-        except OSError as error:
-            raise MigrationError(
-                f"The lock file {self._path} cannot be opened: {error.strerror}. Give"
-                " the process the right to write beside the database."
-            ) from error
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._lock.release()
 
     def try_take(self) -> bool:
-        if self._file is None or not _try_lock_file(self._file.fileno()):
-            return False
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()).encode())
-        self._file.flush()
-        return True
+        try:
+            return self._lock.try_acquire()
+        except OSError as error:
+            raise MigrationError(
+                f"The lock file {self._lock.path} cannot be opened: {error.strerror}."
+                " Give the process the right to write beside the database."
+            ) from error
 
     def holder(self) -> str:
-        with contextlib.suppress(OSError, ValueError):
-            return f"the process {int(self._path.read_bytes())}"
-        return "another process"
+        id = self._lock.holder()
+        return "another process" if id is None else f"the process {id}"
 
 
 class _ThreadLock:
@@ -194,26 +183,6 @@ class _ThreadLock:
 
     def holder(self) -> str:
         return "another thread"
-
-
-def _try_lock_file(descriptor: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-# Windows keeps others from reading a locked byte, so it is not one of the content.
-_LOCKED_BYTE = 1 << 20
 
 
 def _sqlite_path(database: Database) -> Path | None:

@@ -68,7 +68,7 @@ class Position:
         return {script.revision for script in scripts} if known else set()
 
     def pending(self, heads: Heads) -> tuple[RevisionInfo, ...]:
-        """Return the revisions that are not applied, the next one first."""
+        """Return the revisions that are not applied, the next first."""
         moves = self.moves("heads", "upgrade", heads)
         return tuple(self.info(move.revision.revision) for move in moves)
 
@@ -127,7 +127,7 @@ class Position:
         return PlanStep(self.info(id), direction, seconds, backfills=tuple(backfills))
 
     def tree_of(self, id: str) -> Tree:
-        """Return the tree of a revision: this one, or the archive of squashed ones."""
+        """Return the tree of a revision: this tree, or its archive."""
         return self.tree if id in self.tree else self.tree.archive
 
     def info(self, id: str) -> RevisionInfo:

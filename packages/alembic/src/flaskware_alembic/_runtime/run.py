@@ -22,6 +22,7 @@ from flaskware_alembic._errors import RevisionFileError
 from flaskware_alembic._errors import TableLocked
 from flaskware_alembic._lint.expand_contract import violated_check
 from flaskware_alembic._lint.fixes.placeholder import placeholders_in
+from flaskware_alembic._results import Assumed
 from flaskware_alembic._results import BackfillInfo
 from flaskware_alembic._results import Direction
 from flaskware_alembic._results import JournalEntry
@@ -35,7 +36,6 @@ from flaskware_alembic._settings import AlembicSettings
 from .backfill_log import BackfillLog
 from .backfill_log import Due
 from .indexes import invalid_dropped
-from .journal import Assumed
 from .journal import Journal
 from .journal import report
 from .position import Heads
@@ -55,7 +55,7 @@ class Run:
     :param resume: Go on with a revision that was cut off half way.
     :param assume: Whether to take a statement as done where the schema does not show
         it.
-    :param contract: Also apply revisions that complete an earlier one.
+    :param contract: Also apply revisions that complete an earlier revision.
     """
 
     def __init__(
@@ -273,10 +273,11 @@ class Run:
 
         def applied(**_: object) -> None:
             step = self._step(self._now, time.perf_counter() - self._started)
-            id, module = step.revision.id, self._now.revision.module
+            id = step.revision.id
             if check is not None:
                 check(id)
             if self._direction != "stamp":
+                module = self._now.revision.module
                 if self._journal is not None:
                     self._journal.forget(connection, id)
                 self._backfills.note(connection, id, module, self._direction)

@@ -92,7 +92,7 @@ def sql_by_revision(
 
 def _as_transaction(body: str) -> str:
     """Return the SQL of a revision with the start of its own transaction."""
-    # The start of the next one stands at the end.
+    # The start of the next transaction stands at the end.
     body = body.strip().removesuffix("BEGIN;").strip()
     if not body.endswith("COMMIT;"):
         return body

@@ -1,4 +1,4 @@
-"""What SQLite needs so that a revision is applied as a whole or not at all."""
+"""Transactions of SQLite that apply a revision as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def whole_revisions(connection: sa.Connection) -> cabc.Generator[None]:
     table that is rebuilt is dropped, which with foreign keys on deletes the rows that
     refer to it; they can be turned off only outside of a transaction.
     """
-    # Where the driver is an async one, the first only runs statements, and only the
-    # second tells how it runs them.
+    # With an async driver, the first only runs statements, and the second knows its
+    # settings.
     adapted = t.cast("t.Any", connection.connection.dbapi_connection)
     raw = t.cast("t.Any", connection.connection.driver_connection)
     had_keys = bool(_run(adapted, "PRAGMA foreign_keys"))
@@ -55,7 +55,7 @@ class ReferenceCheck:
         connection.rollback()
 
     def __call__(self, name: str) -> None:
-        """Refuse what a revision broke; the transaction is still open.
+        """Refuse references that a revision broke; the transaction is still open.
 
         :raises MigrationError: naming the tables.
         """
@@ -68,7 +68,7 @@ class ReferenceCheck:
         if worse:
             raise MigrationError(
                 f"Revision {name} leaves rows that refer to nothing"
-                f" ({', '.join(worse)}). Delete or mend them in the revision."
+                f" ({', '.join(worse)}). Delete or fix them in the revision."
             )
         self._before = after
 
@@ -89,7 +89,7 @@ def _run(adapted: t.Any, statement: str) -> t.Any:
 
 
 def _driver_commits(raw: t.Any) -> bool:
-    """Whether `commit` of the driver ends a transaction begun by hand.
+    """True if `commit` of the driver ends a transaction begun by hand.
 
     It does not in either kind of autocommit: no isolation level, and `autocommit=True`
     of Python 3.12, whose attribute is -1 where it is not used.

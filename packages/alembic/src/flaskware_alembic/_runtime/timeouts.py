@@ -1,4 +1,4 @@
-"""How long a statement of a revision waits for a lock, and how long it may take."""
+"""Time limits of the statements of a revision."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
 from flaskware_alembic._settings import AlembicSettings
-
-_LONGEST_PAUSE = 30.0
+from flaskware_core import backoff
 
 
 @dc.dataclass(frozen=True)
 class Timeouts:
-    """In seconds; ``None`` leaves the connection as it is.
+    """Time limits in seconds; ``None`` leaves the connection as it is.
 
     :param lock: How long to wait for a lock.
     :param statement: How long a statement may take.
@@ -29,7 +28,7 @@ class Timeouts:
 
     @classmethod
     def of(cls, module: types.ModuleType, settings: AlembicSettings) -> Timeouts:
-        """What a revision says, or else the settings."""
+        """Return the limits of a revision, or else of the settings."""
         return cls(
             getattr(module, "lock_timeout", settings.table_lock_timeout),
             getattr(module, "statement_timeout", settings.statement_timeout),
@@ -40,7 +39,7 @@ class Timeouts:
 
 
 class TimeoutKeeper:
-    """Sets timeouts on a connection, and in the end puts back what it had."""
+    """Time limits of a connection, with those that it had before."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -48,7 +47,7 @@ class TimeoutKeeper:
         self._before: dict[str, t.Any] = {}
 
     def set(self, timeouts: Timeouts) -> None:
-        """Set them for all that follows; no transaction may be open."""
+        """Set them for all statements that follow; no transaction may be open."""
         if timeouts or self._before:
             values = dict(self._before)
             values.update(self._variables(timeouts))
@@ -59,7 +58,7 @@ class TimeoutKeeper:
             self._connection.commit()
 
     def restore(self) -> None:
-        """Put back what the connection had."""
+        """Put the earlier limits back."""
         if not self._before or self._connection.invalidated:
             return
         with contextlib.suppress(sa_exc.DBAPIError):
@@ -108,5 +107,8 @@ class TimeoutKeeper:
 
 
 def pause_before(attempt: int) -> float:
-    """How long to wait before an attempt, in seconds; the first is 1."""
-    return min(_LONGEST_PAUSE, 0.25 * float(1 << attempt))
+    """Return the pause before another attempt, in seconds.
+
+    :param attempt: The number of the attempt that failed, from 1.
+    """
+    return backoff(attempt, first=0.5, longest=30.0, spread=0)
