@@ -33,6 +33,8 @@ SHORTEST, LONGEST = 60, 800
 SHORT = ANATOMY | {"error", "errors", "signals", "protocol", "protocols"}
 # Short modules that would be wrong anywhere else, with the reason.
 LEAVES = {
+    "flaskware_alembic._cli.commands": "loads no command before one is asked for",
+    "flaskware_alembic._databases.event_loop": "free of engines and of Alembic",
     "flaskware_core._lazy": "every package imports it before anything else",
     "flaskware_core._process.backoff": "one home for an idea of several packages",
     "flaskware_core._process.fork": "one home for an idea of several packages",
