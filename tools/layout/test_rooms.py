@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import filecmp
 
-from flaskware_tools import allowed
 from flaskware_tools import modules
 from flaskware_tools import rooms
 from flaskware_tools.matrix import packages
@@ -99,11 +98,9 @@ def test_the_changelog_has_the_place_where_releases_are_written(package):
 
 
 def hold(package, rule):
-    """Hold a package against a rule, but for the places that are allowed for now."""
-    listed = allowed.entries().get(package.name, [])
-    found = rooms.RULES[rule](modules.read(package.source))
-    new = [str(item) for item in found if not allowed.is_allowed(item, listed)]
-    assert not new, f"{package.module}/ " + f"; {package.module}/ ".join(new)
+    """Hold a package against a rule."""
+    found = [str(item) for item in rooms.RULES[rule](modules.read(package.source))]
+    assert not found, f"{package.module}/ " + f"; {package.module}/ ".join(found)
 
 
 def test_the_root_holds_the_anatomy_and_rooms(package):
@@ -140,17 +137,6 @@ def test_modules_are_named_by_nouns(package):
 
 def test_each_idea_has_one_home(package):
     hold(package, "home")
-
-
-def test_what_is_allowed_for_now_only_gets_less():
-    family = packages()
-    stale = [
-        f"{name}: {item}"
-        for name, items in allowed.entries().items()
-        for item in set(items)
-        - {*allowed.needed(items, rooms.breaches(modules.read(family[name].source)))}
-    ]
-    assert not stale, f"run `nox -s layout -- --fix`, which drops {sorted(stale)}"
 
 
 def test_private_attributes_of_others_are_refused():

@@ -265,10 +265,7 @@ BAD = {
         "write it into Whole",
     ),
     "test_imports_point_down_in_the_order_of_the_package": (
-        each(
-            write(f"{SOURCE}/_extension.py", '"""Sessions."""\n'),
-            write("tools/layout/allowed.toml", ""),
-        ),
+        write(f"{SOURCE}/_extension.py", '"""Sessions."""\n'),
         "end its docstring with the order of the package",
     ),
     "test_no_module_imports_itself_through_others": (
@@ -289,10 +286,6 @@ BAD = {
     "test_each_idea_has_one_home": (
         add(f"{SOURCE}/_settings.py", "\nimport difflib\n"),
         "use what flaskware_core offers for closest names",
-    ),
-    "test_what_is_allowed_for_now_only_gets_less": (
-        write("tools/layout/allowed.toml", 'session = ["root: _gone.py"]\n'),
-        "which drops ['session: root: _gone.py']",
     ),
     "test_private_attributes_of_others_are_refused": (
         edit("shared-config/ruff.toml", '"SLF001", "SLOT"', '"SLOT"'),

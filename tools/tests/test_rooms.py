@@ -4,7 +4,6 @@ import shutil
 
 import pytest
 
-from flaskware_tools import allowed
 from flaskware_tools import exports
 from flaskware_tools import modules
 from flaskware_tools import rooms
@@ -234,29 +233,6 @@ def test_a_waiver_needs_a_reason_on_its_line_or_above(package):
 def test_the_breaches_of_packages_are_listed(capsys):
     rooms.main(["core"])
     assert capsys.readouterr().out == ""
-
-
-def test_what_is_allowed_gets_less(tmp_path, package):
-    breaches = rooms.breaches(package({"_a/x.py": LONG, "_b/linting.py": LONG}))
-    listed = ["noun: _b/linting.py", "noun: _b/moving.py", "order: *", "room: _a/"]
-    assert allowed.needed(listed, breaches) == [
-        "noun: _b/linting.py", "order: *", "room: _a/",
-    ]  # fmt: skip
-    left = [str(item) for item in breaches if not allowed.is_allowed(item, listed)]
-    assert left == ["_b/: add what belongs to it, or merge it into another room"]
-
-
-def test_entries_that_are_not_needed_are_dropped_after_a_clash_too(repository):
-    path = repository / allowed.FILE
-    path.write_text(
-        'session = [\n<<<<<<< HEAD\n    "noun: _a.py",\n=======\n    "order: *",\n'
-        ">>>>>>> other\n]\n"
-    )
-    assert allowed.fix(repository)
-    assert "noun" not in path.read_text()
-    assert not allowed.fix(repository)
-    path.unlink()
-    assert not allowed.fix(repository)
 
 
 def test_the_table_of_lazy_names_is_made_from_the_imports(tmp_path):

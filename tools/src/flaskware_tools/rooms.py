@@ -35,6 +35,8 @@ SHORT = ANATOMY | {"error", "errors", "signals", "protocol", "protocols"}
 LEAVES = {
     "flaskware_alembic._cli.commands": "loads no command before one is asked for",
     "flaskware_alembic._databases.event_loop": "free of engines and of Alembic",
+    "flaskware_alembic._lint.fixes.placeholder": "read by a run, which loads no rule",
+    "flaskware_alembic._sql.types": "the types of columns, for rules of every database",
     "flaskware_core._lazy": "every package imports it before anything else",
     "flaskware_core._process.backoff": "one home for an idea of several packages",
     "flaskware_core._process.fork": "one home for an idea of several packages",
@@ -54,8 +56,8 @@ LEAVES = {
 # Names that end in -ing and are nouns of the field.
 NOUNS = frozenset(
     {
-        "finding", "grading", "parsing", "recording", "routing", "serving", "signing",
-        "testing",
+        "blocking", "finding", "grading", "parsing", "recording", "routing", "serving",
+        "signing", "testing",
     }
 )  # fmt: skip
 # Bases with one subclass that are no half of it, with the reason.
@@ -85,10 +87,6 @@ class Breach(t.NamedTuple):
     rule: str
     place: str
     remedy: str
-
-    @property
-    def key(self) -> str:
-        return f"{self.rule}: {self.place}"
 
     def __str__(self) -> str:
         return f"{self.place}: {self.remedy}"

@@ -6,7 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import allowed
 from . import exports
 from .matrix import packages
 from .matrix import read_matrix
@@ -73,8 +72,6 @@ def main() -> None:
     for item in packages().values():
         if arguments.fix and exports.fix(item.source):
             print(f"wrote the table of lazy names of {item.module}")
-    if arguments.fix and allowed.fix():
-        print(f"dropped what {allowed.FILE} no longer needs")
 
 
 if __name__ == "__main__":
