@@ -63,12 +63,12 @@ class SelectBuilder(InputBuilder["Choice"]):
         blank = self.node.nullable or not self.node.has_default
         self._blank = '<option value=""></option>' if blank else ""
         self._options = _options(self.node.choices)
+        self._asks = self.node.asks_choices
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
         chosen = text_of(value)
         state = self.state(invalid=self.path in errors)
-        asks = self.node.asks_choices
-        found = _options(self.node.offers()) if asks else self._options
+        found = _options(self.node.offers()) if self._asks else self._options
         options = "".join(
             selected if text == chosen else plain for text, plain, selected in found
         )

@@ -31,10 +31,6 @@ class Place:
         """The place of a field whose value is inside of this value."""
         return Place(node, names, value, self.value, key)
 
-    def inside(self, node: Node, names: ControlNames) -> Place:
-        """The place of another field with the same value."""
-        return dc.replace(self, node=node, names=names)
-
     def put(self, value: t.Any) -> bool:
         """Replace the value; ``False`` if nothing holds it."""
         holder: t.Any = self.holder

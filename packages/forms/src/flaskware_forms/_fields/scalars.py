@@ -179,12 +179,16 @@ class FlagBuilder(InputBuilder["Flag"]):
 
     macro = "choice"
 
-    def control(self, value: t.Any, errors: ErrorsAt) -> str:
-        return (
+    def prepare(self) -> None:
+        super().prepare()
+        self._start = (
             f'<input type="checkbox" id="{self.id}" name="{self.name}" value="true"'
-            f"{self.attributes}{' checked' if is_on(value) else ''}"
-            f"{self.state(invalid=self.path in errors)}>"
+            f"{self.attributes}"
         )
+
+    def control(self, value: t.Any, errors: ErrorsAt) -> str:
+        state = self.state(invalid=self.path in errors)
+        return f"{self._start}{' checked' if is_on(value) else ''}{state}>"
 
 
 class Flag(Leaf, control="checkbox", types=(bool,)):

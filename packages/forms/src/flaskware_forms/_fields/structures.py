@@ -446,7 +446,8 @@ class Variants(Node):
     def enter(self, place: Place, step: str) -> Place | None:
         for case in self.cases:
             if case.step == step:
-                return place.inside(case.group, place.names.case(step))
+                names = place.names.case(step)
+                return dc.replace(place, node=case.group, names=names)
         return None
 
     def choose(self, place: Place) -> Place | None:

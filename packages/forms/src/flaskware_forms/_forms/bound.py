@@ -317,10 +317,7 @@ class Bound(t.Generic[M]):
 def open_form(
     spec: FormSpec[M], _arguments: object = None, *, obj: object = None
 ) -> tuple[Bound[M], Submission[M], None]:
-    """Open the form of the current request.
-
-    :param obj: The object or mapping that the form shows before it is sent.
-    """
+    """Open the form of the current request, which shows an object until it is sent."""
     submission = Submission(spec.compiled, current_state(), obj)
     return Bound(spec, submission), submission, None
 

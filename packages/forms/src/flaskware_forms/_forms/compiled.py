@@ -77,16 +77,13 @@ class CompiledForm(t.Generic[M]):
             children = group.children if group is not None and not node.many else ()
             found = next((c for c in children if c.attribute == attribute), None)
             if found is None:
-                raise ValueError(_unknown(self.model, str(field), children))
+                names = [child.attribute for child in children]
+                close = closest(attribute, names)
+                known = f"It has: {', '.join(names)}."
+                hint = f"Did you mean {close!r}?" if close else known
+                raise ValueError(
+                    f"{self.model.__name__} has no field {field!r}. {hint}"
+                )
             node = found
             path.append(node.key)
         return attributes, tuple(path)
-
-
-def _unknown(
-    model: type[pydantic.BaseModel], field: str, children: cabc.Iterable[Node]
-) -> str:
-    names = [child.attribute for child in children]
-    close = closest(field.rpartition(".")[2], names)
-    hint = f"Did you mean {close!r}?" if close else f"It has: {', '.join(names)}."
-    return f"{model.__name__} has no field {field!r}. {hint}"

@@ -89,13 +89,10 @@ class Steps(t.Generic[M]):
 
     def check(self, field: str | None = None, /) -> t.Any:
         """Same as :meth:`FormSpec.check`; the check of a field runs on its page."""
-        spec = self.whole
-        if field is not None:
-            head = field.partition(".")[0]
-            spec = next(
-                (s for s in self.pages.values() if head in s.model.model_fields), spec
-            )
-        return spec.check(field) if field is not None else spec.check()
+        head = (field or "").partition(".")[0]
+        specs = (s for s in self.pages.values() if head in s.model.model_fields)
+        spec: t.Any = next(specs, self.whole)
+        return spec.check(field)
 
     @t.overload
     def handles(
