@@ -34,7 +34,7 @@ from ._web.session import ServerSession as ServerSession
 from ._web.session import session as session
 
 if t.TYPE_CHECKING:
-    from ._stores.blocking import BlockingStore as BlockingStore
+    from ._stores.bridge import BlockingStore as BlockingStore
     from ._stores.files import FileStore as FileStore
     from ._stores.memcached import MemcachedStore as MemcachedStore
     from ._stores.redis.async_store import AsyncRedisStore as AsyncRedisStore
@@ -46,7 +46,7 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "_stores.blocking": ["BlockingStore"],
+            "_stores.bridge": ["BlockingStore"],
             "_stores.files": ["FileStore"],
             "_stores.memcached": ["MemcachedStore"],
             "_stores.redis.async_store": ["AsyncRedisStore"],

@@ -258,7 +258,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         :return: Whether the store has a table of that kind; others need nothing.
         :raises StoreUnavailable: if the database does not answer, or forbids it.
         """
-        from ._stores.blocking import BlockingStore
+        from ._stores.bridge import BlockingStore
 
         store = self.store
         if isinstance(store, BlockingStore):

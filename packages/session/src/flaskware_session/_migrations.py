@@ -12,7 +12,7 @@ from ._extension import Sessions
 
 def tree(app: flask.Flask) -> cabc.Mapping[str, object] | None:
     """Say where the revisions are; ``None`` where sessions are not in a database."""
-    from ._stores.blocking import BlockingStore
+    from ._stores.bridge import BlockingStore
     from ._stores.sql.async_store import AsyncSQLAlchemyStore
     from ._stores.sql.store import SQLAlchemyStore
 

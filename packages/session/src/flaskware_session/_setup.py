@@ -133,7 +133,7 @@ def _blocking(store: Store | AsyncStore) -> Store:
     """Return the store itself, or a store that waits for its coroutines."""
     if not inspect.iscoroutinefunction(store.read):
         return t.cast("Store", store)
-    from ._stores.blocking import BlockingStore
+    from ._stores.bridge import BlockingStore
 
     return BlockingStore(t.cast("AsyncStore", store))
 

@@ -7,9 +7,7 @@ import collections.abc as cabc
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import Record
 
-from .operations import Delete
-from .operations import ForUser
-from .operations import Notify
+from . import operations as ops
 from .operations import Steps
 from .policy import SessionPolicy
 from .visit import Cookie
@@ -33,14 +31,14 @@ def end(visit: Visit, policy: SessionPolicy) -> Steps[None]:
         elif sent_id is not None:
             # An id whose record cannot be understood is forgotten as well.
             visit.cookie = Cookie.DELETE
-            ended = yield Delete(policy.keys.of(sent_id))
+            ended = yield ops.Delete(policy.keys.of(sent_id))
         else:
             return
     except StoreUnavailable as error:
         visit.failed(error)
         raise
     if ended:
-        yield Notify("session-revoked", {"count": 1, "user_id": user_id})
+        yield ops.Notify("session-revoked", {"count": 1, "user_id": user_id})
 
 
 def end_record(record: Record, token: str | None, policy: SessionPolicy) -> Steps[bool]:
@@ -50,17 +48,17 @@ def end_record(record: Record, token: str | None, policy: SessionPolicy) -> Step
     :param token: The id that it was read with.
     """
     # A store knows for a minute what an id was replaced by.
-    if (yield Delete(record.key)):
+    if (yield ops.Delete(record.key)):
         return True
     for key in policy.keys.all_of(token):
-        if key != record.key and (yield Delete(key)):
+        if key != record.key and (yield ops.Delete(key)):
             return True
     if record.user_id is None:
         return False
     ended = False
-    for found in (yield ForUser(record.user_id, policy.now())):
+    for found in (yield ops.ForUser(record.user_id, policy.now())):
         if _is_same(found, record):
-            ended |= yield Delete(found.key)
+            ended |= yield ops.Delete(found.key)
     return ended
 
 

@@ -11,9 +11,7 @@ from flaskware_session._records.record import Record
 from flaskware_session._records.text import link_of
 from flaskware_session._records.token import handle_of
 
-from .operations import Notify
-from .operations import Read
-from .operations import Replace
+from . import operations as ops
 from .operations import Steps
 from .policy import SessionPolicy
 from .visit import Intent
@@ -34,7 +32,7 @@ def load(visit: Visit, policy: SessionPolicy) -> Steps[None]:
         return
     record: Record | None
     try:
-        record = yield Read(policy.keys.of(token), policy.now(), policy.lifetime)
+        record = yield ops.Read(policy.keys.of(token), policy.now(), policy.lifetime)
         if record is None:
             record = yield from _find_older(token, policy)
         if record is None:
@@ -76,7 +74,7 @@ def find_rekeyed(
     """Find a session that was under a key and is now under another pepper's."""
     for other in policy.keys.all_of(token):
         if other != key:
-            record = yield Read(other, policy.now(), policy.lifetime)
+            record = yield ops.Read(other, policy.now(), policy.lifetime)
             if record is not None and not record.is_alias:
                 return t.cast("Record", record)
     return None
@@ -93,9 +91,9 @@ def follow(visit: Visit, policy: SessionPolicy, alias: Record) -> Steps[None]:
     if age > _TAKEN_OVER_GRACE if text is None else age >= policy.lifetime.grace:
         return
     # Where the session has ended since, it has ended for the old id too.
-    record: Record | None = yield Read(key, policy.now(), policy.lifetime)
+    record: Record | None = yield ops.Read(key, policy.now(), policy.lifetime)
     while record is not None and record.successor is not None:
-        record = yield Read(record.successor, policy.now(), policy.lifetime)
+        record = yield ops.Read(record.successor, policy.now(), policy.lifetime)
     if record is None:
         return
     if text is not None:
@@ -118,20 +116,20 @@ def _find_older(token: str, policy: SessionPolicy) -> Steps[Record | None]:
 
 
 def _rekey(old_key: str, token: str, policy: SessionPolicy) -> Steps[Record | None]:
-    record: Record | None = yield Read(old_key, policy.now(), policy.lifetime)
+    record: Record | None = yield ops.Read(old_key, policy.now(), policy.lifetime)
     if record is None or record.is_alias:
         return record
     key, now = policy.keys.of(token), policy.now()
     moved = dc.replace(record, key=key, version=record.version + 1)
-    written = yield Replace(old_key, moved, now)
+    written = yield ops.Replace(old_key, moved, now)
     # Where another request was faster, it has done this.
     if written.saved:
         return moved
-    return t.cast("Record | None", (yield Read(key, policy.now(), policy.lifetime)))
+    return t.cast("Record | None", (yield ops.Read(key, policy.now(), policy.lifetime)))
 
 
-def _unreadable(record: Record) -> Notify:
-    return Notify(
+def _unreadable(record: Record) -> ops.Notify:
+    return ops.Notify(
         "session-unreadable",
         {"handle": handle_of(record.key)},
         "Session %s cannot be understood: ignored",

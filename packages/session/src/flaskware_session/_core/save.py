@@ -19,17 +19,10 @@ from flaskware_session._records.text import alias_of
 from flaskware_session._records.token import handle_of
 from flaskware_session._records.token import new_token
 
+from . import operations as ops
 from .end import end_record
 from .load import find_rekeyed
-from .operations import Create
-from .operations import Delete
-from .operations import LimitUser
-from .operations import Notify
-from .operations import Pause
-from .operations import Queue
-from .operations import Replace
 from .operations import Steps
-from .operations import Update
 from .policy import SessionPolicy
 from .visit import Intent
 from .visit import items_of
@@ -69,7 +62,7 @@ def save(visit: Visit, policy: SessionPolicy) -> Steps[None]:
 def _save_new(visit: Visit, policy: SessionPolicy) -> Steps[None]:
     if visit.intent is Intent.RESTART and visit.sent_id is not None:
         # The id may lead to a session that could not be read any more, or not yet.
-        yield Delete(policy.keys.of(visit.sent_id))
+        yield ops.Delete(policy.keys.of(visit.sent_id))
     yield from _create(visit, policy, pack(visit.data))
 
 
@@ -79,7 +72,7 @@ def _create(visit: Visit, policy: SessionPolicy, content: Content) -> Steps[None
     _refuse_new_id(visit)
     token, now = new_token(), policy.now()
     record = _record_for(visit, policy, token, content, version=1, now=now)
-    if not (yield Create(record, now)):
+    if not (yield ops.Create(record, now)):
         raise StoreUnavailable("the key of a new session belongs to something else")
     yield from _limit(visit, policy, record)
     visit.stored(record, content.items, new_id=token)
@@ -103,7 +96,7 @@ def _renew(visit: Visit, policy: SessionPolicy, base: Record) -> Steps[None]:
         alias = None
         if grace is not None:
             alias = alias_of(base, record.key, now=now, grace=grace)
-        written: Written = yield Replace(base.key, record, now, alias)
+        written: Written = yield ops.Replace(base.key, record, now, alias)
         if written.saved:
             yield from _limit(visit, policy, record)
             visit.stored(record, content.items, new_id=token)
@@ -135,11 +128,11 @@ def _update(visit: Visit, policy: SessionPolicy) -> Steps[None]:
     mark = _mark_for(visit, policy, content)
 
     def write_once(base: Record, content: Content) -> Steps[Written]:
-        if visit.is_empty(content.items) and (yield Delete(base.key, base.version)):
+        if visit.is_empty(content.items) and (yield ops.Delete(base.key, base.version)):
             visit.ended()
             return Written(saved=True)
         record = policy.record_after(base, content, mark)
-        written: Written = yield Update(record, record.last_seen)
+        written: Written = yield ops.Update(record, record.last_seen)
         if written.saved:
             visit.stored(record, content.items, before=base)
         elif written.current is not None and is_made(mark, written.current):
@@ -196,9 +189,9 @@ def _write(
                 yield _conflict(base, keys)
             # In a queue a request meets only the first attempts of others and other
             # processes; without a queue, the slowest of many can lose every time.
-            yield Queue(base.key)
+            yield ops.Queue(base.key)
         else:
-            yield Pause(min(retries - 1, 10) / 1000)
+            yield ops.Pause(min(retries - 1, 10) / 1000)
         if changes is not None:
             items = _reapply(visit, policy, changes, current)
             content = Content(items, join(items))
@@ -220,9 +213,9 @@ def _limit(visit: Visit, policy: SessionPolicy, record: Record) -> Steps[None]:
     user_id, most = record.user_id, policy.max_per_user
     if most is None or user_id is None or not visit.starts_over:
         return
-    ended = yield LimitUser(user_id, most, policy.now(), keep=record.key)
+    ended = yield ops.LimitUser(user_id, most, policy.now(), keep=record.key)
     if ended:
-        yield Notify("session-revoked", {"count": ended, "user_id": user_id})
+        yield ops.Notify("session-revoked", {"count": ended, "user_id": user_id})
 
 
 def _record_for(
@@ -260,22 +253,22 @@ def _refuse_new_id(visit: Visit) -> None:
         )
 
 
-def _drop(visit: Visit) -> Notify:
+def _drop(visit: Visit) -> ops.Notify:
     # The cookie stays as it is: the browser may hold the next session's by now.
     visit.settled()
     handle = handle_of(t.cast("Record", visit.record).key)
-    return Notify(
+    return ops.Notify(
         "session-conflict",
         {"handle": handle, "keys": [], "dropped": True},
         "Session %s ended meanwhile: a change was dropped",
     )
 
 
-def _conflict(base: Record, keys: list[str]) -> Notify:
+def _conflict(base: Record, keys: list[str]) -> ops.Notify:
     details = {"handle": handle_of(base.key), "keys": keys, "dropped": False}
-    return Notify("session-conflict", details)
+    return ops.Notify("session-conflict", details)
 
 
-def _notice(signal: str, record: Record) -> Notify:
+def _notice(signal: str, record: Record) -> ops.Notify:
     details = {"handle": handle_of(record.key), "user_id": record.user_id}
-    return Notify(signal, details)
+    return ops.Notify(signal, details)

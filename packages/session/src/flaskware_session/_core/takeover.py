@@ -12,13 +12,10 @@ from flaskware_session._records.record import Record
 from flaskware_session._records.text import alias_text
 from flaskware_session._records.token import new_token
 
+from . import operations as ops
 from .load import follow
 from .load import load
 from .load import open_visit
-from .operations import Call
-from .operations import Create
-from .operations import Delete
-from .operations import Read
 from .operations import Steps
 from .policy import SessionPolicy
 from .visit import Cookie
@@ -55,7 +52,7 @@ def load_or_take_over(
     if visit.record is not None or visit.outage is not None or visit.is_sent:
         return
     try:
-        foreign: ForeignSession | None = yield Call(find_foreign)
+        foreign: ForeignSession | None = yield ops.Call(find_foreign)
         if foreign is not None:
             yield from _take_over(visit, policy, foreign)
     except StoreUnavailable as error:
@@ -82,13 +79,13 @@ def _take_over(
         expires=now + max(policy.lifetime.absolute, foreign.longest),
         issued=now,
     )
-    yield Create(record, now)
-    if (yield Create(claim, now)):
-        yield Call(foreign.forget)
+    yield ops.Create(record, now)
+    if (yield ops.Create(claim, now)):
+        yield ops.Call(foreign.forget)
         visit.cookie = Cookie.SET
         open_visit(visit, policy, record, foreign.data, token)
     else:
-        yield Delete(record.key)
-        other = yield Read(claim.key, policy.now(), policy.lifetime)
+        yield ops.Delete(record.key)
+        other = yield ops.Read(claim.key, policy.now(), policy.lifetime)
         if other is not None:
             yield from follow(visit, policy, other)

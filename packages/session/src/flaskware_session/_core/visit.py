@@ -64,27 +64,6 @@ class Visit:
         can be added.
     """
 
-    __slots__ = (
-        "address",
-        "agent",
-        "cookie",
-        "counted",
-        "data",
-        "id",
-        "intent",
-        "is_reordered",
-        "is_sent",
-        "is_touched",
-        "is_view",
-        "items",
-        "outage",
-        "record",
-        "sent_id",
-        "user_id",
-        "views",
-        "waited",
-    )
-
     def __init__(self, sent_id: str | None, *, is_sent: bool = False) -> None:
         self.sent_id = sent_id
         self.is_sent = is_sent

@@ -8,12 +8,8 @@ import random
 import time
 import typing as t
 
-from flaskware_session._core.operations import Call
-from flaskware_session._core.operations import Notify
-from flaskware_session._core.operations import Pause
-from flaskware_session._core.operations import Queue
+from flaskware_session._core import operations as ops
 from flaskware_session._core.operations import Steps
-from flaskware_session._core.operations import StoreOperation
 from flaskware_session._core.visit import Visit
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._stores.async_protocol import AsyncStore
@@ -55,20 +51,20 @@ class AsyncStoreClient:
                 answer = outage = None
                 try:
                     match operation:
-                        case Notify():
+                        case ops.Notify():
                             notify(operation)
-                        case Queue(key):
+                        case ops.Queue(key):
                             await self._enter_queue(key, stack)
-                        case Pause(longest):
+                        case ops.Pause(longest):
                             await asyncio.sleep(random.uniform(0, longest))
-                        case Call(function):
+                        case ops.Call(function):
                             answer = await asyncio.to_thread(function)
                         case _:
                             answer = await self._ask(operation, visit)
                 except StoreUnavailable as error:
                     outage = error
 
-    async def _ask(self, operation: StoreOperation, visit: Visit) -> object:
+    async def _ask(self, operation: ops.StoreOperation, visit: Visit) -> object:
         started = time.monotonic()
         try:
             with self.guard.enter(operation, visit):

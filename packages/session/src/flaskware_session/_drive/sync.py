@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses as dc
 import logging
 import random
 import threading
@@ -11,25 +12,9 @@ import types
 import typing as t
 
 from flaskware_session import _signals as signals
-from flaskware_session._core.end import end
-from flaskware_session._core.load import load
-from flaskware_session._core.operations import Call
-from flaskware_session._core.operations import Create
-from flaskware_session._core.operations import Delete
-from flaskware_session._core.operations import ForUser
-from flaskware_session._core.operations import LimitUser
-from flaskware_session._core.operations import Notify
-from flaskware_session._core.operations import Pause
-from flaskware_session._core.operations import Queue
-from flaskware_session._core.operations import Read
-from flaskware_session._core.operations import Replace
+from flaskware_session._core import operations as ops
 from flaskware_session._core.operations import Steps
-from flaskware_session._core.operations import StoreOperation
-from flaskware_session._core.operations import Update
 from flaskware_session._core.policy import SessionPolicy
-from flaskware_session._core.save import save
-from flaskware_session._core.takeover import ForeignSession
-from flaskware_session._core.takeover import load_or_take_over
 from flaskware_session._core.visit import Visit
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import Lifetime
@@ -41,13 +26,13 @@ T = t.TypeVar("T")
 
 # How the log names an operation.
 _VERBS: dict[type, str] = {
-    Read: "read",
-    ForUser: "read",
-    Create: "write",
-    Update: "write",
-    Replace: "write",
-    LimitUser: "write",
-    Delete: "delete",
+    ops.Read: "read",
+    ops.ForUser: "read",
+    ops.Create: "write",
+    ops.Update: "write",
+    ops.Replace: "write",
+    ops.LimitUser: "write",
+    ops.Delete: "delete",
 }
 QUEUES = 64
 """Number of queues for requests of one process whose writes met."""
@@ -128,7 +113,7 @@ class Guard:
         # Of its own, as a store that is full takes no writes and still answers.
         self.writes = CircuitBreaker()
 
-    def enter(self, operation: StoreOperation, visit: Visit) -> CircuitBreaker:
+    def enter(self, operation: ops.StoreOperation, visit: Visit) -> CircuitBreaker:
         """Return the breaker of an operation.
 
         :raises StoreUnavailable: if the request has waited for too long.
@@ -171,9 +156,9 @@ class StoreClient:
                     return t.cast("T", stop.value)
                 answer = outage = None
                 try:
-                    if isinstance(operation, Queue):
+                    if isinstance(operation, ops.Queue):
                         queue = self._enter_queue(operation.key)
-                    elif isinstance(operation, (Call, Notify, Pause)):
+                    elif isinstance(operation, (ops.Call, ops.Notify, ops.Pause)):
                         answer = _carry_out(operation)
                     else:
                         answer = self._ask(operation, visit)
@@ -183,7 +168,7 @@ class StoreClient:
             if queue is not None:
                 queue.release()
 
-    def _ask(self, operation: StoreOperation, visit: Visit) -> object:
+    def _ask(self, operation: ops.StoreOperation, visit: Visit) -> object:
         started = time.monotonic()
         try:
             with self.guard.enter(operation, visit):
@@ -199,36 +184,36 @@ class StoreClient:
         return queue if queue.acquire(timeout=self.guard.limit) else None
 
 
-def perform(store: Store, operation: StoreOperation) -> t.Any:
+def perform(store: Store, operation: ops.StoreOperation) -> t.Any:
     """Call the method of a store that an operation stands for.
 
     :return: The answer of the store, or a coroutine that an asynchronous store made.
     """
-    if isinstance(operation, Read):
+    if isinstance(operation, ops.Read):
         return store.read(*operation)
-    if isinstance(operation, Update):
+    if isinstance(operation, ops.Update):
         return store.update(*operation)
-    if isinstance(operation, Create):
+    if isinstance(operation, ops.Create):
         return store.create(*operation)
     match operation:
-        case Replace(old_key, record, now, alias):
+        case ops.Replace(old_key, record, now, alias):
             return store.replace(old_key, record, now, alias=alias)
-        case Delete(key, version):
+        case ops.Delete(key, version):
             return store.delete(key, version=version)
-        case ForUser(user_id, now):
+        case ops.ForUser(user_id, now):
             return store.for_user(user_id, now)
-        case LimitUser(user_id, most, now, keep):
+        case ops.LimitUser(user_id, most, now, keep):
             return store.limit_user(user_id, most, now, keep=keep)
 
 
-def report(operation: StoreOperation, error: StoreUnavailable) -> None:
+def report(operation: ops.StoreOperation, error: StoreUnavailable) -> None:
     """Log that the store did not answer, and send the signal."""
     verb = _VERBS[type(operation)]
     logger.error("The session store failed to %s: %s", verb, error.reason)
     signals.notify("session-outage", operation=verb, reason=error.reason)
 
 
-def notify(operation: Notify) -> None:
+def notify(operation: ops.Notify) -> None:
     """Send a signal, and log what is to be logged."""
     if operation.log is not None:
         is_lost = operation.signal == "session-unreadable"
@@ -237,22 +222,22 @@ def notify(operation: Notify) -> None:
     signals.notify(operation.signal, **operation.details)
 
 
-def _carry_out(operation: Call | Notify | Pause) -> object:
-    if isinstance(operation, Call):
+def _carry_out(operation: ops.Call | ops.Notify | ops.Pause) -> object:
+    if isinstance(operation, ops.Call):
         return operation.function()
-    if isinstance(operation, Notify):
+    if isinstance(operation, ops.Notify):
         notify(operation)
     else:
         time.sleep(random.uniform(0, operation.longest))
     return None
 
 
+@dc.dataclass(frozen=True)
 class SessionManager:
-    """Loads, saves and ends the sessions of one app."""
+    """Store and policy of the sessions of one app."""
 
-    def __init__(self, client: StoreClient, policy: SessionPolicy) -> None:
-        self.client = client
-        self.policy = policy
+    client: StoreClient
+    policy: SessionPolicy
 
     @property
     def store(self) -> Store:
@@ -267,27 +252,3 @@ class SessionManager:
     def now(self) -> int:
         """Return the time in milliseconds since 1970."""
         return self.policy.now()
-
-    def load(
-        self,
-        visit: Visit,
-        find_foreign: cabc.Callable[[], ForeignSession | None] | None = None,
-    ) -> None:
-        """Fill a visit from the store; see :func:`load`.
-
-        :param find_foreign: Finds a session of another extension, where such are
-            taken over.
-        """
-        if find_foreign is None:
-            self.client.run(load(visit, self.policy), visit)
-        else:
-            steps = load_or_take_over(visit, self.policy, find_foreign)
-            self.client.run(steps, visit)
-
-    def save(self, visit: Visit) -> None:
-        """Store what a visit changed; see :func:`save`."""
-        self.client.run(save(visit, self.policy), visit)
-
-    def end(self, visit: Visit) -> None:
-        """Remove the session of a visit at once; see :func:`end`."""
-        self.client.run(end(visit, self.policy), visit)

@@ -107,7 +107,7 @@ def _database(url: str, timeout: float) -> Store:
     import sqlalchemy as sa
 
     if sa.make_url(url).get_dialect().is_async:
-        from .blocking import BlockingStore
+        from .bridge import BlockingStore
         from .sql.async_store import AsyncSQLAlchemyStore
 
         return BlockingStore(AsyncSQLAlchemyStore(url, timeout=timeout))

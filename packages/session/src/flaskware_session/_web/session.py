@@ -6,7 +6,11 @@ import typing as t
 import flask
 from flask.sessions import SessionMixin
 
+from flaskware_session._core.end import end
+from flaskware_session._core.load import load
+from flaskware_session._core.save import save
 from flaskware_session._core.takeover import ForeignSession
+from flaskware_session._core.takeover import load_or_take_over
 from flaskware_session._core.visit import Intent
 from flaskware_session._core.visit import PERMANENT
 from flaskware_session._core.visit import Visit
@@ -51,7 +55,11 @@ class Access:
             return self.visit
         manager = self.manager
         self.visit = visit = Visit(self._read_token(), is_sent=self.is_sent)
-        manager.load(visit, self._find_foreign)
+        if self._find_foreign is None:
+            steps = load(visit, manager.policy)
+        else:
+            steps = load_or_take_over(visit, manager.policy, self._find_foreign)
+        manager.client.run(steps, visit)
         if self.permanent is not None:
             visit.make_permanent(self.permanent)
         elif visit.record is None and manager.policy.permanent:
@@ -63,7 +71,8 @@ class Access:
 
         :raises StoreUnavailable: with the session in the store, but empty here.
         """
-        self.manager.end(self.load())
+        visit, manager = self.load(), self.manager
+        manager.client.run(end(visit, manager.policy), visit)
 
 
 class ServerSession(SessionMixin):
@@ -166,7 +175,8 @@ class ServerSession(SessionMixin):
             raise visit.outage
         if visit.views:
             self._flush_views(visit)
-        self.access.manager.save(visit)
+        manager = self.access.manager
+        manager.client.run(save(visit, manager.policy), visit)
 
     @property
     def new(self) -> bool:  # type: ignore[override] # an attribute in the mixin
