@@ -56,7 +56,7 @@ LEAVES = {
 # Names that end in -ing and are nouns of the field.
 NOUNS = frozenset(
     {
-        "blocking", "finding", "grading", "parsing", "recording", "routing", "serving",
+        "finding", "grading", "parsing", "recording", "routing", "serving",
         "signing", "testing",
     }
 )  # fmt: skip
