@@ -8,13 +8,14 @@ import concurrent.futures
 import dataclasses as dc
 import secrets
 import time
+import typing as t
 
 from ._records.record import Lifetime
 from ._records.record import Record
-from ._records.record import StoreStats
 from ._records.record import Written
 from ._records.token import key_of
 from ._stores.protocol import Store
+from ._stores.wrapper import StoreWrapper
 
 __all__ = ["CountingStore", "FakeClock", "store_suite", "StoreSuite"]
 
@@ -35,77 +36,21 @@ class FakeClock:
         self._time += seconds + 60 * minutes + 86400 * days
 
 
-class CountingStore:
+class CountingStore(StoreWrapper):
     """Wraps a store and counts the trips to it: ``Sessions(store=CountingStore(…))``.
 
     :param store: What to wrap.
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        super().__init__(store)
         self.trips: list[str] = []
         """The names of the methods called, in order."""
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """Count, then :meth:`Store.read`."""
-        self.trips.append("read")
-        return self._store.read(key, now, lifetime)
-
-    def create(self, record: Record, now: int) -> bool:
-        """Count, then :meth:`Store.create`."""
-        self.trips.append("create")
-        return self._store.create(record, now)
-
-    def update(self, record: Record, now: int) -> Written:
-        """Count, then :meth:`Store.update`."""
-        self.trips.append("update")
-        return self._store.update(record, now)
-
-    def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
-        """Count, then :meth:`Store.replace`."""
-        self.trips.append("replace")
-        return self._store.replace(old_key, record, now, alias=alias)
-
-    def delete(self, key: str, *, version: int | None = None) -> bool:
-        """Count, then :meth:`Store.delete`."""
-        self.trips.append("delete")
-        return self._store.delete(key, version=version)
-
-    def for_user(self, user_id: str, now: int) -> list[Record]:
-        """Count, then :meth:`Store.for_user`."""
-        self.trips.append("for_user")
-        return self._store.for_user(user_id, now)
-
-    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """Count, then :meth:`Store.delete_user`."""
-        self.trips.append("delete_user")
-        return self._store.delete_user(user_id, keep=keep)
-
-    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        """Count, then :meth:`Store.limit_user`."""
-        self.trips.append("limit_user")
-        return self._store.limit_user(user_id, count, now, keep=keep)
-
-    def prune(self, now: int, limit: int) -> int:
-        """Count, then :meth:`Store.prune`."""
-        self.trips.append("prune")
-        return self._store.prune(now, limit)
-
-    def stats(self, now: int) -> StoreStats:
-        """Count, then :meth:`Store.stats`."""
-        self.trips.append("stats")
-        return self._store.stats(now)
-
-    def ping(self) -> None:
-        """Count, then :meth:`Store.ping`."""
-        self.trips.append("ping")
-        self._store.ping()
-
-    def close(self) -> None:
-        """Close the wrapped store."""
-        self._store.close()
+    def _call(self, operation: str, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        if operation != "close":
+            self.trips.append(operation)
+        return super()._call(operation, *args, **kwargs)
 
 
 _LIFETIME = Lifetime(idle=60_000, absolute=300_000, touch_interval=10_000)

@@ -9,17 +9,14 @@ import threading
 import typing as t
 
 from flaskware_core import ForkGuard
-from flaskware_session._records.record import Lifetime
-from flaskware_session._records.record import Record
-from flaskware_session._records.record import StoreStats
-from flaskware_session._records.record import Written
 
 from .async_protocol import AsyncStore
+from .wrapper import StoreWrapper
 
 _T = t.TypeVar("_T")
 
 
-class BlockingStore:
+class BlockingStore(StoreWrapper):
     """An asynchronous store for code that blocks.
 
     Its coroutines run on one event loop in a thread of its own, so that connections
@@ -29,58 +26,17 @@ class BlockingStore:
     :param store: The asynchronous store.
     """
 
+    store: AsyncStore
+
     def __init__(self, store: AsyncStore) -> None:
-        self.store = store
+        super().__init__(store)
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._fork = ForkGuard()
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """See :meth:`Store.read`."""
-        return self.wait(self.store.read(key, now, lifetime))
-
-    def create(self, record: Record, now: int) -> bool:
-        """See :meth:`Store.create`."""
-        return self.wait(self.store.create(record, now))
-
-    def update(self, record: Record, now: int) -> Written:
-        """See :meth:`Store.update`."""
-        return self.wait(self.store.update(record, now))
-
-    def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
-        """See :meth:`Store.replace`."""
-        return self.wait(self.store.replace(old_key, record, now, alias=alias))
-
-    def delete(self, key: str, *, version: int | None = None) -> bool:
-        """See :meth:`Store.delete`."""
-        return self.wait(self.store.delete(key, version=version))
-
-    def for_user(self, user_id: str, now: int) -> list[Record]:
-        """See :meth:`Store.for_user`."""
-        return self.wait(self.store.for_user(user_id, now))
-
-    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """See :meth:`Store.delete_user`."""
-        return self.wait(self.store.delete_user(user_id, keep=keep))
-
-    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        """See :meth:`Store.limit_user`."""
-        return self.wait(self.store.limit_user(user_id, count, now, keep=keep))
-
-    def prune(self, now: int, limit: int) -> int:
-        """See :meth:`Store.prune`."""
-        return self.wait(self.store.prune(now, limit))
-
-    def stats(self, now: int) -> StoreStats:
-        """See :meth:`Store.stats`."""
-        return self.wait(self.store.stats(now))
-
-    def ping(self) -> None:
-        """See :meth:`Store.ping`."""
-        self.wait(self.store.ping())
+    def _call(self, operation: str, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        return self.wait(getattr(self.store, operation)(*args, **kwargs))
 
     def close(self) -> None:
         """See :meth:`Store.close`; the loop ends with it."""

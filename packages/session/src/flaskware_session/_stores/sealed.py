@@ -12,10 +12,10 @@ import typing as t
 
 from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
-from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 
 from .protocol import Store
+from .wrapper import StoreWrapper
 
 if t.TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -82,15 +82,17 @@ class Cipher:
             return None
 
 
-class SealedStore:
+class SealedStore(StoreWrapper):
     """A store whose content is encrypted on the way in and decrypted on the way out.
 
     The user, address and browser stay readable, since devices are found and listed by
     them.
     """
 
+    store: Store
+
     def __init__(self, store: Store, cipher: Cipher) -> None:
-        self.store = store
+        super().__init__(store)
         self._cipher = cipher
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
@@ -114,38 +116,10 @@ class SealedStore:
             alias = self._sealed(alias)
         return self._opened_in(self.store.replace(old_key, sealed, now, alias=alias))
 
-    def delete(self, key: str, *, version: int | None = None) -> bool:
-        """See :meth:`Store.delete`."""
-        return self.store.delete(key, version=version)
-
     def for_user(self, user_id: str, now: int) -> list[Record]:
         """See :meth:`Store.for_user`."""
         found = map(self._opened, self.store.for_user(user_id, now))
         return [record for record in found if record is not None]
-
-    def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """See :meth:`Store.delete_user`."""
-        return self.store.delete_user(user_id, keep=keep)
-
-    def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        """See :meth:`Store.limit_user`."""
-        return self.store.limit_user(user_id, count, now, keep=keep)
-
-    def prune(self, now: int, limit: int) -> int:
-        """See :meth:`Store.prune`."""
-        return self.store.prune(now, limit)
-
-    def stats(self, now: int) -> StoreStats:
-        """See :meth:`Store.stats`."""
-        return self.store.stats(now)
-
-    def ping(self) -> None:
-        """See :meth:`Store.ping`."""
-        self.store.ping()
-
-    def close(self) -> None:
-        """See :meth:`Store.close`."""
-        self.store.close()
 
     def _sealed(self, record: Record) -> Record:
         return dc.replace(record, data=self._cipher.seal(record.key, record.data))
