@@ -535,7 +535,9 @@ class Alembic(Extension[AlembicSettings, Migrations]):
             for item in theirs.get("version_locations", ()):
                 more.append(root / (item if isinstance(item, str) else item[1]))
         directory = find_directory(root, directory)
-        return Migrations(directory, more, settings, self._source, self._registered)
+        return Migrations(
+            directory, tuple(more), settings, self._source, self._registered
+        )
 
     def _attach(self, app: App, settings: AlembicSettings, state: Migrations) -> None:  # noqa: ARG002
         from ._cli.commands import db

@@ -9,7 +9,6 @@ import click
 
 from flaskware_alembic._errors import MigrationError
 
-from .options import Chosen
 from .options import command
 from .options import message_option
 from .options import rev_id_option
@@ -24,7 +23,7 @@ _ONE_HEAD = "Nothing to do: there is one head."
 
 
 @command("init")
-def init(alembic: Alembic, **_: t.Unpack[Chosen]) -> None:
+def init(alembic: Alembic, **_: t.Any) -> None:
     """Make the folder of the revisions; nothing else needs to be made."""
     folder = alembic.directory(create=True)
     click.echo(f"{folder} is where revisions go. There is nothing to configure.")
@@ -43,7 +42,7 @@ def revision(
     autogenerate: bool,
     head: str,
     rev_id: str | None,
-    **chosen: t.Unpack[Chosen],
+    **chosen: t.Any,
 ) -> None:
     """Write a new revision, empty by default."""
     made = alembic.revision(
@@ -73,7 +72,7 @@ def migrate(
     message: str | None,
     rev_id: str | None,
     renames: tuple[str, ...],
-    **chosen: t.Unpack[Chosen],
+    **chosen: t.Any,
 ) -> None:
     """Write a new revision with what changed in the models."""
     if wrong := [name for name in renames if not re.fullmatch(r"[^=]+=.+", name)]:
@@ -113,7 +112,7 @@ def merge(
     *,
     revisions: tuple[str, ...],
     message: str | None,
-    **chosen: t.Unpack[Chosen],
+    **chosen: t.Any,
 ) -> None:
     """Join several heads; all of them by default."""
     wanted = () if revisions in {("heads",), ("head",)} else revisions
@@ -124,9 +123,7 @@ def merge(
 @command("rebase")
 @click.argument("head")
 @click.option("--onto", help="The head that it follows, where there are several.")
-def rebase(
-    alembic: Alembic, *, head: str, onto: str | None, **chosen: t.Unpack[Chosen]
-) -> None:
+def rebase(alembic: Alembic, *, head: str, onto: str | None, **chosen: t.Any) -> None:
     """Put the branch that ends in HEAD after the other head."""
     made = alembic.rebase(head, onto=onto, **chosen)
     if not made:
@@ -139,7 +136,7 @@ def rebase(
 @click.argument("target", default="head")
 @message_option
 def squash(
-    alembic: Alembic, *, target: str, message: str | None, **chosen: t.Unpack[Chosen]
+    alembic: Alembic, *, target: str, message: str | None, **chosen: t.Any
 ) -> None:
     """Replace all revisions up to TARGET by a single one."""
     for info in alembic.squash(target, message=message or "squashed", **chosen):

@@ -8,8 +8,10 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from flaskware_alembic._results import Binds
+from flaskware_alembic._results import Names
+
 from .options import assume_option
-from .options import Chosen
 from .options import command
 from .options import MINUS_ONE
 from .options import resume_option
@@ -24,7 +26,6 @@ from .output import print_wait
 
 if t.TYPE_CHECKING:
     from flaskware_alembic._extension import Alembic
-    from flaskware_alembic._results import Assumed
 
 _NO_BACKFILL = "No applied revision has a backfill."
 
@@ -41,31 +42,22 @@ _NO_BACKFILL = "No applied revision has a backfill."
 @assume_option
 def upgrade(
     alembic: Alembic,
-    *,
     target: str,
+    *,
     as_sql: bool,
-    contract: bool,
-    resume: bool,
-    assume: Assumed | None,
-    **chosen: t.Unpack[Chosen],
+    binds: Binds,
+    trees: Names,
+    **options: t.Any,
 ) -> None:
     """Apply pending revisions, one process at a time."""
     if as_sql:
-        click.echo(alembic.sql(target, **chosen), nl=False)
+        click.echo(alembic.sql(target, binds=binds, trees=trees), nl=False)
         return
     if is_watched():
-        print_findings(alembic.plan(target, **chosen))
-    done = alembic.upgrade(
-        target,
-        on_step=print_step,
-        on_wait=print_wait,
-        on_progress=print_progress,
-        contract=contract,
-        resume=resume,
-        assume=assume,
-        **chosen,
-    )
-    print_done(done)
+        print_findings(alembic.plan(target, binds=binds, trees=trees))
+    options |= {"on_step": print_step, "on_wait": print_wait}
+    options |= {"on_progress": print_progress}
+    print_done(alembic.upgrade(target, binds=binds, trees=trees, **options))
 
 
 @command("downgrade", context_settings=MINUS_ONE)
@@ -75,35 +67,26 @@ def upgrade(
 @assume_option
 def downgrade(
     alembic: Alembic,
-    *,
     target: str,
+    *,
     as_sql: bool,
-    resume: bool,
-    assume: Assumed | None,
-    **chosen: t.Unpack[Chosen],
+    binds: Binds,
+    trees: Names,
+    **options: t.Any,
 ) -> None:
     """Take back revisions; by default only the last revision."""
     if as_sql:
-        sql = alembic.sql(target, direction="downgrade", **chosen)
+        sql = alembic.sql(target, direction="downgrade", binds=binds, trees=trees)
         click.echo(sql, nl=False)
         return
-    done = alembic.downgrade(
-        target,
-        on_step=print_step,
-        on_wait=print_wait,
-        resume=resume,
-        assume=assume,
-        **chosen,
-    )
-    print_done(done)
+    options |= {"on_step": print_step, "on_wait": print_wait}
+    print_done(alembic.downgrade(target, binds=binds, trees=trees, **options))
 
 
 @command("stamp")
 @click.argument("target", default="heads")
 @click.option("--purge", is_flag=True, help="Forget first what the table holds.")
-def stamp(
-    alembic: Alembic, *, target: str, purge: bool, **chosen: t.Unpack[Chosen]
-) -> None:
+def stamp(alembic: Alembic, *, target: str, purge: bool, **chosen: t.Any) -> None:
     """Record that a database is at a revision, and run nothing."""
     done = alembic.stamp(target, purge=purge, **chosen)
     if not done:
@@ -115,9 +98,7 @@ def stamp(
 @command("check")
 @click.option("--no-models", is_flag=True, help="Do not compare the models.")
 @click.option("--serving", is_flag=True, help="Ask only what serving needs.")
-def check(
-    alembic: Alembic, *, no_models: bool, serving: bool, **chosen: t.Unpack[Chosen]
-) -> None:
+def check(alembic: Alembic, *, no_models: bool, serving: bool, **chosen: t.Any) -> None:
     """Make sure that the databases are what the code expects.
 
     Exits with 0 if so, 3 if ahead, 5 if behind or unfinished, 6 if the models changed.
@@ -137,7 +118,7 @@ def backfill(context: click.Context) -> None:
 
 
 @command("status")
-def backfill_status(alembic: Alembic, **chosen: t.Unpack[Chosen]) -> None:
+def backfill_status(alembic: Alembic, **chosen: t.Any) -> None:
     """Show the progress of the backfills of applied revisions."""
     found = alembic.backfills(**chosen)
     click.echo("\n".join(str(info) for info in found) or _NO_BACKFILL)

@@ -12,7 +12,6 @@ from flaskware_alembic._lint.finding import Format
 from flaskware_alembic._lint.finding import FORMATS
 from flaskware_core import Level
 
-from .options import Chosen
 from .options import command
 from .options import down_option
 from .options import MINUS_ONE
@@ -30,9 +29,7 @@ _NO_REVISIONS = "There are no revisions yet."
 @command("plan", context_settings=MINUS_ONE)
 @click.argument("target", default="heads")
 @down_option
-def plan(
-    alembic: Alembic, *, target: str, down: bool, **chosen: t.Unpack[Chosen]
-) -> None:
+def plan(alembic: Alembic, *, target: str, down: bool, **chosen: t.Any) -> None:
     """Show the steps that an upgrade would do at this moment."""
     direction: t.Literal["upgrade", "downgrade"] = "downgrade" if down else "upgrade"
     print_plan(alembic.plan(target, direction=direction, **chosen))
@@ -48,7 +45,7 @@ def sql(
     target: str,
     down: bool,
     start: str | None,
-    **chosen: t.Unpack[Chosen],
+    **chosen: t.Any,
 ) -> None:
     """Print the SQL of an upgrade, to be run by hand."""
     direction: t.Literal["upgrade", "downgrade"] = "downgrade" if down else "upgrade"
@@ -57,7 +54,7 @@ def sql(
 
 
 @command("current")
-def current(alembic: Alembic, **chosen: t.Unpack[Chosen]) -> None:
+def current(alembic: Alembic, **chosen: t.Any) -> None:
     """Show the revisions that the databases are at."""
     status = alembic.status(models=False, **chosen)
     if any(bind.unknown for bind in status.binds):
@@ -67,19 +64,19 @@ def current(alembic: Alembic, **chosen: t.Unpack[Chosen]) -> None:
 
 
 @command("history")
-def history(alembic: Alembic, **chosen: t.Unpack[Chosen]) -> None:
+def history(alembic: Alembic, **chosen: t.Any) -> None:
     """Show every revision, the newest first."""
     print_infos(alembic.history(**chosen), _NO_REVISIONS)
 
 
 @command("heads")
-def heads(alembic: Alembic, **chosen: t.Unpack[Chosen]) -> None:
+def heads(alembic: Alembic, **chosen: t.Any) -> None:
     """Show the revisions that no other one follows."""
     print_infos(alembic.heads(**chosen), _NO_REVISIONS)
 
 
 @command("doctor")
-def doctor(alembic: Alembic, **chosen: t.Unpack[Chosen]) -> None:
+def doctor(alembic: Alembic, **chosen: t.Any) -> None:
     """Explain what `migrate` detects or does not detect."""
     for found in alembic.explain(**chosen):
         click.echo(str(found))
@@ -108,7 +105,7 @@ def lint(
     fixes: bool,
     fail_on: str,
     as_list: bool,
-    **chosen: t.Unpack[Chosen],
+    **chosen: t.Any,
 ) -> None:
     """Look for changes that are unsafe on a live database; exits with 15 if any.
 

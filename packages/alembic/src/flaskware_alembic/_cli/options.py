@@ -10,10 +10,6 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-if t.TYPE_CHECKING:
-    from flaskware_alembic._results import Binds
-    from flaskware_alembic._results import Names
-
 _BIND = click.Option(
     ["--bind", "names"],
     multiple=True,
@@ -46,20 +42,13 @@ assume_option = click.option(
 )
 
 
-class Chosen(t.TypedDict):
-    """The databases and trees that a command is for."""
-
-    binds: Binds
-    trees: Names
-
-
 def command(
     name: str, **settings: t.Any
 ) -> cabc.Callable[[cabc.Callable[..., None]], click.Command]:
     """Make a command of a function.
 
     The function is called with the extension of the app, its own options, and
-    :class:`Chosen`.
+    ``binds`` and ``trees`` as the methods of the extension take them.
     """
 
     def decorate(function: cabc.Callable[..., None]) -> click.Command:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses as dc
 import typing as t
 from pathlib import Path
 
@@ -19,6 +20,7 @@ if t.TYPE_CHECKING:
     from .selection import Selection
 
 
+@dc.dataclass(eq=False)
 class Migrations:
     """Everything that is kept for an app.
 
@@ -28,19 +30,13 @@ class Migrations:
     :param registered: Trees that the app registered, by name.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        more: cabc.Iterable[Path],
-        settings: AlembicSettings,
-        source: Source,
-        registered: cabc.Mapping[str, TreeSpec],
-    ) -> None:
-        self.directory = directory
-        self._more = tuple(more)
-        self._settings = settings
-        self._source = source
-        self._registered = registered
+    directory: Path
+    more: tuple[Path, ...]
+    settings: AlembicSettings
+    source: Source
+    registered: cabc.Mapping[str, TreeSpec]
+
+    def __post_init__(self) -> None:
         self._discovered: list[TreeSpec] | None = None
         self._trees: dict[tuple[str | None, str | None], Tree] = {}
 
@@ -52,13 +48,13 @@ class Migrations:
         # A worker that only makes the app loads no Alembic.
         from .selection import Selection
 
-        source = self._source.found_in(current_app_object().extensions)
-        return Selection.of(self, self._settings, source.databases(), self._specs())
+        source = self.source.found_in(current_app_object().extensions)
+        return Selection.of(self, self.settings, source.databases(), self._specs())
 
     @property
     def is_async(self) -> bool:
         """True if a database is reached by an async driver."""
-        if self._source.found_in(current_app_object().extensions).is_async:
+        if self.source.found_in(current_app_object().extensions).is_async:
             return True
         return any(spec.is_async for spec in self._specs())
 
@@ -70,7 +66,7 @@ class Migrations:
         tree = self._trees.get(key)
         if tree is None or (spec is not None and tree.folder != spec.path):
             tree = (
-                Tree.find(bind, self.directory, self._more)
+                Tree.find(bind, self.directory, self.more)
                 if spec is None
                 else Tree(bind, spec.path, name=spec.name)
             )
@@ -84,8 +80,8 @@ class Migrations:
     def _specs(self) -> list[TreeSpec]:
         if self._discovered is None:
             app = current_app_object()
-            self._discovered = discover(app) if self._settings.discover else []
-        by_name = {spec.name: spec for spec in self._discovered} | {**self._registered}
+            self._discovered = discover(app) if self.settings.discover else []
+        by_name = {spec.name: spec for spec in self._discovered} | {**self.registered}
         return list(by_name.values())
 
 

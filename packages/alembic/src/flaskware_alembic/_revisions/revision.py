@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import graphlib
 import importlib.util
 import os
 import re
@@ -105,18 +106,14 @@ def _load(path: Path, *, is_shared: bool) -> Script:
     name = re.sub(r"\W", "_", path.name)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise RevisionFileError(f"{path} cannot be imported.", paths=(path,))
+        raise _error(path, None, " cannot be imported.")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        line = line_in(error, path)
         what = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise RevisionFileError(
-            f"{_location(path, line)} cannot be loaded: {type(error).__name__}: {what}",
-            paths=(path,),
-            line=line,
-        ) from error
+        why = f" cannot be loaded: {type(error).__name__}: {what}"
+        raise _error(path, line_in(error, path), why) from error
     script = _script_of(module, path)
     if not is_shared:
         _refuse_engine_names(module, path)
@@ -126,50 +123,41 @@ def _load(path: Path, *, is_shared: bool) -> Script:
 def _script_of(module: types.ModuleType, path: Path) -> Script:
     revision: object = getattr(module, "revision", None)
     if not isinstance(revision, str) or not revision:
-        raise RevisionFileError(
-            f"{path} is no revision: it sets no `revision`. Put it elsewhere, or start"
-            " its name with an underscore if it is a helper.",
-            paths=(path,),
+        why = (
+            " is no revision: it sets no `revision`. Put it elsewhere, or start its"
+            " name with an underscore if it is a helper."
         )
+        raise _error(path, None, why)
     if not hasattr(module, "down_revision"):
-        raise RevisionFileError(
-            f"{path} does not say what it follows. Write `down_revision = None` if it"
-            " is the first, or else the id of its predecessor.",
-            paths=(path,),
+        why = (
+            " does not say what it follows. Write `down_revision = None` if it is the"
+            " first, or else the id of its predecessor."
         )
+        raise _error(path, None, why)
     if not callable(getattr(module, "upgrade", None)):
-        raise RevisionFileError(
-            f"{path} has no function `upgrade`. Write one, if only with `pass`.",
-            paths=(path,),
-        )
+        why = " has no function `upgrade`. Write one, if only with `pass`."
+        raise _error(path, None, why)
     if revision in _as_tuple(module.down_revision):
-        line = _line_of(path, "down_revision")
-        raise RevisionFileError(
-            f"{_location(path, line)}: the revision follows itself. Write the id of its"
-            " predecessor, or None if it is the first.",
-            paths=(path,),
-            line=line,
+        why = (
+            ": the revision follows itself. Write the id of its predecessor, or None if"
+            " it is the first."
         )
+        raise _error(path, _line_of(path, "down_revision"), why)
     try:
         return Script(module, revision, path)
     except RevisionError as error:
-        line = _line_of(path, "revision")
-        raise RevisionFileError(
-            f"{_location(path, line)}: {error}.", paths=(path,), line=line
-        ) from error
+        raise _error(path, _line_of(path, "revision"), f": {error}.") from error
 
 
 def _refuse_engine_names(module: types.ModuleType, path: Path) -> None:
     code: types.CodeType | None = getattr(module.upgrade, "__code__", None)
     if code is not None and "engine_name" in code.co_varnames[: code.co_argcount]:
-        line = code.co_firstlineno
-        raise RevisionFileError(
-            f"{_location(path, line)} upgrades several databases by name, as"
-            " Flask-Migrate's template for several databases does, and the others here"
-            " do not. Bring all files to one form.",
-            paths=(path,),
-            line=line,
+        why = (
+            " upgrades several databases by name, as Flask-Migrate's template for"
+            " several databases does, and the others here do not. Bring all files to"
+            " one form."
         )
+        raise _error(path, code.co_firstlineno, why)
 
 
 def _refuse_duplicates(scripts: cabc.Iterable[Script]) -> None:
@@ -197,52 +185,38 @@ def _refuse_missing_parents(scripts: cabc.Collection[Script]) -> None:
                 ):
                     continue
                 path = Path(script.path)
-                line = _line_of(path, name)
-                raise RevisionFileError(
-                    f"{_location(path, line)}: {name} is {parent!r}, and no file here"
-                    " is that revision. Restore the file, or name another revision.",
-                    paths=(path,),
-                    line=line,
+                why = (
+                    f": {name} is {parent!r}, and no file here is that revision."
+                    " Restore the file, or name another revision."
                 )
+                raise _error(path, _line_of(path, name), why)
 
 
 def _refuse_cycles(scripts: cabc.Collection[Script]) -> None:
     by_id = {script.revision: script for script in scripts}
-    # Take away what follows nothing that is left; a cycle is what stays.
-    left = {
-        script.revision: {d for d in _as_tuple(script.down_revision) if d in by_id}
-        for script in scripts
+    graph = {
+        id: [parent for parent in _as_tuple(script.down_revision) if parent in by_id]
+        for id, script in by_id.items()
     }
-    followers: dict[str, list[str]] = {}
-    for id, parents in left.items():
-        for parent in parents:
-            followers.setdefault(parent, []).append(id)
-    free = [id for id, parents in left.items() if not parents]
-    while free:
-        id = free.pop()
-        del left[id]
-        for follower in followers.get(id, ()):
-            left[follower].discard(id)
-            if not left[follower]:
-                free.append(follower)
-    if left:
-        cycle = _walk_cycle(left)
-        paths = tuple(Path(by_id[id].path) for id in cycle)
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        # From a revision to its parent, the first not repeated at the end.
+        cycle: list[str] = error.args[1][:0:-1]
+        first = cycle.index(min(cycle))
+        cycle = [*cycle[first:], *cycle[:first]]
         raise RevisionFileError(
             "Revisions follow each other in a circle: "
             + " after ".join(f"{id} ({by_id[id].path})" for id in cycle)
             + f" after {cycle[0]}. Fix the `down_revision` of one of them.",
-            paths=paths,
-        )
+            paths=tuple(Path(by_id[id].path) for id in cycle),
+        ) from None
 
 
-def _walk_cycle(left: cabc.Mapping[str, cabc.Collection[str]]) -> list[str]:
-    walked: list[str] = []
-    id = min(left)
-    while id not in walked:
-        walked.append(id)
-        id = min(parent for parent in left[id] if parent in left)
-    return walked[walked.index(id) :]
+def _error(path: Path, line: int | None, why: str) -> RevisionFileError:
+    """Return the error of a file; the reason follows its location."""
+    message = f"{_location(path, line)}{why}"
+    return RevisionFileError(message, paths=(path,), line=line)
 
 
 def _line_of(path: Path, name: str) -> int | None:

@@ -161,20 +161,20 @@ class Tree:
             yield
         except alembic.util.CommandError as error:
             message = str(error).rstrip(".")
-            place = f"{target!r} in {self.folder}"
+            location = f"{target!r} in {self.folder}"
             if "ultiple head" in message:
                 raise SeveralHeads(
-                    f"{place} is not one revision: the heads are"
+                    f"{location} is not one revision: the heads are"
                     f" {', '.join(self.heads)}. Join them with `flask db merge`, or"
                     " name one."
                 ) from error
             if "locate revision" in message or "No such revision" in message:
                 known = ", ".join(self.heads) or "none, there are no files"
                 raise UnknownRevision(
-                    f"There is no revision {place}. Give an id, the start of one,"
+                    f"There is no revision {location}. Give an id, the start of one,"
                     f" `head` or `base`; the heads are: {known}."
                 ) from error
-            raise MigrationError(f"{place}: {message}.") from error
+            raise MigrationError(f"{location}: {message}.") from error
 
     def write(
         self,

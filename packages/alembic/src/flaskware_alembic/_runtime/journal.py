@@ -90,14 +90,12 @@ class Journal:
         connection.rollback()
         kept = {(entry.revision, entry.position) for entry in done}
         for entry in entries:
-            place = (self._table.c.revision == entry.revision) & (
-                self._table.c.position == entry.position
-            )
+            line = self._line_of(entry)
             if (entry.revision, entry.position) not in kept:
-                connection.execute(sa.delete(self._table).where(place))
+                connection.execute(sa.delete(self._table).where(line))
             elif not entry.is_done:
                 connection.execute(
-                    sa.update(self._table).where(place).values(is_done=True)
+                    sa.update(self._table).where(line).values(is_done=True)
                 )
         connection.commit()
         return done
@@ -155,22 +153,25 @@ class Journal:
         changes_rows = _changes_rows(entry.statement)
         values = {**dc.asdict(entry), "is_done": changes_rows}
         connection.execute(sa.insert(self._table).values(values))
-        place = (self._table.c.revision == entry.revision) & (
-            self._table.c.position == entry.position
-        )
+        line = self._line_of(entry)
         try:
             result = execute(construct, *args, **kwargs)
         except Exception:
             # Its own line went into the transaction that it committed, if it did.
             connection.exec_driver_sql("ROLLBACK")
-            connection.execute(sa.delete(self._table).where(place))
+            connection.execute(sa.delete(self._table).where(line))
             connection.exec_driver_sql("COMMIT")
             raise
         if not changes_rows:
-            connection.execute(sa.update(self._table).where(place).values(is_done=True))
+            connection.execute(sa.update(self._table).where(line).values(is_done=True))
             # The statement committed all before it, so this commits nothing else.
             connection.exec_driver_sql("COMMIT")
         return result
+
+    def _line_of(self, entry: JournalEntry) -> sa.ColumnElement[bool]:
+        columns = self._table.c
+        is_revision: sa.ColumnElement[bool] = columns.revision == entry.revision
+        return is_revision & (columns.position == entry.position)
 
     def _was_done(
         self, connection: sa.Connection, entry: JournalEntry, assume: Assumed | None
@@ -246,17 +247,17 @@ def _is_in_schema(change: Change, inspector: sa.Inspector) -> bool | None:
     if change.table is None:
         return None
     schema, _, table = change.table.rpartition(".")
-    name, place = change.name, (table, schema or None)
+    name, location = change.name, (table, schema or None)
     if change.kind in {"create_table", "drop_table"}:
-        return inspector.has_table(*place) == (change.kind == "create_table")
+        return inspector.has_table(*location) == (change.kind == "create_table")
     if change.kind == "rename_table":
-        return inspector.has_table(str(change.other), place[1])
-    if not inspector.has_table(*place):
+        return inspector.has_table(str(change.other), location[1])
+    if not inspector.has_table(*location):
         return None
-    columns = {column["name"] for column in inspector.get_columns(*place)}
-    indexes = {index["name"] for index in inspector.get_indexes(*place)}
-    keys = {key["name"] for key in inspector.get_foreign_keys(*place)}
-    checks = {check["name"] for check in inspector.get_check_constraints(*place)}
+    columns = {column["name"] for column in inspector.get_columns(*location)}
+    indexes = {index["name"] for index in inspector.get_indexes(*location)}
+    keys = {key["name"] for key in inspector.get_foreign_keys(*location)}
+    checks = {check["name"] for check in inspector.get_check_constraints(*location)}
     seen: dict[str, bool] = {
         "add_column": name in columns,
         "drop_column": name not in columns,

@@ -72,13 +72,17 @@ def _lock_for(database: Database, table: str, stack: contextlib.ExitStack) -> _L
     if dialect == "sqlite":
         path = _sqlite_path(database)
         if path is not None:
-            return stack.enter_context(_FileLock(path))
+            file_lock = _FileLock(path)
+            stack.callback(file_lock.release)
+            return file_lock
     elif dialect == "postgresql":
         return _PostgreSQLLock(_own_connection(database, stack), table)
     elif dialect in {"mysql", "mariadb"}:
         return _MySQLLock(_own_connection(database, stack), table)
     # A database in memory is this process's alone.
-    return stack.enter_context(_ThreadLock())
+    thread_lock = _ThreadLock()
+    stack.callback(thread_lock.release)
+    return thread_lock
 
 
 def _own_connection(database: Database, stack: contextlib.ExitStack) -> sa.Connection:
@@ -124,8 +128,8 @@ class _MySQLLock:
     def __init__(self, connection: sa.Connection, table: str) -> None:
         self._connection = connection
         # The name counts for the whole server and may have 64 characters.
-        place = f"{connection.engine.url.database}:{table}"
-        digest = hashlib.sha256(place.encode()).hexdigest()
+        location = f"{connection.engine.url.database}:{table}"
+        digest = hashlib.sha256(location.encode()).hexdigest()
         self._name = f"flaskware-alembic:{digest[:32]}"
 
     def try_take(self) -> bool:
@@ -143,12 +147,7 @@ class _FileLock:
         path = database.with_name(f"{database.name}.migrate-lock")
         # The umask decides who else may migrate.
         self._lock = FileLock(path, mode=0o666, signed=True)
-
-    def __enter__(self) -> t.Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._lock.release()
+        self.release = self._lock.release
 
     def try_take(self) -> bool:
         try:
@@ -170,10 +169,7 @@ class _ThreadLock:
     def __init__(self) -> None:
         self._is_mine = False
 
-    def __enter__(self) -> t.Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
+    def release(self) -> None:
         if self._is_mine:
             self._lock.release()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import dataclasses as dc
 import time
 import types
 import typing as t
@@ -49,6 +50,7 @@ from .timeouts import TimeoutKeeper
 from .timeouts import Timeouts
 
 
+@dc.dataclass
 class Run:
     """A move while it goes on.
 
@@ -58,31 +60,20 @@ class Run:
     :param contract: Also apply revisions that complete an earlier revision.
     """
 
-    def __init__(
-        self,
-        position: Position,
-        settings: AlembicSettings,
-        target: str,
-        direction: Direction,
-        *,
-        on_step: OnStep | None = None,
-        on_progress: OnProgress | None = None,
-        resume: bool = False,
-        assume: Assumed | None = None,
-        contract: bool = False,
-    ) -> None:
-        self._position = position
-        self._settings = settings
-        self._database = position.database
-        self._backfills = BackfillLog(position)
-        self._target = target
-        self._direction: Direction = direction
-        self._on_step = on_step
-        self._on_progress = on_progress
-        self._resume = resume
-        self._assume: Assumed | None = assume
-        self._contract = contract
-        self._journal = Journal(position.versions) if position.is_journaled else None
+    position: Position
+    settings: AlembicSettings
+    target: str
+    direction: Direction
+    on_step: OnStep | None = None
+    on_progress: OnProgress | None = None
+    resume: bool = False
+    assume: Assumed | None = None
+    contract: bool = False
+
+    def __post_init__(self) -> None:
+        versions, is_journaled = self.position.versions, self.position.is_journaled
+        self._journal = Journal(versions) if is_journaled else None
+        self._backfills = BackfillLog(self.position)
         self._cut_off: list[JournalEntry] = []
         self._due: list[Due] = []
         self._left: list[Move] = []
@@ -99,15 +90,15 @@ class Run:
         """
         finished: list[BackfillInfo] = []
         try:
-            if self._direction == "upgrade":
+            if self.direction == "upgrade":
                 self._backfills.create()
                 unfinished = self._backfills.unfinished()
-                finished = self._backfills.run(unfinished, self._on_progress)
+                finished = self._backfills.run(unfinished, self.on_progress)
             while True:
                 self._attempt(purge=purge)
                 if not self._due:
                     break
-                self._backfills.run(self._due, self._on_progress)
+                self._backfills.run(self._due, self.on_progress)
         except sa_exc.DBAPIError as error:
             # A table beside the versions could not be made or read.
             self._now = None
@@ -117,7 +108,7 @@ class Run:
 
     def _attempt(self, *, purge: bool) -> None:
         """Apply the revisions before the next backfill, again where a lock was held."""
-        retries = self._settings.lock_retries
+        retries = self.settings.lock_retries
         for attempt in range(1, retries + 2):
             try:
                 self._apply(purge=purge)
@@ -126,12 +117,12 @@ class Run:
                 if attempt > retries or self._autocommitted:
                     raise
                 time.sleep(pause_before(attempt))
-                self._resume = True
+                self.resume = True
             else:
                 return
 
     def _apply(self, *, purge: bool) -> None:
-        position, database = self._position, self._database
+        position, database = self.position, self.position.database
         tree, is_sqlite = position.tree, database.is_sqlite
         self._now, self._autocommitted = None, False
         self._due, self._left = [], []
@@ -171,32 +162,32 @@ class Run:
 
         # The code after `yield` runs after a commit.
         def moves(heads: Heads, context: MigrationContext) -> cabc.Iterator[Move]:
-            found = self._position.moves(self._target, self._direction, heads)
+            found = self.position.moves(self.target, self.direction, heads)
             was_empty = not heads and not self._done
-            if self._direction == "upgrade":
+            if self.direction == "upgrade":
                 self._refuse_placeholders(found, was_empty=was_empty)
             for index, move in enumerate(found):
-                if self._direction == "stamp":
+                if self.direction == "stamp":
                     self._now = move
                     yield move
                     continue
                 id: str = move.revision.revision
                 module: types.ModuleType = move.revision.module
                 connection = t.cast("sa.Connection", context.connection)
-                if self._direction == "upgrade":
+                if self.direction == "upgrade":
                     if self._is_for_later(module, was_empty=was_empty):
                         self._left = found[index:]
                         return
                     self._due = self._backfills.due_before(connection, id, module)
                     if self._due:
                         return
-                timeouts.set(Timeouts.of(module, self._settings))
+                timeouts.set(Timeouts.of(module, self.settings))
                 self._now = move
                 self._started = time.perf_counter()
                 self._wrap(move, context)
                 yield move
                 self._now = None
-                if self._direction == "upgrade":
+                if self.direction == "upgrade":
                     fills = backfills_in(module)
                     self._due = [(id, fill) for fill in fills if not fill.before]
                     if self._due:
@@ -223,7 +214,7 @@ class Run:
                 )
 
     def _is_for_later(self, module: t.Any, *, was_empty: bool) -> bool:
-        return hasattr(module, "contracts") and not (self._contract or was_empty)
+        return hasattr(module, "contracts") and not (self.contract or was_empty)
 
     def _wrap(self, move: Move, context: MigrationContext) -> None:
         """Watch a revision as far as its database needs that."""
@@ -244,7 +235,7 @@ class Run:
             context.impl,
             move.migration_fn,
             revision=id,
-            direction=self._direction,
+            direction=self.direction,
             done=done,
         )
 
@@ -258,54 +249,54 @@ class Run:
             return
         journal.create(connection)
         entries = journal.entries(connection)
-        if self._direction == "stamp":
+        if self.direction == "stamp":
             # The user has put the database right by hand.
             journal.forget(connection)
             connection.commit()
             return
-        if entries and not self._resume:
-            raise report(entries, self._database.name)
-        self._cut_off = journal.settle(connection, entries, assume=self._assume)
+        if entries and not self.resume:
+            raise report(entries, self.position.database.name)
+        self._cut_off = journal.settle(connection, entries, assume=self.assume)
 
     def _checks(self, connection: sa.Connection) -> cabc.Callable[..., None]:
         """Return the hook that runs after each revision, in its transaction."""
-        check = ReferenceCheck(connection) if self._database.is_sqlite else None
+        check = ReferenceCheck(connection) if self.position.database.is_sqlite else None
 
         def applied(**_: object) -> None:
             step = self._step(self._now, time.perf_counter() - self._started)
             id = step.revision.id
             if check is not None:
                 check(id)
-            if self._direction != "stamp":
+            if self.direction != "stamp":
                 module = self._now.revision.module
                 if self._journal is not None:
                     self._journal.forget(connection, id)
-                self._backfills.note(connection, id, module, self._direction)
+                self._backfills.note(connection, id, module, self.direction)
             self._done.append(step)
             self._started = time.perf_counter()
-            if self._on_step is not None:
-                self._on_step(step)
+            if self.on_step is not None:
+                self.on_step(step)
 
         return applied
 
     # Words
 
     def _step(self, move: Move, seconds: float | None = None) -> PlanStep:
-        return self._position.step(move, self._direction, seconds)
+        return self.position.step(move, self.direction, seconds)
 
     def _explained(self, error: Exception) -> MigrationError:
         if isinstance(error, MigrationError):
             return error
-        name = self._database.name
+        name = self.position.database.name
         if self._now is None:
             return MigrationError(
                 f"The database {name!r} refused its version table:"
                 f" {reason_of(error)}. Check that the user may create and change the"
-                f" table {self._position.versions.name!r}."
+                f" table {self.position.versions.name!r}."
             )
         revision = self._step(self._now).revision
         what = (
-            f"The {self._direction} of revision {revision.id} in the database {name!r}"
+            f"The {self.direction} of revision {revision.id} in the database {name!r}"
             f" failed at {location_of(error, revision.path)}:"
             f" {type(error).__name__}: {reason_of(error)}."
         )
@@ -328,6 +319,6 @@ class Run:
             return (
                 "Its earlier changes stay, since the database commits each change of"
                 " the schema at once. Fix the remaining statements, then run"
-                f" `flask db {self._direction}` with --resume."
+                f" `flask db {self.direction}` with --resume."
             )
         return "Its transaction was rolled back."
