@@ -9,19 +9,9 @@ from .tokens import Token
 
 # PL/pgSQL runs these without a statement of SQL.
 _SILENT = {
-    "ASSERT",
-    "CLOSE",
-    "CONTINUE",
-    "EXIT",
-    "FETCH",
-    "GET",
-    "NULL",
-    "OPEN",
-    "PERFORM",
-    "RAISE",
-    "RETURN",
-    "SELECT",
-}
+    "ASSERT", "CLOSE", "CONTINUE", "EXIT", "FETCH", "GET", "NULL", "OPEN", "PERFORM",
+    "RAISE", "RETURN", "SELECT",
+}  # fmt: skip
 # Words that stand before a statement, and the word that ends them.
 _BEFORE = {
     "CASE": "THEN",

@@ -63,28 +63,10 @@ _ALTERED: dict[str, Kind] = {
 # No client relies on their names.
 _UNSEEN = {"event", "index", "statistics", "tablespace"}
 _HARMLESS = (
-    "ANALYZE",
-    "ATTACH",
-    "CHECK TABLE",
-    "CHECKPOINT",
-    "COMMENT ON",
-    "COPY",
-    "DESCRIBE",
-    "DETACH",
-    "DISCARD",
-    "FLUSH",
-    "GRANT",
-    "NOTIFY",
-    "PRAGMA",
-    "RELEASE",
-    "RESET",
-    "SAVEPOINT",
-    "SECURITY LABEL",
-    "SHOW",
-    "TABLE",
-    "USE",
-    "VALUES",
-)
+    "ANALYZE", "ATTACH", "CHECK TABLE", "CHECKPOINT", "COMMENT ON", "COPY", "DESCRIBE",
+    "DETACH", "DISCARD", "FLUSH", "GRANT", "NOTIFY", "PRAGMA", "RELEASE", "RESET",
+    "SAVEPOINT", "SECURITY LABEL", "SHOW", "TABLE", "USE", "VALUES",
+)  # fmt: skip
 
 
 def object_changes(r: Reader) -> cabc.Iterator[Change]:

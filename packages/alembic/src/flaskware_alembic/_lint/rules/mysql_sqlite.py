@@ -16,18 +16,10 @@ from flaskware_core import Level
 _MY: tuple[Dialect, ...] = ("mysql",)
 _LITE: tuple[Dialect, ...] = ("sqlite",)
 _ALTERS = {
-    "add_check",
-    "add_exclude",
-    "add_foreign_key",
-    "add_primary_key",
-    "add_unique",
-    "alter_type",
-    "drop_constraint",
-    "drop_default",
-    "drop_not_null",
-    "set_default",
+    "add_check", "add_exclude", "add_foreign_key", "add_primary_key", "add_unique",
+    "alter_type", "drop_constraint", "drop_default", "drop_not_null", "set_default",
     "set_not_null",
-}
+}  # fmt: skip
 
 
 def _copies_type(change: Change, _: Scene) -> bool:
