@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from flaskware_alembic import MigrationError
 from flaskware_alembic import UnknownRevision
 from flaskware_alembic import UnsafeRevisions
-from flaskware_alembic._lint.finding import show
 from flaskware_core import Level
+from flaskware_core import render_findings
 
 Project: t.TypeAlias = t.Any
 DROP = "op.drop_column('item', 'n')"
@@ -181,7 +181,7 @@ def test_the_text_counts_in_words_and_has_no_colors_in_a_file(pg: Project) -> No
 
 def test_a_terminal_gets_lines_of_its_width_and_colors(pg: Project) -> None:
     pg.write("aa", None, DROP)
-    text = show(pg.alembic.lint(), "text", 60)
+    text = render_findings(pg.alembic.lint(), unit="revision", width=60)
     assert "\x1b[33m\x1b[1mwarning" in text
     reasons = [line for line in text.splitlines() if re.match("  [A-Z]", line)]
     assert len(reasons) > 3

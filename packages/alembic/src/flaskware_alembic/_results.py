@@ -8,7 +8,7 @@ import enum
 import typing as t
 from pathlib import Path
 
-from flaskware_core import Level
+import flaskware_core
 
 from ._backfill import Backfill
 
@@ -54,35 +54,29 @@ class RevisionInfo:
 
 
 @dc.dataclass(frozen=True)
-class Finding:
+class Finding(flaskware_core.Finding):
     """A change in a revision that is not safe on a database in use.
 
-    :param rule: The stable id of the rule.
-    :param line: The line in the revision's file, ``None`` where it is not known.
-    :param what: The change.
-    :param reason: Why it is not safe.
-    :param safe: The safe form, as code.
-    :param lock: The lock that PostgreSQL takes on the table meanwhile, if any.
-    :param waiver: The reason that a waiver gives for it, ``None`` without a waiver.
-    :param can_fix: Whether ``flask db lint --fix`` writes the safe form.
+    ``id`` is the rule, ``message`` the change, ``reason`` why it is not safe, and
+    ``fix`` the safe form, as code.
     """
 
-    rule: str
-    level: Level
-    revision: RevisionInfo
-    line: int | None
-    what: str
-    reason: str
-    safe: str
-    lock: str | None = None
-    waiver: str | None = None
-    can_fix: bool = False
+    revision: RevisionInfo = dc.field(kw_only=True)
 
     @property
-    def place(self) -> str:
-        """The file and line."""
-        path = str(self.revision.path)
-        return path if self.line is None else f"{path}:{self.line}"
+    def rule(self) -> str:
+        """The stable id of the rule."""
+        return self.id
+
+    @property
+    def what(self) -> str:
+        """The change."""
+        return self.message
+
+    @property
+    def safe(self) -> str:
+        """The safe form, as code."""
+        return self.fix
 
     def __str__(self) -> str:
         lock = f" (takes {self.lock})" if self.lock else ""
@@ -97,7 +91,7 @@ class Finding:
             "rule": self.rule,
             "level": self.level.value,
             "revision": self.revision.id,
-            "path": str(self.revision.path),
+            "path": self.file,
             "line": self.line,
             "what": self.what,
             "reason": self.reason,

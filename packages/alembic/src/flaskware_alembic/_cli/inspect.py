@@ -7,9 +7,8 @@ import typing as t
 import click
 
 from flaskware_alembic._errors import UnsafeRevisions
-from flaskware_alembic._lint.finding import count_of
-from flaskware_alembic._lint.finding import Format
-from flaskware_alembic._lint.finding import FORMATS
+from flaskware_core import FINDING_FORMATS
+from flaskware_core import FindingFormat
 from flaskware_core import Level
 
 from .options import command
@@ -85,7 +84,7 @@ def doctor(alembic: Alembic, **chosen: t.Any) -> None:
 @command("lint")
 @click.argument("revisions", nargs=-1)
 @click.option("--base", help="A commit of git: leave out the revisions that it has.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="text")
+@click.option("--format", "format_", type=click.Choice(FINDING_FORMATS), default="text")
 @click.option("--fix", "fixes", is_flag=True, help="Write the safe form where it can.")
 @click.option(
     "--fail-on",
@@ -101,7 +100,7 @@ def lint(
     *,
     revisions: tuple[str, ...],
     base: str | None,
-    format_: Format,
+    format_: FindingFormat,
     fixes: bool,
     fail_on: str,
     as_list: bool,
@@ -126,7 +125,7 @@ def lint(
     if bad:
         above = "" if fail_on == Level.ERROR.value else " or above"
         raise UnsafeRevisions(
-            f"{count_of(len(bad), 'finding')} of level {fail_on}{above}.",
+            f"{len(bad)} finding{'s' * (len(bad) > 1)} of level {fail_on}{above}.",
             findings=tuple(bad),
         )
 

@@ -11,12 +11,12 @@ import typing as t
 
 import click
 
-from flaskware_alembic._lint.finding import Format
-from flaskware_alembic._lint.finding import show
 from flaskware_alembic._results import BackfillState
 from flaskware_alembic._results import BindStatus
 from flaskware_alembic._results import HELD_BACK
+from flaskware_core import FindingFormat
 from flaskware_core import Level
+from flaskware_core import render_findings
 
 if t.TYPE_CHECKING:
     from flaskware_alembic._results import BackfillInfo
@@ -95,10 +95,13 @@ def print_findings(plan: Plan) -> None:
                 click.echo(str(finding), err=True)
 
 
-def print_report(findings: cabc.Sequence[Finding], format_: Format) -> None:
+def print_report(findings: cabc.Sequence[Finding], format_: FindingFormat) -> None:
     """Print the findings, in lines of the terminal's width if there is one."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    click.echo(show(findings, format_, width))
+    text = render_findings(
+        findings, format_, tool="flaskware-alembic", unit="revision", width=width
+    )
+    click.echo(text)
 
 
 def print_done(done: Plan) -> None:

@@ -85,33 +85,33 @@ def findings_of(subject: Subject) -> list[Finding]:
         contracts=subject.revision.contracts is not None,
     )
     found = [
-        _finding(rule, change, subject)
+        _broken_rule(rule, change, subject)
         for change in recording.changes
         for rule in _broken(change, scene)
     ]
     if recording.broken_off is not None:
         found.append(
-            Finding(
-                "not-readable",
-                Level.WARNING,
+            _finding(
                 subject.revision,
                 recording.broken_at,
+                "not-readable",
+                Level.WARNING,
                 f"stopped by {recording.broken_off}",
-                "The revision goes by what it reads from a database, so what follows"
-                " here was not looked at.",
+                "The revision depends on data that it reads from a database, so nothing"
+                " after this line was checked.",
                 "# Read the rest; then waive it with what you found.",
             )
         )
     found = _waived(found, path, subject.revision)
     found.extend(
-        Finding(
-            "to-fill-in",
-            Level.ERROR,
+        _finding(
             subject.revision,
             placeholder.line,
+            "to-fill-in",
+            Level.ERROR,
             placeholder.code,
-            "`...` stands for a value that only you know, and `flask db upgrade`"
-            " refuses the revision until it is written there.",
+            "`...` stands for a value that only you know. `flask db upgrade` refuses"
+            " the revision until you write it.",
             f"# A value, or an expression of SQL, in place of `...`:\n"
             f"{placeholder.code}",
         )
@@ -187,12 +187,35 @@ def _is_contracted(rule: Rule, change: Change, scene: Scene) -> bool:
     return rule.id in {"drop-column", "drop-trigger", "drop-routine"}
 
 
-def _finding(rule: Rule, change: Change, subject: Subject) -> Finding:
-    finding = Finding(
-        rule.id,
-        rule.level,
+def _finding(
+    revision: RevisionInfo,
+    line: int | None,
+    id: str,
+    level: Level,
+    message: str,
+    reason: str,
+    safe: str,
+    lock: str | None = None,
+) -> Finding:
+    return Finding(
+        id,
+        level,
+        message,
+        safe,
+        reason=reason,
+        file=str(revision.path),
+        line=line,
+        lock=lock,
+        revision=revision,
+    )
+
+
+def _broken_rule(rule: Rule, change: Change, subject: Subject) -> Finding:
+    finding = _finding(
         subject.revision,
         change.line,
+        rule.id,
+        rule.level,
         str(change),
         rule.reason,
         rule.safe(change),
@@ -203,7 +226,7 @@ def _finding(rule: Rule, change: Change, subject: Subject) -> Finding:
     fixed = fix(finding, subject.dialect.name, subject.history)
     if isinstance(fixed, Unfixed):
         safe = f"{finding.safe}\n# --fix does not write it: {fixed.reason}."
-        return dc.replace(finding, safe=safe)
+        return dc.replace(finding, fix=safe)
     return dc.replace(finding, can_fix=fixed is not None)
 
 
@@ -260,28 +283,18 @@ def _covers(waiver: _Waiver, finding: Finding, span: range) -> bool:
 
 def _about_waiver(waiver: _Waiver, revision: RevisionInfo) -> Finding:
     if not waiver.reason:
-        rule, level, reason = (
-            "waiver-without-reason",
-            Level.ERROR,
-            "Who reads it later must know why it is safe.",
-        )
+        id, level = "waiver-without-reason", Level.ERROR
+        reason = "The next reader must know why it is safe."
     elif waiver.rule not in RULES and waiver.rule != "not-readable":
-        rule, level, reason = (
-            "waiver-unknown",
-            Level.WARNING,
-            "There is no such rule; `flask db lint --list` shows them.",
-        )
+        id, level = "waiver-unknown", Level.WARNING
+        reason = "There is no such rule; `flask db lint --list` shows them."
     else:
-        rule, level, reason = (
-            "waiver-unused",
-            Level.INFO,
-            "Nothing here needs it.",
-        )
-    return Finding(
-        rule,
-        level,
+        id, level, reason = "waiver-unused", Level.INFO, "Nothing here needs it."
+    return _finding(
         revision,
         waiver.line,
+        id,
+        level,
         f"a waiver of {waiver.rule}",
         reason,
         f"# lint: allow {waiver.rule}: why it is safe here",
