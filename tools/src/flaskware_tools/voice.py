@@ -22,9 +22,6 @@ from pathlib import Path
 from .matrix import packages
 from .matrix import ROOT
 
-# Packages that have not been cleaned yet. A path on the command line overrides this.
-NOT_YET = ("alembic",)
-
 _AFTER_ONE = (
     "that|which|who|whose|of|in|on|at|for|from|to|with|by|before|after|it|they|is|was"
 )
@@ -145,7 +142,7 @@ def check(path: Path) -> list[str]:
 def sources(root: Path = ROOT) -> list[Path]:
     """Return the folders and files that ``nox -s lint`` checks."""
     return [
-        *(item.source for name, item in packages(root).items() if name not in NOT_YET),
+        *(item.source for item in packages(root).values()),
         *(root / "tools" / "src", root / "docs" / "examples", root / "noxfile.py"),
     ]
 

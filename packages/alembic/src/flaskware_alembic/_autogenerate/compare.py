@@ -1,4 +1,4 @@
-"""What Alembic's comparison leaves out: the conditions of checks, and enums."""
+"""Comparison beyond Alembic's: the conditions of checks, and enums."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def extras_of(
 ) -> list[Extra]:
     """The checks and enums that are different.
 
-    :param upgrade: What Alembic sees.
+    :param upgrade: The operations that Alembic found.
     :param renamed: Asked which values of an enum were renamed.
-    :param renames: Keys of tables that were renamed, new ones by old ones.
+    :param renames: Keys of renamed tables, the new by the old.
     """
     tables = list(tables)
     before = {new: old for old, new in (renames or {}).items()}
@@ -48,7 +48,7 @@ def extras_of(
 
 
 class _Checks:
-    """What is declared of one table."""
+    """The checks that one table declares."""
 
     def __init__(self, table: sa.Table, dialect: sa.Dialect, *, as_batch: bool) -> None:
         self._table = table
@@ -70,7 +70,7 @@ class _Checks:
     def compare(
         self, there: cabc.Mapping[str, str], renamed: OnRename | None
     ) -> cabc.Iterator[Extra]:
-        """What is different in the database."""
+        """Return the differences in the database."""
         key, declared = self._table.key, self._declared
         # MariaDB keeps that of a JSON column under the name of the column.
         own = {column.name for column in self._table.columns}
@@ -114,7 +114,7 @@ class _Checks:
         )
 
     def _code(self, name: str, condition: str) -> tuple[str, str]:
-        """How a check is added, and how it is dropped."""
+        """Return the code that adds a check, and the code that drops it."""
         table = self._table
         schema = f", schema={table.schema!r}" if table.schema else ""
         if self._as_batch:

@@ -36,7 +36,7 @@ class Extra:
 
 
 def enum_type(kind: t.Any, dialect: sa.Dialect) -> postgresql.ENUM | None:
-    """The type of PostgreSQL that a declared one is, if it is an enum there."""
+    """Return the enum of PostgreSQL for a declared type, if it is one there."""
     if isinstance(kind, sa.ARRAY):
         return enum_type(t.cast("t.Any", kind).item_type, dialect)
     found = kind.dialect_impl(dialect)
@@ -152,9 +152,9 @@ def _default(column: sa.Column[t.Any], dialect: sa.Dialect) -> str | None:
 def is_type_changed(
     context: MigrationContext, _: object, __: object, there: t.Any, declared: t.Any
 ) -> bool | None:
-    """Whether an enum of MySQL has other values; ``None`` leaves it to Alembic.
+    """True if an enum of MySQL has other values; ``None`` leaves it to Alembic.
 
-    Not every Alembic looks at them.
+    Not every version of Alembic compares them.
     """
     if context.dialect.name not in {"mysql", "mariadb"}:
         return None
@@ -170,7 +170,7 @@ def is_default_changed(
     there: str | None,
     *__: object,
 ) -> bool | None:
-    """Whether an enum's default is another; ``None`` leaves it to Alembic.
+    """True if an enum's default differs; ``None`` leaves it to Alembic.
 
     Alembic lets PostgreSQL compare the two, which raises for a value that is new.
     """
@@ -181,8 +181,8 @@ def is_default_changed(
     return None if was is None or becomes is None else was[0] != becomes[0]
 
 
-# Which columns have a type that is an enum or a list of one. What partitions have is
-# changed with their table.
+# Columns whose type is an enum or a list of one. Columns of partitions change with
+# their table.
 _USES = """
 SELECT en.nspname, e.typname, n.nspname, c.relname, a.attname, t.oid <> e.oid,
        pg_get_expr(d.adbin, d.adrelid)
@@ -212,7 +212,7 @@ class _Types:
         self._rows = connection.exec_driver_sql(_USES).all()
 
     def name(self, key: _Key) -> str:
-        """What a type is called in SQL."""
+        """Return the name of a type in SQL."""
         schema, name = key
         quoted_name = self._preparer.quote(name)
         if schema == self.schema:
@@ -242,7 +242,7 @@ class _Types:
         uses: list[_Use],
         renamed: OnRename | None,
     ) -> cabc.Iterator[Extra]:
-        """What makes the values of a type others."""
+        """Return the code that changes the values of a type."""
         name, was = self.name(key), self.values[key]
         gone = [value for value in was if value not in values]
         come = [value for value in values if value not in was]
@@ -292,7 +292,7 @@ def _rebuilt(
 ) -> str:
     """Put a type with other values in the place of one.
 
-    :param then: The columns with the defaults that they shall have, where known.
+    :param then: The columns with their future defaults, where known.
     """
     defaults = {(use.table, use.column): use.default for use in then}
     lines = [
@@ -324,13 +324,13 @@ def _create(name: str, values: cabc.Iterable[str]) -> str:
 class RenameValuesOp(ops.AlterColumnOp):
     """A column whose enum has renamed values, and which keeps its rows.
 
-    :param names: New values by old ones.
+    :param names: The new values by the old.
     """
 
     def __init__(self, *args: t.Any, names: dict[str, str], **kw: t.Any) -> None:
         super().__init__(*args, **kw)
         self.names = names
-        # What reverse() makes another of.
+        # reverse() makes another operation of these.
         self.kw["names"] = {new: old for old, new in names.items()}
 
 
@@ -406,7 +406,7 @@ def rename_values(
 
 
 def moved(table: str, column: str, names: cabc.Mapping[str, str]) -> list[str]:
-    """The code that gives rows new values for old ones; names are as in SQL."""
+    """Return the code that gives rows the new values; names are as in SQL."""
     return [
         execute(
             f"UPDATE {table} SET {column} = {quoted(new)}"  # noqa: S608

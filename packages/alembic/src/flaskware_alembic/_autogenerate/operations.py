@@ -1,4 +1,4 @@
-"""What the models say that the database does not, as phrases and as code."""
+"""Differences between models and database, as phrases and as code."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def code_of_changes(
     """The body of a revision that brings the database to the models.
 
     :param renamed: Asked what was renamed; nothing was if it is ``None``.
-    :returns: What :meth:`Tree.write` takes, or ``None`` where nothing changed.
+    :returns: Arguments of :meth:`Tree.write`, or ``None`` if nothing changed.
     """
     metadata = comparison.database.metadata
     if metadata is None:
@@ -57,7 +57,7 @@ def code_of_changes(
         upgrade = _upgrade_of(context, metadata)
         tables = renamed_tables(upgrade, renamed)
     if tables:
-        # What else changed in them is seen where the old table is compared.
+        # Their other changes show when the old table is compared.
         comparison = _before(comparison, tables)
     with comparison.context() as context:
         if tables:
@@ -102,7 +102,7 @@ def _upgrade_of(context: MigrationContext, metadata: sa.MetaData) -> ops.Upgrade
         register_alembic_events()
     script = autogenerate.produce_migrations(context, metadata)
     upgrade = script.upgrade_ops or ops.UpgradeOps([])
-    # Its operations, which are none of Alembic's, need the tables.
+    # Its operations are not Alembic's, and need the tables.
     found: list[t.Any] = list(upgrade.ops)
     own = [op for op in found if isinstance(op, ops.MigrateOperation)]
     others = [op for op in found if op not in own]
@@ -167,7 +167,7 @@ def _extras(
 def _joined(first: cabc.Iterable[str], own: str, last: cabc.Iterable[str]) -> str:
     """Code for the body of a function, all but the first line indented.
 
-    :param own: What Alembic wrote, which is so already.
+    :param own: The code that Alembic wrote, indented already.
     """
     before = [textwrap.indent(code, "    ").lstrip() for code in first]
     after = [textwrap.indent(code, "    ").lstrip() for code in last]
@@ -187,16 +187,16 @@ def code_of_operations(
 ) -> str:
     """Operations as the body of a function, all but the first line indented.
 
-    :param imports: What the code needs is added to it.
-    :param has_enums_apart: Whether the enums of PostgreSQL are made and dropped by
-        statements of their own, so that those of a table are none but named.
+    :param imports: Receives the imports that the code needs.
+    :param has_enums_apart: Whether statements of their own make and drop the enums of
+        PostgreSQL, so that a table only names them.
     """
     seen: list[t.Any] = []
 
     def render_item(
         kind: str, item: t.Any, autogen_context: t.Any
     ) -> str | t.Literal[False]:
-        # Alembic collects what it must import, and tells only here.
+        # Alembic collects its imports in the context, which only this hook receives.
         seen.append(autogen_context)
         enum = None
         # The elements of a list are rendered by themselves.

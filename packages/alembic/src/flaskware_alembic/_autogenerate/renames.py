@@ -1,4 +1,4 @@
-"""What was renamed: a comparison sees one thing that goes, and one that comes."""
+"""Renames, which a comparison shows as a drop and an addition."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def renamed_pairs(
     renamed: OnRename | None,
     alike: cabc.Container[tuple[str, str]] | None = None,
 ) -> dict[str, str]:
-    """New names by old ones, for what was renamed; each is at most one other.
+    """Return the new name of each renamed thing by its old name.
 
-    :param alike: What can be the same thing at all; everything if ``None``.
+    :param alike: True for two things that can be the same; all can if ``None``.
     """
     found: dict[str, str] = {}
     if renamed is None:
@@ -90,7 +90,7 @@ def under_old_names(
 ) -> sa.MetaData:
     """A copy of what is declared, with renamed tables also under their old names.
 
-    :param tables: New keys by old ones.
+    :param tables: The new keys by the old.
     """
     copied = sa.MetaData(naming_convention=metadata.naming_convention)
     copied.info.update(metadata.info)
@@ -99,7 +99,7 @@ def under_old_names(
     for old, new in tables.items():
         table = metadata.tables[new]
         copy = table.to_metadata(copied, name=old.rpartition(".")[2])
-        # What is named after the table shall be named after the new one.
+        # Names that contain the name of the table follow it.
         for theirs, ours in (
             (table.indexes, copy.indexes),
             (_uniques(table), _uniques(copy)),
@@ -122,7 +122,7 @@ def rename_tables(
 ) -> None:
     """Put the renaming before what else changes, and that under the new names.
 
-    :param tables: New keys by old ones.
+    :param tables: The new keys by the old.
     """
     for part in (*upgrade.ops, *downgrade.ops):
         for operation in (part, *getattr(part, "ops", ())):
@@ -216,10 +216,10 @@ def rename_columns(
     renamed: OnRename | None,
     tables: cabc.Mapping[str, str],
 ) -> None:
-    """Make a column that goes and one that comes a renamed one, where it is that.
+    """Turn a dropped and an added column into a renamed column, if they are one.
 
-    What has the old name is dropped before, and what has the new one made after, each
-    in a part of its own: a batch of SQLite knows a column by one name.
+    Everything with the old name is dropped before, and everything with the new name is
+    made after, each in its own part: a batch of SQLite knows a column by one name.
     """
     before: list[ops.MigrateOperation] = []
     names: list[ops.MigrateOperation] = []
@@ -276,7 +276,7 @@ def _renamed_columns(
     return found
 
 
-# What some databases give back as another.
+# Types that some databases return as another type.
 _KEPT_AS: dict[type, type] = {
     sa.Boolean: sa.Integer,
     sa.JSON: sa.String,
@@ -287,5 +287,6 @@ _KEPT_AS: dict[type, type] = {
 def _affinity(column: sa.Column[t.Any]) -> type:
     if isinstance(column.type, sa.Enum):
         return sa.String
-    found = column.type._type_affinity or type(column.type)
+    # SQLAlchemy has no public name for the basic type that a type stands for.
+    found = column.type._type_affinity or type(column.type)  # noqa: SLF001
     return _KEPT_AS.get(found, found)

@@ -225,7 +225,7 @@ def as_sync(engine: AnyEngine) -> sa.Engine:
     # The connections of the app belong to the loop that it runs on.
     pool = t.cast("t.Any", theirs.pool)
     # A pool copies itself by `recreate`, but not into a pool of another class.
-    creator = pool._creator
+    creator = pool._creator  # noqa: SLF001
     ours = NullPool(creator, dialect=theirs.dialect, _dispatch=pool.dispatch)
     return sa.Engine(ours, theirs.dialect, theirs.url)
 

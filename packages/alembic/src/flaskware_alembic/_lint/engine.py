@@ -35,7 +35,7 @@ from .rules.postgresql_types import TYPES
 
 _ALL = (*ANY, *POSTGRESQL, *OBJECTS, *TYPES, *OTHER)
 RULES: dict[str, Rule] = {rule.id: rule for rule in _ALL}
-# What is said of the file itself, where no rule is.
+# Findings about the file itself, which belong to no rule.
 ABOUT_LINTING = (
     "not-readable",
     "to-fill-in",
@@ -45,7 +45,7 @@ ABOUT_LINTING = (
 )
 
 _WAIVER = re.compile(r"#\s*lint:\s*allow\s+([\w-]+)\s*(?::\s*(.*))?$")
-# What a more telling rule has said of the same change.
+# Rules that say less about a change than each of these, which report it too.
 _SAID_BY = {
     "not-repeatable": {"index-not-concurrent", "drop-index-not-concurrent"},
     "add-required-column": {"add-serial-column", "sqlite-cannot-add"},
@@ -59,8 +59,8 @@ class Subject:
 
     :param dialect: Of the database that it is for.
     :param upgrade: Its function.
-    :param arguments: What the function is called with.
-    :param history: What the revisions before it do, the oldest first.
+    :param arguments: The arguments to call the function with.
+    :param history: The recordings of the revisions before it, the oldest first.
     """
 
     revision: RevisionInfo
@@ -73,7 +73,7 @@ class Subject:
 
 
 def findings_of(subject: Subject) -> list[Finding]:
-    """What the rules find in the upgrade of a revision, waived or not."""
+    """Return the findings in the upgrade of a revision, waived or not."""
     path = subject.revision.path
     recording = record(subject.upgrade, path, subject.dialect, subject.arguments)
     dialect = {"mariadb": "mysql"}.get(subject.dialect.name, subject.dialect.name)
@@ -121,10 +121,10 @@ def findings_of(subject: Subject) -> list[Finding]:
 
 
 def new_since(base: str, folder: Path) -> cabc.Callable[[Path], bool]:
-    """Whether a file of a folder is not on a commit of git.
+    """Return a test of whether a file is new since a commit of git.
 
-    A file that was only renamed is not new, and nor is one that git ignores, such as
-    that of an installed package.
+    A renamed file is not new, and neither is a file that git ignores, such as that of
+    an installed package.
 
     :raises MigrationError: if git or the commit is not there.
     """
@@ -176,7 +176,7 @@ def _broken(change: Change, scene: Scene) -> list[Rule]:
 
 
 def _is_contracted(rule: Rule, change: Change, scene: Scene) -> bool:
-    """Whether it is what a contract is for, which waits for the old code to be gone."""
+    """True for the purpose of a contract, which waits until no old code runs."""
     if rule.id == "rename-column":
         return any(
             earlier.kind == "drop_column"

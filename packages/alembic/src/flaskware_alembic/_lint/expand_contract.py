@@ -16,8 +16,8 @@ import typing as t
 class Contract:
     """The second of two revisions, which is applied by a later deploy.
 
-    :param backfill: A function with ``@backfill`` for the first of the two or for
-        this one, which says so.
+    :param backfill: A function with ``@backfill``, for the first or the second
+        revision, as it says itself.
     """
 
     message: str
@@ -29,10 +29,10 @@ class Contract:
 
 @dc.dataclass(frozen=True)
 class Replacement:
-    """A column that another one takes the place of.
+    """A column that another column replaces.
 
     :param type: As code of a revision, and so are ``new_type`` and ``default``.
-    :param keeps_name: Whether the new one gets the old one's name in the end.
+    :param keeps_name: Whether the new column gets the old name in the end.
     """
 
     table: str
@@ -46,7 +46,7 @@ class Replacement:
 
     @property
     def upgrade(self) -> str:
-        """What the first revision does."""
+        """Code of the first revision."""
         # Without a default, what an old process leaves out is known to be left out.
         column = f"sa.Column({self.new!r}, {self.new_type}, nullable=True)"
         return "\n".join(
@@ -60,7 +60,7 @@ class Replacement:
 
     @property
     def downgrade(self) -> str:
-        """What takes the first revision back."""
+        """Code that undoes the first revision."""
         return "\n".join([*self._drop_trigger(), self._drop(self.new)])
 
     @property
@@ -76,10 +76,10 @@ class Replacement:
         return Contract(message, up, down, self._backfill())
 
     def _contract(self) -> list[str]:
-        """What drops the old column, in one short transaction."""
+        """Code that drops the old column, in one short transaction."""
         table, final = self.table, self.name if self.keeps_name else self.new
         if self.nullable:
-            # Whoever applied the first revision without its backfill is stopped here.
+            # This stops a deploy that applied the first revision without its backfill.
             check = short(f"{table}_{self.new}_is_filled")
             filled = f"{quoted(self.new)} IS NOT NULL OR {quoted(self.name)} IS NULL"
             before = in_autocommit(*checked(table, check, filled))
@@ -100,7 +100,7 @@ class Replacement:
         ]
 
     def _expand_again(self) -> list[str]:
-        """What brings the old column back, with its values and the trigger."""
+        """Code that restores the old column, with its values and the trigger."""
         table, name, new = self.table, self.name, self.new
         column = f"sa.Column({name!r}, {self.type}, nullable=True)"
         lines = self._rename(name, new) if self.keeps_name else []
@@ -185,12 +185,12 @@ class Replacement:
 
 
 def checked_not_null(table: str, name: str, check: str) -> list[str]:
-    """What makes sure of NOT NULL while the table is used."""
+    """Return code that ensures NOT NULL while the table is in use."""
     return checked(table, check, f"{quoted(name)} IS NOT NULL")
 
 
 def checked(table: str, check: str, condition: str) -> list[str]:
-    """What checks every row while the table is used, as often as it is run."""
+    """Return code that checks every row while the table is in use; repeatable."""
     alter, constraint = f"ALTER TABLE {quoted(table)}", quoted(check)
     return [
         execute(f"{alter} DROP CONSTRAINT IF EXISTS {constraint}"),
@@ -206,7 +206,7 @@ def in_autocommit(*lines: str) -> list[str]:
 
 
 def violated_check(error: Exception) -> str | None:
-    """What to do where rows break a constraint that is checked, by its name."""
+    """Return the remedy for rows that break a checked constraint, by its name."""
     original = t.cast("t.Any", getattr(error, "orig", None))
     code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
     if code != "23514":

@@ -1,4 +1,4 @@
-"""What PostgreSQL does for a change: what it writes anew, checks and waits for."""
+"""Predicates for PostgreSQL: does a change rewrite, check or wait?"""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MOMENTS = {"interval", "time", "timestamp", "timestamptz"}
 
 
 def has_volatile_default(change: Change, _: Scene) -> bool:
-    """Whether a new column's default is another value for each row."""
+    """True if a new column's default differs for each row."""
     default = _QUOTED.sub("", change.column.default or "")
     is_new_number = change.column.is_serial or change.column.is_identity
     return (
@@ -53,7 +53,7 @@ def has_volatile_default(change: Change, _: Scene) -> bool:
 
 
 def rewrites_type(change: Change, _: Scene) -> bool:
-    """Whether a change of type makes PostgreSQL write the table anew."""
+    """True if PostgreSQL rewrites the table to change the type."""
     if change.kind != "alter_type":
         return False
     old, new = change.old_type, change.column.type
@@ -93,7 +93,7 @@ def validates_at_once(change: Change, scene: Scene) -> bool:
 
 
 def checks_rows(change: Change, scene: Scene) -> bool:
-    """Whether NOT NULL is set with no valid constraint that says the same."""
+    """True if NOT NULL is set without a valid constraint that says the same."""
     if change.kind != "set_not_null" or change.is_flagged:
         return False
     before = list(scene.before(change))
@@ -119,7 +119,7 @@ def _says_not_null(check: Change, change: Change) -> bool:
 
 
 def _waits(change: Change, scene: Scene) -> bool:
-    """Whether others may wait behind a change that waits for them."""
+    """True if other queries may queue behind a change that waits."""
     if change.kind == "create_table":
         # The tables that its foreign keys refer to are locked.
         return any(
@@ -127,7 +127,7 @@ def _waits(change: Change, scene: Scene) -> bool:
             and not scene.same(dc.replace(change, table=table), change)
             for table in change.refers
         )
-    # What is done CONCURRENTLY keeps nobody out, and takes the time it needs.
+    # CONCURRENTLY blocks nobody, and takes the time it needs.
     is_online = change.is_flagged and "index" in change.kind
     return change.kind in _TAKES_LOCK and not is_online and not scene.is_new(change)
 

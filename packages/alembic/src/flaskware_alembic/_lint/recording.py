@@ -1,4 +1,4 @@
-"""What a revision would do, found by calling it where nothing is done."""
+"""Changes of a revision, recorded by calling it without a database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flaskware_alembic._sql.change import Change
 from flaskware_alembic._sql.change import changes_of_operation
 from flaskware_alembic._sql.statement import changes_of_sql
 
-# What a batch on SQLite must copy the table for; the rest SQLite can do in place.
+# SQLite can do these in place; a batch copies the table for all others.
 _NATIVE_IN_SQLITE = {"add_column", "create_index", "drop_index", "rename_column"}
 
 
@@ -40,7 +40,7 @@ class Recorded:
 
 @dc.dataclass(frozen=True)
 class Recording:
-    """What a revision would do.
+    """Changes that a revision would make.
 
     :param changes: In the order they are made.
     :param operations: The same as Alembic's own, as far as they are.
@@ -62,10 +62,10 @@ def record(
     dialect: sa.Dialect,
     arguments: cabc.Mapping[str, str] | None = None,
 ) -> Recording:
-    """Call ``upgrade`` or ``downgrade`` of a revision with a database that is none.
+    """Call ``upgrade`` or ``downgrade`` of a revision without a database.
 
-    What it reads from the database is empty there, so a revision that goes by what it
-    reads may raise; what came before that is kept.
+    Every query returns nothing, so a revision that depends on data may raise. The
+    changes before that are kept.
     """
     recorder = _Recorder(path, dialect)
     context = _Context(dialect, recorder)
@@ -134,7 +134,8 @@ class _Recorder:
             )
 
     def _line(self) -> int | None:
-        frame: types.FrameType | None = sys._getframe()
+        # As cheap as it gets; the inspect module takes milliseconds to import.
+        frame: types.FrameType | None = sys._getframe()  # noqa: SLF001
         while frame is not None:
             if frame.f_code.co_filename == self._path:
                 return frame.f_lineno

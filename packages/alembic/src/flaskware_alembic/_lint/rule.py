@@ -1,8 +1,8 @@
-"""What is dangerous to do to a schema that is in use: a rule for each danger.
+"""Rules for changes of a schema that is in use.
 
-What a lock of PostgreSQL keeps out is in its manual, chapter "Explicit Locking"; what
-``ALTER TABLE`` needs on MySQL and MariaDB in the chapters "Online DDL Operations" and
-"InnoDB Online DDL"; what SQLite cannot alter in place in its page on ``ALTER TABLE``.
+Sources: for the locks of PostgreSQL, the chapter "Explicit Locking" of its manual; for
+``ALTER TABLE`` on MySQL and MariaDB, their chapters "Online DDL Operations" and "InnoDB
+Online DDL"; for SQLite, its page on ``ALTER TABLE``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NAMES: dict[Dialect, str] = {
     "sqlite": "SQLite",
 }
 READS = "AccessExclusiveLock"
-"""The lock of PostgreSQL that keeps out even who only reads."""
+"""The lock of PostgreSQL that blocks even readers."""
 
 WRITES = "ShareLock"
 KEYS = "ShareRowExclusiveLock"
@@ -36,7 +36,7 @@ ONLINE = "ShareUpdateExclusiveLock"
 
 @dc.dataclass(frozen=True)
 class Scene:
-    """What a rule may look at beside the change itself.
+    """Context of a change that a rule may look at.
 
     :param dialect: MariaDB counts as ``"mysql"``.
     :param changes: All of the revision.
@@ -52,7 +52,7 @@ class Scene:
     contracts: bool = False
 
     def is_new(self, change: Change) -> bool:
-        """Whether the table was made by the same revision, so that nobody uses it."""
+        """True if the same revision made the table, so that nobody uses it."""
         is_new = False
         for earlier in self.before(change):
             if earlier.kind == "create_table" and self.same(earlier, change):
@@ -73,7 +73,7 @@ class Scene:
         return is_new
 
     def same(self, one: Change, other: Change) -> bool:
-        """Whether two changes are of one table, as far as can be told."""
+        """True if two changes are known to be of one table."""
         return self._key(one.table) == self._key(other.table) is not None
 
     def _key(self, table: str | None) -> str | None:
@@ -85,7 +85,7 @@ class Scene:
         return key if self.dialect == "postgresql" else key.lower()
 
     def before(self, change: Change) -> cabc.Iterator[Change]:
-        """What the revision did before."""
+        """Yield the changes that the revision made before."""
         for earlier in self.changes:
             if earlier is change:
                 return
@@ -103,7 +103,7 @@ class Rule:
     :param reason: Why it is one, in a sentence or two.
     :param applies: Whether a change is it.
     :param safe: The safe form, as code of a revision or as advice.
-    :param lock: What PostgreSQL locks the table with meanwhile.
+    :param lock: The lock that PostgreSQL takes on the table meanwhile.
     :param on_new: Whether it also counts for a table that the revision made.
     """
 
@@ -118,7 +118,7 @@ class Rule:
 
     @property
     def databases(self) -> str:
-        """What it is for, as people call it."""
+        """The databases that it is for, by their common names."""
         return ", ".join(NAMES[dialect] for dialect in self.dialects)
 
 

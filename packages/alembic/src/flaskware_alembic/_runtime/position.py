@@ -142,11 +142,11 @@ def _moves_of(
     current: t.Any = heads
     # Alembic's commands make the steps of these; it has no public function for them.
     if direction == "upgrade":
-        return list(scripts._upgrade_revs(destination, current))
+        return list(scripts._upgrade_revs(destination, current))  # noqa: SLF001
     if direction == "stamp":
-        return list(scripts._stamp_revs(destination, current))
+        return list(scripts._stamp_revs(destination, current))  # noqa: SLF001
     try:
-        return list(scripts._downgrade_revs(destination, current))
+        return list(scripts._downgrade_revs(destination, current))  # noqa: SLF001
     except AttributeError as error:
         # Alembic asks each module for the function at this point.
         if error.name != "downgrade":

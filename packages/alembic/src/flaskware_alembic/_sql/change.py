@@ -171,7 +171,9 @@ def default_text(default: object, dialect: sa.Dialect) -> str | None:
 
 
 def _is_stored(column: sa.Column[t.Any], dialect: sa.Dialect) -> bool:
-    text = str(CreateColumn(column._copy()).compile(dialect=dialect)).upper()
+    # A column has one table; the public copy() is deprecated in favor of this.
+    copy = column._copy()  # noqa: SLF001
+    text = str(CreateColumn(copy).compile(dialect=dialect)).upper()
     return "STORED" in text or "PERSISTENT" in text
 
 

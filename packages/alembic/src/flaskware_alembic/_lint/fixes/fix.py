@@ -30,7 +30,7 @@ from .history import past_of
 class Edit:
     """A file with a safe form in it.
 
-    :param contract: What a revision of its own must do later, where one must.
+    :param contract: The work of a later revision, if it needs one.
     """
 
     text: str
@@ -49,8 +49,8 @@ def fix(
 ) -> Edit | Unfixed | None:
     """The file of a finding with the safe form written.
 
-    :param history: What the revisions before this one do, the oldest first.
-    :returns: ``None`` where there is none to write, or why one that there is cannot be.
+    :param history: The recordings of the revisions before it, the oldest first.
+    :returns: ``None`` without a fix, or the reason why a fix cannot be written.
     """
     path = finding.revision.path
     source = path.read_text("utf-8")
@@ -178,7 +178,7 @@ def _rewritten(call: Call, pattern: str, new: str) -> _Written:
 
 
 def _is_one(sql: str) -> bool:
-    """Whether it is one statement that does one thing, with no comment."""
+    """True for one statement with one change and no comment."""
     return len(changes_of_sql(sql, "postgresql")) == 1 and not re.search(r"--|/\*", sql)
 
 
@@ -222,7 +222,7 @@ def _set_not_null(call: Call) -> _Written:
         return None
     allowed = {"existing_type", "existing_nullable", "existing_server_default"}
     if {k.arg for k in call.call.keywords} - allowed - {"nullable"}:
-        # What else it alters would wait for the rows to be checked, too.
+        # Its other changes would wait until the rows are checked, too.
         return None
     check = name_of_check(table, name)
     code = _online(call, *checked_not_null(table, name, check))
@@ -248,7 +248,7 @@ def _fill(table: str, name: str, question: str) -> str:
 # The rules whose fix needs a trigger and what is known of the column.
 _REPLACED = {("rename-column", "alter_column"), ("change-type", "alter_column")}
 _EXISTING = {"existing_type", "existing_nullable", "existing_server_default"}
-# Types whose values can be compared, so that the trigger can tell what was written.
+# Types with comparable values, so that the trigger can detect a write.
 _COMPARED = {
     "bigint", "biginteger", "boolean", "char", "date", "datetime", "double", "float",
     "integer", "interval", "jsonb", "largebinary", "numeric", "smallint",
@@ -282,7 +282,7 @@ def _replace(source: str, call: Call, dialect: str, history: History) -> Edit | 
     inverse = None if down is None else _inverse(source, down, read)
     if down is not None and inverse is None:
         return Unfixed("`downgrade` does not take it back in one statement of its own")
-    # The lower one first, so that the lines of the other stay where they are.
+    # The lower edit first, so that the lines of the other stay where they are.
     edits = [(call, read.upgrade)]
     if inverse is not None:
         edits.append((inverse, read.downgrade))
@@ -328,7 +328,8 @@ def _replacement(call: Call, history: History) -> Replacement | Unfixed:
     if past.has_default != (default is not None):
         return Unfixed("existing_server_default= is not what earlier revisions say")
     if default is not None and (past.nullable or not _is_plain(default)):
-        return Unfixed("it is nullable and has a default, or one that is no constant")
+        reason = "it is nullable and has a default, or its default is not a constant"
+        return Unfixed(reason)
     code = ast.unparse(type_)
     new_type = code if changed is None else ast.unparse(changed)
     return Replacement(
@@ -342,7 +343,7 @@ def _said(call: Call, name: str) -> str | None:
 
 
 def _is_plain(default: str) -> bool:
-    """Whether a default is a constant, which no sequence of the column makes."""
+    """True for a constant default, not from a sequence of the column."""
     return re.fullmatch(r"(sa\.text\()?(['\"]).*\2\)?", default) is not None and not (
         re.search(r"(?i)nextval|\(.*\(", default)
     )
@@ -373,7 +374,7 @@ def _type_name(node: ast.expr) -> str:
 
 
 def _names(node: ast.AST, read: Replacement) -> bool:
-    """Whether a string in it names the column."""
+    """True if a string in it names the column."""
     word = re.compile(rf"(?<!\w){re.escape(read.name)}(?!\w)")
     return any(
         isinstance(n, ast.Constant)

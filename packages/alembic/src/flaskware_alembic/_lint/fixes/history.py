@@ -1,4 +1,4 @@
-"""What the revisions before one tell of a column that it replaces."""
+"""History of a column that a revision replaces, read from those before it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HARMLESS = {"insert", "update", "delete", "harmless", "set_timeout"}
 class Past:
     """A column, as revisions made it.
 
-    :param obstacle: Why another one cannot simply take its place.
+    :param obstacle: Why another column cannot simply replace it.
     """
 
     nullable: bool = True
@@ -29,7 +29,7 @@ class Past:
 
 
 def past_of(history: cabc.Iterable[Recording], table: str, name: str) -> Past:
-    """What is known of a column; whatever is not makes it an obstacle."""
+    """Return the history of a column; anything unknown is an obstacle."""
     past: Past | None = None
     for recording in history:
         if recording.broken_off is not None:
@@ -68,7 +68,9 @@ def _after(
     if getattr(item, "table_name", None) != table:
         return past
     if isinstance(operation, ops.AddColumnOp) and operation.column.name == name:
-        alone = sa.Table(table, sa.MetaData(), operation.column._copy())
+        # A column has one table; the public copy() is deprecated in favor of this.
+        copy = operation.column._copy()  # noqa: SLF001
+        alone = sa.Table(table, sa.MetaData(), copy)
         return _made(alone, name)
     if isinstance(operation, ops.AlterColumnOp):
         return _altered(past, item, name)

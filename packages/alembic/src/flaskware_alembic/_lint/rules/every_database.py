@@ -141,7 +141,7 @@ ANY = (
         "truncate",
         EVERY,
         Level.ERROR,
-        "It deletes every row, and on PostgreSQL and MariaDB keeps out who reads.",
+        "Deletes every row; on PostgreSQL and MariaDB it also blocks readers.",
         kind("truncate", cascades=False),
         advice("# Delete in batches, in a @backfill, what is really to go."),
         lock=READS,
@@ -152,7 +152,7 @@ ANY = (
         Level.ERROR,
         "It deletes all that the database holds.",
         kind("drop_database"),
-        advice("# Leave that to who runs the server."),
+        advice("# Leave that to the operator of the server."),
         on_new=True,
     ),
     Rule(
@@ -201,8 +201,7 @@ ANY = (
         "identifier-too-long",
         EVERY,
         Level.ERROR,
-        "The database shortens or refuses the name, so that it is found under another"
-        " one, or not at all.",
+        "The database shortens the name, or refuses it.",
         _is_too_long,
         advice("# A name of at most 63 bytes; 64 on MySQL and MariaDB."),
         on_new=True,
@@ -232,8 +231,8 @@ ANY = (
         "drop-index",
         EVERY,
         Level.INFO,
-        "Queries that went by the index read the whole table from this moment, and a"
-        " unique one no longer keeps duplicates out.",
+        "Queries that used the index read the whole table from now on. A unique index"
+        " no longer prevents duplicates.",
         kind("drop_index"),
         advice("# First see, in the statistics of the database, that nothing uses it."),
     ),
@@ -241,8 +240,8 @@ ANY = (
         "drop-constraint",
         EVERY,
         Level.INFO,
-        "What the constraint kept out may be written from this moment, and code that"
-        " is still running may rely on it.",
+        "Rows that the constraint refused may be written from now on, and code that is"
+        " still running may rely on it.",
         _drops_constraint,
         advice(
             "# First deploy code that does not rely on it:\n"
@@ -267,8 +266,8 @@ ANY = (
         "set-default",
         EVERY,
         Level.INFO,
-        "Code that is still running and leaves the column out writes the new value"
-        " from this moment; rows that are there keep the old one.",
+        "Running code that leaves the column out writes the new value from now on."
+        " Existing rows keep the old value.",
         kind("set_default"),
         advice("# First deploy code that copes with both values in {table}.{name}."),
         lock=READS,

@@ -23,7 +23,7 @@ _ALTERS = {
 
 
 def _copies_type(change: Change, _: Scene) -> bool:
-    """Whether the table is copied: all but a longer VARCHAR of as many length bytes."""
+    """True if the table is copied: unless a VARCHAR grows within its length bytes."""
     if change.kind != "alter_type":
         return False
     old = re.fullmatch(r"varchar\((\d+)\)", change.old_type or "")
@@ -39,7 +39,7 @@ def _copies_type(change: Change, _: Scene) -> bool:
 
 
 def _appends_value(old: str, new: str) -> bool:
-    """Whether an ENUM only gets values after those it has."""
+    """True if an ENUM only gets values after its present values."""
     return old.startswith("enum(") and new.startswith(f"{old[:-1]},")
 
 
@@ -120,8 +120,7 @@ OTHER = (
         "primary-key-copies-table",
         _MY,
         Level.ERROR,
-        "Rows are stored in the order of the primary key, so that all are written"
-        " anew.",
+        "Rows are stored in the order of the primary key, so every row is rewritten.",
         lambda change, _: (
             change.kind == "add_primary_key"
             or (change.kind == "drop_constraint" and change.other == "primary")
@@ -168,8 +167,8 @@ OTHER = (
         "table-rebuilt",
         _MY,
         Level.ERROR,
-        "The whole table is written anew, for a change of the character set while"
-        " nobody can write to it.",
+        "Rewrites the whole table. A change of the character set also blocks writes"
+        " meanwhile.",
         kind("rewrite_table"),
         advice("# In a window, or with gh-ost or pt-online-schema-change."),
     ),
@@ -245,7 +244,7 @@ OTHER = (
         "sqlite-drop-column",
         _LITE,
         Level.INFO,
-        "Every row is written anew while nobody can write to the database.",
+        "Rewrites every row while nobody can write to the database.",
         lambda change, _: change.kind == "drop_column" and not change.rebuilds,
         advice("# Fine for a table that is not large."),
     ),

@@ -42,7 +42,7 @@ POSTGRESQL = (
         "drop-index-not-concurrent",
         _PG,
         Level.WARNING,
-        "It waits for all who read the table, and keeps out all who come after.",
+        "Waits for running queries on the table and blocks new queries meanwhile.",
         kind("drop_index", is_flagged=False),
         online(
             'op.drop_index("{name}", "{table}", postgresql_concurrently=True,'
@@ -187,8 +187,8 @@ POSTGRESQL = (
         "volatile-default",
         _PG,
         Level.ERROR,
-        "A default that differs for each row makes PostgreSQL write the whole table"
-        " anew while nobody can read it.",
+        "A default that differs for each row makes PostgreSQL rewrite the whole table"
+        " while nobody can read it.",
         has_volatile_default,
         advice(
             'op.add_column("{table}", sa.Column("{name}", ...))\n'
@@ -201,8 +201,8 @@ POSTGRESQL = (
         "add-serial-column",
         _PG,
         Level.ERROR,
-        "A number for each row makes PostgreSQL write the whole table anew while"
-        " nobody can read it.",
+        "A number for each row makes PostgreSQL rewrite the whole table while nobody"
+        " can read it.",
         lambda change, _: (
             change.kind == "add_column"
             and (change.column.is_serial or change.column.is_identity)
@@ -217,8 +217,8 @@ POSTGRESQL = (
         "add-stored-column",
         _PG,
         Level.ERROR,
-        "A generated column that is stored makes PostgreSQL write the whole table anew"
-        " while nobody can read it.",
+        "A stored generated column makes PostgreSQL rewrite the whole table while"
+        " nobody can read it.",
         column("add_column", is_stored=True),
         advice("# Add a plain column, fill it in batches, and keep it by a trigger."),
         lock=READS,
@@ -227,8 +227,7 @@ POSTGRESQL = (
         "change-type",
         _PG,
         Level.ERROR,
-        "PostgreSQL writes the whole table and its indexes anew while nobody can read"
-        " it.",
+        "PostgreSQL rewrites the whole table and its indexes while nobody can read it.",
         rewrites_type,
         advice(
             "# Expand: a new column of the type {type}, filled in batches (@backfill)"
@@ -250,7 +249,7 @@ POSTGRESQL = (
         "truncate-cascade",
         _PG,
         Level.ERROR,
-        "It deletes every row of every table that refers to this one, too.",
+        "Also deletes every row of every table that refers to it.",
         kind("truncate", cascades=True),
         advice("# Name each table that is to be emptied."),
         lock=READS,
@@ -259,7 +258,7 @@ POSTGRESQL = (
         "rewrite-table",
         _PG,
         Level.ERROR,
-        "The whole table is written anew while nobody can read it.",
+        "Rewrites the whole table while nobody can read it.",
         kind("rewrite_table"),
         advice("# Use pg_repack, REPACK (CONCURRENTLY) on PostgreSQL 19, or a window."),
         lock=READS,
@@ -286,8 +285,8 @@ POSTGRESQL = (
         "detach-not-concurrent",
         _PG,
         Level.WARNING,
-        "It waits for all who read the partitioned table, and keeps out all who come"
-        " after.",
+        "Waits for running queries on the partitioned table and blocks new queries"
+        " meanwhile.",
         kind("detach_partition", is_flagged=False),
         online(
             "# It leaves {name} a CHECK that says what its bounds were.",
@@ -309,7 +308,7 @@ POSTGRESQL = (
         "create-trigger",
         _PG,
         Level.WARNING,
-        "It waits for all who write to the table, and keeps out who write after.",
+        "Waits for running writes to the table and blocks new writes meanwhile.",
         kind("create_trigger"),
         advice("# Set a lock_timeout, and do it in a revision of its own."),
         lock=KEYS,
@@ -318,12 +317,12 @@ POSTGRESQL = (
         "no-lock-timeout",
         ("postgresql", "mysql"),
         Level.INFO,
-        "While this waits for its lock, all who want the table wait behind it, however"
-        " long that takes.",
+        "While it waits for its lock, all other queries on the table queue behind it,"
+        " without a limit.",
         waits_forever,
         advice(
             "ALEMBIC_TABLE_LOCK_TIMEOUT = 5  # seconds, for every revision\n"
-            "lock_timeout = 5  # in this one, below `depends_on`"
+            "lock_timeout = 5  # in this revision, below `depends_on`"
         ),
         on_new=True,
     ),
@@ -331,11 +330,11 @@ POSTGRESQL = (
         "no-statement-timeout",
         _PG,
         Level.INFO,
-        "What takes longer than was thought holds its locks for as long.",
+        "Without a timeout, a slow statement holds its locks until it finishes.",
         works_forever,
         advice(
             "ALEMBIC_STATEMENT_TIMEOUT = 60  # seconds, for every revision\n"
-            "statement_timeout = 60  # in this one, below `depends_on`"
+            "statement_timeout = 60  # in this revision, below `depends_on`"
         ),
         on_new=True,
     ),

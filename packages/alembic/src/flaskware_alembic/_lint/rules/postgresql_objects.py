@@ -21,7 +21,7 @@ _PG: tuple[Dialect, ...] = ("postgresql",)
 
 
 def _restricts(change: Change, _: Scene) -> bool:
-    """Whether what was written before may be refused from this moment."""
+    """True if rows that were valid before may be refused from now on."""
     added = {"add_check", "add_foreign_key", "add_unique", "add_exclude"}
     is_unique_index = change.kind == "create_index" and change.is_unique
     return (change.kind in added and change.is_flagged) or is_unique_index
@@ -41,7 +41,7 @@ def _rule(
     *,
     has_table: bool = False,
 ) -> Rule:
-    # What is done to a table may be done to a new one; nothing else has one.
+    # Only a rule about a table is silent for a new table.
     on_new = lock is None and not has_table
     return Rule(id, _PG, level, reason, applies, advice(safe), lock, on_new=on_new)
 
@@ -90,9 +90,8 @@ OBJECTS = (
     _rule(
         "drop-trigger",
         Level.WARNING,
-        "What it wrote or checked is not written or checked from this moment, without"
-        " an error; and it waits for all who read the table, and keeps out all who"
-        " come after.",
+        "Silently ends what the trigger wrote or checked. It also waits for running"
+        " queries on the table and blocks new queries meanwhile.",
         kind("drop_object", other="trigger"),
         "# First deploy code that does what the trigger did.",
         READS,
@@ -100,8 +99,8 @@ OBJECTS = (
     _rule(
         "drop-policy",
         Level.WARNING,
-        "Who may see and write which rows is another thing from this moment: what no"
-        " policy allows is refused, what only this one forbade is allowed.",
+        "Changes at once who may see and write which rows: without a policy that allows"
+        " them, rows are hidden; rows that only this policy forbade are open.",
         kind("drop_object", other="policy"),
         "# Make the policy that takes its place in the same transaction.",
         READS,
@@ -111,7 +110,7 @@ OBJECTS = (
         Level.WARNING,
         "Code that is still running uses the old name, and fails from this moment.",
         kind("rename_object"),
-        "# Make one of the new name beside it; drop the old one a release later.",
+        "# Make another beside it, under the new name; drop the old a release later.",
     ),
     _rule(
         "move-schema",
@@ -175,7 +174,7 @@ OBJECTS = (
         Level.WARNING,
         "Code that is still running reads and writes values of the type as it was.",
         kind("alter_composite"),
-        "# Make a new type, and a column of it beside the old one.",
+        "# Make a new type, and a column of it beside the old column.",
     ),
     _rule(
         "add-enum-value",
@@ -205,8 +204,8 @@ OBJECTS = (
     _rule(
         "attach-validates",
         Level.WARNING,
-        "Every row of the new partition, and of the default one, is checked while"
-        " nobody can read or write it.",
+        "Checks every row of the new and the default partition while nobody can read or"
+        " write them.",
         kind("attach_partition"),
         "# First give {name} a valid CHECK that says the same as its bounds:\n"
         "op.execute('ALTER TABLE {sql_name} ADD CONSTRAINT fits CHECK (...)"
@@ -217,8 +216,8 @@ OBJECTS = (
     _rule(
         "disable-trigger",
         Level.WARNING,
-        "What the trigger or rule writes or checks changes without an error, and it"
-        " waits for all who write to the table.",
+        "Silently changes what the trigger or rule writes or checks. It also waits for"
+        " running writes to the table.",
         kind("disable_trigger"),
         _FIRST_CODE,
         KEYS,
@@ -226,8 +225,7 @@ OBJECTS = (
     _rule(
         "replica-identity",
         Level.WARNING,
-        "Who follows the table by logical replication gets other columns of the rows"
-        " that change.",
+        "Subscribers of logical replication get other columns of the changed rows.",
         kind("replica_identity"),
         "# First see to the subscribers.",
         READS,
@@ -235,8 +233,7 @@ OBJECTS = (
     _rule(
         "row-security",
         Level.WARNING,
-        "Who may see and write which rows is another thing from this moment: without a"
-        " policy, none at all.",
+        "Changes at once who may see and write which rows: without a policy, nobody.",
         kind("row_security"),
         "# Make the policies first, and try them as the role of the app.",
         READS,
@@ -244,8 +241,7 @@ OBJECTS = (
     _rule(
         "change-policy",
         Level.WARNING,
-        "Who may see and write which rows is another thing from this moment, without"
-        " an error.",
+        "Silently changes who may see and write which rows.",
         kind("create_policy", "alter_policy"),
         "# Try it as the role of the app, with code of both releases.",
         READS,
@@ -260,10 +256,10 @@ OBJECTS = (
     _rule(
         "alter-role",
         Level.WARNING,
-        "What the role may do and how its sessions are set is for every database of"
-        " the server, and for code that is still running.",
+        "Changes the role in every database of the server, and for code that is still"
+        " running.",
         kind("alter_role"),
-        "# Leave that to who runs the server.",
+        "# Leave that to the operator of the server.",
     ),
     _rule(
         "alter-database",
@@ -271,14 +267,14 @@ OBJECTS = (
         "Each new session is set up in another way, for code that is still running,"
         " too.",
         kind("alter_database"),
-        "# Leave that to who runs the server, or SET it in the session.",
+        "# Leave that to the operator of the server, or SET it in the session.",
     ),
     _rule(
         "alter-system",
         Level.ERROR,
         "It sets the whole server, for all of its databases.",
         kind("alter_system"),
-        "# Leave that to who runs the server.",
+        "# Leave that to the operator of the server.",
     ),
     _rule(
         "alter-extension",

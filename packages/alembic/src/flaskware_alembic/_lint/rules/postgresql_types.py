@@ -32,7 +32,7 @@ def _is_small(info: ColumnInfo) -> bool:
 def _identity(
     matches: cabc.Callable[[ColumnInfo], bool],
 ) -> cabc.Callable[[Change], str]:
-    """What is better than the columns that match."""
+    """Return the safe form for the columns that match."""
 
     def safe(change: Change) -> str:
         lines = ["# In the model too: mapped_column(BigInteger, Identity())"]
@@ -70,7 +70,7 @@ TYPES = (
         "small-int",
         _PG,
         Level.INFO,
-        "16 bits end at 32767, and a wider type writes the whole table anew.",
+        "16 bits end at 32767, and widening the type rewrites the whole table.",
         of_type(_is_small),
         advice('sa.Column("{name}", sa.BigInteger)'),
         on_new=True,
@@ -101,7 +101,8 @@ TYPES = (
         "timestamp-without-zone",
         _PG,
         Level.INFO,
-        "A time without a zone is another moment for each who reads it.",
+        "Clients in different time zones read a timestamp without a zone as different"
+        " instants.",
         of_type(lambda i: i.type in {"timestamp", "timestamp without time zone"}),
         advice('sa.Column("{name}", sa.DateTime(timezone=True))'),
         on_new=True,
