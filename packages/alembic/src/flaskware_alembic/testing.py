@@ -21,14 +21,9 @@ from ._extension import Alembic
 from ._results import RevisionInfo
 
 __all__ = [
-    "alembic_runner",
-    "assert_data_survives",
-    "assert_migrations",
-    "assert_models_match",
-    "assert_round_trip",
-    "assert_single_head",
-    "MigrationRunner",
-]
+    "alembic_runner", "assert_data_survives", "assert_migrations",
+    "assert_models_match", "assert_round_trip", "assert_single_head", "MigrationRunner",
+]  # fmt: skip
 
 
 def assert_single_head(alembic: Alembic) -> None:

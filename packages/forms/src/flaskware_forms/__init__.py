@@ -35,22 +35,7 @@ else:
     )
 
 __all__ = [
-    "BadBody",
-    "BodyTooLarge",
-    "Bound",
-    "BoundField",
-    "BoundSteps",
-    "CrossSiteRefused",
-    "File",
-    "FormError",
-    "Forms",
-    "FormsSettings",
-    "FormSpec",
-    "Image",
-    "Steps",
-    "Ui",
-    "Upload",
-    "UnsupportedBody",
-    "from_wtforms",
-    "to_wtforms",
-]
+    "BadBody", "BodyTooLarge", "Bound", "BoundField", "BoundSteps", "CrossSiteRefused",
+    "File", "FormError", "Forms", "FormsSettings", "FormSpec", "Image", "Steps", "Ui",
+    "Upload", "UnsupportedBody", "from_wtforms", "to_wtforms",
+]  # fmt: skip

@@ -26,16 +26,9 @@ from ._policy.parsing import parse_permissions
 from ._policy.vocabulary import NONCE
 
 __all__ = [
-    "assert_csp",
-    "assert_nonces",
-    "assert_snapshot",
-    "csp_of",
-    "nonce_of",
-    "parse_csp",
-    "parse_permissions",
-    "secure_snapshot",
-    "SnapshotDiffers",
-]
+    "assert_csp", "assert_nonces", "assert_snapshot", "csp_of", "nonce_of", "parse_csp",
+    "parse_permissions", "secure_snapshot", "SnapshotDiffers",
+]  # fmt: skip
 
 _NONCE_SOURCE = re.compile(r"'nonce-([A-Za-z0-9+/_=-]+)'")
 

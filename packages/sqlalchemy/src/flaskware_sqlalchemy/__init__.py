@@ -34,17 +34,7 @@ else:
     )
 
 __all__ = [
-    "AsyncDriverMissing",
-    "KeysetPage",
-    "Location",
-    "Model",
-    "NAMING_CONVENTION",
-    "NPlusOneError",
-    "NPlusOneWarning",
-    "Page",
-    "RecordedQuery",
-    "SQLAlchemy",
-    "SQLAlchemySettings",
-    "TransactionBegun",
-    "UnknownBind",
-]
+    "AsyncDriverMissing", "KeysetPage", "Location", "Model", "NAMING_CONVENTION",
+    "NPlusOneError", "NPlusOneWarning", "Page", "RecordedQuery", "SQLAlchemy",
+    "SQLAlchemySettings", "TransactionBegun", "UnknownBind",
+]  # fmt: skip

@@ -14,18 +14,10 @@ _SILENT = {
 }  # fmt: skip
 # Words that stand before a statement, and the word that ends them.
 _BEFORE = {
-    "CASE": "THEN",
-    "ELSE": "",
-    "ELSEIF": "THEN",
-    "ELSIF": "THEN",
-    "EXCEPTION": "",
-    "FOR": "LOOP",
-    "FOREACH": "LOOP",
-    "IF": "THEN",
-    "LOOP": "",
-    "WHEN": "THEN",
+    "CASE": "THEN", "ELSE": "", "ELSEIF": "THEN", "ELSIF": "THEN", "EXCEPTION": "",
+    "FOR": "LOOP", "FOREACH": "LOOP", "IF": "THEN", "LOOP": "", "WHEN": "THEN",
     "WHILE": "LOOP",
-}
+}  # fmt: skip
 
 
 def statements_of_block(body: str, dialect: str) -> cabc.Iterator[list[Token]]:

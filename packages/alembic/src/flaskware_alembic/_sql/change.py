@@ -335,21 +335,13 @@ def _comment(op: t.Any, _: sa.Dialect) -> cabc.Iterator[Change]:
 
 _Reader: t.TypeAlias = cabc.Callable[..., cabc.Iterator[Change]]
 _READERS: dict[type[ops.MigrateOperation], _Reader] = {
-    CreateExcludeConstraintOp: _exclude,
-    ops.AddColumnOp: _add_column,
-    ops.AlterColumnOp: _alter_column,
-    ops.BulkInsertOp: _bulk_insert,
-    ops.CreateCheckConstraintOp: _check,
-    ops.CreateForeignKeyOp: _foreign_key,
-    ops.CreateIndexOp: _create_index,
-    ops.CreatePrimaryKeyOp: _primary_key,
-    ops.CreateTableCommentOp: _comment,
-    ops.CreateTableOp: _create_table,
-    ops.CreateUniqueConstraintOp: _unique,
-    ops.DropColumnOp: _drop_column,
-    ops.DropConstraintOp: _drop_constraint,
-    ops.DropIndexOp: _drop_index,
-    ops.DropTableCommentOp: _comment,
-    ops.DropTableOp: _drop_table,
+    CreateExcludeConstraintOp: _exclude, ops.AddColumnOp: _add_column,
+    ops.AlterColumnOp: _alter_column, ops.BulkInsertOp: _bulk_insert,
+    ops.CreateCheckConstraintOp: _check, ops.CreateForeignKeyOp: _foreign_key,
+    ops.CreateIndexOp: _create_index, ops.CreatePrimaryKeyOp: _primary_key,
+    ops.CreateTableCommentOp: _comment, ops.CreateTableOp: _create_table,
+    ops.CreateUniqueConstraintOp: _unique, ops.DropColumnOp: _drop_column,
+    ops.DropConstraintOp: _drop_constraint, ops.DropIndexOp: _drop_index,
+    ops.DropTableCommentOp: _comment, ops.DropTableOp: _drop_table,
     ops.RenameTableOp: _rename_table,
-}
+}  # fmt: skip

@@ -10,56 +10,26 @@ from .tokens import Reader
 
 # From SQL's name to that of the rules; the longer of two comes first.
 _OBJECTS = {
-    "MATERIALIZED VIEW": "view",
-    "VIEW": "view",
-    "FUNCTION": "routine",
-    "PROCEDURE": "routine",
-    "ROUTINE": "routine",
-    "AGGREGATE": "routine",
-    "OPERATOR CLASS": "operator",
-    "OPERATOR FAMILY": "operator",
-    "OPERATOR": "operator",
-    "TYPE": "type",
-    "DOMAIN": "type",
-    "SEQUENCE": "sequence",
-    "SCHEMA": "schema",
-    "EXTENSION": "extension",
-    "EVENT TRIGGER": "event",
-    "EVENT": "event",
-    "TRIGGER": "trigger",
-    "RULE": "trigger",
-    "POLICY": "policy",
-    "ROLE": "role",
-    "USER": "role",
-    "GROUP": "role",
-    "SYSTEM": "system",
-    "DATABASE": "database",
-    "INDEX": "index",
-    "STATISTICS": "statistics",
-    "COLLATION": "collation",
-    "CONVERSION": "collation",
-    "TEXT SEARCH CONFIGURATION": "search",
-    "TEXT SEARCH DICTIONARY": "search",
-    "PUBLICATION": "replication",
-    "SUBSCRIPTION": "replication",
-    "SERVER": "server",
-    "FOREIGN DATA WRAPPER": "server",
-    "TABLESPACE": "tablespace",
-    "LANGUAGE": "routine",
-    "CAST": "cast",
-}
+    "MATERIALIZED VIEW": "view", "VIEW": "view", "FUNCTION": "routine",
+    "PROCEDURE": "routine", "ROUTINE": "routine", "AGGREGATE": "routine",
+    "OPERATOR CLASS": "operator", "OPERATOR FAMILY": "operator", "OPERATOR": "operator",
+    "TYPE": "type", "DOMAIN": "type", "SEQUENCE": "sequence", "SCHEMA": "schema",
+    "EXTENSION": "extension", "EVENT TRIGGER": "event", "EVENT": "event",
+    "TRIGGER": "trigger", "RULE": "trigger", "POLICY": "policy", "ROLE": "role",
+    "USER": "role", "GROUP": "role", "SYSTEM": "system", "DATABASE": "database",
+    "INDEX": "index", "STATISTICS": "statistics", "COLLATION": "collation",
+    "CONVERSION": "collation", "TEXT SEARCH CONFIGURATION": "search",
+    "TEXT SEARCH DICTIONARY": "search", "PUBLICATION": "replication",
+    "SUBSCRIPTION": "replication", "SERVER": "server", "FOREIGN DATA WRAPPER": "server",
+    "TABLESPACE": "tablespace", "LANGUAGE": "routine", "CAST": "cast",
+}  # fmt: skip
 _ON_TABLE = {"policy", "trigger"}
 # The kind of change for an ALTER of each object.
 _ALTERED: dict[str, Kind] = {
-    "view": "alter_view",
-    "routine": "alter_routine",
-    "sequence": "alter_sequence",
-    "policy": "alter_policy",
-    "role": "alter_role",
-    "database": "alter_database",
-    "system": "alter_system",
-    "extension": "alter_extension",
-}
+    "view": "alter_view", "routine": "alter_routine", "sequence": "alter_sequence",
+    "policy": "alter_policy", "role": "alter_role", "database": "alter_database",
+    "system": "alter_system", "extension": "alter_extension",
+}  # fmt: skip
 # No client relies on their names.
 _UNSEEN = {"event", "index", "statistics", "tablespace"}
 _HARMLESS = (

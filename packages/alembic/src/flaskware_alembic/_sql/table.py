@@ -235,20 +235,12 @@ def declared_columns(
 
 
 _ACTIONS = (
-    ("ADD", _add),
-    ("ALTER", _alter_column),
-    ("MODIFY", _modify),
-    ("CHANGE", _change),
-    ("DROP PARTITION", _drop_partition),
-    ("TRUNCATE PARTITION", _drop_partition),
-    ("DROP", _drop),
-    ("RENAME", _rename),
-    ("VALIDATE CONSTRAINT", _validate),
-    ("SET SCHEMA", _set_schema),
-    ("ATTACH PARTITION", _attach),
-    ("DETACH PARTITION", _detach),
-    ("NO INHERIT", _no_inherit),
-)
+    ("ADD", _add), ("ALTER", _alter_column), ("MODIFY", _modify), ("CHANGE", _change),
+    ("DROP PARTITION", _drop_partition), ("TRUNCATE PARTITION", _drop_partition),
+    ("DROP", _drop), ("RENAME", _rename), ("VALIDATE CONSTRAINT", _validate),
+    ("SET SCHEMA", _set_schema), ("ATTACH PARTITION", _attach),
+    ("DETACH PARTITION", _detach), ("NO INHERIT", _no_inherit),
+)  # fmt: skip
 # Actions that say no more than their first words.
 _PLAIN_ACTIONS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     (
@@ -292,28 +284,17 @@ _PLAIN_ACTIONS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     ),
 )  # fmt: skip
 _COLUMN_ACTIONS: tuple[tuple[str, Kind], ...] = (
-    ("SET NOT NULL", "set_not_null"),
-    ("DROP NOT NULL", "drop_not_null"),
-    ("SET DEFAULT", "set_default"),
-    ("DROP DEFAULT", "drop_default"),
-    ("DROP EXPRESSION", "alter_generated"),
-    ("SET EXPRESSION", "alter_generated"),
-    ("ADD GENERATED", "alter_identity"),
-    ("SET GENERATED", "alter_identity"),
-    ("DROP IDENTITY", "alter_identity"),
-    ("RESTART", "alter_sequence"),
-    ("SET INCREMENT", "alter_sequence"),
-    ("SET MINVALUE", "alter_sequence"),
-    ("SET MAXVALUE", "alter_sequence"),
-    ("SET START", "alter_sequence"),
-    ("SET CYCLE", "alter_sequence"),
-    ("SET STATISTICS", "harmless"),
-    ("SET STORAGE", "harmless"),
-    ("SET COMPRESSION", "harmless"),
-    ("SET CACHE", "harmless"),
-    ("SET (", "harmless"),
-    ("RESET (", "harmless"),
-)
+    ("SET NOT NULL", "set_not_null"), ("DROP NOT NULL", "drop_not_null"),
+    ("SET DEFAULT", "set_default"), ("DROP DEFAULT", "drop_default"),
+    ("DROP EXPRESSION", "alter_generated"), ("SET EXPRESSION", "alter_generated"),
+    ("ADD GENERATED", "alter_identity"), ("SET GENERATED", "alter_identity"),
+    ("DROP IDENTITY", "alter_identity"), ("RESTART", "alter_sequence"),
+    ("SET INCREMENT", "alter_sequence"), ("SET MINVALUE", "alter_sequence"),
+    ("SET MAXVALUE", "alter_sequence"), ("SET START", "alter_sequence"),
+    ("SET CYCLE", "alter_sequence"), ("SET STATISTICS", "harmless"),
+    ("SET STORAGE", "harmless"), ("SET COMPRESSION", "harmless"),
+    ("SET CACHE", "harmless"), ("SET (", "harmless"), ("RESET (", "harmless"),
+)  # fmt: skip
 _CONSTRAINT_WORDS = {
     "CHECK", "CONSTRAINT", "EXCLUDE", "FOREIGN", "FULLTEXT", "INDEX", "KEY", "LIKE",
     "PRIMARY", "SPATIAL", "UNIQUE",

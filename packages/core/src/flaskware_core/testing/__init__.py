@@ -26,16 +26,7 @@ from .services import temporary_database as temporary_database
 from .services import temporary_redis as temporary_redis
 
 __all__ = [
-    "isolation",
-    "make_app",
-    "mariadb_url",
-    "memcached_url",
-    "postgresql_url",
-    "redis_url",
-    "Service",
-    "Services",
-    "ServiceUnavailable",
-    "serving",
-    "temporary_database",
-    "temporary_redis",
-]
+    "isolation", "make_app", "mariadb_url", "memcached_url", "postgresql_url",
+    "redis_url", "Service", "Services", "ServiceUnavailable", "serving",
+    "temporary_database", "temporary_redis",
+]  # fmt: skip
