@@ -16,7 +16,7 @@ class AlembicSettings(Settings):
     replaced = types.MappingProxyType(
         {
             "ALEMBIC_CONTEXT": "ALEMBIC_COMPARE_TYPE, ALEMBIC_COMPARE_SERVER_DEFAULT,"
-            " ALEMBIC_VERSION_TABLE or ALEMBIC_VERSION_TABLE_SCHEMA",
+            " ALEMBIC_VERSION_TABLE or ALEMBIC_VERSION_TABLE_SCHEMA"
         }
     )
 

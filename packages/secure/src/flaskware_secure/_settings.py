@@ -83,8 +83,7 @@ class SecureSettings(Settings):
         )
     )
     hsts_include_subdomains: bool = pydantic.Field(
-        default=False,
-        description="Apply HSTS to every subdomain too.",
+        default=False, description="Apply HSTS to every subdomain too."
     )
     hsts_preload: bool = pydantic.Field(
         default=False,

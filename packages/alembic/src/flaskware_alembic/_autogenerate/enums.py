@@ -236,11 +236,7 @@ class _Types:
         ]
 
     def changed(
-        self,
-        key: _Key,
-        values: list[str],
-        uses: list[_Use],
-        renamed: OnRename | None,
+        self, key: _Key, values: list[str], uses: list[_Use], renamed: OnRename | None
     ) -> cabc.Iterator[Extra]:
         """Return the code that changes the values of a type."""
         name, was = self.name(key), self.values[key]
@@ -371,9 +367,7 @@ def _altered(
 
 
 def rename_values(
-    upgrade: ops.UpgradeOps,
-    renamed: OnRename | None,
-    tables: cabc.Mapping[str, str],
+    upgrade: ops.UpgradeOps, renamed: OnRename | None, tables: cabc.Mapping[str, str]
 ) -> None:
     """Keep what rows have in a column whose enum has other values."""
     for part in upgrade.ops:

@@ -116,9 +116,7 @@ def _uniques(table: sa.Table) -> list[sa.UniqueConstraint]:
 
 
 def rename_tables(
-    upgrade: ops.UpgradeOps,
-    downgrade: ops.DowngradeOps,
-    tables: cabc.Mapping[str, str],
+    upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps, tables: cabc.Mapping[str, str]
 ) -> None:
     """Put the renaming before what else changes, and that under the new names.
 
@@ -212,9 +210,7 @@ def _render_column(context: t.Any, operation: RenameColumnOp) -> str:
 
 
 def rename_columns(
-    upgrade: ops.UpgradeOps,
-    renamed: OnRename | None,
-    tables: cabc.Mapping[str, str],
+    upgrade: ops.UpgradeOps, renamed: OnRename | None, tables: cabc.Mapping[str, str]
 ) -> None:
     """Turn a dropped and an added column into a renamed column, if they are one.
 
@@ -245,9 +241,7 @@ def rename_columns(
 
 
 def _renamed_columns(
-    part: ops.ModifyTableOps,
-    renamed: OnRename | None,
-    tables: cabc.Mapping[str, str],
+    part: ops.ModifyTableOps, renamed: OnRename | None, tables: cabc.Mapping[str, str]
 ) -> list[ops.MigrateOperation]:
     """Take the renamed columns of a table out of what comes and goes in it."""
     gone = {x.column_name: x for x in part.ops if isinstance(x, ops.DropColumnOp)}

@@ -39,12 +39,7 @@ def plan(alembic: Alembic, *, target: str, down: bool, **chosen: t.Any) -> None:
 @down_option
 @click.option("--start", help="Where the database stands; it is asked if not given.")
 def sql(
-    alembic: Alembic,
-    *,
-    target: str,
-    down: bool,
-    start: str | None,
-    **chosen: t.Any,
+    alembic: Alembic, *, target: str, down: bool, start: str | None, **chosen: t.Any
 ) -> None:
     """Print the SQL of an upgrade, to be run by hand."""
     direction: t.Literal["upgrade", "downgrade"] = "downgrade" if down else "upgrade"

@@ -6,8 +6,6 @@ import dataclasses as dc
 import re
 
 from flaskware_alembic._sql.change import Change
-from flaskware_alembic._sql.types import parts_of
-from flaskware_alembic._sql.types import TEXTS
 
 from .rule import Scene
 
@@ -36,6 +34,7 @@ _TAKES_LOCK = {
 
 
 _MOMENTS = {"interval", "time", "timestamp", "timestamptz"}
+_TEXTS = {"varchar", "text", "character varying"}
 
 
 def has_volatile_default(change: Change, _: Scene) -> bool:
@@ -65,7 +64,7 @@ def _is_same_on_disk(old: str, new: str) -> bool:
         return True
     kind_of_old, size_of_old = parts_of(old)
     kind_of_new, size_of_new = parts_of(new)
-    if kind_of_old in TEXTS and kind_of_new in TEXTS:
+    if kind_of_old in _TEXTS and kind_of_new in _TEXTS:
         return not size_of_new or bool(size_of_old and size_of_old <= size_of_new)
     if kind_of_old == kind_of_new == "numeric":
         if not size_of_new:
@@ -157,3 +156,11 @@ def works_forever(change: Change, scene: Scene) -> bool:
 def is_fragile(change: Change, _: Scene) -> bool:
     kinds = {"create_index", "create_table", "add_column", "drop_index", "drop_table"}
     return change.kind in kinds and not change.in_transaction and not change.is_robust
+
+
+def parts_of(text: str) -> tuple[str, tuple[int, ...]]:
+    """Return the name of a column's type, and the sizes in its brackets."""
+    match = re.match(r"([a-z ]+?)\s*(?:\(([\d, ]+)\))?$", text)
+    if match is None:
+        return text, ()
+    return match[1], tuple(int(n) for n in (match[2] or "").split(",") if n.strip())

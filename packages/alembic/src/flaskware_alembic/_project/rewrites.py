@@ -86,11 +86,7 @@ def squash(migrator: Migrator, target: str, message: str) -> RevisionInfo:
     for info in infos:
         info.path.rename(archive / info.path.name)
     return tree.write_first(
-        message,
-        id,
-        upgrades=up,
-        downgrades=down,
-        imports="\n".join(sorted(imports)),
+        message, id, upgrades=up, downgrades=down, imports="\n".join(sorted(imports))
     )
 
 

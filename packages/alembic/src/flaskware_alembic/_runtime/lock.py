@@ -30,11 +30,7 @@ class _Lock(t.Protocol):
 
 @contextlib.contextmanager
 def deploy_lock(
-    database: Database,
-    *,
-    table: str,
-    timeout: float,
-    on_wait: OnWait | None = None,
+    database: Database, *, table: str, timeout: float, on_wait: OnWait | None = None
 ) -> cabc.Generator[None]:
     """Hold the right to migrate a database.
 

@@ -173,9 +173,6 @@ class Reader:
         self.at = start
         return False
 
-    def seek_any(self, *choices: str) -> bool:
-        return any(self.seek(words) for words in choices)
-
     def has(self, words: str) -> bool:
         start = self.at
         found = self.seek(words)

@@ -183,9 +183,7 @@ def nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str]:
     return csp_nonce
 
 
-def optional_nonce_function(
-    compiled_for: CompiledFor,
-) -> cabc.Callable[[], str | None]:
+def optional_nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str | None]:
     """Return a function for the nonce of markup that is valid without a nonce too."""
     csp_nonce = nonce_function(compiled_for)
 

@@ -387,10 +387,7 @@ _API = Policy(
 )
 _LEGACY = dc.replace(
     _from_items(Secure.from_preset(Preset.BALANCED).header_items()).changed(
-        csp={
-            "script-src": ("'self'", "'unsafe-inline'"),
-            "script-src-attr": None,
-        }
+        csp={"script-src": ("'self'", "'unsafe-inline'"), "script-src-attr": None}
     ),
     permissions=_PERMISSIONS,
 )

@@ -19,13 +19,15 @@ from flaskware_session._records.record import Written
 from flaskware_session._records.text import from_text
 from flaskware_session._records.text import to_text
 
+from .protocol import Store
+
 _PRUNE_INTERVAL = 3_600_000
 _PRUNE_BATCH = 1000
 _ATTEMPTS = 100
 _LATEST = 2**62
 
 
-class FileStore:
+class FileStore(Store):
     """Keeps each session in a file of its own, in 256 folders, shared by all workers.
 
     A file is never changed, only replaced by another in one step, so that a reader
@@ -42,7 +44,6 @@ class FileStore:
         self._next_prune = 0
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """See :meth:`Store.read`."""
         with _outages():
             record = self._live(key, now)
             if record is None or lifetime.touched(record, now) is None:
@@ -59,7 +60,6 @@ class FileStore:
             return record
 
     def create(self, record: Record, now: int) -> bool:
-        """See :meth:`Store.create`."""
         with _outages():
             with self._locked(record.key):
                 if self._live(record.key, now) is not None:
@@ -72,7 +72,6 @@ class FileStore:
             return True
 
     def update(self, record: Record, now: int) -> Written:
-        """See :meth:`Store.update`."""
         with _outages(), self._locked(record.key):
             current = self._live(record.key, now)
             if current is None or current.version != record.version - 1:
@@ -83,7 +82,6 @@ class FileStore:
     def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
-        """See :meth:`Store.replace`."""
         with _outages(), self._locked(old_key, record.key):
             current = self._live(old_key, now)
             if current is None or current.version != record.version - 1:
@@ -100,7 +98,6 @@ class FileStore:
             return Written(saved=True)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
-        """See :meth:`Store.delete`."""
         aliases: list[str] = []
         with _outages():
             while True:
@@ -119,14 +116,12 @@ class FileStore:
         return record is not None and version in {None, record.version}
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
-        """See :meth:`Store.for_user`."""
         with _outages():
             found = (self._find(key) for key in self._keys_of(user_id))
             mine = [r for r in found if r is not None and r.user_id == user_id]
             return last_seen_first(mine, now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """See :meth:`Store.delete_user`."""
         done: set[str] = set()
         count = 0
         with _outages():
@@ -141,7 +136,6 @@ class FileStore:
         return count
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        """See :meth:`Store.limit_user`."""
         # Of two calls at once, the later must see what the first has left.
         with _outages(), self._locked_folder(self._user_folder(user_id).parent):
             removed = over_limit(self.for_user(user_id, now), count, now, keep)
@@ -170,7 +164,6 @@ class FileStore:
         return StoreStats(len(live), len(users), expired)
 
     def ping(self) -> None:
-        """See :meth:`Store.ping`."""
         with _outages():
             self._make(self._folder)
             list(self._folder.iterdir())

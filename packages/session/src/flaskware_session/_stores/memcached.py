@@ -23,6 +23,8 @@ from flaskware_session._records.record import Written
 from flaskware_session._records.text import from_text
 from flaskware_session._records.text import to_text
 
+from .protocol import Store
+
 _PORT = 11211
 # A longer time memcached takes for a date.
 _LONGEST_RELATIVE = 30 * 24 * 3600
@@ -31,7 +33,7 @@ _T = t.TypeVar("_T")
 _Server: t.TypeAlias = tuple[str, int] | str
 
 
-class MemcachedStore:
+class MemcachedStore(Store):
     """Keeps sessions in memcached, on one server or several.
 
     memcached forgets what it has no room for, and knows no step that touches two keys.
@@ -72,7 +74,6 @@ class MemcachedStore:
         self._clients = {str(server): self._make(server) for server in self._servers}
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """See :meth:`Store.read`."""
         record, stamp = self._find(key, now)
         touched = None if record is None else lifetime.touched(record, now)
         if touched is None:
@@ -81,14 +82,12 @@ class MemcachedStore:
         return touched if self._swap(touched, stamp, now) else self._find(key, now)[0]
 
     def create(self, record: Record, now: int) -> bool:
-        """See :meth:`Store.create`."""
         is_added = self._add(record, now)
         if is_added and record.user_id is not None:
             self._list(record.user_id, add=record.key)
         return is_added
 
     def update(self, record: Record, now: int) -> Written:
-        """See :meth:`Store.update`."""
         current, stamp = self._find(record.key, now)
         while current is not None and current.version == record.version - 1:
             if self._swap(record, stamp, now):
@@ -100,7 +99,6 @@ class MemcachedStore:
     def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
-        """See :meth:`Store.replace`."""
         current, stamp = self._find(old_key, now)
         is_due = current is not None and current.version == record.version - 1
         # The new record first: a request that reads the alias must find it.
@@ -125,7 +123,6 @@ class MemcachedStore:
         return Written(is_made, None if is_made else current)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
-        """See :meth:`Store.delete`."""
         record, stamp = self._find(key, 0)
         while record is not None and version in {None, record.version}:
             if record.successor is not None:
@@ -185,12 +182,10 @@ class MemcachedStore:
         return StoreStats(counts["s"], counts["u"])
 
     def ping(self) -> None:
-        """See :meth:`Store.ping`."""
         for server in self._clients:
             self._ask_server(server, lambda client: client.version())
 
     def close(self) -> None:
-        """See :meth:`Store.close`."""
         for client in self._own_clients().values():
             client.close()
 

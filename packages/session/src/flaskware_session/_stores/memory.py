@@ -9,10 +9,12 @@ from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 
+from .protocol import Store
+
 _PRUNE_EVERY = 1000
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """Keeps sessions in this process: for tests, and gone when it ends."""
 
     def __init__(self) -> None:
@@ -22,7 +24,6 @@ class MemoryStore:
         self._created = 0
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """See :meth:`Store.read`."""
         with self._lock:
             record = self._live(key, now)
             if record is None:
@@ -34,7 +35,6 @@ class MemoryStore:
             return touched
 
     def create(self, record: Record, now: int) -> bool:
-        """See :meth:`Store.create`."""
         with self._lock:
             if self._live(record.key, now) is not None:
                 return False
@@ -45,7 +45,6 @@ class MemoryStore:
             return True
 
     def update(self, record: Record, now: int) -> Written:
-        """See :meth:`Store.update`."""
         with self._lock:
             current = self._live(record.key, now)
             if current is None or current.version != record.version - 1:
@@ -56,7 +55,6 @@ class MemoryStore:
     def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
-        """See :meth:`Store.replace`."""
         with self._lock:
             current = self._live(old_key, now)
             if current is None or current.version != record.version - 1:
@@ -69,7 +67,6 @@ class MemoryStore:
             return Written(saved=True)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
-        """See :meth:`Store.delete`."""
         with self._lock:
             record = self._records.get(key)
             if record is None or version not in {None, record.version}:
@@ -82,14 +79,12 @@ class MemoryStore:
             return record is not None
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
-        """See :meth:`Store.for_user`."""
         with self._lock:
             keys = self._users.get(user_id, ())
             records = [self._records[key] for key in keys]
         return last_seen_first(records, now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """See :meth:`Store.delete_user`."""
         with self._lock:
             kept = None if keep is None else self._records.get(keep)
             while kept is not None and kept.successor is not None:
@@ -100,7 +95,6 @@ class MemoryStore:
             return len(keys)
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        """See :meth:`Store.limit_user`."""
         with self._lock:
             records = [self._records[key] for key in self._users.get(user_id, ())]
             removed = over_limit(records, count, now, keep)
@@ -109,12 +103,10 @@ class MemoryStore:
             return len(removed)
 
     def prune(self, now: int, limit: int) -> int:
-        """See :meth:`Store.prune`."""
         with self._lock:
             return self._prune(now, limit)
 
     def stats(self, now: int) -> StoreStats:
-        """See :meth:`Store.stats`."""
         with self._lock:
             live = [r for r in self._records.values() if r.expires > now and r.version]
             users = {r.user_id for r in live if r.user_id is not None}

@@ -100,24 +100,20 @@ class SealedStore(StoreWrapper):
         return self._opened(self.store.read(key, now, lifetime))
 
     def create(self, record: Record, now: int) -> bool:
-        """See :meth:`Store.create`."""
         return self.store.create(self._sealed(record), now)
 
     def update(self, record: Record, now: int) -> Written:
-        """See :meth:`Store.update`."""
         return self._opened_in(self.store.update(self._sealed(record), now))
 
     def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
-        """See :meth:`Store.replace`."""
         sealed = self._sealed(record)
         if alias is not None:
             alias = self._sealed(alias)
         return self._opened_in(self.store.replace(old_key, sealed, now, alias=alias))
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
-        """See :meth:`Store.for_user`."""
         found = map(self._opened, self.store.for_user(user_id, now))
         return [record for record in found if record is not None]
 

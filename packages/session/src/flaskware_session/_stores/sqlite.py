@@ -3,6 +3,7 @@ from __future__ import annotations
 import collections
 import collections.abc as cabc
 import contextlib
+import operator
 import os
 import sqlite3
 import time
@@ -15,6 +16,8 @@ from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
+
+from .protocol import Store
 
 _SCHEMA_VERSION = 1
 _SCHEMA = (
@@ -38,6 +41,8 @@ _SCHEMA = (
 _COLUMNS = (
     "key, data, version, created, last_seen, expires, user_id, address, agent, issued"
 )
+# The fields of a record, in the order of the columns.
+_row = operator.attrgetter(*_COLUMNS.split(", "))
 _SELECT = f"SELECT {_COLUMNS} FROM flaskware_session"  # noqa: S608 # constants only
 _VALUES = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT = f"INSERT OR IGNORE INTO flaskware_session ({_COLUMNS}) {_VALUES}"
@@ -64,7 +69,7 @@ _PRUNE_INTERVAL = 60_000
 _PRUNE_BATCH = 200
 
 
-class SQLiteStore:
+class SQLiteStore(Store):
     """Keeps sessions in an SQLite file of their own, shared by all local workers.
 
     The file and its table are made on first use. Each process and each concurrent
@@ -84,7 +89,6 @@ class SQLiteStore:
         self._next_prune = 0
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """See :meth:`Store.read`."""
         with self._connection() as connection:
             record = _find(connection, key, now)
             if record is None:
@@ -99,7 +103,6 @@ class SQLiteStore:
             return record
 
     def create(self, record: Record, now: int) -> bool:
-        """See :meth:`Store.create`."""
         with self._connection() as connection:
             if now < self._next_prune:
                 return connection.execute(_INSERT, _row(record)).rowcount > 0
@@ -112,7 +115,6 @@ class SQLiteStore:
             return created
 
     def update(self, record: Record, now: int) -> Written:
-        """See :meth:`Store.update`."""
         expected = record.version - 1
         values = (record.data, record.version, record.last_seen, record.expires)
         with self._connection() as connection:
@@ -124,7 +126,6 @@ class SQLiteStore:
     def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
-        """See :meth:`Store.replace`."""
         values = (*_row(record), old_key, record.version - 1, now)
         with self._connection() as connection:
             # A statement is a transaction by itself.
@@ -141,7 +142,6 @@ class SQLiteStore:
                 return Written(saved=True)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
-        """See :meth:`Store.delete`."""
         with self._connection() as connection:
             if version is not None:
                 statement = f"{_DELETE} AND version = ?"
@@ -156,7 +156,6 @@ class SQLiteStore:
                 return connection.execute(_DELETE, (key,)).rowcount > 0
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
-        """See :meth:`Store.for_user`."""
         with self._connection() as connection:
             rows = connection.execute(
                 f"{_SELECT} WHERE user_id = ? AND expires > ? ORDER BY last_seen DESC",
@@ -165,7 +164,6 @@ class SQLiteStore:
             return [record for row in rows if (record := _record(row)) is not None]
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """See :meth:`Store.delete_user`."""
         with self._connection() as connection:
             # An alias belongs to no user: the session that it leads to is what stays.
             return connection.execute(
@@ -177,7 +175,6 @@ class SQLiteStore:
             ).rowcount
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        """See :meth:`Store.limit_user`."""
         with self._connection() as connection:
             return connection.execute(
                 "DELETE FROM flaskware_session WHERE key IN ("
@@ -187,12 +184,10 @@ class SQLiteStore:
             ).rowcount
 
     def prune(self, now: int, limit: int) -> int:
-        """See :meth:`Store.prune`."""
         with self._connection() as connection:
             return connection.execute(_PRUNE, (now, limit)).rowcount
 
     def stats(self, now: int) -> StoreStats:
-        """See :meth:`Store.stats`."""
         with self._connection() as connection:
             row = connection.execute(
                 "SELECT count(*) FILTER (WHERE expires > :now AND version > 0),"
@@ -203,12 +198,10 @@ class SQLiteStore:
             return StoreStats(*row)
 
     def ping(self) -> None:
-        """See :meth:`Store.ping`."""
         with self._connection() as connection:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
 
     def close(self) -> None:
-        """See :meth:`Store.close`."""
         self._leave_to_parent()
         while self._idle:
             self._idle.pop().close()
@@ -318,21 +311,6 @@ def _successor(connection: sqlite3.Connection, key: str) -> str | None:
         return None
     connection.execute(_DELETE, (key,))
     return row[0]
-
-
-def _row(record: Record) -> tuple[t.Any, ...]:
-    return (
-        record.key,
-        record.data,
-        record.version,
-        record.created,
-        record.last_seen,
-        record.expires,
-        record.user_id,
-        record.address,
-        record.agent,
-        record.issued,
-    )
 
 
 def _schema_version(connection: sqlite3.Connection) -> int:

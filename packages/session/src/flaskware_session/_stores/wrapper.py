@@ -9,8 +9,10 @@ from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 
+from .protocol import Store
 
-class StoreWrapper:
+
+class StoreWrapper(Store):
     """Base of a store that passes its calls on to another.
 
     :param store: The store behind it.
@@ -24,55 +26,43 @@ class StoreWrapper:
         return getattr(self.store, operation)(*args, **kwargs)
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """See :meth:`Store.read`."""
         record: Record | None = self._call("read", key, now, lifetime)
         return record
 
     def create(self, record: Record, now: int) -> bool:
-        """See :meth:`Store.create`."""
         return bool(self._call("create", record, now))
 
     def update(self, record: Record, now: int) -> Written:
-        """See :meth:`Store.update`."""
         written: Written = self._call("update", record, now)
         return written
 
     def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
-        """See :meth:`Store.replace`."""
         written: Written = self._call("replace", old_key, record, now, alias=alias)
         return written
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
-        """See :meth:`Store.delete`."""
         return bool(self._call("delete", key, version=version))
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
-        """See :meth:`Store.for_user`."""
         return list(self._call("for_user", user_id, now))
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """See :meth:`Store.delete_user`."""
         return int(self._call("delete_user", user_id, keep=keep))
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        """See :meth:`Store.limit_user`."""
         return int(self._call("limit_user", user_id, count, now, keep=keep))
 
     def prune(self, now: int, limit: int) -> int:
-        """See :meth:`Store.prune`."""
         return int(self._call("prune", now, limit))
 
     def stats(self, now: int) -> StoreStats:
-        """See :meth:`Store.stats`."""
         stats: StoreStats = self._call("stats", now)
         return stats
 
     def ping(self) -> None:
-        """See :meth:`Store.ping`."""
         self._call("ping")
 
     def close(self) -> None:
-        """See :meth:`Store.close`."""
         self._call("close")

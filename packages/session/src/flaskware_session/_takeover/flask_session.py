@@ -53,7 +53,7 @@ class ForeignStore(t.Protocol):
         ...
 
 
-class ForeignRedis:
+class ForeignRedis(ForeignStore):
     """``SESSION_TYPE = "redis"``."""
 
     def __init__(self, url: str, prefix: str, timeout: float) -> None:
@@ -65,16 +65,13 @@ class ForeignRedis:
         )
 
     def get(self, name: str) -> bytes | None:
-        """See :meth:`ForeignStore.get`."""
         found = self._client.get(name)
         return found if isinstance(found, bytes) else None
 
     def remove(self, name: str) -> None:
-        """See :meth:`ForeignStore.remove`."""
         self._client.delete(name)
 
     def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
-        """See :meth:`ForeignStore.convert`."""
         for name in self._client.scan_iter(match=f"{self._prefix}*", _type="string"):
             content = self._client.get(name)
             new = None if content is None else function(content)
@@ -82,7 +79,7 @@ class ForeignRedis:
                 self._client.set(name, new, keepttl=True)
 
 
-class ForeignTable:
+class ForeignTable(ForeignStore):
     """``SESSION_TYPE = "sqlalchemy"``."""
 
     def __init__(self, url: str, table: str, timeout: float) -> None:
@@ -104,7 +101,6 @@ class ForeignTable:
         )
 
     def get(self, name: str) -> bytes | None:
-        """See :meth:`ForeignStore.get`."""
         import sqlalchemy as sa
 
         # It stores times without a zone, in UTC.
@@ -116,14 +112,12 @@ class ForeignTable:
         return None if found is None else bytes(found)
 
     def remove(self, name: str) -> None:
-        """See :meth:`ForeignStore.remove`."""
         with self._engine.begin() as connection:
             connection.execute(
                 self._table.delete().where(self._table.c.session_id == name)
             )
 
     def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
-        """See :meth:`ForeignStore.convert`."""
         import sqlalchemy as sa
 
         c = self._table.c
@@ -136,7 +130,7 @@ class ForeignTable:
                     connection.execute(where.values(data=new))
 
 
-class ForeignMemcached:
+class ForeignMemcached(ForeignStore):
     """``SESSION_TYPE = "memcached"``."""
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -147,13 +141,11 @@ class ForeignMemcached:
         self._client: t.Any = Client(server, connect_timeout=timeout, timeout=timeout)
 
     def get(self, name: str) -> bytes | None:
-        """See :meth:`ForeignStore.get`."""
         with contextlib.closing(self._client):
             found = self._client.get(name)
         return found if isinstance(found, bytes) else None
 
     def remove(self, name: str) -> None:
-        """See :meth:`ForeignStore.remove`."""
         with contextlib.closing(self._client):
             self._client.delete(name)
 
@@ -161,14 +153,13 @@ class ForeignMemcached:
         """See :meth:`ForeignStore.convert`; memcached does not list what it holds."""
 
 
-class ForeignFiles:
+class ForeignFiles(ForeignStore):
     """``SESSION_TYPE = "filesystem"``, or cachelib's ``FileSystemCache``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get(self, name: str) -> bytes | None:
-        """See :meth:`ForeignStore.get`."""
         found = [path for path in self._paths(name) if path.is_file()]
         if not found:
             return None
@@ -178,12 +169,10 @@ class ForeignFiles:
         return content[4:] if expires == 0 or expires > time.time() else None
 
     def remove(self, name: str) -> None:
-        """See :meth:`ForeignStore.remove`."""
         for path in self._paths(name):
             path.unlink(missing_ok=True)
 
     def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
-        """See :meth:`ForeignStore.convert`."""
         for path in self._folder.iterdir():
             if len(path.name) in {32, 64} and path.is_file():
                 content = path.read_bytes()

@@ -86,8 +86,7 @@ class SessionCookie:
         """Have the browser forget the id."""
         secure = self.is_secure(request)
         response.delete_cookie(
-            self.secure_name if secure else self.name,
-            **self._attributes(secure=secure),
+            self.secure_name if secure else self.name, **self._attributes(secure=secure)
         )
 
     def forget_plain(self, request: Request, response: Response) -> None:

@@ -106,9 +106,5 @@ _KINDS: t.Final[dict[type, _Kind]] = {
     ),
     decimal.Decimal: ("decimal", str, decimal.Decimal),
     uuid.UUID: ("uuid", str, uuid.UUID),
-    bytes: (
-        "bytes",
-        lambda value: base64.b64encode(value).decode(),
-        base64.b64decode,
-    ),
+    bytes: ("bytes", lambda value: base64.b64encode(value).decode(), base64.b64decode),
 }

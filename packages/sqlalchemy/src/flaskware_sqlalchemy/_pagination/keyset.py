@@ -85,9 +85,7 @@ class _Key:
     def reversed(self) -> _Key:
         nulls = {"first": "last", "last": "first", None: None}[self.nulls]
         return dc.replace(
-            self,
-            is_descending=not self.is_descending,
-            nulls=t.cast("t.Any", nulls),
+            self, is_descending=not self.is_descending, nulls=t.cast("t.Any", nulls)
         )
 
     def order(self, dialect: str) -> cabc.Iterator[sa.ColumnElement[t.Any]]:
@@ -229,9 +227,7 @@ def _key(clause: t.Any, is_outer: bool) -> _Key:
     return _Key(column, is_descending, nulls, is_nullable)
 
 
-def _primary_key(
-    statement: sa.Select[t.Any],
-) -> cabc.Sequence[sa.ColumnElement[t.Any]]:
+def _primary_key(statement: sa.Select[t.Any]) -> cabc.Sequence[sa.ColumnElement[t.Any]]:
     entity: t.Any = statement.column_descriptions[0].get("entity")
     if entity is not None:
         inspected: t.Any = sa.inspect(entity)

@@ -300,11 +300,7 @@ def _replacement(call: Call, history: History) -> Replacement | Unfixed:
     if (
         table is None
         or name is None
-        or what - {"table_name", "column_name"}
-        not in (
-            {"new_column_name"},
-            {"type_"},
-        )
+        or what - {"table_name", "column_name"} not in ({"new_column_name"}, {"type_"})
     ):
         return Unfixed("it does more than this one thing, or says it in variables")
     if type_ is None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections.abc as cabc
 
+from flaskware_alembic._lint.predicates import parts_of
 from flaskware_alembic._lint.rule import advice
 from flaskware_alembic._lint.rule import Dialect
 from flaskware_alembic._lint.rule import of_type
 from flaskware_alembic._lint.rule import Rule
 from flaskware_alembic._sql.change import Change
 from flaskware_alembic._sql.change import ColumnInfo
-from flaskware_alembic._sql.types import parts_of
 from flaskware_core import Level
 
 _PG: tuple[Dialect, ...] = ("postgresql",)

@@ -9,6 +9,7 @@ from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
+from flaskware_session._stores.async_protocol import AsyncStore
 
 from . import scripts
 from .records import escaped
@@ -21,7 +22,7 @@ from .records import written_of
 from .scripts import Script
 
 
-class AsyncRedisStore:
+class AsyncRedisStore(AsyncStore):
     """:class:`RedisStore` for asyncio: the same records, by the same scripts.
 
     :param url: ``redis://``, ``rediss://`` or ``unix://``.
@@ -50,18 +51,15 @@ class AsyncRedisStore:
         self._fork = ForkGuard()
 
     async def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """See :meth:`Store.read`."""
         times = (lifetime.idle, lifetime.absolute, lifetime.touch_interval)
         return record_of(key, await self._run(scripts.READ, now, key, *times))
 
     async def create(self, record: Record, now: int) -> bool:
-        """See :meth:`Store.create`."""
         fields = fields_of(record)
         answer = await self._run(scripts.CREATE, now, record.key, *fields)
         return bool(answer == 1)
 
     async def update(self, record: Record, now: int) -> Written:
-        """See :meth:`Store.update`."""
         fields = fields_of(record)
         answer = await self._run(scripts.UPDATE, now, record.key, *fields)
         return written_of(record.key, answer)
@@ -69,30 +67,25 @@ class AsyncRedisStore:
     async def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
-        """See :meth:`Store.replace`."""
         more = () if alias is None else fields_of(alias)
         fields = (record.key, *fields_of(record), *more)
         answer = await self._run(scripts.REPLACE, now, old_key, *fields)
         return written_of(old_key, answer)
 
     async def delete(self, key: str, *, version: int | None = None) -> bool:
-        """See :meth:`Store.delete`."""
         wanted = "" if version is None else version
         return bool(await self._run(scripts.DELETE, 0, key, wanted))
 
     async def for_user(self, user_id: str, now: int) -> list[Record]:
-        """See :meth:`Store.for_user`."""
         answer = await self._run(scripts.FOR_USER, now, line_of(user_id)) or ()
         found = (record_of(text_of(key), text) for key, text in answer)
         return last_seen_first((record for record in found if record is not None), now)
 
     async def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """See :meth:`Store.delete_user`."""
         arguments = (line_of(user_id), keep or "")
         return int(await self._run(scripts.DELETE_USER, 0, *arguments) or 0)
 
     async def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        """See :meth:`Store.limit_user`."""
         arguments = (line_of(user_id), count, keep)
         return int(await self._run(scripts.LIMIT_USER, now, *arguments) or 0)
 
@@ -105,11 +98,9 @@ class AsyncRedisStore:
         return StoreStats(await self._count("s"), await self._count("u"))
 
     async def ping(self) -> None:
-        """See :meth:`Store.ping`."""
         await self._guard(lambda: self._own_client().ping())
 
     async def close(self) -> None:
-        """See :meth:`Store.close`."""
         await self._own_client().aclose()
 
     async def _run(self, script: Script, now: int, *arguments: str | int) -> t.Any:

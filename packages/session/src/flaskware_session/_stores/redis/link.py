@@ -44,7 +44,7 @@ class Link(t.Protocol):
         ...
 
 
-class DirectLink:
+class DirectLink(Link):
     """Connections of redis-py, used without the work that its client does a command.
 
     Each carries one command at a time, and idle connections are kept. A connection
@@ -59,7 +59,6 @@ class DirectLink:
         self._fork = ForkGuard()
 
     def send(self, *command: Argument) -> t.Any:
-        """See :meth:`Link.send`."""
         if self._fork.in_child():
             self._leave_to_parent()
         packed = [_packed(command)]
@@ -76,11 +75,9 @@ class DirectLink:
             return self._exchange(self._connect(), packed)
 
     def scan(self, pattern: str) -> cabc.Iterator[t.Any]:
-        """See :meth:`Link.scan`."""
         yield from self._client.scan_iter(match=pattern, count=1000)
 
     def close(self) -> None:
-        """See :meth:`Link.close`."""
         if self._fork.in_child():
             self._leave_to_parent()
         while self._idle:
@@ -125,7 +122,7 @@ class DirectLink:
         self._fork.leave(inherited)
 
 
-class ClientLink:
+class ClientLink(Link):
     """Somebody's client: of a cluster, of another library, or made by the app.
 
     :param client: An object with ``execute_command``, ``scan_iter`` and ``close``.
@@ -135,15 +132,12 @@ class ClientLink:
         self._client = client
 
     def send(self, *command: Argument) -> t.Any:
-        """See :meth:`Link.send`."""
         return self._client.execute_command(*command)
 
     def scan(self, pattern: str) -> cabc.Iterator[t.Any]:
-        """See :meth:`Link.scan`."""
         yield from self._client.scan_iter(match=pattern, count=1000)
 
     def close(self) -> None:
-        """See :meth:`Link.close`."""
         self._client.close()
 
 

@@ -8,6 +8,7 @@ from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
+from flaskware_session._stores.protocol import Store
 
 from . import scripts
 from .records import escaped
@@ -23,7 +24,7 @@ if t.TYPE_CHECKING:
     from .link import Link
 
 
-class RedisStore:
+class RedisStore(Store):
     """Keeps sessions in Redis or Valkey; each step is one script, so one trip.
 
     Redis removes what has expired. A lost connection is opened again once; nothing
@@ -56,7 +57,6 @@ class RedisStore:
         self._keys = (1, self._namespace) if is_cluster else (0,)
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """See :meth:`Store.read`."""
         answer = self._run(
             scripts.READ,
             now,
@@ -68,42 +68,35 @@ class RedisStore:
         return record_of(key, answer)
 
     def create(self, record: Record, now: int) -> bool:
-        """See :meth:`Store.create`."""
         answer = self._run(scripts.CREATE, now, record.key, *fields_of(record))
         return bool(answer == 1)
 
     def update(self, record: Record, now: int) -> Written:
-        """See :meth:`Store.update`."""
         answer = self._run(scripts.UPDATE, now, record.key, *fields_of(record))
         return written_of(record.key, answer)
 
     def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
-        """See :meth:`Store.replace`."""
         more = () if alias is None else fields_of(alias)
         fields = (*fields_of(record), *more)
         answer = self._run(scripts.REPLACE, now, old_key, record.key, *fields)
         return written_of(old_key, answer)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
-        """See :meth:`Store.delete`."""
         wanted = "" if version is None else version
         return bool(self._run(scripts.DELETE, 0, key, wanted))
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
-        """See :meth:`Store.for_user`."""
         answer = self._run(scripts.FOR_USER, now, line_of(user_id)) or ()
         found = (record_of(text_of(key), text) for key, text in answer)
         return last_seen_first((record for record in found if record is not None), now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """See :meth:`Store.delete_user`."""
         answer = self._run(scripts.DELETE_USER, 0, line_of(user_id), keep or "")
         return int(answer or 0)
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        """See :meth:`Store.limit_user`."""
         answer = self._run(scripts.LIMIT_USER, now, line_of(user_id), count, keep)
         return int(answer or 0)
 
@@ -116,7 +109,6 @@ class RedisStore:
         return StoreStats(self._count("s"), self._count("u"))
 
     def ping(self) -> None:
-        """See :meth:`Store.ping`."""
         self._guard(lambda: self._link.send("PING"))
 
     def eviction_policy(self) -> str | None:
@@ -134,7 +126,6 @@ class RedisStore:
         return None
 
     def close(self) -> None:
-        """See :meth:`Store.close`."""
         self._link.close()
 
     def _run(self, script: Script, now: int, *arguments: str | int) -> t.Any:

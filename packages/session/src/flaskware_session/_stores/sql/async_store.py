@@ -14,6 +14,7 @@ from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
+from flaskware_session._stores.async_protocol import AsyncStore
 
 from .driver import driver_arguments
 from .driver import outage_of
@@ -27,7 +28,7 @@ from .table import metadata
 _T = t.TypeVar("_T")
 
 
-class AsyncSQLAlchemyStore:
+class AsyncSQLAlchemyStore(AsyncStore):
     """:class:`SQLAlchemyStore` for asyncio: the same table, by the same steps.
 
     It needs ``sqlalchemy[asyncio]``.
@@ -64,36 +65,29 @@ class AsyncSQLAlchemyStore:
         await self._with_connection(lambda c: c.run_sync(metadata.create_all))
 
     async def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """See :meth:`Store.read`."""
         return await self._run(lambda: self._steps.read(key, now, lifetime))
 
     async def create(self, record: Record, now: int) -> bool:
-        """See :meth:`Store.create`."""
         return await self._run(lambda: self._steps.create(record, now))
 
     async def update(self, record: Record, now: int) -> Written:
-        """See :meth:`Store.update`."""
         return await self._run(lambda: self._steps.update(record, now))
 
     async def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
-        """See :meth:`Store.replace`."""
         isolation = None if alias is None else self._steps.several
         return await self._run(
             lambda: self._steps.replace(old_key, record, now, alias), isolation
         )
 
     async def delete(self, key: str, *, version: int | None = None) -> bool:
-        """See :meth:`Store.delete`."""
         return await self._run(lambda: self._steps.delete(key, version))
 
     async def for_user(self, user_id: str, now: int) -> list[Record]:
-        """See :meth:`Store.for_user`."""
         return await self._run(lambda: self._steps.for_user(user_id, now))
 
     async def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """See :meth:`Store.delete_user`."""
         return await self._run(
             lambda: self._steps.delete_user(user_id, keep), self._steps.locking
         )
@@ -106,11 +100,9 @@ class AsyncSQLAlchemyStore:
         )
 
     async def prune(self, now: int, limit: int) -> int:
-        """See :meth:`Store.prune`."""
         return await self._run(lambda: self._steps.prune(now, limit))
 
     async def stats(self, now: int) -> StoreStats:
-        """See :meth:`Store.stats`."""
         return await self._run(lambda: self._steps.stats(now))
 
     async def ping(self) -> None:
@@ -118,7 +110,6 @@ class AsyncSQLAlchemyStore:
         await self._run(self._steps.ping)
 
     async def close(self) -> None:
-        """See :meth:`Store.close`."""
         self._leave_to_parent()
         await self._engine.dispose()
 

@@ -33,7 +33,7 @@ _PRUNE_BATCH = 200
 
 
 class Steps:
-    """The steps of a store in one kind of database.
+    """The steps of a store in one kind of database, named as in :class:`Store`.
 
     :param dialect: The name that SQLAlchemy has for it.
     """
@@ -57,7 +57,6 @@ class Steps:
         return None if self._is_sqlite else "READ COMMITTED"
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Step[Record | None]:
-        """See :meth:`Store.read`."""
         if self._is_postgresql:
             values = {
                 "old_key": key,
@@ -103,7 +102,6 @@ class Steps:
         return True
 
     def update(self, record: Record, now: int) -> Step[Written]:
-        """See :meth:`Store.update`."""
         values = {
             "data": record.data,
             "version": record.version,
@@ -132,7 +130,6 @@ class Steps:
         return Written(saved=False, current=current)
 
     def delete(self, key: str, version: int | None) -> Step[bool]:
-        """See :meth:`Store.delete`."""
         if version is not None:
             values = {"old_key": key, "expected": version}
             return (yield sql.DELETE_VERSION, values).rowcount > 0
@@ -153,12 +150,10 @@ class Steps:
         return ended > 0
 
     def for_user(self, user_id: str, now: int) -> Step[list[Record]]:
-        """See :meth:`Store.for_user`."""
         rows = yield sql.FOR_USER, {"user": user_id, "now": now}
         return [_record(row) for row in rows]
 
     def delete_user(self, user_id: str, keep: str | None) -> Step[int]:
-        """See :meth:`Store.delete_user`."""
         values = {"user": user_id, "keep": keep or ""}
         if self._is_sqlite:
             return (yield sql.DELETE_USER_AT_ONCE, values).rowcount
@@ -171,7 +166,6 @@ class Steps:
         return (yield sql.DELETE_USER, values).rowcount
 
     def limit_user(self, user_id: str, count: int, now: int, keep: str) -> Step[int]:
-        """See :meth:`Store.limit_user`."""
         if self._is_sqlite:
             values = {"user": user_id, "now": now, "count": count, "keep": keep}
             return (yield sql.LIMIT_USER_AT_ONCE, values).rowcount
@@ -182,11 +176,9 @@ class Steps:
         return (yield sql.DELETE_KEYS, {"keys": removed}).rowcount
 
     def prune(self, now: int, limit: int) -> Step[int]:
-        """See :meth:`Store.prune`."""
         return (yield self._prune, {"now": now, "count": limit}).rowcount
 
     def stats(self, now: int) -> Step[StoreStats]:
-        """See :meth:`Store.stats`."""
         row = (yield sql.STATS, {"now": now}).one()
         return StoreStats(*(int(value) for value in row))
 

@@ -11,6 +11,7 @@ from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
+from flaskware_session._stores.protocol import Store
 
 from .driver import driver_arguments
 from .driver import outage_of
@@ -24,7 +25,7 @@ from .table import metadata
 _T = t.TypeVar("_T")
 
 
-class SQLAlchemyStore:
+class SQLAlchemyStore(Store):
     """Keeps sessions in a table of any database that SQLAlchemy knows.
 
     Over connections of its own, so that no transaction of the app is ever committed or
@@ -71,36 +72,29 @@ class SQLAlchemyStore:
         self._with_connection(metadata.create_all)
 
     def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """See :meth:`Store.read`."""
         return self._run(lambda: self._steps.read(key, now, lifetime))
 
     def create(self, record: Record, now: int) -> bool:
-        """See :meth:`Store.create`."""
         return self._run(lambda: self._steps.create(record, now))
 
     def update(self, record: Record, now: int) -> Written:
-        """See :meth:`Store.update`."""
         return self._run(lambda: self._steps.update(record, now))
 
     def replace(
         self, old_key: str, record: Record, now: int, *, alias: Record | None = None
     ) -> Written:
-        """See :meth:`Store.replace`."""
         isolation = None if alias is None else self._steps.several
         return self._run(
             lambda: self._steps.replace(old_key, record, now, alias), isolation
         )
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
-        """See :meth:`Store.delete`."""
         return self._run(lambda: self._steps.delete(key, version))
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
-        """See :meth:`Store.for_user`."""
         return self._run(lambda: self._steps.for_user(user_id, now))
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        """See :meth:`Store.delete_user`."""
         return self._run(
             lambda: self._steps.delete_user(user_id, keep), self._steps.locking
         )
@@ -113,11 +107,9 @@ class SQLAlchemyStore:
         )
 
     def prune(self, now: int, limit: int) -> int:
-        """See :meth:`Store.prune`."""
         return self._run(lambda: self._steps.prune(now, limit))
 
     def stats(self, now: int) -> StoreStats:
-        """See :meth:`Store.stats`."""
         return self._run(lambda: self._steps.stats(now))
 
     def ping(self) -> None:
@@ -125,7 +117,6 @@ class SQLAlchemyStore:
         self._run(self._steps.ping)
 
     def close(self) -> None:
-        """See :meth:`Store.close`."""
         self._leave_to_parent()
         self._engine.dispose()
 
