@@ -10,6 +10,8 @@ from forms_models import GRID
 from forms_models import PAY
 from forms_models import TREE
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from werkzeug.routing import IntegerConverter
+from werkzeug.routing import UnicodeConverter
 
 from flaskware_core.testing import make_app
 from flaskware_forms import Bound
@@ -69,6 +71,20 @@ def test_the_document_of_an_app_is_valid(app):
     assert operation["parameters"][0]["schema"] == {"type": "integer"}
     assert operation["operationId"] == "profile.post"
     assert "requestBody" not in document["paths"]["/profile/{id}/{name}"]["get"]
+
+
+def test_an_argument_is_described_by_the_class_of_its_converter():
+    class Positive(IntegerConverter):
+        pass
+
+    app = make_app(Forms())
+    app.url_map.converters |= {"number": Positive, "int": UnicodeConverter}
+    view = PROFILE.handles(lambda form, **arguments: "")
+    app.add_url_rule("/<number:count>/<int:text>", "a", view, methods=["POST"])
+    printed = app.test_cli_runner().invoke(args=["forms", "openapi"]).output
+    operation = json.loads(printed)["paths"]["/{count}/{text}"]["post"]
+    kinds = {item["name"]: item["schema"]["type"] for item in operation["parameters"]}
+    assert kinds == {"count": "integer", "text": "string"}
 
 
 def test_the_document_goes_into_a_file(app, tmp_path):

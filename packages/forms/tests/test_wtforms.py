@@ -93,6 +93,26 @@ def test_a_macro_for_wtforms_shows_what_was_typed_and_what_is_wrong(make_site):
     assert "<em>Write a whole number.</em>" in text
 
 
+def test_a_box_that_wtforms_shows_sends_its_tick():
+    class Letters(pydantic.BaseModel):
+        news: bool = False
+
+    spec = FormSpec(Letters, name="letters")
+    app = make_app(Forms())
+
+    @app.route("/", methods=["GET", "POST"])
+    @spec.handles
+    def view(form):
+        if data := form.submit():
+            return str(data.news)
+        return str(form.as_wtforms().news())
+
+    box = Page(app.test_client().get("/").text).control("news")
+    assert "checked" not in box
+    sent = submit(app.test_client(), "/", data={"news": box["value"]})
+    assert sent.text == "True"
+
+
 class HomeForm(wtforms.Form):
     city = wtforms.StringField("City", [wv.InputRequired()])
 

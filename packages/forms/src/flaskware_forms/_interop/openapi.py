@@ -8,7 +8,12 @@ import typing as t
 
 import flask
 from pydantic.json_schema import models_json_schema
+from werkzeug.routing import BaseConverter
+from werkzeug.routing import FloatConverter
+from werkzeug.routing import IntegerConverter
+from werkzeug.routing import Map
 from werkzeug.routing import Rule
+from werkzeug.routing import UUIDConverter
 
 from flaskware_forms._csrf.layered import FORM_MARK
 from flaskware_forms._errors.problem import MIMETYPE
@@ -20,10 +25,10 @@ _REF = "#/components/schemas/{model}"
 # An argument of a rule: the converter, with or without arguments of its own, and the
 # name.
 _ARGUMENT = re.compile(r"<(?:(\w+)(?:\([^<>]*\))?:)?(\w+)>")
-_CONVERTERS: dict[str, Schema] = {
-    "int": {"type": "integer"},
-    "float": {"type": "number"},
-    "uuid": {"type": "string", "format": "uuid"},
+_CONVERTERS: dict[type[BaseConverter], Schema] = {
+    IntegerConverter: {"type": "integer"},
+    FloatConverter: {"type": "number"},
+    UUIDConverter: {"type": "string", "format": "uuid"},
 }
 _TEXT: Schema = {"type": "string"}
 _POINTER = {**_TEXT, "description": "A JSON pointer as a URI fragment (RFC 6901)."}
@@ -108,13 +113,20 @@ def document(app: flask.Flask, *, title: str, version: str) -> Schema:
     }
 
 
+def _schema_of(rule: Rule, converter: str) -> Schema:
+    # An app may give a converter another name, or make a subclass of it.
+    kind = t.cast("Map", rule.map).converters[converter or "default"]
+    found = (schema for base, schema in _CONVERTERS.items() if issubclass(kind, base))
+    return next(found, _TEXT)
+
+
 def _operation(rule: Rule, method: str, body: Schema) -> Schema:
     parameters = [
         {
             "name": name,
             "in": "path",
             "required": True,
-            "schema": _CONVERTERS.get(converter, _TEXT),
+            "schema": _schema_of(rule, converter),
         }
         for converter, name in sorted(_ARGUMENT.findall(rule.rule), key=lambda a: a[1])
     ]

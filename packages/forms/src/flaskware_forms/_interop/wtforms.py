@@ -157,8 +157,9 @@ def _fill_field(
     if isinstance(field, wtf.FieldList):
         for index, (entry, row) in enumerate(zip(field.entries, shown, strict=False)):
             _fill_field(entry, row, errors, (*path, index))
-    elif not isinstance(shown, list):
-        # The text as it was typed, even if it is no number or no date.
+    elif not isinstance(shown, list | bool):
+        # The text as it was typed, even if it is no number or no date. A box would send
+        # that text when it is ticked, so "false" must not stand there.
         field.raw_data = [text_of(shown)]
 
 
