@@ -282,7 +282,7 @@ def test_a_downgrade_that_does_not_take_it_back_is_no_ground_for_a_fix(
     pg.write("aa", None, TABLE.format("nullable=True"))
     pg.write("bb", "aa", RENAME[0].format(""))
     (finding,) = [f for f in pg.alembic.lint("bb") if f.rule == "rename-column"]
-    assert "`downgrade` does not take it back" in finding.safe
+    assert "`downgrade` does not undo it" in finding.safe
     assert pg.alembic.fix("bb") == []
 
 
@@ -309,7 +309,7 @@ def test_on_other_databases_the_advice_stays(project: Project) -> None:
         (finding,) = [
             f for f in project.alembic.lint("bb") if f.rule == "rename-column"
         ]
-        assert "on PostgreSQL only" in finding.safe
+        assert "only PostgreSQL has the trigger" in finding.safe
         assert project.alembic.fix("bb") == []
 
 

@@ -142,7 +142,7 @@ def read(source: Path) -> Modules:
     found: dict[str, Module] = {}
     for path in sorted(source.rglob("*.py")):
         parts = path.relative_to(source).with_suffix("").parts
-        if not DATA.isdisjoint(parts):
+        if not DATA.isdisjoint(parts[:-1]):
             continue
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         found[name] = Module(name, path, source)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from .enums import enums_of
-from .enums import Extra
+from .enums import ExtraOperation
 from .enums import moved
 from .renames import OnRename
 from .renames import renamed_pairs
@@ -24,7 +24,7 @@ def extras_of(
     as_batch: bool,
     renamed: OnRename | None = None,
     renames: cabc.Mapping[str, str] | None = None,
-) -> list[Extra]:
+) -> list[ExtraOperation]:
     """The checks and enums that are different.
 
     :param upgrade: The operations that Alembic found.
@@ -33,7 +33,7 @@ def extras_of(
     """
     tables = list(tables)
     before = {new: old for old, new in (renames or {}).items()}
-    found: list[Extra] = []
+    found: list[ExtraOperation] = []
     inspector = sa.inspect(connection)
     for table in tables:
         name = before.get(table.key, table.key).rpartition(".")[2]
@@ -69,7 +69,7 @@ class _Checks:
 
     def compare(
         self, there: cabc.Mapping[str, str], renamed: OnRename | None
-    ) -> cabc.Iterator[Extra]:
+    ) -> cabc.Iterator[ExtraOperation]:
         """Return the differences in the database."""
         key, declared = self._table.key, self._declared
         # MariaDB keeps that of a JSON column under the name of the column.
@@ -77,10 +77,10 @@ class _Checks:
         # Alembic adds and drops those of a type with their column.
         for name in sorted(set(declared) - set(there) - set(self._of_types)):
             add, drop = self._code(name, declared[name])
-            yield Extra(f"add check {name} of {key}", add, drop)
+            yield ExtraOperation(f"add check {name} of {key}", add, drop)
         for name in sorted(set(there) - set(declared) - own):
             add, drop = self._code(name, there[name])
-            yield Extra(f"remove check {name} of {key}", drop, add)
+            yield ExtraOperation(f"remove check {name} of {key}", drop, add)
         for name in sorted(set(there) & set(self._of_types)):
             was, values = (
                 _values_in(condition, self._dialect)
@@ -91,7 +91,7 @@ class _Checks:
 
     def _changed(
         self, name: str, was: list[str], values: list[str], renamed: OnRename | None
-    ) -> Extra:
+    ) -> ExtraOperation:
         """The values of an enum that a check keeps."""
         (column, *_) = self._of_types[name].columns
         label = f"{self._table.name}.{column.name}"
@@ -107,7 +107,7 @@ class _Checks:
         )
         add_old, _ = self._code(name, condition)
         back = {new: old for old, new in names.items()}
-        return Extra(
+        return ExtraOperation(
             f"change values of {label}: {', '.join(was)} -> {', '.join(values)}",
             "\n".join([drop, *moved(*place, names), add]),
             "\n".join([drop, *moved(*place, back), add_old]),

@@ -21,7 +21,7 @@ _Key: t.TypeAlias = tuple[str, str]
 
 
 @dc.dataclass(frozen=True)
-class Extra:
+class ExtraOperation:
     """A difference that Alembic does not see, with the code that takes it away.
 
     :param first: Whether the upgrade comes before what changes tables.
@@ -75,7 +75,7 @@ def enums_of(
     tables: cabc.Iterable[sa.Table],
     upgrade: ops.UpgradeOps,
     renamed: OnRename | None,
-) -> cabc.Iterator[Extra]:
+) -> cabc.Iterator[ExtraOperation]:
     """The types that are to be made, changed or dropped."""
     there = _Types(connection)
     dialect = connection.dialect
@@ -106,7 +106,7 @@ def enums_of(
         name = there.name(key)
         values = list(enum.enums)
         if key not in there.values:
-            yield Extra(
+            yield ExtraOperation(
                 f"add enum {enum.name}",
                 _create(name, values),
                 execute(f"DROP TYPE {name}"),
@@ -119,7 +119,7 @@ def enums_of(
         columns = there.columns(key)
         if columns and columns <= gone | others:
             name = there.name(key)
-            yield Extra(
+            yield ExtraOperation(
                 f"remove enum {key[1]}",
                 execute(f"DROP TYPE {name}"),
                 _create(name, there.values[key]),
@@ -237,14 +237,14 @@ class _Types:
 
     def changed(
         self, key: _Key, values: list[str], uses: list[_Use], renamed: OnRename | None
-    ) -> cabc.Iterator[Extra]:
+    ) -> cabc.Iterator[ExtraOperation]:
         """Return the code that changes the values of a type."""
         name, was = self.name(key), self.values[key]
         gone = [value for value in was if value not in values]
         come = [value for value in values if value not in was]
         for old, new in renamed_pairs(key[1], gone, come, renamed).items():
             rename = f"ALTER TYPE {name} RENAME VALUE"
-            yield Extra(
+            yield ExtraOperation(
                 f"rename value {old} of enum {key[1]} to {new}",
                 execute(f"{rename} {quoted(old)} TO {quoted(new)}"),
                 execute(f"{rename} {quoted(new)} TO {quoted(old)}"),
@@ -254,7 +254,7 @@ class _Types:
             gone.remove(old)
         if gone:
             old, there = self.name((key[0], f"{key[1]}_old")), self._uses(key)
-            yield Extra(
+            yield ExtraOperation(
                 f"remove values {', '.join(gone)} of enum {key[1]}",
                 _rebuilt(name, old, values, there, uses),
                 _rebuilt(name, old, was, uses, there),
@@ -266,7 +266,7 @@ class _Types:
 
 def _added(
     name: str, label: str, values: list[str], was: list[str]
-) -> cabc.Iterator[Extra]:
+) -> cabc.Iterator[ExtraOperation]:
     for at, value in enumerate(values):
         if value in was:
             continue
@@ -275,7 +275,7 @@ def _added(
         add = execute(
             f"ALTER TYPE {name} ADD VALUE IF NOT EXISTS {quoted(value)} {place}"
         )
-        yield Extra(
+        yield ExtraOperation(
             f"add value {value} of enum {label}",
             f"with op.get_context().autocommit_block():\n    {add}",
             f"# PostgreSQL keeps the value {value!r} of {name}.",

@@ -19,7 +19,7 @@ from .compare import keep_types_plain
 from .comparison import Comparison
 from .enums import code_of_type
 from .enums import enum_type
-from .enums import Extra
+from .enums import ExtraOperation
 from .enums import rename_values
 from .renames import key_of
 from .renames import leave_keys_that_follow
@@ -148,7 +148,7 @@ def _extras(
     metadata: sa.MetaData | None = None,
     renamed: OnRename | None = None,
     renames: cabc.Mapping[str, str] | None = None,
-) -> list[Extra]:
+) -> list[ExtraOperation]:
     if context.connection is None:
         return []
     metadata = metadata or _metadata(comparison)

@@ -21,12 +21,12 @@ from flaskware_core import Level
 
 from .fixes.fix import fix
 from .fixes.fix import FIXED
-from .fixes.fix import Unfixed
+from .fixes.fix import NotFixable
 from .fixes.history import History
 from .fixes.placeholder import placeholders_in
 from .recording import record
 from .rule import Rule
-from .rule import Scene
+from .rule import RuleContext
 from .rules.every_database import ANY
 from .rules.mysql_sqlite import OTHER
 from .rules.postgresql import POSTGRESQL
@@ -37,12 +37,9 @@ _ALL = (*ANY, *POSTGRESQL, *OBJECTS, *TYPES, *OTHER)
 RULES: dict[str, Rule] = {rule.id: rule for rule in _ALL}
 # Findings about the file itself, which belong to no rule.
 ABOUT_LINTING = (
-    "not-readable",
-    "to-fill-in",
-    "waiver-unknown",
-    "waiver-unused",
+    "not-readable", "to-fill-in", "waiver-unknown", "waiver-unused",
     "waiver-without-reason",
-)
+)  # fmt: skip
 
 _WAIVER = re.compile(r"#\s*lint:\s*allow\s+([\w-]+)\s*(?::\s*(.*))?$")
 # Rules that say less about a change than each of these, which report it too.
@@ -77,7 +74,7 @@ def findings_of(subject: Subject) -> list[Finding]:
     path = subject.revision.path
     recording = record(subject.upgrade, path, subject.dialect, subject.arguments)
     dialect = {"mariadb": "mysql"}.get(subject.dialect.name, subject.dialect.name)
-    scene = Scene(
+    context = RuleContext(
         dialect,
         recording.changes,
         subject.has_timeout,
@@ -87,7 +84,7 @@ def findings_of(subject: Subject) -> list[Finding]:
     found = [
         _broken_rule(rule, change, subject)
         for change in recording.changes
-        for rule in _broken(change, scene)
+        for rule in _broken(change, context)
     ]
     if recording.broken_off is not None:
         found.append(
@@ -161,28 +158,28 @@ def new_since(base: str, folder: Path) -> cabc.Callable[[Path], bool]:
     return lambda path: not ignored and path.resolve() not in there
 
 
-def _broken(change: Change, scene: Scene) -> list[Rule]:
+def _broken(change: Change, context: RuleContext) -> list[Rule]:
     rules = [
         rule
         for rule in RULES.values()
-        if scene.dialect in rule.dialects
-        and (rule.on_new or not scene.is_new(change))
-        and rule.applies(change, scene)
+        if context.dialect in rule.dialects
+        and (rule.on_new or not context.is_new(change))
+        and rule.applies(change, context)
     ]
-    if scene.contracts:
-        rules = [rule for rule in rules if not _is_contracted(rule, change, scene)]
+    if context.contracts:
+        rules = [rule for rule in rules if not _is_contracted(rule, change, context)]
     ids = {rule.id for rule in rules}
     return [rule for rule in rules if not _SAID_BY.get(rule.id, set()) & ids]
 
 
-def _is_contracted(rule: Rule, change: Change, scene: Scene) -> bool:
+def _is_contracted(rule: Rule, change: Change, context: RuleContext) -> bool:
     """True for the purpose of a contract, which waits until no old code runs."""
     if rule.id == "rename-column":
         return any(
             earlier.kind == "drop_column"
-            and scene.same(earlier, change)
+            and context.same(earlier, change)
             and earlier.name == change.other
-            for earlier in scene.before(change)
+            for earlier in context.before(change)
         )
     return rule.id in {"drop-column", "drop-trigger", "drop-routine"}
 
@@ -224,7 +221,7 @@ def _broken_rule(rule: Rule, change: Change, subject: Subject) -> Finding:
     if rule.id not in FIXED or change.in_batch:
         return finding
     fixed = fix(finding, subject.dialect.name, subject.history)
-    if isinstance(fixed, Unfixed):
+    if isinstance(fixed, NotFixable):
         safe = f"{finding.safe}\n# --fix does not write it: {fixed.reason}."
         return dc.replace(finding, fix=safe)
     return dc.replace(finding, can_fix=fixed is not None)

@@ -7,7 +7,7 @@ import re
 
 from flaskware_alembic._sql.change import Change
 
-from .rule import Scene
+from .rule import RuleContext
 
 # Functions that are the same for the whole statement, and types that look like one.
 _STABLE = {
@@ -37,7 +37,7 @@ _MOMENTS = {"interval", "time", "timestamp", "timestamptz"}
 _TEXTS = {"varchar", "text", "character varying"}
 
 
-def has_volatile_default(change: Change, _: Scene) -> bool:
+def has_volatile_default(change: Change, _: RuleContext) -> bool:
     """True if a new column's default differs for each row."""
     default = _QUOTED.sub("", change.column.default or "")
     is_new_number = change.column.is_serial or change.column.is_identity
@@ -51,7 +51,7 @@ def has_volatile_default(change: Change, _: Scene) -> bool:
     )
 
 
-def rewrites_type(change: Change, _: Scene) -> bool:
+def rewrites_type(change: Change, _: RuleContext) -> bool:
     """True if PostgreSQL rewrites the table to change the type."""
     if change.kind != "alter_type":
         return False
@@ -77,35 +77,35 @@ def _is_same_on_disk(old: str, new: str) -> bool:
     return (old, new) == ("cidr", "inet")
 
 
-def validates_at_once(change: Change, scene: Scene) -> bool:
+def validates_at_once(change: Change, context: RuleContext) -> bool:
     return (
         change.kind == "validate_constraint"
         and change.in_transaction
         and any(
             earlier.kind in {"add_check", "add_foreign_key", "set_not_null"}
-            and scene.same(earlier, change)
+            and context.same(earlier, change)
             and change.name in {earlier.name, earlier.other}
             and earlier.in_transaction
-            for earlier in scene.before(change)
+            for earlier in context.before(change)
         )
     )
 
 
-def checks_rows(change: Change, scene: Scene) -> bool:
+def checks_rows(change: Change, context: RuleContext) -> bool:
     """True if NOT NULL is set without a valid constraint that says the same."""
     if change.kind != "set_not_null" or change.is_flagged:
         return False
-    before = list(scene.before(change))
+    before = list(context.before(change))
     # A constraint is validated in this revision, and it is one of this column if the
     # revision made it.
     return not any(
         earlier.kind == "validate_constraint"
-        and scene.same(earlier, change)
+        and context.same(earlier, change)
         and all(
             _says_not_null(made, change)
             for made in before
             if made.kind == "add_check"
-            and scene.same(made, change)
+            and context.same(made, change)
             and made.name == earlier.name
         )
         for earlier in before
@@ -117,43 +117,43 @@ def _says_not_null(check: Change, change: Change) -> bool:
     return f"{(change.name or '').lower()} is not null" in condition
 
 
-def _waits(change: Change, scene: Scene) -> bool:
+def _waits(change: Change, context: RuleContext) -> bool:
     """True if other queries may queue behind a change that waits."""
     if change.kind == "create_table":
         # The tables that its foreign keys refer to are locked.
         return any(
-            not scene.is_new(dc.replace(change, table=table))
-            and not scene.same(dc.replace(change, table=table), change)
+            not context.is_new(dc.replace(change, table=table))
+            and not context.same(dc.replace(change, table=table), change)
             for table in change.refers
         )
     # CONCURRENTLY blocks nobody, and takes the time it needs.
     is_online = change.is_flagged and "index" in change.kind
-    return change.kind in _TAKES_LOCK and not is_online and not scene.is_new(change)
+    return change.kind in _TAKES_LOCK and not is_online and not context.is_new(change)
 
 
-def _waits_first(change: Change, scene: Scene) -> bool:
-    return _waits(change, scene) and not any(
-        _waits(earlier, scene) for earlier in scene.before(change)
+def _waits_first(change: Change, context: RuleContext) -> bool:
+    return _waits(change, context) and not any(
+        _waits(earlier, context) for earlier in context.before(change)
     )
 
 
-def waits_forever(change: Change, scene: Scene) -> bool:
+def waits_forever(change: Change, context: RuleContext) -> bool:
     return (
-        not scene.has_timeout
-        and _waits_first(change, scene)
-        and not any(e.kind == "set_timeout" for e in scene.before(change))
+        not context.has_timeout
+        and _waits_first(change, context)
+        and not any(e.kind == "set_timeout" for e in context.before(change))
     )
 
 
-def works_forever(change: Change, scene: Scene) -> bool:
+def works_forever(change: Change, context: RuleContext) -> bool:
     return (
-        not scene.has_statement_timeout
-        and _waits_first(change, scene)
-        and not any(e.name == "statement_timeout" for e in scene.before(change))
+        not context.has_statement_timeout
+        and _waits_first(change, context)
+        and not any(e.name == "statement_timeout" for e in context.before(change))
     )
 
 
-def is_fragile(change: Change, _: Scene) -> bool:
+def is_fragile(change: Change, _: RuleContext) -> bool:
     kinds = {"create_index", "create_table", "add_column", "drop_index", "drop_table"}
     return change.kind in kinds and not change.in_transaction and not change.is_robust
 

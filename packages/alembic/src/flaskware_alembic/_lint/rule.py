@@ -35,7 +35,7 @@ ONLINE = "ShareUpdateExclusiveLock"
 
 
 @dc.dataclass(frozen=True)
-class Scene:
+class RuleContext:
     """Context of a change that a rule may look at.
 
     :param dialect: MariaDB counts as ``"mysql"``.
@@ -92,7 +92,7 @@ class Scene:
             yield earlier
 
 
-Applies: t.TypeAlias = cabc.Callable[[Change, Scene], bool]
+Applies: t.TypeAlias = cabc.Callable[[Change, RuleContext], bool]
 
 
 @dc.dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Rule:
 def kind(*kinds: str, **wanted: object) -> Applies:
     """A change of some kind, with some attributes being what is said."""
 
-    def applies(change: Change, _: Scene) -> bool:
+    def applies(change: Change, _: RuleContext) -> bool:
         return change.kind in kinds and all(
             getattr(change, name) == value for name, value in wanted.items()
         )
@@ -136,7 +136,7 @@ def kind(*kinds: str, **wanted: object) -> Applies:
 def column(*kinds: str, **wanted: object) -> Applies:
     """A change that has a column with some attributes."""
 
-    def applies(change: Change, _: Scene) -> bool:
+    def applies(change: Change, _: RuleContext) -> bool:
         return change.kind in kinds and any(
             all(getattr(info, name) == value for name, value in wanted.items())
             for info in change.columns
@@ -148,7 +148,7 @@ def column(*kinds: str, **wanted: object) -> Applies:
 def of_type(matches: cabc.Callable[[ColumnInfo], bool]) -> Applies:
     """A change that gives a column a type."""
 
-    def applies(change: Change, _: Scene) -> bool:
+    def applies(change: Change, _: RuleContext) -> bool:
         kinds = {"create_table", "add_column", "alter_type"}
         return change.kind in kinds and any(matches(info) for info in change.columns)
 

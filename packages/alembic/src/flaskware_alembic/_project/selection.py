@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import typing as t
 
 import sqlalchemy as sa
 
@@ -15,10 +16,12 @@ from flaskware_alembic._results import Names
 from flaskware_alembic._runtime.migrator import Migrator
 from flaskware_alembic._settings import AlembicSettings
 
-from .migrations import Migrations
 from .trees import APP
 from .trees import in_order
 from .trees import TreeSpec
+
+if t.TYPE_CHECKING:
+    from .migrations import Migrations
 
 
 @dc.dataclass(frozen=True)

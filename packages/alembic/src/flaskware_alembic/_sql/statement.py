@@ -334,9 +334,7 @@ _PLAIN: tuple[tuple[Kind, tuple[str, ...]], ...] = (
 # No statement is the beginning of another, so the order does not matter.
 _STATEMENTS: dict[cabc.Callable[[Reader], cabc.Iterator[Change]], tuple[str, ...]] = {
     alter_table: (
-        "ALTER TABLE",
-        "ALTER ONLINE TABLE",
-        "ALTER IGNORE TABLE",
+        "ALTER TABLE", "ALTER ONLINE TABLE", "ALTER IGNORE TABLE",
         "ALTER FOREIGN TABLE",
     ),
     _create_unique_index: ("CREATE UNIQUE INDEX",),
@@ -344,12 +342,8 @@ _STATEMENTS: dict[cabc.Callable[[Reader], cabc.Iterator[Change]], tuple[str, ...
     _create_index: ("CREATE INDEX",),
     _drop_index: ("DROP INDEX",),
     _create_table: (
-        "CREATE TABLE",
-        "CREATE UNLOGGED TABLE",
-        "CREATE FOREIGN TABLE",
-        "CREATE VIRTUAL TABLE",
-        "CREATE TEMPORARY TABLE",
-        "CREATE TEMP TABLE",
+        "CREATE TABLE", "CREATE UNLOGGED TABLE", "CREATE FOREIGN TABLE",
+        "CREATE VIRTUAL TABLE", "CREATE TEMPORARY TABLE", "CREATE TEMP TABLE",
     ),
     _replace_table: ("CREATE OR REPLACE TABLE",),
     _drop_table: ("DROP TABLE", "DROP TEMPORARY TABLE"),
@@ -364,11 +358,8 @@ _STATEMENTS: dict[cabc.Callable[[Reader], cabc.Iterator[Change]], tuple[str, ...
     _delete: ("DELETE FROM",),
     _merge: ("MERGE INTO",),
     _insert: (
-        "INSERT INTO",
-        "INSERT OR IGNORE INTO",
-        "INSERT OR REPLACE INTO",
-        "INSERT IGNORE INTO",
-        "REPLACE INTO",
+        "INSERT INTO", "INSERT OR IGNORE INTO", "INSERT OR REPLACE INTO",
+        "INSERT IGNORE INTO", "REPLACE INTO",
     ),
     _set: ("SET",),
     _lock: ("LOCK",),
@@ -379,12 +370,10 @@ _STATEMENTS: dict[cabc.Callable[[Reader], cabc.Iterator[Change]], tuple[str, ...
     _cluster: ("CLUSTER",),
     _optimize: ("OPTIMIZE TABLE",),
     _create_trigger: (
-        "CREATE TRIGGER",
-        "CREATE OR REPLACE TRIGGER",
-        "CREATE CONSTRAINT TRIGGER",
+        "CREATE TRIGGER", "CREATE OR REPLACE TRIGGER", "CREATE CONSTRAINT TRIGGER",
     ),
     _select: ("SELECT",),
     _block: ("DO",),
     _explain: ("EXPLAIN",),
-}
+}  # fmt: skip
 _TIMEOUTS = {"lock_timeout", "lock_wait_timeout", "innodb_lock_wait_timeout"}

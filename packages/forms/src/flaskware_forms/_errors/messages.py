@@ -127,14 +127,9 @@ MESSAGES: dict[str, str | _N] = {
 """The sentence for each code of an error."""
 
 WORDS = (
-    "Add",
-    "Remove",
-    "Send",
-    "Back",
-    "Next",
-    "None of these",
+    "Add", "Remove", "Send", "Back", "Next", "None of these",
     "Nothing was saved yet. Please check:",
-)
+)  # fmt: skip
 """The words of the markup itself."""
 
 _FOLDER = Path(__file__).parents[1] / "translations"

@@ -40,18 +40,9 @@ class Submission(t.Generic[M]):
     """
 
     __slots__ = (
-        "_by_path",
-        "_values",
-        "compiled",
-        "data",
-        "errors",
-        "initial",
-        "is_read",
-        "is_sent",
-        "sent",
-        "state",
-        "status",
-    )
+        "_by_path", "_values", "compiled", "data", "errors", "initial", "is_read",
+        "is_sent", "sent", "state", "status",
+    )  # fmt: skip
 
     def __init__(
         self, compiled: CompiledForm[M], state: FormsState, initial: object

@@ -11,7 +11,6 @@ from pydantic.json_schema import models_json_schema
 from werkzeug.routing import BaseConverter
 from werkzeug.routing import FloatConverter
 from werkzeug.routing import IntegerConverter
-from werkzeug.routing import Map
 from werkzeug.routing import Rule
 from werkzeug.routing import UUIDConverter
 
@@ -115,7 +114,7 @@ def document(app: flask.Flask, *, title: str, version: str) -> Schema:
 
 def _schema_of(rule: Rule, converter: str) -> Schema:
     # An app may give a converter another name, or make a subclass of it.
-    kind = t.cast("Map", rule.map).converters[converter or "default"]
+    kind = rule.map.converters[converter or "default"]
     found = (schema for base, schema in _CONVERTERS.items() if issubclass(kind, base))
     return next(found, _TEXT)
 

@@ -19,16 +19,10 @@ FetchDirective: t.TypeAlias = t.Literal[
 ]  # fmt: skip
 Directive: t.TypeAlias = t.Literal[
     FetchDirective,
-    "base-uri",
-    "form-action",
-    "frame-ancestors",
-    "report-to",
-    "report-uri",
-    "require-trusted-types-for",
-    "sandbox",
-    "trusted-types",
+    "base-uri", "form-action", "frame-ancestors", "report-to", "report-uri",
+    "require-trusted-types-for", "sandbox", "trusted-types",
     "upgrade-insecure-requests",
-]
+]  # fmt: skip
 Feature: t.TypeAlias = t.Literal[
     "accelerometer", "ambient-light-sensor", "attribution-reporting", "autoplay",
     "bluetooth", "browsing-topics", "camera", "captured-surface-control",
@@ -54,15 +48,9 @@ DocumentIsolationPolicy: t.TypeAlias = t.Literal[
 ]
 IntegrityDestination: t.TypeAlias = t.Literal["script", "style"]
 ReferrerPolicyToken: t.TypeAlias = t.Literal[
-    "no-referrer",
-    "no-referrer-when-downgrade",
-    "origin",
-    "origin-when-cross-origin",
-    "same-origin",
-    "strict-origin",
-    "strict-origin-when-cross-origin",
-    "unsafe-url",
-]
+    "no-referrer", "no-referrer-when-downgrade", "origin", "origin-when-cross-origin",
+    "same-origin", "strict-origin", "strict-origin-when-cross-origin", "unsafe-url",
+]  # fmt: skip
 ClearableData: t.TypeAlias = t.Literal[
     "*", "cache", "clientHints", "cookies", "executionContexts", "prefetchCache",
     "prerenderCache", "storage",

@@ -38,7 +38,7 @@ class Edit:
 
 
 @dc.dataclass(frozen=True)
-class Unfixed:
+class NotFixable:
     """Why no safe form is written."""
 
     reason: str
@@ -46,7 +46,7 @@ class Unfixed:
 
 def fix(
     finding: Finding, dialect: str, history: History = tuple
-) -> Edit | Unfixed | None:
+) -> Edit | NotFixable | None:
     """The file of a finding with the safe form written.
 
     :param history: The recordings of the revisions before it, the oldest first.
@@ -60,7 +60,7 @@ def fix(
     if (finding.rule, call.name) in _REPLACED:
         if not finding.revision.is_head:
             # The contract would drop what they made of the old column.
-            return Unfixed("later revisions follow, which may use the column")
+            return NotFixable("later revisions follow, which may use the column")
         return _replace(source, call, dialect, history)
     writer = _WRITERS.get(finding.rule, {}).get(call.name)
     written = None if writer is None else writer(call)
@@ -262,26 +262,30 @@ _WIDTHS = {
 }  # fmt: skip
 
 
-def _replace(source: str, call: Call, dialect: str, history: History) -> Edit | Unfixed:
+def _replace(
+    source: str, call: Call, dialect: str, history: History
+) -> Edit | NotFixable:
     """A new column that takes the place of another, kept the same by a trigger."""
     if dialect != "postgresql":
-        return Unfixed("the columns are kept the same by a trigger on PostgreSQL only")
+        return NotFixable(
+            "only PostgreSQL has the trigger that keeps the columns equal"
+        )
     read = _replacement(call, history)
-    if isinstance(read, Unfixed):
+    if isinstance(read, NotFixable):
         return read
     tree = ast.parse(source)
     functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
     up, down = functions.get("upgrade"), functions.get("downgrade")
     if up is None or not any(n.lineno == call.statement.lineno for n in up.body):
-        return Unfixed("it is not a statement of `upgrade` itself")
+        return NotFixable("it is not a statement of `upgrade` itself")
     others = [
         n for n in up.body if n.lineno != call.statement.lineno and _names(n, read)
     ]
     if others:
-        return Unfixed(f"other statements of `upgrade` name {read.name}, too")
+        return NotFixable(f"other statements of `upgrade` name {read.name}, too")
     inverse = None if down is None else _inverse(source, down, read)
     if down is not None and inverse is None:
-        return Unfixed("`downgrade` does not take it back in one statement of its own")
+        return NotFixable("`downgrade` does not undo it in one statement of its own")
     # The lower edit first, so that the lines of the other stay where they are.
     edits = [(call, read.upgrade)]
     if inverse is not None:
@@ -292,7 +296,7 @@ def _replace(source: str, call: Call, dialect: str, history: History) -> Edit | 
     return Edit(with_backfill(source, contract.backfill), contract)
 
 
-def _replacement(call: Call, history: History) -> Replacement | Unfixed:
+def _replacement(call: Call, history: History) -> Replacement | NotFixable:
     table, name = call.text(0, "table_name"), call.text(1, "column_name")
     new, type_ = call.text(99, "new_column_name"), call.argument(99, "existing_type")
     changed = call.argument(99, "type_")
@@ -302,30 +306,30 @@ def _replacement(call: Call, history: History) -> Replacement | Unfixed:
         or name is None
         or what - {"table_name", "column_name"} not in ({"new_column_name"}, {"type_"})
     ):
-        return Unfixed("it does more than this one thing, or says it in variables")
+        return NotFixable("it does more than this one thing, or says it in variables")
     if type_ is None:
-        return Unfixed("the type that the column has is not said: existing_type=...")
+        return NotFixable("it does not say the present type: existing_type=...")
     keeps_name = new is None
     new = f"{name}_new" if new is None else new
     if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", n) for n in (table, name, new)):
-        return Unfixed("a name of it has other signs than letters and digits")
+        return NotFixable("a name has characters other than letters and digits")
     if len(new) > 63:
-        return Unfixed(f"the name {new} is too long")
+        return NotFixable(f"the name {new} is too long")
     if reason := _unlike(type_, changed):
-        return Unfixed(reason)
+        return NotFixable(reason)
     past = past_of(history(), table, name)
     if past.obstacle is not None:
-        return Unfixed(past.obstacle)
+        return NotFixable(past.obstacle)
     nullable = _said(call, "existing_nullable")
     if nullable not in {None, str(past.nullable)}:
-        return Unfixed("existing_nullable= is not what earlier revisions say")
+        return NotFixable("existing_nullable= is not what earlier revisions say")
     default = _said(call, "existing_server_default")
     default = None if default in {"None", "False"} else default
     if past.has_default != (default is not None):
-        return Unfixed("existing_server_default= is not what earlier revisions say")
+        return NotFixable("existing_server_default= is not what earlier revisions say")
     if default is not None and (past.nullable or not _is_plain(default)):
         reason = "it is nullable and has a default, or its default is not a constant"
-        return Unfixed(reason)
+        return NotFixable(reason)
     code = ast.unparse(type_)
     new_type = code if changed is None else ast.unparse(changed)
     return Replacement(

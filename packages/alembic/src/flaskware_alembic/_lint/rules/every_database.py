@@ -7,14 +7,14 @@ from flaskware_alembic._lint.rule import EVERY
 from flaskware_alembic._lint.rule import kind
 from flaskware_alembic._lint.rule import READS
 from flaskware_alembic._lint.rule import Rule
-from flaskware_alembic._lint.rule import Scene
+from flaskware_alembic._lint.rule import RuleContext
 from flaskware_alembic._sql.change import Change
 from flaskware_core import Level
 
 _LONGEST = {"postgresql": 63, "mysql": 64}
 
 
-def _is_required(change: Change, _: Scene) -> bool:
+def _is_required(change: Change, _: RuleContext) -> bool:
     info = change.column
     return (
         change.kind == "add_column"
@@ -24,8 +24,8 @@ def _is_required(change: Change, _: Scene) -> bool:
     )
 
 
-def _is_too_long(change: Change, scene: Scene) -> bool:
-    longest = _LONGEST.get(scene.dialect)
+def _is_too_long(change: Change, context: RuleContext) -> bool:
+    longest = _LONGEST.get(context.dialect)
     names = [change.name or "", (change.table or "").rpartition(".")[2]]
     if change.kind.startswith("rename"):
         names.append(change.other or "")
@@ -33,25 +33,25 @@ def _is_too_long(change: Change, scene: Scene) -> bool:
     return longest is not None and any(len(n.encode()) > longest for n in names)
 
 
-def _drops_constraint(change: Change, scene: Scene) -> bool:
+def _drops_constraint(change: Change, context: RuleContext) -> bool:
     # One of this revision only helped it along.
     return change.kind == "drop_constraint" and not any(
         earlier.kind.startswith("add_")
         and earlier.name == change.name
-        and scene.same(earlier, change)
-        for earlier in scene.before(change)
+        and context.same(earlier, change)
+        for earlier in context.before(change)
     )
 
 
-def _names_twice(change: Change, _: Scene) -> bool:
+def _names_twice(change: Change, _: RuleContext) -> bool:
     names = [info.name for info in change.columns]
     return change.kind in {"create_table", "update"} and len(names) > len(set(names))
 
 
-def _is_replaced(change: Change, scene: Scene) -> bool:
+def _is_replaced(change: Change, context: RuleContext) -> bool:
     return change.kind == "create_table" and any(
-        earlier.kind == "drop_table" and scene.same(earlier, change)
-        for earlier in scene.before(change)
+        earlier.kind == "drop_table" and context.same(earlier, change)
+        for earlier in context.before(change)
     )
 
 
@@ -88,7 +88,7 @@ ANY = (
         "recreate-table",
         EVERY,
         Level.ERROR,
-        "A table that is dropped and made again in one revision loses its rows.",
+        "Dropping and recreating a table in one revision loses its rows.",
         _is_replaced,
         advice('# Alter it:\nop.alter_column("{table}", ...)'),
         on_new=True,
@@ -125,9 +125,8 @@ ANY = (
         "add-required-column",
         EVERY,
         Level.ERROR,
-        "A new column that must have a value and has no default cannot be added to a"
-        " table with rows (MySQL and MariaDB fill in an empty value instead), and code"
-        " that is still running inserts none.",
+        "A table with rows refuses a new NOT NULL column without a default; MySQL and"
+        " MariaDB fill in an empty value instead. Running code sends no value either.",
         _is_required,
         advice(
             "# Expand: without NOT NULL.\n"
@@ -150,7 +149,7 @@ ANY = (
         "drop-database",
         EVERY,
         Level.ERROR,
-        "It deletes all that the database holds.",
+        "Deletes everything in the database.",
         kind("drop_database"),
         advice("# Leave that to the operator of the server."),
         on_new=True,
@@ -159,8 +158,8 @@ ANY = (
         "data-change",
         EVERY,
         Level.WARNING,
-        "One statement locks every row that it changes until the revision is"
-        " committed, and what the revision altered stays locked as long.",
+        "One statement locks every row that it changes until the revision commits, and"
+        " tables altered before stay locked as long.",
         kind("update", "delete"),
         advice(
             '@backfill("{table}", batch=1000)\n'
@@ -174,8 +173,8 @@ ANY = (
         "transaction-statement",
         EVERY,
         Level.ERROR,
-        "The revision runs in a transaction already; ending it by hand leaves half of"
-        " the revision behind when the rest fails.",
+        "The revision already runs in a transaction. If you end it by hand and the rest"
+        " fails, half of the revision stays applied.",
         kind("transaction"),
         advice(
             "with op.get_context().autocommit_block():\n"
@@ -187,8 +186,8 @@ ANY = (
         "wide-index",
         EVERY,
         Level.INFO,
-        "An index of more than three columns that is not unique is large, slows every"
-        " write, and is rarely used as a whole.",
+        "A non-unique index of more than three columns is large, slows every write, and"
+        " is rarely used in full.",
         lambda change, _: (
             change.kind == "create_index"
             and not change.is_unique
@@ -276,7 +275,7 @@ ANY = (
         "raw-sql",
         EVERY,
         Level.WARNING,
-        "No rule understands this statement, so nothing is known of what it locks.",
+        "No rule understands this statement, so its locks are unknown.",
         kind("other"),
         advice(
             "# Read it; then waive it with what you found:\n# lint: allow raw-sql: ..."

@@ -9,7 +9,7 @@ from flaskware_alembic._lint.rule import column
 from flaskware_alembic._lint.rule import Dialect
 from flaskware_alembic._lint.rule import kind
 from flaskware_alembic._lint.rule import Rule
-from flaskware_alembic._lint.rule import Scene
+from flaskware_alembic._lint.rule import RuleContext
 from flaskware_alembic._sql.change import Change
 from flaskware_core import Level
 
@@ -22,7 +22,7 @@ _ALTERS = {
 }  # fmt: skip
 
 
-def _copies_type(change: Change, _: Scene) -> bool:
+def _copies_type(change: Change, _: RuleContext) -> bool:
     """True if the table is copied: unless a VARCHAR grows within its length bytes."""
     if change.kind != "alter_type":
         return False
@@ -43,7 +43,7 @@ def _appends_value(old: str, new: str) -> bool:
     return old.startswith("enum(") and new.startswith(f"{old[:-1]},")
 
 
-def _has_expression(change: Change, _: Scene) -> bool:
+def _has_expression(change: Change, _: RuleContext) -> bool:
     default = change.column.default or ""
     return (
         change.kind == "add_column"
@@ -52,11 +52,11 @@ def _has_expression(change: Change, _: Scene) -> bool:
     )
 
 
-def _cannot_be_altered(change: Change, _: Scene) -> bool:
+def _cannot_be_altered(change: Change, _: RuleContext) -> bool:
     return change.kind in _ALTERS and not change.in_batch
 
 
-def _cannot_be_added(change: Change, _: Scene) -> bool:
+def _cannot_be_added(change: Change, _: RuleContext) -> bool:
     info = change.column
     default = (info.default or "").strip("()").lower()
     return (
@@ -73,11 +73,11 @@ def _cannot_be_added(change: Change, _: Scene) -> bool:
     )
 
 
-def _rebuilds(change: Change, scene: Scene) -> bool:
+def _rebuilds(change: Change, context: RuleContext) -> bool:
     # A batch copies the table once, whatever is in it.
     return change.rebuilds and not any(
         earlier.rebuilds and earlier.batch == change.batch
-        for earlier in scene.before(change)
+        for earlier in context.before(change)
     )
 
 
@@ -131,7 +131,7 @@ OTHER = (
         "auto-increment-copies-table",
         _MY,
         Level.ERROR,
-        "A number for each row is given while nobody can write to the table.",
+        "Numbers every row while nobody can write to the table.",
         column("add_column", is_serial=True),
         advice("# Make a new table with the key, copy in batches, swap the two."),
     ),
@@ -147,8 +147,7 @@ OTHER = (
         "default-expression-copies-table",
         _MY,
         Level.ERROR,
-        "A default that is an expression is worked out for each row by copying the"
-        " table.",
+        "An expression as default is evaluated for each row, by copying the table.",
         _has_expression,
         advice("# Add the column without, fill it in batches, then set the default."),
     ),
@@ -176,7 +175,7 @@ OTHER = (
         "drop-partition",
         _MY,
         Level.ERROR,
-        "It deletes every row of the partition, which no transaction brings back.",
+        "Deletes every row of the partition, and no transaction can restore them.",
         kind("drop_partition"),
         advice("# First back up what is really to go."),
     ),
@@ -184,8 +183,8 @@ OTHER = (
         "reference-in-column",
         _MY,
         Level.WARNING,
-        "MySQL before 9.0 reads REFERENCES in the line of a column, and forgets it: no"
-        " foreign key is made. MariaDB makes one.",
+        "MySQL before 9.0 ignores REFERENCES in a column definition, so there is no"
+        " foreign key. MariaDB creates it.",
         lambda change, _: (
             change.kind == "add_column"
             and change.column.has_reference
@@ -231,8 +230,8 @@ OTHER = (
         "sqlite-cannot-add",
         _LITE,
         Level.ERROR,
-        "SQLite adds no column that is unique or a key, that is computed and stored,"
-        " or that has no constant for the rows that are there.",
+        "SQLite cannot add a column that is unique, a key, computed and stored, or"
+        " NOT NULL without a constant default.",
         _cannot_be_added,
         advice(
             'with op.batch_alter_table("{table}", recreate="always") as batch_op:\n'

@@ -54,7 +54,7 @@ POSTGRESQL = (
         "concurrent-in-transaction",
         _PG,
         Level.ERROR,
-        "PostgreSQL refuses CONCURRENTLY inside a transaction, and a revision is one.",
+        "PostgreSQL refuses CONCURRENTLY in a transaction, and a revision runs in one.",
         lambda change, _: (
             change.kind in {"create_index", "drop_index", "reindex", "detach_partition"}
             and change.is_flagged
@@ -67,7 +67,7 @@ POSTGRESQL = (
         "vacuum-in-transaction",
         _PG,
         Level.ERROR,
-        "PostgreSQL refuses VACUUM inside a transaction, and a revision is one.",
+        "PostgreSQL refuses VACUUM in a transaction, and a revision runs in one.",
         lambda change, _: (
             change.in_transaction
             and (change.text or "").lstrip().upper().startswith("VACUUM")
@@ -105,8 +105,8 @@ POSTGRESQL = (
         "validate-in-same-transaction",
         _PG,
         Level.ERROR,
-        "The lock of adding the constraint is held while every row is checked, as if"
-        " NOT VALID had not been said.",
+        "Holds the lock of adding the constraint while it checks every row, as if NOT"
+        " VALID were missing.",
         validates_at_once,
         online("...  # NOT VALID", _VALIDATE),
         lock=READS,
@@ -129,8 +129,8 @@ POSTGRESQL = (
         "primary-key-builds-index",
         _PG,
         Level.ERROR,
-        "The index is built, and each column checked for NULL, while nobody can read"
-        " or write the table.",
+        "Builds the index, and checks each column for NULL, while nobody can read or"
+        " write the table.",
         kind("add_primary_key", is_flagged=False),
         online(
             "# Each column must be NOT NULL before: see set-not-null.",
@@ -342,8 +342,8 @@ POSTGRESQL = (
         "not-repeatable",
         _PG,
         Level.INFO,
-        "Outside of a transaction a revision that failed is not undone, and this fails"
-        " when it is run again.",
+        "Outside of a transaction, a failed revision is not rolled back, and this"
+        " statement fails when the revision is run again.",
         is_fragile,
         advice("# Add if_not_exists=True or if_exists=True."),
         on_new=True,
@@ -372,8 +372,7 @@ POSTGRESQL = (
         "enum-order",
         _PG,
         Level.INFO,
-        "A value without BEFORE or AFTER comes last, wherever it belongs, and that"
-        " cannot be changed.",
+        "A value without BEFORE or AFTER is always last, and its place cannot change.",
         kind("add_enum_value", is_flagged=False),
         advice("op.execute(\"ALTER TYPE {name} ADD VALUE '...' AFTER '...'\")"),
         on_new=True,
@@ -383,10 +382,10 @@ POSTGRESQL = (
         _PG,
         Level.INFO,
         "Every row is read, though others may read and write meanwhile.",
-        lambda change, scene: (
+        lambda change, context: (
             change.kind == "validate_constraint"
             and change.in_transaction
-            and not validates_at_once(change, scene)
+            and not validates_at_once(change, context)
         ),
         online(_VALIDATE),
         lock=ONLINE,

@@ -13,21 +13,21 @@ from flaskware_alembic._lint.rule import KEYS
 from flaskware_alembic._lint.rule import kind
 from flaskware_alembic._lint.rule import READS
 from flaskware_alembic._lint.rule import Rule
-from flaskware_alembic._lint.rule import Scene
+from flaskware_alembic._lint.rule import RuleContext
 from flaskware_alembic._sql.change import Change
 from flaskware_core import Level
 
 _PG: tuple[Dialect, ...] = ("postgresql",)
 
 
-def _restricts(change: Change, _: Scene) -> bool:
+def _restricts(change: Change, _: RuleContext) -> bool:
     """True if rows that were valid before may be refused from now on."""
     added = {"add_check", "add_foreign_key", "add_unique", "add_exclude"}
     is_unique_index = change.kind == "create_index" and change.is_unique
     return (change.kind in added and change.is_flagged) or is_unique_index
 
 
-def _hides_rows(change: Change, _: Scene) -> bool:
+def _hides_rows(change: Change, _: RuleContext) -> bool:
     return change.kind in {"detach_partition", "no_inherit"}
 
 

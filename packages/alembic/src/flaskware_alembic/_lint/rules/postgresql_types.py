@@ -52,7 +52,7 @@ TYPES = (
         "char-type",
         _PG,
         Level.INFO,
-        "char(n) pads what is shorter with spaces, and saves nothing.",
+        "char(n) pads shorter values with spaces, and saves no room.",
         of_type(lambda i: parts_of(i.type)[0] in {"char", "character", "bpchar"}),
         advice('sa.Column("{name}", sa.Text)'),
         on_new=True,
@@ -61,7 +61,7 @@ TYPES = (
         "int-key",
         _PG,
         Level.INFO,
-        "A key of 32 bits runs out at two thousand million rows, and is hard to widen.",
+        "A 32-bit key runs out at two billion rows, and is hard to widen.",
         of_type(_is_int_key),
         _identity(_is_int_key),
         on_new=True,
@@ -79,8 +79,8 @@ TYPES = (
         "serial-type",
         _PG,
         Level.INFO,
-        "The sequence of a serial has rights and an owner of its own; an identity is"
-        " part of the table.",
+        "The sequence of a serial column has its own owner and permissions; an identity"
+        " column belongs to the table.",
         lambda change, _: (
             change.kind in {"create_table", "add_column"}
             and any(info.is_serial for info in change.columns)
