@@ -137,6 +137,12 @@ def test_a_field_that_is_not_there_is_a_bad_request(make_site, spec, names):
     assert ask(make_site(spec), names, {"name": "x"}).status_code == 400
 
 
+def test_a_field_that_is_named_often_counts_once(make_site, spec):
+    once = ask(make_site(spec), "name", {"name": "x"})
+    often = ask(make_site(spec), ",".join(["name"] * 60), {"name": "x"})
+    assert once.status_code == often.status_code != 400
+
+
 def test_another_site_is_refused(make_site, spec):
     headers = {"Sec-Fetch-Site": "cross-site"}
     assert ask(make_site(spec), "name", {"name": "x"}, **headers).status_code == 403

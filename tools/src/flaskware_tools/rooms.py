@@ -323,7 +323,8 @@ def noun(package: Modules) -> t.Iterator[Breach]:
 def home(package: Modules) -> t.Iterator[Breach]:
     """An idea of core is not built again; loggers are of one tree."""
     for item in package:
-        found = set(_words(item.tree)) if package.package != "flaskware_core" else set()
+        is_core = package.package == "flaskware_core"
+        found = () if is_core else frozenset(_words(item.tree))
         for word in (word for word in IN_CORE if word in found):
             if f"{package.package}.{item.name}: {word}" in ELSEWHERE:
                 continue

@@ -41,10 +41,11 @@ class PartialValidation:
     def __init__(self, submission: Submission[t.Any]) -> None:
         self._submission = submission
         form = submission.compiled
-        names = flask.request.headers[VALIDATE_HEADER].split(",")
+        header = flask.request.headers[VALIDATE_HEADER]
+        names = list(dict.fromkeys(name.strip() for name in header.split(",")))
         if len(names) > _MOST:
             raise BadBody(_UNKNOWN)
-        self._names = [name.strip() for name in names]
+        self._names = names
         self._paths = [field_for(form, name).names.path for name in self._names]
         # Where a row is asked for by its number, no other may be left out.
         numbered = any(isinstance(step, int) for p in self._paths for step in p)
