@@ -1,4 +1,8 @@
-"""Delays between attempts."""
+"""Delays between attempts.
+
+stamina and tenacity were considered: they run the attempts as well, which a transaction
+or a deploy has to do itself.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Servers for tests: found if they run already, else started and stopped."""
+"""Servers for tests: found if they run already, else started and stopped.
+
+testcontainers was considered, but needs Docker. pytest-postgresql starts only one of
+these servers.
+"""
 
 from __future__ import annotations
 
