@@ -106,7 +106,7 @@ class Database:
         )
 
 
-@dc.dataclass(frozen=True)
+# No data classes, here and below: building them took a fifth of the package's import.
 class VersionTable:
     """The table in which a database holds the applied revisions of a tree.
 
@@ -115,9 +115,10 @@ class VersionTable:
     :param tree: The name of the tree, ``None`` for the app's own.
     """
 
-    prefix: str
-    schema: str | None
-    tree: str | None = None
+    def __init__(self, prefix: str, schema: str | None, tree: str | None) -> None:
+        self.prefix = prefix
+        self.schema = schema
+        self.tree = tree
 
     @property
     def name(self) -> str:
@@ -132,19 +133,24 @@ class VersionTable:
         return {"version_table": self.name, "version_table_schema": self.schema}
 
 
-@dc.dataclass(frozen=True)
 class Source:
     """The origin of an app's engines and metadata, as :class:`Alembic` is given it."""
 
-    extension: object = None
-    metadata: Metadata | None = None
-    engine: Engines | None = None
+    def __init__(
+        self,
+        extension: object = None,
+        metadata: Metadata | None = None,
+        engine: Engines | None = None,
+    ) -> None:
+        self.extension = extension
+        self.metadata = metadata
+        self.engine = engine
 
     def found_in(self, extensions: cabc.Mapping[str, object]) -> Source:
         """Return a source that has an extension of the app, where nothing is given."""
         if self.extension is not None or self.engine is not None:
             return self
-        return dc.replace(self, extension=extensions.get("sqlalchemy"))
+        return Source(extensions.get("sqlalchemy"), self.metadata)
 
     def databases(self) -> tuple[Database, ...]:
         """Return the databases, the default database first.
