@@ -43,6 +43,19 @@ class SessionConflict(Conflict):
         return type(self), (self.keys,)
 
 
+class SessionEnded(SessionConflict):
+    """The session has ended meanwhile, so that a change of this request was not stored.
+
+    Another request signed in, signed out or was revoked. The session of this request is
+    empty from now on, and the cookie stays as it is, since the browser may have a newer
+    one. Raised by ``session.save()``; at the end of a request only where
+    ``SESSION_ON_CONFLICT`` is ``"raise"``, which then is answered with 409. A signal
+    and a line of the log tell of it in any case.
+    """
+
+    description = "The session has ended. Please sign in again."
+
+
 class NotFresh(Unauthorized):
     """The user signed in too long ago for this; see ``Sessions.require_fresh``."""
 

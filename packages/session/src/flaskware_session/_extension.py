@@ -28,14 +28,12 @@ from flaskware_core import Finding
 
 from . import _signals as signals
 from ._cli import session_commands
-from ._core.end import key_now
 from ._core.visit import Intent
 from ._core.visit import Visit
 from ._drive.sync import SessionManager
 from ._errors import NotFresh
 from ._errors import StoreUnavailable
 from ._records.record import Clock
-from ._records.record import Record
 from ._records.record import SessionInfo
 from ._records.record import StoreStats
 from ._records.token import handle_of
@@ -242,9 +240,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         """
         manager, keep = self.state.manager, None
         if self._current_key() is not None and self.user_id == str(user_id):
-            record = t.cast("Record", self._visit().record)
-            # A store knows for a minute only what an id was replaced by.
-            keep = key_now(record, manager.store.for_user(str(user_id), manager.now()))
+            keep = self._current_key()
         ended = manager.store.delete_user(str(user_id), keep=keep)
         self._tell_revoked(ended, str(user_id))
         if keep is not None and not keep_current:

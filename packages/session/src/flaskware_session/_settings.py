@@ -121,8 +121,8 @@ class SessionSettings(Settings):
     namespace: str = pydantic.Field(
         default="session",
         min_length=1,
-        description="Prefix of each key in Redis or memcached. Two apps that share a"
-        " server need two.",
+        description="Name of the app in the store. Two apps that share a store need"
+        " two, and then share no session.",
         examples=["myapp"],
     )
     store_timeout: float = pydantic.Field(
@@ -161,11 +161,18 @@ class SessionSettings(Settings):
         " it.",
         examples=[3600],
     )
+    unseen_timeout: _Positive = pydantic.Field(
+        default=dt.timedelta(hours=1),
+        description="How long a visitor's session is kept that no request has come back"
+        " with, in seconds or as a timedelta: most of such clients keep no cookies, and"
+        " would fill the store.",
+        examples=[3600],
+    )
     renewal_grace: t.Annotated[dt.timedelta, pydantic.Field(ge=_ZERO)] = pydantic.Field(
         default=dt.timedelta(seconds=10),
-        description="How long a session can still be read, not changed, with the id"
-        " that `regenerate` or the renewal timeout has replaced, in seconds or as a"
-        " timedelta: for requests that are under way.",
+        description="How long the id that `regenerate` or the renewal timeout has"
+        " replaced is still good after the browser has used the new one, in seconds or"
+        " as a timedelta: for requests that are under way.",
         examples=[10],
     )
     preset: Preset | None = pydantic.Field(

@@ -51,7 +51,8 @@ def build_manager(
     peppers = [pepper.get_secret_value().encode() for pepper in settings.peppers]
     policy = SessionPolicy(
         lifetime,
-        Keys(peppers),
+        keys=Keys(peppers, namespace=settings.namespace),
+        unseen=settings.unseen_timeout // _MILLISECOND,
         max_bytes=settings.max_bytes,
         anonymous_on_outage=settings.on_outage == "anonymous",
         on_conflict=settings.on_conflict,
@@ -69,7 +70,7 @@ def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
     """
     if not settings.move_from:
         return None
-    from ._takeover.flask_cookie import first_of
+    from ._takeover.flask_cookie import chain
     from ._takeover.flask_cookie import flask_finder
     from ._takeover.flask_session import flask_session_finder
 
@@ -84,7 +85,7 @@ def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
         )
         for source in settings.move_from
     ]
-    return first_of(finders)
+    return chain(finders)
 
 
 def foreign_stores(app: flask.Flask, settings: SessionSettings) -> list[ForeignStore]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import collections.abc as cabc
+import dataclasses as dc
 
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Written
+from flaskware_session._records.token import is_moved
 
 from . import operations as ops
+from .load import is_ended
 from .operations import Steps
 from .policy import SessionPolicy
 from .visit import Cookie
 from .visit import Visit
+
+# For how long, in milliseconds, a cookie of another extension can be sent again: no
+# browser keeps a cookie for more than 400 days.
+_LONGEST_COOKIE = 400 * 24 * 3600 * 1000
 
 
 def end(visit: Visit, policy: SessionPolicy) -> Steps[None]:
@@ -20,6 +27,7 @@ def end(visit: Visit, policy: SessionPolicy) -> Steps[None]:
     :raises StoreUnavailable: if the store does not answer, or did not before.
     """
     record, user_id, sent_id = visit.record, visit.user_id, visit.sent_id
+    is_unreadable, forget = visit.is_unreadable, visit.forget_foreign
     # Before the trip: a store that fails must not leave the user signed in.
     visit.signed_out()
     if visit.outage is not None:
@@ -27,9 +35,10 @@ def end(visit: Visit, policy: SessionPolicy) -> Steps[None]:
     try:
         if record is not None:
             visit.cookie = Cookie.DELETE
+            if forget is not None:
+                yield ops.Call(forget)
             ended = yield from end_record(record, sent_id, policy)
-        elif sent_id is not None:
-            # An id whose record cannot be understood is forgotten as well.
+        elif is_unreadable and sent_id is not None:
             visit.cookie = Cookie.DELETE
             ended = yield ops.Delete(policy.keys.of(sent_id))
         else:
@@ -42,39 +51,40 @@ def end(visit: Visit, policy: SessionPolicy) -> Steps[None]:
 
 
 def end_record(record: Record, token: str | None, policy: SessionPolicy) -> Steps[bool]:
-    """Remove a session under whatever key it has now; return whether it was there.
+    """Remove a session, also where it has the key of a newer pepper by now.
 
-    :param record: As it was read, which may be long ago.
     :param token: The id that it was read with.
+    :return: Whether it was there.
     """
-    # A store knows for a minute what an id was replaced by.
-    if (yield ops.Delete(record.key)):
-        return True
-    for key in policy.keys.all_of(token):
-        if key != record.key and (yield ops.Delete(key)):
+    for key in (record.key, *policy.keys.all_of(token)):
+        if is_moved(key):
+            ended = (yield from bury(dc.replace(record, key=key), policy)) is not None
+        else:
+            ended = yield ops.Delete(key)
+        if ended:
             return True
-    if record.user_id is None:
-        return False
-    ended = False
-    for found in (yield ops.ForUser(record.user_id, policy.now())):
-        if _is_same(found, record):
-            ended |= yield ops.Delete(found.key)
-    return ended
+    return False
 
 
-def key_now(record: Record, found: cabc.Iterable[Record]) -> str:
-    """Return the key that a session has, of the sessions of its user.
+def bury(record: Record, policy: SessionPolicy) -> Steps[Record | None]:
+    """End a session that was moved, and remember that it was.
 
-    :param record: As it was read, which may be long ago.
+    The cookie of the other extension, and its record, may still be there: without this
+    they would bring the session back.
+
+    :return: The last record of the session; ``None`` if it had ended before.
     """
-    keys = [other.key for other in found if _is_same(other, record)]
-    return keys[0] if keys and record.key not in keys else record.key
-
-
-def _is_same(record: Record, other: Record) -> bool:
-    # A session keeps these as it gets new ids; another sign-in has another moment.
-    return (record.created, record.address, record.agent) == (
-        other.created,
-        other.address,
-        other.agent,
-    )
+    while not is_ended(record):
+        now = policy.now()
+        expires = now + _LONGEST_COOKIE
+        ended = Record(
+            record.key, "", record.version + 1, now, now, expires,
+            issued=now, idle=_LONGEST_COOKIE, until=expires,
+        )  # fmt: skip
+        written: Written = yield ops.Update(ended, now)
+        if written.saved:
+            return record
+        if written.current is None:
+            return None
+        record = written.current
+    return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections.abc as cabc
 import typing as t
 
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 
 
@@ -18,7 +17,7 @@ class Read(t.NamedTuple):
 
     key: str
     now: int
-    lifetime: Lifetime
+    interval: int
 
 
 class Create(t.NamedTuple):
@@ -41,7 +40,6 @@ class Replace(t.NamedTuple):
     old_key: str
     record: Record
     now: int
-    alias: Record | None = None
 
 
 class Delete(t.NamedTuple):
@@ -49,13 +47,6 @@ class Delete(t.NamedTuple):
 
     key: str
     version: int | None = None
-
-
-class ForUser(t.NamedTuple):
-    """:meth:`Store.for_user`."""
-
-    user_id: str
-    now: int
 
 
 class LimitUser(t.NamedTuple):
@@ -103,9 +94,7 @@ class Notify(t.NamedTuple):
     log: str | None = None
 
 
-StoreOperation: t.TypeAlias = (
-    Read | Create | Update | Replace | Delete | ForUser | LimitUser
-)
+StoreOperation: t.TypeAlias = Read | Create | Update | Replace | Delete | LimitUser
 Operation: t.TypeAlias = StoreOperation | Queue | Pause | Call | Notify
 
 T = t.TypeVar("T")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import typing as t
 
 from flaskware_session._errors import SessionConflict
+from flaskware_session._errors import SessionEnded
 from flaskware_session._errors import StoreUnavailable
+from flaskware_session._records import proofs
 from flaskware_session._records.changes import Changes
 from flaskware_session._records.changes import is_made
 from flaskware_session._records.changes import new_mark
@@ -14,22 +17,29 @@ from flaskware_session._records.codec import Content
 from flaskware_session._records.codec import join
 from flaskware_session._records.codec import pack
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import UNSEEN
 from flaskware_session._records.record import Written
-from flaskware_session._records.text import alias_of
 from flaskware_session._records.token import handle_of
+from flaskware_session._records.token import is_moved
 from flaskware_session._records.token import new_token
+from flaskware_session._records.token import proof_of
+from flaskware_session._records.token import with_new_secret
 
 from . import operations as ops
+from .end import bury
 from .end import end_record
 from .load import find_rekeyed
+from .load import is_ended
 from .operations import Steps
 from .policy import SessionPolicy
+from .visit import Cookie
 from .visit import Intent
 from .visit import items_of
 from .visit import Visit
 
 # Of the writers that meet, one succeeds each time.
 _MAX_RETRIES = 100
+_MAX_TENDS = 3
 
 _WriteOnce: t.TypeAlias = cabc.Callable[[Record, Content], Steps[Written]]
 
@@ -39,39 +49,34 @@ def save(visit: Visit, policy: SessionPolicy) -> Steps[None]:
 
     :raises StoreUnavailable: with nothing stored and the cookie to be left alone.
     :raises SessionConflict: where the policy is to raise, with nothing stored.
+    :raises SessionEnded: if the session has ended meanwhile, with nothing stored.
     :raises SessionTooLarge: naming the largest key.
     :raises UnstorableValue: naming the key.
     """
     if visit.outage is not None:
         return
+    if visit.is_over and not visit.starts_over:
+        if visit.data:
+            raise SessionEnded(sorted(visit.data))
+        return
     try:
         if visit.record is None:
-            yield from _save_new(visit, policy)
-        elif visit.is_view and not visit.starts_over:
-            if visit.intent is Intent.RENEW or visit.is_changed:
-                yield _drop(visit)
-        elif visit.intent >= Intent.RENEW:
-            yield from _renew(visit, policy, visit.record)
-        elif visit.is_touched or visit.intent is Intent.UPDATE:
-            yield from _update(visit, policy)
+            yield from _create(visit, policy, pack(visit.data))
+        elif visit.starts_over:
+            yield from _start_over(visit, policy, visit.record)
+        else:
+            yield from _update(visit, policy, visit.record)
     except StoreUnavailable as error:
         visit.failed(error)
         raise
-
-
-def _save_new(visit: Visit, policy: SessionPolicy) -> Steps[None]:
-    if visit.intent is Intent.RESTART and visit.sent_id is not None:
-        # The id may lead to a session that could not be read any more, or not yet.
-        yield ops.Delete(policy.keys.of(visit.sent_id))
-    yield from _create(visit, policy, pack(visit.data))
 
 
 def _create(visit: Visit, policy: SessionPolicy, content: Content) -> Steps[None]:
     if visit.is_empty(content.items):
         return
     _refuse_new_id(visit)
-    token, now = new_token(), policy.now()
-    record = _record_for(visit, policy, token, content, version=1, now=now)
+    token, now = new_token(visit.user_id), policy.now()
+    record = _new_record(visit, policy, token, content, version=1, now=now)
     if not (yield ops.Create(record, now)):
         raise StoreUnavailable("the key of a new session belongs to something else")
     yield from _limit(visit, policy, record)
@@ -79,72 +84,148 @@ def _create(visit: Visit, policy: SessionPolicy, content: Content) -> Steps[None
     yield _notice("session-created", record)
 
 
-def _renew(visit: Visit, policy: SessionPolicy, base: Record) -> Steps[None]:
-    content, token, id = pack(visit.data), new_token(), visit.id
+def _start_over(visit: Visit, policy: SessionPolicy, base: Record) -> Steps[None]:
+    """Sign in, or begin a new session in place of one that was emptied.
+
+    Whoever had the old id must see nothing of what comes after, and cannot end it.
+    """
+    content, id = pack(visit.data), visit.sent_id
+    if visit.forget_foreign is not None:
+        yield ops.Call(visit.forget_foreign)
     if visit.is_empty(content.items):
         yield from end_record(base, id, policy)
         visit.ended()
         return
     _refuse_new_id(visit)
-    # Only a mere new id leaves the old id for a while. Anyone who had that before
-    # the user signed in must see nothing of what comes after, and cannot end it.
-    grace = None if visit.starts_over else policy.lifetime.grace
+    token, is_merged = new_token(visit.user_id), visit.intent is not Intent.RESTART
 
     def write_once(base: Record, content: Content) -> Steps[Written]:
         version, now = base.version + 1, policy.now()
-        record = _record_for(visit, policy, token, content, version=version, now=now)
-        alias = None
-        if grace is not None:
-            alias = alias_of(base, record.key, now=now, grace=grace)
-        written: Written = yield ops.Replace(base.key, record, now, alias)
+        record = _new_record(visit, policy, token, content, version=version, now=now)
+        written: Written = yield ops.Replace(base.key, record, now)
         if written.saved:
             yield from _limit(visit, policy, record)
             visit.stored(record, content.items, new_id=token)
             yield _notice("session-renewed", record)
         return written
 
-    is_merged = visit.intent is not Intent.RESTART
-    if (yield from _write(visit, policy, write_once, content, is_merged=is_merged)):
+    last: Record | None = base
+    if is_moved(base.key):
+        last = yield from bury(base, policy)
+    elif (yield from _write(visit, policy, write_once, content, is_merged=is_merged)):
         return
-    if not visit.starts_over:
-        yield _drop(visit)
-        return
-    # A sign-in or a fresh start succeeds also where the old session was revoked
-    # meanwhile, and then without its content. Where it has another id by now, that
-    # ends.
-    if not (yield from end_record(base, id, policy)):
-        items = visit.changes(content.items).applied_to({})
+    else:
+        last = None
+    if is_merged and (last is not None or base.user_id is not None):
+        # Where the old session was revoked meanwhile, its content is gone with it. That
+        # of a visitor has mostly been taken along by a sign-in in another tab.
+        items = {} if last is None else items_of(last)
+        items = visit.changes(content.items).applied_to(items)
         content = Content(items, join(items))
     yield from _create(visit, policy, content)
     if visit.record is not None:
         visit.merged()
 
 
-def _update(visit: Visit, policy: SessionPolicy) -> Steps[None]:
-    content = pack(visit.data)
-    # Mostly a value that can change was only read.
-    if visit.intent is Intent.KEEP and not visit.differs(content):
+def _update(visit: Visit, policy: SessionPolicy, read: Record) -> Steps[None]:
+    content = _content_to_store(visit)
+    if content is None:
+        # Mostly a value that can change was only read.
+        if visit.is_due or visit.is_first_seen:
+            yield from _tend(visit, policy, read)
         return
+    is_renewed = visit.intent is Intent.RENEW
+    if is_renewed:
+        _refuse_new_id(visit)
     mark = _mark_for(visit, policy, content)
+    proof = None if visit.sent_id is None else proof_of(visit.sent_id)
+    can_renew = (is_renewed or visit.is_due) and not visit.is_sent
+    token = with_new_secret(t.cast("str", visit.id)) if can_renew else None
 
     def write_once(base: Record, content: Content) -> Steps[Written]:
-        if visit.is_empty(content.items) and (yield ops.Delete(base.key, base.version)):
+        is_needless = visit.is_empty(content.items) and not is_moved(base.key)
+        if is_needless and (yield ops.Delete(base.key, base.version)):
             visit.ended()
             return Written(saved=True)
-        record = policy.record_after(base, content, mark)
+        # Another request may have renewed the id meanwhile, which is enough.
+        new_id = token if is_renewed or base.issued == read.issued else None
+        record = policy.record_after(
+            base,
+            content,
+            mark,
+            proofs=_proofs_after(base, policy, proof, new_id),
+            is_new_id=new_id is not None,
+            is_seen=proof is not None,
+            timeouts=visit.timeouts,
+        )
         written: Written = yield ops.Update(record, record.last_seen)
         if written.saved:
-            visit.stored(record, content.items, before=base)
+            visit.stored(record, content.items, new_id=new_id, before=base)
+            if new_id is not None:
+                yield _notice("session-renewed", record)
         elif written.current is not None and is_made(mark, written.current):
             # By an attempt whose answer was lost: to count again would be wrong.
             record = written.current
-            visit.stored(record, items_of(record), before=base)
+            is_offered = new_id is not None and proof_of(new_id) in record.proofs
+            new_id = new_id if is_offered else None
+            visit.stored(record, items_of(record), new_id=new_id, before=base)
             visit.merged()
             return Written(saved=True)
         return written
 
     if not (yield from _write(visit, policy, write_once, content)):
-        yield _drop(visit)
+        yield from _dropped(visit, content)
+
+
+def _content_to_store(visit: Visit) -> Content | None:
+    if not (visit.is_touched or visit.intent):
+        return None
+    content = pack(visit.data)
+    is_forced = visit.intent is not Intent.KEEP
+    return content if is_forced or visit.differs(content) else None
+
+
+def _tend(visit: Visit, policy: SessionPolicy, read: Record) -> Steps[None]:
+    """Hand out the new id that is due, or note that the browser has it.
+
+    Nothing is lost where this fails: the next request tries again.
+    """
+    if visit.sent_id is None or (visit.is_due and visit.is_sent):
+        return
+    token = with_new_secret(visit.sent_id) if visit.is_due else None
+    visit.is_due = visit.is_first_seen = False
+    base: Record | None = read
+    with contextlib.suppress(StoreUnavailable):
+        for _ in range(_MAX_TENDS):
+            # Another request may have done it meanwhile.
+            if base is None or (token is not None and base.issued != read.issued):
+                return
+            text = _proofs_after(base, policy, proof_of(visit.sent_id), token)
+            if text == base.proofs and base.kind != UNSEEN:
+                return
+            is_new = token is not None
+            record = policy.next_record(
+                base, base.data, proofs=text, is_new_id=is_new, is_seen=True
+            )
+            written: Written = yield ops.Update(record, record.last_seen)
+            if written.saved:
+                if base is read:
+                    visit.record = record
+                if token is not None:
+                    visit.id, visit.cookie = token, Cookie.SET
+                    yield _notice("session-renewed", record)
+                return
+            base = written.current
+
+
+def _proofs_after(
+    base: Record, policy: SessionPolicy, proof: str | None, new_id: str | None
+) -> str:
+    text = base.proofs
+    if proof is not None:
+        now, grace = policy.now(), policy.lifetime.grace
+        text = proofs.seen(text, proof, now=now, grace=grace)
+    return text if new_id is None else proofs.offered(text, proof_of(new_id))
 
 
 def _mark_for(visit: Visit, policy: SessionPolicy, content: Content) -> str | None:
@@ -179,7 +260,7 @@ def _write(
         if found is None:
             # Another process may have a newer pepper.
             found = yield from find_rekeyed(current.key, id, policy)
-        if found is None or found.is_alias:
+        if found is None or is_ended(found):
             return False
         current = found
         if retries == 0:
@@ -218,7 +299,7 @@ def _limit(visit: Visit, policy: SessionPolicy, record: Record) -> Steps[None]:
         yield ops.Notify("session-revoked", {"count": ended, "user_id": user_id})
 
 
-def _record_for(
+def _new_record(
     visit: Visit,
     policy: SessionPolicy,
     token: str,
@@ -227,20 +308,16 @@ def _record_for(
     version: int,
     now: int,
 ) -> Record:
-    policy.check_size(content)
-    old = None if visit.starts_over else visit.record
-    created = now if old is None else old.created
-    return Record(
-        key=policy.keys.of(token),
-        data=content.text,
+    return policy.new_record(
+        token,
+        content,
         version=version,
-        created=created,
-        last_seen=now,
-        expires=policy.lifetime.expires(created, now),
+        created=now,
+        now=now,
         user_id=visit.user_id,
         address=visit.address,
         agent=visit.agent,
-        issued=now,
+        timeouts=visit.timeouts,
     )
 
 
@@ -253,15 +330,19 @@ def _refuse_new_id(visit: Visit) -> None:
         )
 
 
-def _drop(visit: Visit) -> ops.Notify:
-    # The cookie stays as it is: the browser may hold the next session's by now.
-    visit.settled()
+def _dropped(visit: Visit, content: Content) -> Steps[None]:
+    """Tell that a change was not stored, as the session has ended."""
     handle = handle_of(t.cast("Record", visit.record).key)
-    return ops.Notify(
+    keys = visit.changes(content.items).keys
+    # The cookie stays as it is: the browser may hold the next session's by now.
+    visit.signed_out()
+    visit.is_over = True
+    yield ops.Notify(
         "session-conflict",
-        {"handle": handle, "keys": [], "dropped": True},
+        {"handle": handle, "keys": keys, "dropped": True},
         "Session %s ended meanwhile: a change was dropped",
     )
+    raise SessionEnded(keys)
 
 
 def _conflict(base: Record, keys: list[str]) -> ops.Notify:

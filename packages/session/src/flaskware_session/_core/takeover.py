@@ -1,4 +1,10 @@
-"""Taking over a session that another extension has stored."""
+"""Taking over a session that another extension has stored.
+
+The other extension's cookie stands for an id of ours, so that all requests that carry
+it meet on one record: the first of them makes it, and the others find it. That cookie
+opens the session until the browser has used the new one, and the old record stays
+where it is until it expires.
+"""
 
 from __future__ import annotations
 
@@ -9,52 +15,48 @@ import typing as t
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.codec import pack
 from flaskware_session._records.record import Record
-from flaskware_session._records.text import alias_text
-from flaskware_session._records.token import new_token
+from flaskware_session._records.token import moved_token
+from flaskware_session._records.token import proof_of
 
 from . import operations as ops
-from .load import follow
 from .load import load
-from .load import open_visit
+from .load import load_from
 from .operations import Steps
 from .policy import SessionPolicy
-from .visit import Cookie
 from .visit import Visit
 
 
 @dc.dataclass(frozen=True)
 class ForeignSession:
-    """A session of another extension that is to be taken over.
+    """A session of another extension, by the cookie that the browser sent.
 
     :param id: Names the session, and nothing else; it is only hashed.
-    :param forget: Removes it from where it was; it never raises.
-    :param longest: For how long the browser could send it again, in milliseconds.
+    :param read: Returns its content, or ``None`` if there is none.
+    :param forget: Removes it from where it is; it never raises.
     """
 
     id: str = dc.field(repr=False)
-    data: dict[str, t.Any] = dc.field(repr=False)
+    read: cabc.Callable[[], dict[str, t.Any] | None] = dc.field(repr=False)
     forget: cabc.Callable[[], None] = dc.field(repr=False)
-    longest: int
 
 
 def load_or_take_over(
-    visit: Visit,
-    policy: SessionPolicy,
-    find_foreign: cabc.Callable[[], ForeignSession | None],
+    visit: Visit, policy: SessionPolicy, foreign: cabc.Iterable[ForeignSession]
 ) -> Steps[None]:
     """Fill a visit from the store, or from another extension's.
 
-    :param find_foreign: Finds the other extension's session of the request.
-    :raises StoreUnavailable: if a store does not answer; the foreign session is then
-        left as it is.
+    :param foreign: The other extensions' sessions that the request may have.
+    :raises StoreUnavailable: if a store does not answer.
     """
     yield from load(visit, policy)
-    if visit.record is not None or visit.outage is not None or visit.is_sent:
+    if visit.outage is not None or visit.is_unreadable:
+        return
+    if visit.sent_id is not None and not visit.is_moved:
         return
     try:
-        foreign: ForeignSession | None = yield ops.Call(find_foreign)
-        if foreign is not None:
-            yield from _take_over(visit, policy, foreign)
+        for session in foreign:
+            if (yield from _take_over(visit, policy, session)):
+                return
     except StoreUnavailable as error:
         visit.failed(error)
         if not policy.anonymous_on_outage:
@@ -62,30 +64,49 @@ def load_or_take_over(
 
 
 def _take_over(
-    visit: Visit, policy: SessionPolicy, foreign: ForeignSession
-) -> Steps[None]:
-    token, now = new_token(), policy.now()
-    expires = policy.lifetime.expires(now, now)
-    text = pack(foreign.data).text
-    record = Record(policy.keys.of(token), text, 1, now, now, expires, issued=now)
-    # The claim says that the old id was used. It outlives the old cookie, which
-    # therefore cannot bring back a session that was logged out since.
-    claim = Record(
-        policy.keys.of(f"old session {foreign.id}"),
-        alias_text(record.key, None),
-        version=0,
-        created=now,
-        last_seen=now,
-        expires=now + max(policy.lifetime.absolute, foreign.longest),
+    visit: Visit, policy: SessionPolicy, session: ForeignSession
+) -> Steps[bool]:
+    token = moved_token(session.id)
+    if visit.sent_id is not None:
+        # The new cookie of a session that was moved: what it is to remove at its end.
+        if policy.keys.of(token) == policy.keys.of(visit.sent_id):
+            visit.forget_foreign = session.forget
+            return True
+        return False
+    visit.found_key = None
+    if not (yield from load_from(visit, policy, token)):
+        # A key that was found is of a session that has ended, or goes on under its new
+        # id only.
+        if t.cast("str | None", visit.found_key) is not None or visit.is_sent:
+            return False
+        data: dict[str, t.Any] | None = yield ops.Call(session.read)
+        if not data:
+            return False
+        yield ops.Create(_moved(policy, token, data), policy.now())
+        if not (yield from load_from(visit, policy, token)):
+            return False
+    visit.forget_foreign = session.forget
+    # The browser still has the other extension's cookie alone, unless another request
+    # of the same page is about to bring it the new one.
+    record = visit.record
+    if record is not None and (
+        record.version == 1 or policy.now() - record.issued >= policy.lifetime.grace
+    ):
+        visit.is_due = True
+    return True
+
+
+def _moved(policy: SessionPolicy, token: str, data: dict[str, t.Any]) -> Record:
+    now, lifetime = policy.now(), policy.lifetime_of(None)
+    return Record(
+        policy.keys.of(token),
+        pack(data).text,
+        1,
+        now,
+        now,
+        now + min(lifetime.idle, lifetime.absolute),
         issued=now,
+        idle=lifetime.idle,
+        until=now + lifetime.absolute,
+        proofs=proof_of(token),
     )
-    yield ops.Create(record, now)
-    if (yield ops.Create(claim, now)):
-        yield ops.Call(foreign.forget)
-        visit.cookie = Cookie.SET
-        open_visit(visit, policy, record, foreign.data, token)
-    else:
-        yield ops.Delete(record.key)
-        other = yield ops.Read(claim.key, policy.now(), policy.lifetime)
-        if other is not None:
-            yield from follow(visit, policy, other)

@@ -15,6 +15,8 @@ from flaskware_session._records.codec import IMMUTABLE
 from flaskware_session._records.codec import pack
 from flaskware_session._records.codec import WRITES
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Timeouts
+from flaskware_session._records.token import is_moved
 
 PERMANENT = "_permanent"
 """The key that Flask keeps ``session.permanent`` under."""
@@ -28,9 +30,9 @@ class Intent(enum.IntEnum):
     UPDATE = 1
     """Store it although nothing differs."""
     RENEW = 2
-    """Store it under a new id; the old id shows what it showed, for the grace."""
+    """Hand out a new id; the old id is good until the new one has been seen."""
     SIGN_IN = 3
-    """Start a new age as well. The old id shows nothing."""
+    """Start a new session with the content. The old id shows nothing."""
     RESTART = 4
     """Start new content as well: nothing that was stored is merged into it."""
 
@@ -59,22 +61,38 @@ class Visit:
 
     Between saves, the content is the stored content with this request's changes.
 
-    :param sent_id: The id in the request, if there is one of the right form.
+    :param sent_ids: The ids in the request that have the right form.
     :param is_sent: Whether the headers of the response are made, so that no cookie
         can be added.
     """
 
-    def __init__(self, sent_id: str | None, *, is_sent: bool = False) -> None:
-        self.sent_id = sent_id
+    def __init__(
+        self, sent_ids: cabc.Sequence[str] = (), *, is_sent: bool = False
+    ) -> None:
+        self.sent_ids = sent_ids
         self.is_sent = is_sent
+        self.sent_id: str | None = None
+        """The id of the request that opened a session."""
+        self.found_key: str | None = None
+        """The last key of a sent id that the store held something under."""
         self.record: Record | None = None
         """The record that the store holds, as far as this request knows."""
         self.items: dict[str, str] | None = None
         """Its content, encoded by key; ``None`` if nobody has needed that yet."""
         self.id: str | None = None
-        """The id to answer to; ``None`` where the browser has a newer id."""
-        self.is_view = False
-        """True if the id was replaced, so that the old content is shown."""
+        """The id that the browser is to send from now on."""
+        self.is_unreadable = False
+        """True if the content of the sent session could not be understood."""
+        self.is_due = False
+        """True if it is time for a new id."""
+        self.is_first_seen = False
+        """True if the store does not know yet that the browser has this id."""
+        self.is_over = False
+        """True if the session has ended meanwhile, so that a change was not stored."""
+        self.timeouts: Timeouts | None = None
+        """Timeouts to store with the session, if they change."""
+        self.forget_foreign: cabc.Callable[[], None] | None = None
+        """Removes the session of another extension that this one was taken from."""
         self.data: dict[str, t.Any] = {}
         self.user_id: str | None = None
         self.address = ""
@@ -91,6 +109,22 @@ class Visit:
         self.outage: StoreUnavailable | None = None
         self.waited = 0.0
         """Time that the request has waited for the store so far, in seconds."""
+
+    @property
+    def is_moved(self) -> bool:
+        """True if the session was taken over from another extension."""
+        return self.sent_id is not None and is_moved(self.sent_id)
+
+    @property
+    def is_due_to_save(self) -> bool:
+        """True if there may be something to store."""
+        return bool(
+            self.is_touched
+            or self.intent
+            or self.views
+            or self.is_due
+            or self.is_first_seen
+        )
 
     @property
     def starts_over(self) -> bool:
@@ -131,19 +165,9 @@ class Visit:
         base = {} if self.intent is Intent.RESTART else self.items_read()
         return Changes.between(base, items, self.counted)
 
-    def opened(
-        self,
-        record: Record,
-        data: dict[str, t.Any],
-        id: str | None,
-        *,
-        is_view: bool = False,
-    ) -> None:
-        """Take what the store holds.
-
-        :param id: The id to answer to; ``None`` where the browser has a newer id.
-        """
-        self.record, self.data, self.id, self.is_view = record, data, id, is_view
+    def opened(self, record: Record, data: dict[str, t.Any], id: str) -> None:
+        """Take what the store holds."""
+        self.record, self.data, self.id = record, data, id
         self.user_id = record.user_id
         self.address, self.agent = record.address, record.agent
 
@@ -185,15 +209,17 @@ class Visit:
         """Note that the store holds this record now.
 
         :param items: Its content, encoded by key.
-        :param new_id: If it has a new id.
-        :param before: If it has not, the record that it replaces.
+        :param new_id: If the browser is to have another id.
+        :param before: The record that it replaces, if it is the same session.
         """
-        # The cookie of a known id changes only with how long the browser keeps it.
-        if before is None or _is_permanent(before) != _is_permanent(record):
-            self.cookie = Cookie.SET
         if new_id is not None:
-            self.id = new_id
-        self.record, self.items, self.is_view = record, items, False
+            self.id, self.cookie = new_id, Cookie.SET
+        # The cookie of a known id changes only with how long the browser keeps it.
+        elif before is not None and _outlives(before) != _outlives(record):
+            self.cookie = Cookie.SET
+        self.record, self.items = record, items
+        self.is_over = self.is_due = self.is_first_seen = False
+        self.timeouts = None
         self.settled()
         # The view may go on to change what it has been handed.
         self.is_touched = not IMMUTABLE.issuperset(map(type, self.data.values()))
@@ -228,6 +254,7 @@ class Visit:
     def ended(self) -> None:
         """Note that this request has removed the session, which was empty."""
         self.record = self.items = self.id = None
+        self.is_due = self.is_first_seen = False
         self.cookie = Cookie.DELETE
         self.settled()
 
@@ -236,6 +263,7 @@ class Visit:
         self.data = {}
         self.views.clear()
         self.record = self.items = self.id = self.user_id = None
+        self.is_due = self.is_first_seen = False
         self.settled()
 
     def failed(self, error: StoreUnavailable) -> None:
@@ -252,5 +280,7 @@ def items_of(record: Record) -> dict[str, str]:
     return encode(decode(record.data) or {})
 
 
-def _is_permanent(record: Record) -> bool:
-    return '"_permanent":true' in record.data
+def _outlives(record: Record) -> tuple[bool, int]:
+    # A text of the value cannot be told from a nested key of that name.
+    is_permanent = PERMANENT in record.data and items_of(record).get(PERMANENT)
+    return is_permanent == "true", record.until if is_permanent == "true" else 0

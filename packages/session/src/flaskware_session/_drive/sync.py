@@ -27,7 +27,6 @@ T = t.TypeVar("T")
 # How the log names an operation.
 _VERBS: dict[type, str] = {
     ops.Read: "read",
-    ops.ForUser: "read",
     ops.Create: "write",
     ops.Update: "write",
     ops.Replace: "write",
@@ -196,12 +195,10 @@ def perform(store: Store, operation: ops.StoreOperation) -> t.Any:
     if isinstance(operation, ops.Create):
         return store.create(*operation)
     match operation:
-        case ops.Replace(old_key, record, now, alias):
-            return store.replace(old_key, record, now, alias=alias)
+        case ops.Replace():
+            return store.replace(*operation)
         case ops.Delete(key, version):
             return store.delete(key, version=version)
-        case ops.ForUser(user_id, now):
-            return store.for_user(user_id, now)
         case ops.LimitUser(user_id, most, now, keep):
             return store.limit_user(user_id, most, now, keep=keep)
 

@@ -24,6 +24,10 @@ from .record import Record
 _MOST = 32
 _LONGEST = 60_000
 
+# Flask's messages, which are taken from the session to be shown.
+_QUEUES = frozenset({"_flashes"})
+_dumps = json.JSONEncoder(separators=(",", ":")).encode
+
 Merge: t.TypeAlias = cabc.Callable[[str, t.Any, t.Any, t.Any], t.Any]
 """Merges two values of a key. The arguments are the key, the value that both requests
 began with (``None`` if there was none), the stored value and this request's value."""
@@ -75,9 +79,19 @@ class Changes:
     def __bool__(self) -> bool:
         return bool(self._changed or self._deleted or self._added)
 
+    @property
+    def keys(self) -> list[str]:
+        """Keys that are set, deleted or counted up."""
+        return sorted({*self._changed, *self._deleted, *self._added})
+
     def may_repeat(self, policy: ConflictPolicy) -> bool:
         """Return whether making them twice has the same effect as making them once."""
-        return not self._added and policy == "last-wins"
+        if self._added or policy != "last-wins":
+            return False
+        return not any(
+            key in _QUEUES or _is_list(text, self._base.get(key))
+            for key, text in self._changed.items()
+        )
 
     def conflicts_with(self, items: cabc.Mapping[str, str]) -> list[str]:
         """Return the keys that both this request and another request changed."""
@@ -98,9 +112,18 @@ class Changes:
         result.update(self._changed)
         for key, by in self._added.items():
             result[key] = _sum(items.get(key), by) or encode({key: by})[key]
+        conflicts: list[str] = []
+        for key in self.conflicts_with(items):
+            texts = (self._base.get(key), items.get(key), self._changed.get(key))
+            both = _both(*texts, is_queue=key in _QUEUES)
+            if both is None:
+                conflicts.append(key)
+            elif both == "[]":
+                result.pop(key, None)
+            else:
+                result[key] = both
         if policy == "last-wins":
             return result
-        conflicts = self.conflicts_with(items)
         if policy == "raise":
             if conflicts:
                 raise SessionConflict(conflicts)
@@ -112,6 +135,39 @@ class Changes:
                 merged = policy(key, *map(_value, texts))
                 result[key] = encode({key: merged})[key]
         return result
+
+
+def _both(
+    base: str | None, theirs: str | None, mine: str | None, *, is_queue: bool
+) -> str | None:
+    """Merge what two requests added to a list; ``None`` if that is ambiguous.
+
+    Both must have kept what was there. Where nothing was, two lists may as well be two
+    results of which one counts, unless the list is a queue.
+
+    :param is_queue: Whether the list is only ever added to and taken from as a whole.
+    """
+    if not is_queue and (not _is_list(base, theirs, mine) or base == "[]"):
+        return None
+    try:
+        old, one, two = (json.loads(text or "[]") for text in (base, theirs, mine))
+    except (ValueError, RecursionError):
+        return None
+    if not all(isinstance(part, list) for part in (old, one, two)):
+        return None
+    count = len(old)
+    if is_queue:
+        # Who has taken the old entries away has shown them.
+        is_taken = old != one[:count] or old != two[:count]
+        added = [part[count:] if part[:count] == old else part for part in (one, two)]
+        return _dumps([*([] if is_taken else old), *added[0], *added[1]])
+    if one[:count] != old or two[:count] != old:
+        return None
+    return _dumps([*one, *two[count:]])
+
+
+def _is_list(text: str | None, *others: str | None) -> bool:
+    return all(one is not None and one.startswith("[") for one in (text, *others))
 
 
 def _value(text: str | None) -> t.Any:

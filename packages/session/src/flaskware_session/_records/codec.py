@@ -8,6 +8,7 @@ import collections.abc as cabc
 import datetime as dt
 import decimal
 import json
+import re
 import typing as t
 import uuid
 
@@ -21,6 +22,9 @@ _MARK = "~"
 _PAIRS = "~d"
 # Beside the keys of a session: which writes have led to the text; see `changes`.
 WRITES = "~w"
+# What is deeper may be read by a decoder, but not written again by the encoder. The
+# tags of this module take a level as well.
+_DEEPEST = 200
 IMMUTABLE = frozenset[type]({str, int, float, bool, type(None)})
 """Types whose values nobody can change from inside."""
 
@@ -60,7 +64,9 @@ def encode(data: cabc.Mapping[str, t.Any]) -> dict[str, str]:
             if type(value) is int:  # its text needs no encoder
                 items[key] = repr(value)
             else:
-                items[key] = _dumps(_tagged(value))
+                items[key] = text = _dumps(_tagged(value))
+                if _is_deeper(text, _DEEPEST - 1):
+                    raise RecursionError
         except TypeError as error:
             raise UnstorableValue(key, f"holds {error}") from None
         except (RecursionError, ValueError):
@@ -86,6 +92,8 @@ def join(items: cabc.Mapping[str, str]) -> str:
 def decode(text: str) -> dict[str, t.Any] | None:
     """The data of a session, or ``None`` if the text is not such data."""
     is_tagged = f'"{_MARK}' in text
+    if _is_deeper(text, _DEEPEST):
+        return None
     try:
         data = (_tagged_decoder if is_tagged else _decoder).decode(text)
     # A foreign text may fail in any reader, each with errors of its own.
@@ -94,10 +102,31 @@ def decode(text: str) -> dict[str, t.Any] | None:
     if not isinstance(data, dict):
         return None
     found = t.cast("dict[str, t.Any]", data)
+    if is_tagged and not all(isinstance(t.cast("object", key), str) for key in found):
+        return None
     if is_tagged and any(key[:1] == _MARK for key in found):
         found.pop(WRITES, None)
         return {key.removeprefix(_MARK): value for key, value in found.items()}
     return found
+
+
+def _is_deeper(text: str, levels: int) -> bool:
+    """Return whether a text of JSON is nested deeper than so many levels."""
+    if text.count("[") + text.count("{") <= levels:
+        return False
+    depth = 0
+    for bracket in _BRACKETS.findall(text):
+        if bracket in "[{":
+            depth += 1
+            if depth > levels:
+                return True
+        elif bracket in "]}":
+            depth -= 1
+    return False
+
+
+# A bracket, or a whole text so that no bracket in it counts.
+_BRACKETS = re.compile(r'[][{}]|"(?:[^"\\]|\\.)*+"')
 
 
 def _tagged(value: t.Any) -> t.Any:

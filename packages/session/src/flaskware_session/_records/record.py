@@ -9,6 +9,9 @@ import typing as t
 
 from .token import handle_of
 
+UNSEEN = "unseen"
+"""Kind of a visitor's session that no request has come back with."""
+
 Clock: t.TypeAlias = cabc.Callable[[], float]
 """Returns the time in seconds since 1970, as :func:`time.time` does."""
 
@@ -17,14 +20,19 @@ Clock: t.TypeAlias = cabc.Callable[[], float]
 class Record:
     """One session as it is stored. All times are milliseconds since 1970.
 
-    :param key: The SHA-256 of the session's id, in hexadecimal.
+    :param key: Names the session in the store; see ``_records/token.py``. It stays as
+        long as the session does.
     :param data: The encoded content; a store does not look inside.
-    :param version: Counts the changes of ``data``, from 1; 0 for an alias.
+    :param version: Counts the changes of the record, from 1.
     :param expires: When the session ends unless it is used before.
     :param user_id: The user who is signed in, or ``None``.
-    :param address: The client's address when it signed in; in an alias, the key that
-        the session has now.
+    :param address: The client's address when it signed in.
     :param issued: When the session got the id that it has.
+    :param idle: The longest pause between two requests, in milliseconds.
+    :param until: When the session ends at the latest.
+    :param kind: Empty where its timeouts are those of the app; otherwise a short name
+        for what set them.
+    :param proofs: Hashes of the secrets that open it.
     """
 
     key: str = dc.field(repr=False)
@@ -34,24 +42,47 @@ class Record:
     last_seen: int
     expires: int
     user_id: str | None = None
-    # In an alias it is a key.
     address: str = dc.field(default="", repr=False)
     agent: str = ""
     issued: int = 0
+    idle: int = 0
+    until: int = 0
+    kind: str = ""
+    proofs: str = dc.field(default="", repr=False)
 
-    @property
-    def is_alias(self) -> bool:
-        """True if the session has another id by now.
+    def touched(self, now: int, interval: int) -> Record | None:
+        """Return the record with a use noted; ``None`` if that is not due yet.
 
-        Such a record is for requests that were under way with the old id. It is never
-        touched, updated or listed, and belongs to no user.
+        :param interval: How often at most a request that only reads is noted, in
+            milliseconds; more often where the session may pause for a short time only.
         """
-        return self.version == 0
+        if now - self.last_seen < min(interval, self.idle // 4):
+            return None
+        expires = min(now + self.idle, self.until)
+        return dc.replace(self, last_seen=now, expires=expires)
 
-    @property
-    def successor(self) -> str | None:
-        """The key that the session of an alias has now; ``None`` for a session."""
-        return self.address if self.is_alias else None
+
+def checked(key: str, values: cabc.Sequence[object]) -> Record | None:
+    """Make a record of what a store holds; ``None`` if it cannot be one.
+
+    Whatever comes from a store goes through here: another program, an operator or a
+    fault of the disk may have put anything there.
+
+    :param values: In the order of the fields after the key.
+    """
+    if tuple(map(type, values)) not in _TYPES:
+        return None
+    record = Record(key, *t.cast("t.Any", values))
+    times = (record.created, record.last_seen, record.expires, record.issued)
+    numbers = (*times, record.idle, record.until, record.version - 1)
+    return record if min(numbers) >= 0 and max(numbers) < _FOREVER else None
+
+
+_TYPES = frozenset(
+    (str, int, int, int, int, user, str, str, int, int, int, str, str)
+    for user in (str, type(None))
+)
+_FOREVER = 2**53
 
 
 @dc.dataclass(frozen=True, slots=True)
@@ -62,7 +93,7 @@ class Lifetime:
     :param absolute: The longest time from its creation, whatever happens.
     :param touch_interval: How often at most a request that only reads is noted.
     :param renewal: After how long an id is replaced; ``None`` for never.
-    :param grace: How long the old id can still be read with.
+    :param grace: How long the old id is good for after the new one was first seen.
     """
 
     idle: int
@@ -71,16 +102,16 @@ class Lifetime:
     renewal: int | None = None
     grace: int = 0
 
-    def expires(self, created: int, now: int) -> int:
-        """Return when a session ends that is used now."""
-        return min(now + self.idle, created + self.absolute)
 
-    def touched(self, record: Record, now: int) -> Record | None:
-        """Return the record with this use noted; ``None`` if that is not due yet."""
-        if now - record.last_seen < self.touch_interval or record.is_alias:
-            return None
-        expires = self.expires(record.created, now)
-        return dc.replace(record, last_seen=now, expires=expires)
+class Timeouts(t.NamedTuple):
+    """Timeouts of one session, in place of those of the app, in milliseconds.
+
+    :param kind: A short name for what set them; see :class:`Record`.
+    """
+
+    kind: str
+    idle: int
+    absolute: int
 
 
 @dc.dataclass(frozen=True, slots=True)

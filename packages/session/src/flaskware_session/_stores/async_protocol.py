@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing as t
 
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
@@ -17,7 +16,7 @@ class AsyncStore(t.Protocol):
     All calls come from one event loop.
     """
 
-    async def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+    async def read(self, key: str, now: int, interval: int) -> Record | None:
         """See :meth:`Store.read`."""
         ...
 
@@ -29,9 +28,7 @@ class AsyncStore(t.Protocol):
         """See :meth:`Store.update`."""
         ...
 
-    async def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
+    async def replace(self, old_key: str, record: Record, now: int) -> Written:
         """See :meth:`Store.replace`."""
         ...
 

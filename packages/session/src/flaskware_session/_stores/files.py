@@ -11,13 +11,13 @@ from pathlib import Path
 from flaskware_core import FileLock
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import last_seen_first
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 from flaskware_session._records.text import from_text
 from flaskware_session._records.text import to_text
+from flaskware_session._records.token import is_key
 
 from .protocol import Store
 
@@ -43,17 +43,17 @@ class FileStore(Store):
         self._timeout = timeout
         self._next_prune = 0
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+    def read(self, key: str, now: int, interval: int) -> Record | None:
         with _outages():
             record = self._live(key, now)
-            if record is None or lifetime.touched(record, now) is None:
+            if record is None or record.touched(now, interval) is None:
                 return record
             # A touch that finds the folder locked, or no room on the disk, is left to
             # the next request.
             with contextlib.suppress(OSError), self._locked(key, wait=0):
                 # Another request may have changed it since.
                 record = self._live(key, now)
-                touched = None if record is None else lifetime.touched(record, now)
+                touched = None if record is None else record.touched(now, interval)
                 if touched is not None:
                     self._write(touched)
                     return touched
@@ -79,41 +79,26 @@ class FileStore(Store):
             self._write(record)
             return Written(saved=True)
 
-    def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
+    def replace(self, old_key: str, record: Record, now: int) -> Written:
         with _outages(), self._locked(old_key, record.key):
             current = self._live(old_key, now)
             if current is None or current.version != record.version - 1:
                 is_made = self._live(record.key, now) is not None
                 return Written(is_made, None if is_made else current)
-            # The new record first: a request that reads the alias, or ends all sessions
-            # of the user meanwhile, must find it. After a crash nobody has its id.
+            # The new record first: a request that ends all sessions of the user
+            # meanwhile must find it. After a crash nobody has its id.
             self._put(record)
-            if alias is None:
-                self._path(old_key).unlink()
-            else:
-                self._write(alias)
+            self._path(old_key).unlink()
             self._unlist(current)
             return Written(saved=True)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
-        aliases: list[str] = []
-        with _outages():
-            while True:
-                with self._locked(key):
-                    record = self._find(key)
-                    if record is None or version not in {None, record.version}:
-                        break
-                    if record.successor is None:
-                        self._drop(record)
-                        break
-                    aliases.append(key)
-                    key = record.successor
-            # After the session: an alias that leads nowhere does no harm.
-            for alias in aliases:
-                self._path(alias).unlink(missing_ok=True)
-        return record is not None and version in {None, record.version}
+        with _outages(), self._locked(key):
+            record = self._find(key)
+            if record is None or version not in {None, record.version}:
+                return False
+            self._drop(record)
+            return True
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         with _outages():
@@ -129,8 +114,7 @@ class FileStore(Store):
             # second time.
             for _ in range(2):
                 keys = self._keys_of(user_id)
-                done |= self._line_of(keep)
-                for key in set(keys) - done:
+                for key in set(keys) - done - {keep}:
                     count += self.delete(key)
                     done.add(key)
         return count
@@ -158,7 +142,7 @@ class FileStore(Store):
         with _outages():
             records = [self._find(path.name) for path in self._paths()]
         found = [record for record in records if record is not None]
-        live = [r for r in found if r.expires > now and not r.is_alias]
+        live = [r for r in found if r.expires > now and r.proofs]
         users = {record.user_id for record in live} - {None}
         expired = sum(record.expires <= now for record in found)
         return StoreStats(len(live), len(users), expired)
@@ -172,7 +156,7 @@ class FileStore(Store):
         """See :meth:`Store.close`; nothing is open between two steps."""
 
     def _path(self, key: str) -> Path:
-        return self._folder / "sessions" / key[:2] / key
+        return self._folder / "sessions" / key[-2:] / key
 
     def _user_folder(self, user_id: str) -> Path:
         digest = hashlib.sha256(user_id.encode()).hexdigest()
@@ -180,7 +164,7 @@ class FileStore(Store):
 
     def _paths(self) -> cabc.Iterator[Path]:
         for path in (self._folder / "sessions").glob("??/*"):
-            if len(path.name) == 64:
+            if is_key(path.name):
                 yield path
 
     def _keys_of(self, user_id: str) -> list[str]:
@@ -196,17 +180,6 @@ class FileStore(Store):
     def _live(self, key: str, now: int) -> Record | None:
         record = self._find(key)
         return record if record is not None and record.expires > now else None
-
-    def _line_of(self, key: str | None) -> set[str]:
-        """The key, and those that the session has had since."""
-        keys: set[str] = set()
-        while key is not None:
-            keys.add(key)
-            # Not while it is being replaced.
-            with self._locked(key):
-                record = self._find(key)
-            key = None if record is None else record.successor
-        return keys
 
     def _put(self, record: Record) -> None:
         self._list(record)
@@ -262,7 +235,7 @@ class FileStore(Store):
         deadline = time.monotonic() + (self._timeout if wait is None else wait)
         with contextlib.ExitStack() as stack:
             # In one order, so that no two wait for each other.
-            for shard in sorted({key[:2] for key in keys}):
+            for shard in sorted({key[-2:] for key in keys}):
                 folder = self._folder / "sessions" / shard
                 self._make(folder)
                 left = max(0.0, deadline - time.monotonic())

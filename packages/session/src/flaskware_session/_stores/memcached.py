@@ -15,7 +15,6 @@ from flaskware_core import ForkGuard
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.changes import new_mark
 from flaskware_session._records.record import last_seen_first
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
@@ -37,10 +36,8 @@ class MemcachedStore(Store):
     """Keeps sessions in memcached, on one server or several.
 
     memcached forgets what it has no room for, and knows no step that touches two keys.
-    So a conditional write takes two trips, as does a due touch; signing in removes
-    the old id before the new id is there; a sign-out with an id that was just replaced
-    ends the session only while memcached remembers that id or the list of the user's
-    sessions; ``SESSION_MAX_PER_USER`` relies on a lock that it may forget;
+    So a conditional write takes two trips, as does a due touch;
+    ``SESSION_MAX_PER_USER`` relies on a lock that it may forget;
     and if that list is evicted, the sessions in it can no longer be listed or ended
     together. Where that matters, use another store.
 
@@ -73,9 +70,9 @@ class MemcachedStore(Store):
         self._fork = ForkGuard()
         self._clients = {str(server): self._make(server) for server in self._servers}
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+    def read(self, key: str, now: int, interval: int) -> Record | None:
         record, stamp = self._find(key, now)
-        touched = None if record is None else lifetime.touched(record, now)
+        touched = None if record is None else record.touched(now, interval)
         if touched is None:
             return record
         # A record that another request has written meanwhile was used later.
@@ -96,42 +93,28 @@ class MemcachedStore(Store):
             current, stamp = self._find(record.key, now)
         return Written(saved=False, current=current)
 
-    def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
+    def replace(self, old_key: str, record: Record, now: int) -> Written:
         current, stamp = self._find(old_key, now)
+        # The new record first: who ends all sessions of the user must find either.
+        # Nobody has its id before this returns.
         is_due = current is not None and current.version == record.version - 1
-        # The new record first: a request that reads the alias must find it.
-        if is_due and alias is not None:
-            self._add(record, now)
+        if is_due:
+            self.create(record, now)
         while current is not None and current.version == record.version - 1:
-            if self._take(old_key, stamp, alias, now):
-                if alias is None:
-                    self._add(record, now)
-                if record.user_id is not None:
-                    self._list(record.user_id, add=record.key)
-                # Last: who ends all sessions of the user must find the old or the new.
+            if self._take(old_key, stamp):
                 if current.user_id is not None:
                     self._list(current.user_id, remove={old_key})
                 return Written(saved=True)
             current, stamp = self._find(old_key, now)
-        if is_due and alias is not None:
-            # Nobody has its id.
-            name = self._name(record.key)
-            self._ask(name, lambda client: client.delete(name))
+        if is_due:
+            self.delete(record.key)
         is_made = self._find(record.key, now)[0] is not None
         return Written(is_made, None if is_made else current)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         record, stamp = self._find(key, 0)
         while record is not None and version in {None, record.version}:
-            if record.successor is not None:
-                ended = self.delete(record.successor)
-                taken = self._take(key, stamp, None, 0)
-                # A new record that was about to be stored is there by now, or its
-                # writer will see that the alias is gone, and end it.
-                return self.delete(record.successor) or ended or taken
-            if self._take(key, stamp, None, 0):
+            if self._take(key, stamp):
                 if record.user_id is not None:
                     self._list(record.user_id, remove={key})
                 return True
@@ -143,7 +126,6 @@ class MemcachedStore(Store):
         keys = self._listed(user_id)[0]
         found = [self._find(key, now)[0] for key in keys]
         records = [record for record in found if record is not None]
-        # The request that makes an alias of a record takes it off the list.
         if gone := set(keys) - {record.key for record in records}:
             self._list(user_id, remove=gone)
         return last_seen_first((r for r in records if r.user_id == user_id), now)
@@ -151,12 +133,7 @@ class MemcachedStore(Store):
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`; some trips for each session."""
         keys = self._listed(user_id)[0]
-        kept: set[str] = set()
-        while keep is not None:
-            kept.add(keep)
-            record = self._find(keep, 0)[0]
-            keep = None if record is None else record.successor
-        return sum(self.delete(key) for key in keys if key not in kept)
+        return sum(self.delete(key) for key in keys if key != keep)
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`; some trips for each session."""
@@ -215,23 +192,18 @@ class MemcachedStore(Store):
             self._ask(name, lambda c: c.cas(name, value, stamp, expire=seconds))
         )
 
-    def _take(
-        self, key: str, stamp: bytes | None, alias: Record | None, now: int
-    ) -> bool:
-        """Put an alias, or nothing, in the place of what was read."""
+    def _take(self, key: str, stamp: bytes | None) -> bool:
+        """Remove what was read, unless it was changed since."""
         name = self._name(key)
         # There is no conditional deletion in the old protocol: it is made unreadable
         # under that condition, and then removed.
-        value = f"taken {new_mark()}" if alias is None else to_text(alias)
-        seconds = 1 if alias is None else _seconds(alias, now)
-        taken = self._ask(name, lambda c: c.cas(name, value, stamp, expire=seconds))
+        value = f"taken {new_mark()}"
+        taken = self._ask(name, lambda c: c.cas(name, value, stamp, expire=1))
         # An attempt whose answer was lost may have done it.
         taken = taken or self._ask(name, lambda c: c.get(name)) == value.encode()
-        if not taken:
-            return False
-        if alias is None:
+        if taken:
             self._ask(name, lambda client: client.delete(name))
-        return True
+        return bool(taken)
 
     def _index(self, user_id: str) -> str:
         # A name of a key takes neither spaces nor more than 250 bytes.

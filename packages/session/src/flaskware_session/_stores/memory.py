@@ -3,7 +3,6 @@ from __future__ import annotations
 import threading
 
 from flaskware_session._records.record import last_seen_first
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
@@ -23,12 +22,12 @@ class MemoryStore(Store):
         self._lock = threading.Lock()
         self._created = 0
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+    def read(self, key: str, now: int, interval: int) -> Record | None:
         with self._lock:
             record = self._live(key, now)
             if record is None:
                 return None
-            touched = lifetime.touched(record, now)
+            touched = record.touched(now, interval)
             if touched is None:
                 return record
             self._records[key] = touched
@@ -52,17 +51,13 @@ class MemoryStore(Store):
             self._records[record.key] = record
             return Written(saved=True)
 
-    def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
+    def replace(self, old_key: str, record: Record, now: int) -> Written:
         with self._lock:
             current = self._live(old_key, now)
             if current is None or current.version != record.version - 1:
                 is_made = self._live(record.key, now) is not None
                 return Written(is_made, None if is_made else current)
             self._drop(old_key)
-            if alias is not None:
-                self._put(alias)
             self._put(record)
             return Written(saved=True)
 
@@ -72,11 +67,7 @@ class MemoryStore(Store):
             if record is None or version not in {None, record.version}:
                 return False
             self._drop(key)
-            while record is not None and record.successor is not None:
-                record = self._records.get(record.successor)
-                if record is not None:
-                    self._drop(record.key)
-            return record is not None
+            return True
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         with self._lock:
@@ -86,10 +77,7 @@ class MemoryStore(Store):
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         with self._lock:
-            kept = None if keep is None else self._records.get(keep)
-            while kept is not None and kept.successor is not None:
-                kept = self._records.get(kept.successor)
-            keys = self._users.get(user_id, set()) - {kept and kept.key}
+            keys = self._users.get(user_id, set()) - {keep}
             for key in keys:
                 self._drop(key)
             return len(keys)
@@ -108,7 +96,7 @@ class MemoryStore(Store):
 
     def stats(self, now: int) -> StoreStats:
         with self._lock:
-            live = [r for r in self._records.values() if r.expires > now and r.version]
+            live = [r for r in self._records.values() if r.expires > now and r.proofs]
             users = {r.user_id for r in live if r.user_id is not None}
             expired = sum(r.expires <= now for r in self._records.values())
             return StoreStats(len(live), len(users), expired)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import typing as t
 
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
@@ -21,8 +20,11 @@ class Store(t.Protocol):
     ``flaskware_session.testing.StoreSuite`` tests an implementation.
     """
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        """Return a record, and note the use where ``lifetime.touched`` says so."""
+    def read(self, key: str, now: int, interval: int) -> Record | None:
+        """Return a record, and note the use where :meth:`Record.touched` says so.
+
+        :param interval: How often at most a read is noted, in milliseconds.
+        """
         ...
 
     def create(self, record: Record, now: int) -> bool:
@@ -40,26 +42,18 @@ class Store(t.Protocol):
         """
         ...
 
-    def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
+    def replace(self, old_key: str, record: Record, now: int) -> Written:
         """Remove the record of ``old_key`` and store ``record``, both or none.
 
         Only if the old version is ``record.version - 1``; or if the old record is gone
         and ``record`` is there, as after an attempt whose answer was lost.
-
-        :param alias: A record to store under the old key, in the same step.
         """
         ...
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         """Remove a session's record; say whether there was one.
 
-        Where the key holds an alias, the session has another key by now: follow
-        :attr:`Record.successor`, also over several, and remove that record and the
-        aliases. Otherwise a sign-out while the id is replaced would have no effect.
-
-        :param version: Remove it only if it has this version; follow nothing.
+        :param version: Remove it only if it has this version.
         """
         ...
 
@@ -70,8 +64,7 @@ class Store(t.Protocol):
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """Remove a user's records; count them.
 
-        :param keep: The key of a record that stays; where it holds an alias, the record
-            that it leads to stays. Otherwise a new id would sign its user out.
+        :param keep: The key of a record that stays.
         """
         ...
 

@@ -10,7 +10,6 @@ import hashlib
 import os
 import typing as t
 
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import Written
 
@@ -95,9 +94,9 @@ class SealedStore(StoreWrapper):
         super().__init__(store)
         self._cipher = cipher
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+    def read(self, key: str, now: int, interval: int) -> Record | None:
         """See :meth:`Store.read`; what cannot be decrypted has no content."""
-        return self._opened(self.store.read(key, now, lifetime))
+        return self._opened(self.store.read(key, now, interval))
 
     def create(self, record: Record, now: int) -> bool:
         return self.store.create(self._sealed(record), now)
@@ -105,13 +104,9 @@ class SealedStore(StoreWrapper):
     def update(self, record: Record, now: int) -> Written:
         return self._opened_in(self.store.update(self._sealed(record), now))
 
-    def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
+    def replace(self, old_key: str, record: Record, now: int) -> Written:
         sealed = self._sealed(record)
-        if alias is not None:
-            alias = self._sealed(alias)
-        return self._opened_in(self.store.replace(old_key, sealed, now, alias=alias))
+        return self._opened_in(self.store.replace(old_key, sealed, now))
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         found = map(self._opened, self.store.for_user(user_id, now))

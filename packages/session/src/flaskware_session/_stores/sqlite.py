@@ -12,15 +12,17 @@ from pathlib import Path
 
 from flaskware_core import ForkGuard
 from flaskware_session._errors import StoreUnavailable
-from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import checked
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 
 from .protocol import Store
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = (
+    # What was there before the first release.
+    "DROP TABLE IF EXISTS flaskware_session",
     """CREATE TABLE flaskware_session (
         key TEXT PRIMARY KEY,
         data TEXT NOT NULL,
@@ -31,7 +33,11 @@ _SCHEMA = (
         user_id TEXT,
         address TEXT NOT NULL,
         agent TEXT NOT NULL,
-        issued INTEGER NOT NULL
+        issued INTEGER NOT NULL,
+        idle INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        proofs TEXT NOT NULL
     ) WITHOUT ROWID""",
     """CREATE INDEX flaskware_session_user ON flaskware_session (user_id)
         WHERE user_id IS NOT NULL""",
@@ -39,19 +45,22 @@ _SCHEMA = (
     f"PRAGMA user_version = {_SCHEMA_VERSION}",
 )
 _COLUMNS = (
-    "key, data, version, created, last_seen, expires, user_id, address, agent, issued"
+    "key, data, version, created, last_seen, expires, user_id, address, agent, issued,"
+    " idle, until, kind, proofs"
 )
 # The fields of a record, in the order of the columns.
 _row = operator.attrgetter(*_COLUMNS.split(", "))
 _SELECT = f"SELECT {_COLUMNS} FROM flaskware_session"  # noqa: S608 # constants only
-_VALUES = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_VALUES = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT = f"INSERT OR IGNORE INTO flaskware_session ({_COLUMNS}) {_VALUES}"
 _UPDATE = """UPDATE flaskware_session
-    SET data = ?, version = ?, last_seen = ?, expires = ?
+    SET data = ?, version = ?, last_seen = ?, expires = ?, issued = ?, idle = ?,
+        until = ?, kind = ?, proofs = ?
     WHERE key = ? AND version = ? AND expires > ?"""
 _MOVE = """UPDATE flaskware_session
     SET key = ?, data = ?, version = ?, created = ?, last_seen = ?, expires = ?,
-        user_id = ?, address = ?, agent = ?, issued = ?
+        user_id = ?, address = ?, agent = ?, issued = ?, idle = ?, until = ?, kind = ?,
+        proofs = ?
     WHERE key = ? AND version = ? AND expires > ?"""
 # Another request may have noted a later use, or changed and so extended the session.
 _TOUCH = """UPDATE flaskware_session SET last_seen = ?, expires = ?
@@ -59,10 +68,11 @@ _TOUCH = """UPDATE flaskware_session SET last_seen = ?, expires = ?
 _PRUNE = """DELETE FROM flaskware_session WHERE key IN
     (SELECT key FROM flaskware_session WHERE expires <= ? LIMIT ?)"""
 _DELETE = "DELETE FROM flaskware_session WHERE key = ?"
-_TYPES = frozenset(
-    (str, str, int, int, int, int, user_id, str, str, int)
-    for user_id in (str, type(None))
-)
+# What an update changes, in the order of its parameters.
+_changed = operator.attrgetter(
+    "data", "version", "last_seen", "expires", "issued", "idle", "until", "kind",
+    "proofs",
+)  # fmt: skip
 
 _MAX_IDLE_CONNECTIONS = 8
 _PRUNE_INTERVAL = 60_000
@@ -88,12 +98,12 @@ class SQLiteStore(Store):
         self._idle: collections.deque[sqlite3.Connection] = collections.deque()
         self._next_prune = 0
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
+    def read(self, key: str, now: int, interval: int) -> Record | None:
         with self._connection() as connection:
             record = _find(connection, key, now)
             if record is None:
                 return None
-            touched = lifetime.touched(record, now)
+            touched = record.touched(now, interval)
             if touched is None:
                 return record
             # A touch that finds the file locked is left to the next request.
@@ -116,44 +126,28 @@ class SQLiteStore(Store):
 
     def update(self, record: Record, now: int) -> Written:
         expected = record.version - 1
-        values = (record.data, record.version, record.last_seen, record.expires)
+        values = (*_changed(record), record.key, expected, now)
         with self._connection() as connection:
-            cursor = connection.execute(_UPDATE, (*values, record.key, expected, now))
+            cursor = connection.execute(_UPDATE, values)
             if cursor.rowcount:
                 return Written(saved=True)
             return Written(saved=False, current=_find(connection, record.key, now))
 
-    def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
+    def replace(self, old_key: str, record: Record, now: int) -> Written:
         values = (*_row(record), old_key, record.version - 1, now)
         with self._connection() as connection:
-            # A statement is a transaction by itself.
-            together = (
-                contextlib.nullcontext() if alias is None else _transaction(connection)
-            )
-            with together:
-                if not connection.execute(_MOVE, values).rowcount:
-                    if _find(connection, record.key, now) is not None:
-                        return Written(saved=True)
-                    return Written(saved=False, current=_find(connection, old_key, now))
-                if alias is not None:
-                    connection.execute(_INSERT, _row(alias))
+            if connection.execute(_MOVE, values).rowcount:
                 return Written(saved=True)
+            if _find(connection, record.key, now) is not None:
+                return Written(saved=True)
+            return Written(saved=False, current=_find(connection, old_key, now))
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         with self._connection() as connection:
-            if version is not None:
-                statement = f"{_DELETE} AND version = ?"
-                return connection.execute(statement, (key, version)).rowcount > 0
-            if connection.execute(f"{_DELETE} AND version > 0", (key,)).rowcount:
-                return True
-            with _transaction(connection):
-                found = _successor(connection, key)
-                while found is not None:
-                    key = found
-                    found = _successor(connection, key)
+            if version is None:
                 return connection.execute(_DELETE, (key,)).rowcount > 0
+            statement = f"{_DELETE} AND version = ?"
+            return connection.execute(statement, (key, version)).rowcount > 0
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
         with self._connection() as connection:
@@ -165,13 +159,9 @@ class SQLiteStore(Store):
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         with self._connection() as connection:
-            # An alias belongs to no user: the session that it leads to is what stays.
             return connection.execute(
-                "DELETE FROM flaskware_session WHERE user_id = :user AND key NOT IN ("
-                " WITH RECURSIVE kept(key) AS (SELECT :keep UNION"
-                " SELECT address FROM flaskware_session"
-                " JOIN kept USING (key) WHERE version = 0) SELECT key FROM kept)",
-                {"user": user_id, "keep": keep or ""},
+                "DELETE FROM flaskware_session WHERE user_id = ? AND key != ?",
+                (user_id, keep or ""),
             ).rowcount
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
@@ -190,7 +180,7 @@ class SQLiteStore(Store):
     def stats(self, now: int) -> StoreStats:
         with self._connection() as connection:
             row = connection.execute(
-                "SELECT count(*) FILTER (WHERE expires > :now AND version > 0),"
+                "SELECT count(*) FILTER (WHERE expires > :now AND proofs != ''),"
                 " count(DISTINCT user_id) FILTER (WHERE expires > :now),"
                 " count(*) FILTER (WHERE expires <= :now) FROM flaskware_session",
                 {"now": now},
@@ -276,7 +266,7 @@ class SQLiteStore(Store):
                 raise sqlite3.DatabaseError(
                     f"{self._path.name} was made by a newer flaskware-session"
                 )
-            if found == 0:
+            if found < _SCHEMA_VERSION:
                 for statement in _SCHEMA:
                     connection.execute(statement)
 
@@ -300,17 +290,7 @@ def _find(connection: sqlite3.Connection, key: str, now: int) -> Record | None:
 
 def _record(row: tuple[t.Any, ...]) -> Record | None:
     # A column of SQLite takes values of any type, as from another program.
-    return Record(*row) if tuple(map(type, row)) in _TYPES else None
-
-
-def _successor(connection: sqlite3.Connection, key: str) -> str | None:
-    """Remove an alias; return the key that its session has now."""
-    statement = "SELECT address FROM flaskware_session WHERE key = ? AND version = 0"
-    row: tuple[str] | None = connection.execute(statement, (key,)).fetchone()
-    if row is None:
-        return None
-    connection.execute(_DELETE, (key,))
-    return row[0]
+    return checked(row[0], row[1:])
 
 
 def _schema_version(connection: sqlite3.Connection) -> int:

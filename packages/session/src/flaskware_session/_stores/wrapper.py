@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing as t
 
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
@@ -25,8 +24,8 @@ class StoreWrapper(Store):
         """Pass one call on; override it to do more with each."""
         return getattr(self.store, operation)(*args, **kwargs)
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        record: Record | None = self._call("read", key, now, lifetime)
+    def read(self, key: str, now: int, interval: int) -> Record | None:
+        record: Record | None = self._call("read", key, now, interval)
         return record
 
     def create(self, record: Record, now: int) -> bool:
@@ -36,10 +35,8 @@ class StoreWrapper(Store):
         written: Written = self._call("update", record, now)
         return written
 
-    def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
-        written: Written = self._call("replace", old_key, record, now, alias=alias)
+    def replace(self, old_key: str, record: Record, now: int) -> Written:
+        written: Written = self._call("replace", old_key, record, now)
         return written
 
     def delete(self, key: str, *, version: int | None = None) -> bool:

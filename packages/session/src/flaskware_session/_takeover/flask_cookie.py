@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import datetime as dt
+import functools
+import itertools
 import logging
 import typing as t
 
@@ -16,43 +17,50 @@ from flaskware_session._records.codec import encode
 
 logger = logging.getLogger("flaskware.session")
 
-Finder: t.TypeAlias = cabc.Callable[[flask.Request], ForeignSession | None]
-"""Finds a session of another extension for a request."""
+Finder: t.TypeAlias = cabc.Callable[[flask.Request], cabc.Iterable[ForeignSession]]
+"""Finds the sessions of other extensions that a request may have, by its cookie."""
 
 
 def flask_finder(app: flask.Flask) -> Finder:
     """Make a finder of sessions that Flask has signed into its cookie."""
     interface = SecureCookieSessionInterface()
 
-    def find(request: flask.Request) -> ForeignSession | None:
-        value = request.cookies.get(cookie_name(app))
+    def find(request: flask.Request) -> cabc.Iterator[ForeignSession]:
+        for value in request.cookies.getlist(cookie_name(app)):
+            if value:
+                yield ForeignSession(value, functools.partial(read, value), _nothing)
+
+    def read(value: str) -> dict[str, t.Any] | None:
         serializer = interface.get_signing_serializer(app)
-        if not value or serializer is None:
+        if serializer is None:
             return None
         lifetime = app.permanent_session_lifetime
         try:
             data = serializer.loads(value, max_age=int(lifetime.total_seconds()))
         except Exception:  # noqa: BLE001 # a forged text may fail in any reader
             return None
-        return foreign_session(value, data, lambda: None, lifetime)
+        return storable(data)
 
     return find
 
 
-def first_of(finders: cabc.Sequence[Finder]) -> Finder:
+def chain(finders: cabc.Sequence[Finder]) -> Finder:
     """Make a finder that asks these in turn."""
-    return lambda request: next(
-        (old for find in finders if (old := find(request)) is not None), None
+    return lambda request: itertools.chain.from_iterable(
+        find(request) for find in finders
     )
+
+
+def _nothing() -> None:
+    """Forget nothing: the browser has it all."""
 
 
 def cookie_name(app: flask.Flask) -> str:
     return str(t.cast("t.Any", app.config)["SESSION_COOKIE_NAME"])
 
 
-def foreign_session(
-    id: str, data: object, forget: cabc.Callable[[], None], lifetime: dt.timedelta
-) -> ForeignSession | None:
+def storable(data: object) -> dict[str, t.Any] | None:
+    """Return content that can be stored here; ``None`` if there is none."""
     if not isinstance(data, dict) or not data:
         return None
     found = t.cast("dict[str, t.Any]", data)
@@ -61,4 +69,4 @@ def foreign_session(
     except UnstorableValue as error:
         logger.warning("A session was not taken over: %s", error)
         return None
-    return ForeignSession(id, found, forget, lifetime // dt.timedelta(milliseconds=1))
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import datetime as dt
+import functools
 import hashlib
 import logging
 import re
@@ -24,7 +25,7 @@ from flaskware_session._records.codec import join
 
 from .flask_cookie import cookie_name
 from .flask_cookie import Finder
-from .flask_cookie import foreign_session
+from .flask_cookie import storable
 
 logger = logging.getLogger("flaskware.session")
 
@@ -225,25 +226,25 @@ def flask_session_finder(
 ) -> Finder:
     """Make a finder of sessions that Flask-Session has stored."""
 
-    def find(request: flask.Request) -> ForeignSession | None:
-        sid = request.cookies.get(cookie_name(app))
-        if sid and is_signed:
-            sid = _unsigned(app, sid)
-        if not sid or not _SID.fullmatch(sid):
-            return None
-        name = prefix + sid
+    def find(request: flask.Request) -> cabc.Iterator[ForeignSession]:
+        for sid in request.cookies.getlist(cookie_name(app)):
+            name = _name_of(sid)
+            if name is not None:
+                read_it = functools.partial(read, name)
+                yield ForeignSession(name, read_it, functools.partial(forget, name))
+
+    def _name_of(sid: str) -> str | None:
+        found = _unsigned(app, sid) if is_signed else sid
+        return prefix + found if found and _SID.fullmatch(found) else None
+
+    def read(name: str) -> dict[str, t.Any] | None:
         with outages():
             content = store.get(name)
-        if not content:
-            return None
+        return storable(_read(content)) if content else None
 
-        def forget() -> None:
-            with contextlib.suppress(StoreUnavailable), outages():
-                store.remove(name)
-
-        return foreign_session(
-            name, _read(content), forget, app.permanent_session_lifetime
-        )
+    def forget(name: str) -> None:
+        with contextlib.suppress(StoreUnavailable), outages():
+            store.remove(name)
 
     return find
 

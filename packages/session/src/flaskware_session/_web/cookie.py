@@ -15,6 +15,8 @@ Policy: t.TypeAlias = t.Literal["auto", "secure", "plain"]
 logger = logging.getLogger("flaskware.session")
 
 _HOST_PREFIX = "__Host-"
+_SECURE_PREFIX = "__Secure-"
+_MOST_COOKIES = 5
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -41,10 +43,11 @@ class SessionCookie:
 
     @property
     def secure_name(self) -> str:
-        """Name of a ``Secure`` cookie: with ``__Host-`` if that is allowed."""
-        if self.domain or self.path != "/" or self.name.startswith("__"):
+        """Name of a ``Secure`` cookie: with ``__Host-``, or what else is allowed."""
+        if self.name.startswith("__"):
             return self.name
-        return _HOST_PREFIX + self.name
+        is_wide = self.domain or self.path != "/"
+        return (_SECURE_PREFIX if is_wide else _HOST_PREFIX) + self.name
 
     def is_secure(self, request: Request) -> bool:
         """Return whether the cookie of this request is ``Secure``.
@@ -59,11 +62,15 @@ class SessionCookie:
         is_relaxed = self.config["DEBUG"] or self.config["TESTING"]
         return not (is_relaxed or _is_local(_hostname(request)))
 
-    def read(self, request: Request) -> str | None:
-        """Return the id that a request carries; ``None`` if it has another form."""
+    def read(self, request: Request) -> list[str]:
+        """Return the ids that a request carries.
+
+        A browser sends every cookie of the name that it has for the path and its
+        parents, the domain and its parents.
+        """
         name = self.secure_name if self.is_secure(request) else self.name
-        value = request.cookies.get(name)
-        return value if value is not None and is_token(value) else None
+        values = request.cookies.getlist(name)
+        return [value for value in values[:_MOST_COOKIES] if is_token(value)]
 
     def set(
         self, request: Request, response: Response, token: str, *, max_age: int | None

@@ -8,11 +8,11 @@ from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
 
 from flaskware_session._core.visit import Cookie
-from flaskware_session._core.visit import Intent
 from flaskware_session._core.visit import PERMANENT
 from flaskware_session._core.visit import Visit
 from flaskware_session._drive.sync import SessionManager
 from flaskware_session._errors import SessionConflict
+from flaskware_session._errors import SessionEnded
 from flaskware_session._errors import StoreUnavailable
 
 from .cookie import SessionCookie
@@ -49,9 +49,9 @@ class ServerSessionInterface(SessionInterface):
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> ServerSession:  # noqa: ARG002
         """Make a session that has not been read yet."""
-        read_token = functools.partial(self._cookie.read, request)
+        read_tokens = functools.partial(self._cookie.read, request)
         find = self._find_foreign and functools.partial(self._find_foreign, request)
-        return ServerSession(Access(self._manager, read_token, find))
+        return ServerSession(Access(self._manager, read_tokens, find))
 
     def save_session(
         self, app: flask.Flask, session: SessionMixin, response: flask.Response
@@ -66,7 +66,7 @@ class ServerSessionInterface(SessionInterface):
             return
         if visit.outage is not None:
             self._tell_outage(app, visit.outage, response)
-        elif visit.is_touched or visit.views or visit.intent is not Intent.KEEP:
+        elif visit.is_due_to_save:
             self._save(app, session, visit, response)
         _vary_by_cookie(response)
         self._send_cookie(visit, response)
@@ -83,6 +83,10 @@ class ServerSessionInterface(SessionInterface):
             return
         try:
             session.save()
+        except SessionEnded as error:
+            # It was told by a signal and in the log.
+            if self._manager.policy.on_conflict == "raise":
+                _replace(app, response, error)
         except SessionConflict as error:
             _replace(app, response, error)
         except StoreUnavailable as error:
@@ -133,8 +137,7 @@ class ServerSessionInterface(SessionInterface):
             return None
         # The longest the session can live, so that the cookie need not be sent again
         # as it is used; when it ends is for the server to say.
-        end = record.created + self._manager.lifetime.absolute
-        return max((end - self._manager.now()) // 1000, 0)
+        return max((record.until - self._manager.now()) // 1000, 0)
 
 
 def _vary_by_cookie(response: flask.Response) -> None:

@@ -23,9 +23,8 @@ if t.TYPE_CHECKING:
 class Access:
     """One request's access to its session, which is read when it is first needed.
 
-    :param read_token: Returns the id that the request carries.
-    :param find_foreign: Finds a session of another extension, where such are taken
-        over.
+    :param read_tokens: Returns the ids that the request carries.
+    :param find_foreign: Finds sessions of other extensions, where such are taken over.
     """
 
     visit: Visit | None = None
@@ -38,11 +37,11 @@ class Access:
     def __init__(
         self,
         manager: SessionManager,
-        read_token: cabc.Callable[[], str | None],
-        find_foreign: cabc.Callable[[], ForeignSession | None] | None = None,
+        read_tokens: cabc.Callable[[], cabc.Sequence[str]],
+        find_foreign: cabc.Callable[[], cabc.Iterable[ForeignSession]] | None = None,
     ) -> None:
         self.manager = manager
-        self._read_token = read_token
+        self._read_tokens = read_tokens
         self._find_foreign = find_foreign
 
     def load(self) -> Visit:
@@ -54,11 +53,11 @@ class Access:
         if self.visit is not None:
             return self.visit
         manager = self.manager
-        self.visit = visit = Visit(self._read_token(), is_sent=self.is_sent)
+        self.visit = visit = Visit(self._read_tokens(), is_sent=self.is_sent)
         if self._find_foreign is None:
             steps = load(visit, manager.policy)
         else:
-            steps = load_or_take_over(visit, manager.policy, self._find_foreign)
+            steps = load_or_take_over(visit, manager.policy, self._find_foreign())
         manager.client.run(steps, visit)
         if self.permanent is not None:
             visit.make_permanent(self.permanent)
@@ -166,6 +165,8 @@ class ServerSession(SessionMixin):
 
         :raises StoreUnavailable: if the store does not answer.
         :raises SessionConflict: where ``SESSION_ON_CONFLICT`` is ``"raise"``.
+        :raises SessionEnded: if the session has ended meanwhile, by a sign-in, a
+            sign-out or a revocation; nothing is stored then.
         :raises SessionTooLarge: naming the largest key.
         :raises UnstorableValue: naming the key.
         :raises RuntimeError: if the response has begun and the session is new.

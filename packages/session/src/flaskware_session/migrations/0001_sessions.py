@@ -21,7 +21,7 @@ def upgrade() -> None:
         return
     op.create_table(
         "flaskware_session",
-        sa.Column("key", sa.String(64), primary_key=True),
+        sa.Column("key", sa.String(76), primary_key=True),
         sa.Column("data", _LONG, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("created", sa.BigInteger, nullable=False),
@@ -31,6 +31,10 @@ def upgrade() -> None:
         sa.Column("address", sa.String(255), nullable=False),
         sa.Column("agent", sa.String(512), nullable=False),
         sa.Column("issued", sa.BigInteger, nullable=False),
+        sa.Column("idle", sa.BigInteger, nullable=False),
+        sa.Column("until", sa.BigInteger, nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("proofs", sa.Text, nullable=False),
     )
     op.create_index("flaskware_session_user", "flaskware_session", ["user_id"])
     op.create_index("flaskware_session_expires", "flaskware_session", ["expires"])

@@ -5,16 +5,19 @@ import typing as t
 
 from flaskware_core import ForkGuard
 from flaskware_session._records.record import last_seen_first
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
+from flaskware_session._records.token import is_of_user
+from flaskware_session._records.token import tag_in
+from flaskware_session._records.token import tag_of
 from flaskware_session._stores.async_protocol import AsyncStore
 
 from . import scripts
-from .records import escaped
 from .records import fields_of
-from .records import line_of
+from .records import Names
+from .records import new_epoch
+from .records import pattern_of
 from .records import raise_outage
 from .records import record_of
 from .records import text_of
@@ -50,44 +53,41 @@ class AsyncRedisStore(AsyncStore):
         self._client = self._make()
         self._fork = ForkGuard()
 
-    async def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        times = (lifetime.idle, lifetime.absolute, lifetime.touch_interval)
-        return record_of(key, await self._run(scripts.READ, now, key, *times))
+    async def read(self, key: str, now: int, interval: int) -> Record | None:
+        return record_of(key, await self._run(scripts.READ, key, now, key, interval))
 
     async def create(self, record: Record, now: int) -> bool:
-        fields = fields_of(record)
-        answer = await self._run(scripts.CREATE, now, record.key, *fields)
-        return bool(answer == 1)
+        fields = (record.key, *fields_of(record))
+        return bool(await self._run(scripts.CREATE, record.key, now, *fields) == 1)
 
     async def update(self, record: Record, now: int) -> Written:
-        fields = fields_of(record)
-        answer = await self._run(scripts.UPDATE, now, record.key, *fields)
+        fields = (record.key, *fields_of(record))
+        answer = await self._run(scripts.UPDATE, record.key, now, *fields)
         return written_of(record.key, answer)
 
-    async def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
-        more = () if alias is None else fields_of(alias)
-        fields = (record.key, *fields_of(record), *more)
-        answer = await self._run(scripts.REPLACE, now, old_key, *fields)
+    async def replace(self, old_key: str, record: Record, now: int) -> Written:
+        fields = (record.key, *fields_of(record), old_key)
+        answer = await self._run(scripts.REPLACE, record.key, now, *fields, old=old_key)
         return written_of(old_key, answer)
 
     async def delete(self, key: str, *, version: int | None = None) -> bool:
         wanted = "" if version is None else version
-        return bool(await self._run(scripts.DELETE, 0, key, wanted))
+        return bool(await self._run(scripts.DELETE, key, 0, key, wanted))
 
     async def for_user(self, user_id: str, now: int) -> list[Record]:
-        answer = await self._run(scripts.FOR_USER, now, line_of(user_id)) or ()
+        answer = await self._run_for(scripts.FOR_USER, user_id, now) or ()
         found = (record_of(text_of(key), text) for key, text in answer)
         return last_seen_first((record for record in found if record is not None), now)
 
     async def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        arguments = (line_of(user_id), keep or "")
-        return int(await self._run(scripts.DELETE_USER, 0, *arguments) or 0)
+        arguments = (keep or "", new_epoch())
+        answer = await self._run_for(scripts.DELETE_USER, user_id, 0, *arguments)
+        return int(answer or 0)
 
     async def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        arguments = (line_of(user_id), count, keep)
-        return int(await self._run(scripts.LIMIT_USER, now, *arguments) or 0)
+        arguments = (count, keep)
+        answer = await self._run_for(scripts.LIMIT_USER, user_id, now, *arguments)
+        return int(answer or 0)
 
     async def prune(self, now: int, limit: int) -> int:  # noqa: ARG002
         """See :meth:`Store.prune`; Redis does this by itself, so none is left."""
@@ -103,9 +103,30 @@ class AsyncRedisStore(AsyncStore):
     async def close(self) -> None:
         await self._own_client().aclose()
 
-    async def _run(self, script: Script, now: int, *arguments: str | int) -> t.Any:
+    async def _run_for(
+        self, script: Script, user_id: str, now: int, *arguments: str | int
+    ) -> t.Any:
+        tag = tag_of(user_id)
+        start = Names.of(self._namespace, tag).sessions
+        return await self._run(script, tag, now, start, *arguments)
+
+    async def _run(
+        self,
+        script: Script,
+        key: str,
+        now: int,
+        *arguments: str | int,
+        old: str | None = None,
+    ) -> t.Any:
         send = self._own_client().execute_command
-        rest = (0, self._namespace, now, *arguments)
+        names = Names.of(self._namespace, tag_in(key)).all(key)
+        if old is not None:
+            names += Names.of(self._namespace, tag_in(old)).all(old)
+        elif not is_of_user(key):
+            # While a cluster moves a slot, it refuses scripts some of whose keys are
+            # missing, and a visitor has no index and no epoch.
+            names = names[:1]
+        rest = (len(names), *names, now, *arguments)
         try:
             return await send("EVALSHA", script.sha, *rest)
         except Exception as error:  # noqa: BLE001 # of any kind
@@ -122,7 +143,7 @@ class AsyncRedisStore(AsyncStore):
         return self._client
 
     async def _count(self, kind: str) -> int:
-        pattern = f"{escaped(self._namespace)}:{kind}:*"
+        pattern = pattern_of(self._namespace, kind)
 
         async def count() -> int:
             found = self._own_client().scan_iter(match=pattern, count=1000)

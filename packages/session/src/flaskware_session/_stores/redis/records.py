@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import typing as t
 
 from flaskware_session._errors import StoreUnavailable
+from flaskware_session._records.record import checked
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import Written
 
@@ -20,9 +22,33 @@ def raise_outage(error: Exception) -> None:
     raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 
-def escaped(text: str) -> str:
-    """Escape a text for use in a pattern of keys."""
-    return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in text)
+class Names(t.NamedTuple):
+    """Names of the keys that belong to one tag, which is what a cluster hashes."""
+
+    start: str
+
+    @classmethod
+    def of(cls, namespace: str, tag: str) -> t.Self:
+        """Return the names of a tag in a namespace."""
+        # A brace in the namespace would be taken for the beginning of the tag.
+        space = namespace.replace("{", "%7B").replace("}", "%7D")
+        return cls(f"{space}:{{{tag}}}:")
+
+    @property
+    def sessions(self) -> str:
+        """What the name of each session begins with."""
+        return f"{self.start}s:"
+
+    def all(self, key: str) -> tuple[str, ...]:
+        """Return the names of a session, of the user's index and of the epoch."""
+        return f"{self.start}s:{key}", f"{self.start}u", f"{self.start}e"
+
+
+def pattern_of(namespace: str, kind: str) -> str:
+    """Return the pattern of the keys of a kind: ``s`` for sessions, ``u`` for users."""
+    start, _, end = Names.of(namespace, "\n").start.partition("\n")
+    plain = "".join(f"\\{char}" if char in "*?[]\\^" else char for char in start)
+    return f"{plain}*{end}{kind}" + (":*" if kind == "s" else "")
 
 
 def written_of(key: str, answer: t.Any) -> Written:
@@ -32,24 +58,30 @@ def written_of(key: str, answer: t.Any) -> Written:
     return Written(saved=False, current=record_of(key, answer))
 
 
-def line_of(user_id: str) -> str:
-    """Encode the id of a user without line breaks."""
-    return user_id.replace("%", "%25").replace("\n", "%0A")
+def line_of(text: str) -> str:
+    """Encode a text without line breaks."""
+    return text.replace("%", "%25").replace("\n", "%0A")
 
 
 def fields_of(record: Record) -> tuple[str | int, ...]:
     """Return a record as the scripts take it.
 
-    :return: Version, expiry and user, which they decide by; then the whole as a text.
+    :return: Version, expiry and user, which they decide by; then the whole as a text;
+        then a fresh epoch, for a user who has none.
     """
     user = line_of(record.user_id or "")
-    address = record.address.replace("\n", " ")
-    agent = record.agent.replace("\n", " ")
-    text = (
-        f"{record.version}\n{record.last_seen}\n{record.expires}\n{record.created}\n"
-        f"{record.issued}\n{address}\n{agent}\n{user}\n{record.data}"
-    )
-    return record.version, record.expires, user, text
+    lines = (
+        record.version, record.last_seen, record.expires, record.idle, record.until,
+        user, record.created, record.issued, line_of(record.kind), record.proofs,
+        line_of(record.address), line_of(record.agent), record.data,
+    )  # fmt: skip
+    text = "\n".join(map(str, lines))
+    return record.version, record.expires, user, text, new_epoch()
+
+
+def new_epoch() -> str:
+    """Make an epoch that no session has."""
+    return secrets.token_urlsafe(9)
 
 
 def record_of(key: str, answer: t.Any) -> Record | None:
@@ -57,23 +89,25 @@ def record_of(key: str, answer: t.Any) -> Record | None:
     if not isinstance(answer, bytes | str):
         return None
     try:
-        version, last_seen, expires, created, issued, address, agent, user, data = (
-            text_of(answer).split("\n", 8)
-        )
-        return Record(
+        (
+            version, seen, expires, idle, until, user, created, issued, kind, proofs,
+            address, agent, data,
+        ) = text_of(answer).split("\n", 12)  # fmt: skip
+        return checked(
             key,
-            data,
-            int(version),
-            int(created),
-            int(last_seen),
-            int(expires),
-            user.replace("%0A", "\n").replace("%25", "%") or None,
-            address,
-            agent,
-            int(issued),
-        )
+            (
+                data, int(version), int(created), int(seen), int(expires),
+                text_in(user) or None, text_in(address), text_in(agent), int(issued),
+                int(idle), int(until), text_in(kind), proofs,
+            ),
+        )  # fmt: skip
     except ValueError:
         return None
+
+
+def text_in(line: str) -> str:
+    """Decode what :func:`line_of` has made."""
+    return line.replace("%0A", "\n").replace("%25", "%") if "%" in line else line
 
 
 def text_of(value: bytes | str) -> str:

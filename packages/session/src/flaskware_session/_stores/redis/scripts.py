@@ -1,72 +1,91 @@
 """Steps of the store, as Lua scripts of Redis.
 
-A record is one text under ``<namespace>:s:<key>``, which costs the server half of what
-a hash does: a line each for the version, when it was last seen, when it ends, when it
-was created, when it was issued, the address, the agent and the user; then the content.
-A user's sessions are a sorted set of keys by expiry under ``<namespace>:u:<user>``.
-Each script begins with the parts that it needs.
+A record is one text under ``<namespace>:{<tag>}:s:<key>``, which costs the server half
+of what a hash does: a line each for the epoch, the version, when it was last seen, when
+it ends, its idle timeout, when it ends at the latest, and the user; then what only the
+client reads. The tag is the same for all sessions of a user, so that a cluster has them
+on one node, and every key that a script touches can be declared:
+
+- ``<namespace>:{<tag>}:u`` is a sorted set of the user's keys by expiry, for listing;
+- ``<namespace>:{<tag>}:e`` is the epoch of the user: a random text which the sessions
+  of the user have too. A revocation replaces it, and with that every session that has
+  the old one has ended, whether it is listed or not. Where it is missing, as after an
+  eviction, they have ended as well: nobody stays signed in by a loss.
 """
 
 from __future__ import annotations
 
 import hashlib
 
+# KEYS: of the session, the user's index and the user's epoch
 _BASIS = """
-local space, now = ARGV[1], tonumber(ARGV[2])
-local function name(key) return space .. ':s:' .. key end
-local function index(user) return space .. ':u:' .. user end
-local function parse(key)
-  local text = redis.call('GET', name(key))
+local session, index, epochs = KEYS[1], KEYS[2], KEYS[3]
+local now = tonumber(ARGV[1])
+local function parse(name)
+  local text = redis.call('GET', name)
   if not text then return nil end
-  local version, seen, expires, rest, created, address, user = string.match(text,
-    '^(%d+)\\n(%d+)\\n(%d+)\\n()(%d+)\\n%d+\\n([^\\n]*)\\n[^\\n]*\\n([^\\n]*)\\n')
+  local epoch, rest, version, seen, expires, tail, idle, ending, user = string.match(
+    text,
+    '^([^\\n]*)\\n()(%d+)\\n(%d+)\\n(%d+)\\n()(%d+)\\n(%d+)\\n([^\\n]*)\\n')
   if not version then return nil end
-  return {text = text, version = version, seen = seen, expires = expires, rest = rest,
-    created = created, address = address, user = user}
+  return {text = text:sub(rest), epoch = epoch, version = version, seen = seen,
+    expires = expires, tail = tail - rest + 1, idle = idle, ending = ending,
+    user = user}
 end
-local function find(key)
-  local r = parse(key)
-  if r and tonumber(r.expires) > now then return r end
+local function find(name, epoch_name)
+  local r = parse(name)
+  if not r or tonumber(r.expires) <= now then return nil end
+  if r.user ~= '' and redis.call('GET', epoch_name) ~= r.epoch then return nil end
+  return r
 end
 """
 
 _PUT = """
-local function put(key, expires, user, text)
+local function put(name, listed, epoch, expires, text)
   local left = math.max(expires - now, 1)
-  redis.call('SET', name(key), text, 'PX', left)
-  if user ~= '' then
-    local added = redis.pcall('ZADD', index(user), expires, key)
+  if epoch ~= '' then
+    local added = redis.pcall('ZADD', index, expires, listed)
     if type(added) == 'table' then
       -- somebody else's key makes room: who signs in must be found by it
-      redis.log(redis.LOG_WARNING, index(user) .. ' is no index of sessions: renamed')
-      redis.call('RENAME', index(user), index(user) .. ':foreign')
-      redis.call('ZADD', index(user), expires, key)
+      redis.log(redis.LOG_WARNING, index .. ' is no index of sessions: renamed')
+      redis.call('RENAME', index, index .. ':foreign')
+      redis.call('ZADD', index, expires, listed)
     end
-    if redis.call('PTTL', index(user)) < left then
-      redis.call('PEXPIRE', index(user), left)
+    for _, key in ipairs({index, epochs}) do
+      if redis.call('PTTL', key) < left then redis.call('PEXPIRE', key, left) end
     end
   end
+  redis.call('SET', name, epoch .. '\\n' .. text, 'PX', left)
+end
+local function epoch_of(user, fresh)
+  if user == '' then return '' end
+  local found = redis.pcall('GET', epochs)
+  if type(found) == 'string' then return found end
+  redis.call('SET', epochs, fresh)
+  return fresh
 end
 """
 
 _DROP = """
-local function drop(key, r)
+local function drop(name, listed, r)
   -- also where somebody else's key has taken the place of the index
-  if r and r.user ~= '' then redis.pcall('ZREM', index(r.user), key) end
-  return redis.call('DEL', name(key))
+  if r and r.user ~= '' then redis.pcall('ZREM', index, listed) end
+  return redis.call('DEL', name)
 end
 """
 
+# ARGV: now, the key, the interval
 _READ = """
-local key, idle, absolute, interval = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local r = find(key)
+local r = find(session, epochs)
 if not r then return false end
-if now - r.seen < tonumber(interval) or r.version == '0' then return r.text end
-local expires = string.format('%.0f', math.min(now + idle, r.created + absolute))
-local text = table.concat({r.version, ARGV[2], expires, r.text:sub(r.rest)}, '\\n')
+if now - r.seen < math.min(tonumber(ARGV[3]), math.floor(r.idle / 4)) then
+  return r.text
+end
+local expires = string.format('%.0f', math.min(now + r.idle, tonumber(r.ending)))
+local text = table.concat({r.version, ARGV[1], expires, r.text:sub(r.tail)}, '\\n')
 -- a server that is full, or cannot save to disk, can still be read; a former primary
 -- raises its error, so that the connection is replaced
-local noted, reason = pcall(put, key, expires, r.user, text)
+local noted, reason = pcall(put, session, ARGV[2], r.epoch, expires, text)
 if noted then return text end
 if type(reason) == 'table' then reason = reason.err end
 local lost = reason:find('READONLY', 1, true)
@@ -74,63 +93,59 @@ if lost then return redis.error_reply(reason:sub(lost)) end
 return r.text
 """
 
+# ARGV: now, the key, the version, the expiry, the user, the record, a fresh epoch
 _CREATE = """
-local key = ARGV[3]
-local found = redis.call('GET', name(key))
--- a repeated command, whose first answer was lost, finds what it has made
-if found then return found == ARGV[7] and 1 or 0 end
-put(key, ARGV[5], ARGV[6], ARGV[7])
+local found = redis.call('GET', session)
+if found then
+  -- a repeated command, whose first answer was lost, finds what it has made
+  return found:sub(found:find('\\n', 1, true) + 1) == ARGV[6] and 1 or 0
+end
+put(session, ARGV[2], epoch_of(ARGV[5], ARGV[7]), ARGV[4], ARGV[6])
 return 1
 """
 
 _UPDATE = """
-local key = ARGV[3]
-local r = find(key)
+local r = find(session, epochs)
 if not r then return false end
-if tonumber(r.version) ~= ARGV[4] - 1 then return r.text end
-put(key, ARGV[5], ARGV[6], ARGV[7])
+if tonumber(r.version) ~= ARGV[3] - 1 then return r.text end
+put(session, ARGV[2], r.epoch, ARGV[4], ARGV[6])
 return 1
 """
 
-# ARGV: the old key, the new key, the new record, the alias if there is one
+# KEYS: further, the old session, its user's index and epoch. ARGV: further, the old key
 _REPLACE = """
-local old, key = ARGV[3], ARGV[4]
-local r = find(old)
-if not r or r.version == '0' then
+local r = find(KEYS[4], KEYS[6])
+if not r then
   -- a repeated command, whose first answer was lost, has done it already
-  if find(key) then return 1 end
-  return r and r.text or false
+  return find(session, epochs) and 1 or false
 end
-if tonumber(r.version) ~= ARGV[5] - 1 then return r.text end
-drop(old, r)
-put(key, ARGV[6], ARGV[7], ARGV[8])
-if ARGV[9] then put(old, ARGV[10], ARGV[11], ARGV[12]) end
+if tonumber(r.version) ~= ARGV[3] - 1 then return r.text end
+if r.user ~= '' then redis.pcall('ZREM', KEYS[5], ARGV[8]) end
+redis.call('DEL', KEYS[4])
+put(session, ARGV[2], epoch_of(ARGV[5], ARGV[7]), ARGV[4], ARGV[6])
 return 1
 """
 
+# ARGV: now, the key, the version or nothing
 _DELETE = """
-local key, version = ARGV[3], ARGV[4]
-local r = parse(key)
-if version ~= '' and not (r and r.version == version) then return 0 end
-while true do
-  local dropped = drop(key, r)
-  -- an alias has the key of the session in place of an address
-  if not r or r.version ~= '0' then return dropped end
-  key = r.address
-  r = parse(key)
-end
+local r = parse(session)
+if ARGV[3] ~= '' and not (r and r.version == ARGV[3]) then return 0 end
+local is_live = r and (r.user == '' or redis.call('GET', epochs) == r.epoch)
+return drop(session, ARGV[2], r) == 1 and is_live and 1 or 0
 """
 
+# KEYS: any session of the user's, whose name is the beginning of all.
+# ARGV: now, the beginning of the names
 _LIST = """
-local function list(user)
+local function list()
   local found = {}
-  redis.call('ZREMRANGEBYSCORE', index(user), '-inf', now)
-  for _, key in ipairs(redis.call('ZRANGE', index(user), 0, -1)) do
-    local r = find(key)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
+  for _, key in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+    local r = find(ARGV[2] .. key, epochs)
     if r then
       found[#found + 1] = {key, r}
     else
-      redis.call('ZREM', index(user), key)
+      redis.call('ZREM', index, key)
     end
   end
   return found
@@ -138,32 +153,38 @@ end
 """
 
 _FOR_USER = """
-local found = list(ARGV[3])
+local found = list()
 for _, one in ipairs(found) do one[2] = one[2].text end
 return found
 """
 
+# ARGV: further, the key to keep or nothing, a fresh epoch
 _DELETE_USER = """
-local count, kept = 0, ARGV[4]
-local r = parse(kept)
-while r and r.version == '0' do
-  kept = r.address
-  r = parse(kept)
+local kept = ARGV[3] ~= '' and find(ARGV[2] .. ARGV[3], epochs)
+local count = 0
+for _, key in ipairs(list()) do
+  if not (kept and key[1] == ARGV[3]) then
+    count = count + drop(ARGV[2] .. key[1], key[1], key[2])
+  end
 end
-for _, key in ipairs(redis.call('ZRANGE', index(ARGV[3]), 0, -1)) do
-  if key ~= kept then count = count + drop(key, parse(key)) end
+if kept then
+  redis.call('SET', epochs, ARGV[4])
+  put(ARGV[2] .. ARGV[3], ARGV[3], ARGV[4], kept.expires, kept.text)
+else
+  redis.call('DEL', epochs)
 end
 return count
 """
 
+# ARGV: further, how many, the key to keep
 _LIMIT_USER = """
-local found, count = list(ARGV[3]), 0
+local found, count = list(), 0
 table.sort(found, function(a, b)
-  if (a[1] == ARGV[5]) ~= (b[1] == ARGV[5]) then return a[1] == ARGV[5] end
+  if (a[1] == ARGV[4]) ~= (b[1] == ARGV[4]) then return a[1] == ARGV[4] end
   return tonumber(a[2].seen) > tonumber(b[2].seen)
 end)
-for i = tonumber(ARGV[4]) + 1, #found do
-  count = count + drop(found[i][1], found[i][2])
+for i = tonumber(ARGV[3]) + 1, #found do
+  count = count + drop(ARGV[2] .. found[i][1], found[i][1], found[i][2])
 end
 return count
 """
@@ -182,8 +203,8 @@ class Script:
 READ = Script(_PUT, _READ)
 CREATE = Script(_PUT, _CREATE)
 UPDATE = Script(_PUT, _UPDATE)
-REPLACE = Script(_PUT, _DROP, _REPLACE)
+REPLACE = Script(_PUT, _REPLACE)
 DELETE = Script(_DROP, _DELETE)
 FOR_USER = Script(_LIST, _FOR_USER)
-DELETE_USER = Script(_DROP, _DELETE_USER)
+DELETE_USER = Script(_PUT, _LIST, _DROP, _DELETE_USER)
 LIMIT_USER = Script(_LIST, _DROP, _LIMIT_USER)

@@ -4,16 +4,19 @@ import collections.abc as cabc
 import typing as t
 
 from flaskware_session._records.record import last_seen_first
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
+from flaskware_session._records.token import is_of_user
+from flaskware_session._records.token import tag_in
+from flaskware_session._records.token import tag_of
 from flaskware_session._stores.protocol import Store
 
 from . import scripts
-from .records import escaped
 from .records import fields_of
-from .records import line_of
+from .records import Names
+from .records import new_epoch
+from .records import pattern_of
 from .records import raise_outage
 from .records import record_of
 from .records import text_of
@@ -24,13 +27,17 @@ if t.TYPE_CHECKING:
     from .link import Link
 
 
+# An interval that notes no read.
+FOREVER = 2**53
+
+
 class RedisStore(Store):
     """Keeps sessions in Redis or Valkey; each step is one script, so one trip.
 
     Redis removes what has expired. A lost connection is opened again once; nothing
-    waits longer than ``timeout`` for an answer. In a cluster all sessions of a
-    namespace share a hash slot, since a step that touches two keys is atomic only
-    there; give each app its own namespace to spread them.
+    waits longer than ``timeout`` for an answer. In a cluster the sessions are spread
+    over all nodes, those of one user together, so that each step is on one node but a
+    sign-in, which takes two or three trips.
 
     :param url: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``redis+sentinel://``
         or ``redis+cluster://`` with several hosts; or a client, of which
@@ -51,53 +58,50 @@ class RedisStore(Store):
         is_cluster = "+cluster:" in url if is_url else hasattr(url, "keyslot")
         self._link: Link
         self._link = connect(url, timeout=timeout) if is_url else (ClientLink(url))
-        self._namespace = f"{{{namespace}}}" if is_cluster else namespace
-        # A cluster finds the node by a key; one server needs none, and is faster.
-        self._keys: tuple[int | str, ...]
-        self._keys = (1, self._namespace) if is_cluster else (0,)
+        self._namespace, self._is_cluster = namespace, is_cluster
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        answer = self._run(
-            scripts.READ,
-            now,
-            key,
-            lifetime.idle,
-            lifetime.absolute,
-            lifetime.touch_interval,
-        )
-        return record_of(key, answer)
+    def read(self, key: str, now: int, interval: int) -> Record | None:
+        return record_of(key, self._run(scripts.READ, key, now, key, interval))
 
     def create(self, record: Record, now: int) -> bool:
-        answer = self._run(scripts.CREATE, now, record.key, *fields_of(record))
-        return bool(answer == 1)
+        fields = (record.key, *fields_of(record))
+        return bool(self._run(scripts.CREATE, record.key, now, *fields) == 1)
 
     def update(self, record: Record, now: int) -> Written:
-        answer = self._run(scripts.UPDATE, now, record.key, *fields_of(record))
+        fields = (record.key, *fields_of(record))
+        answer = self._run(scripts.UPDATE, record.key, now, *fields)
         return written_of(record.key, answer)
 
-    def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
-        more = () if alias is None else fields_of(alias)
-        fields = (*fields_of(record), *more)
-        answer = self._run(scripts.REPLACE, now, old_key, record.key, *fields)
-        return written_of(old_key, answer)
+    def replace(self, old_key: str, record: Record, now: int) -> Written:
+        """See :meth:`Store.replace`; in a cluster, two or three trips.
+
+        The new record is there first. Nobody has its id before this returns.
+        """
+        if not self._is_cluster or tag_in(old_key) == tag_in(record.key):
+            fields = (record.key, *fields_of(record), old_key)
+            answer = self._run(scripts.REPLACE, record.key, now, *fields, old=old_key)
+            return written_of(old_key, answer)
+        self.create(record, now)
+        if self.delete(old_key, version=record.version - 1):
+            return Written(saved=True)
+        self.delete(record.key)
+        return Written(saved=False, current=self.read(old_key, now, FOREVER))
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         wanted = "" if version is None else version
-        return bool(self._run(scripts.DELETE, 0, key, wanted))
+        return bool(self._run(scripts.DELETE, key, 0, key, wanted))
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
-        answer = self._run(scripts.FOR_USER, now, line_of(user_id)) or ()
+        answer = self._run_for(scripts.FOR_USER, user_id, now) or ()
         found = (record_of(text_of(key), text) for key, text in answer)
         return last_seen_first((record for record in found if record is not None), now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        answer = self._run(scripts.DELETE_USER, 0, line_of(user_id), keep or "")
-        return int(answer or 0)
+        arguments = (keep or "", new_epoch())
+        return int(self._run_for(scripts.DELETE_USER, user_id, 0, *arguments) or 0)
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
-        answer = self._run(scripts.LIMIT_USER, now, line_of(user_id), count, keep)
+        answer = self._run_for(scripts.LIMIT_USER, user_id, now, count, keep)
         return int(answer or 0)
 
     def prune(self, now: int, limit: int) -> int:  # noqa: ARG002
@@ -128,8 +132,29 @@ class RedisStore(Store):
     def close(self) -> None:
         self._link.close()
 
-    def _run(self, script: Script, now: int, *arguments: str | int) -> t.Any:
-        rest = (*self._keys, self._namespace, now, *arguments)
+    def _run_for(
+        self, script: Script, user_id: str, now: int, *arguments: str | int
+    ) -> t.Any:
+        tag = tag_of(user_id)
+        start = Names.of(self._namespace, tag).sessions
+        return self._run(script, tag, now, start, *arguments)
+
+    def _run(
+        self,
+        script: Script,
+        key: str,
+        now: int,
+        *arguments: str | int,
+        old: str | None = None,
+    ) -> t.Any:
+        names = Names.of(self._namespace, tag_in(key)).all(key)
+        if old is not None:
+            names += Names.of(self._namespace, tag_in(old)).all(old)
+        elif not is_of_user(key):
+            # While a cluster moves a slot, it refuses scripts some of whose keys are
+            # missing, and a visitor has no index and no epoch.
+            names = names[:1]
+        rest = (len(names), *names, now, *arguments)
         try:
             return self._link.send("EVALSHA", script.sha, *rest)
         except Exception as error:  # noqa: BLE001 # of any client
@@ -138,7 +163,7 @@ class RedisStore(Store):
         return self._guard(lambda: self._link.send("EVAL", script.text, *rest))
 
     def _count(self, kind: str) -> int:
-        pattern = f"{escaped(self._namespace)}:{kind}:*"
+        pattern = pattern_of(self._namespace, kind)
         count: int = self._guard(lambda: sum(1 for _ in self._link.scan(pattern)))
         return count
 

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from flaskware_core import ForkGuard
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
@@ -64,8 +63,8 @@ class AsyncSQLAlchemyStore(AsyncStore):
         """
         await self._with_connection(lambda c: c.run_sync(metadata.create_all))
 
-    async def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        return await self._run(lambda: self._steps.read(key, now, lifetime))
+    async def read(self, key: str, now: int, interval: int) -> Record | None:
+        return await self._run(lambda: self._steps.read(key, now, interval))
 
     async def create(self, record: Record, now: int) -> bool:
         return await self._run(lambda: self._steps.create(record, now))
@@ -73,13 +72,8 @@ class AsyncSQLAlchemyStore(AsyncStore):
     async def update(self, record: Record, now: int) -> Written:
         return await self._run(lambda: self._steps.update(record, now))
 
-    async def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
-        isolation = None if alias is None else self._steps.several
-        return await self._run(
-            lambda: self._steps.replace(old_key, record, now, alias), isolation
-        )
+    async def replace(self, old_key: str, record: Record, now: int) -> Written:
+        return await self._run(lambda: self._steps.replace(old_key, record, now))
 
     async def delete(self, key: str, *, version: int | None = None) -> bool:
         return await self._run(lambda: self._steps.delete(key, version))

@@ -18,7 +18,8 @@ UPDATE = (
     table.update()
     .where(_c.key == _old_key, _c.version == _expected, _live)
     .values({name: sa.bindparam(name) for name in (
-        "data", "version", "last_seen", "expires"
+        "data", "version", "last_seen", "expires", "issued", "idle", "until", "kind",
+        "proofs",
     )})
 )  # fmt: skip
 MOVE = (
@@ -34,8 +35,6 @@ TOUCH = (
 )
 DELETE = table.delete().where(_c.key == _old_key)
 DELETE_VERSION = DELETE.where(_c.version == _expected)
-DELETE_SESSION = DELETE.where(_c.version > 0)
-SUCCESSOR = sa.select(_c.address).where(_c.key == _old_key, _c.version == 0)
 FOR_USER = (
     sa.select(*_c)
     .where(_c.user_id == sa.bindparam("user"), _live)
@@ -52,15 +51,6 @@ DELETE_USER = table.delete().where(
     _c.user_id == sa.bindparam("user"), _c.key != sa.bindparam("keep")
 )
 # The same for SQLite, which runs one writing statement at a time and locks no rows.
-_kept = sa.select(sa.bindparam("keep", type_=sa.String).label("key")).cte(
-    "kept", recursive=True, nesting=True
-)
-_kept = _kept.union(
-    sa.select(_c.address).join(_kept, _c.key == _kept.c.key).where(_c.version == 0)
-)
-DELETE_USER_AT_ONCE = table.delete().where(
-    _c.user_id == sa.bindparam("user"), _c.key.not_in(sa.select(_kept.c.key))
-)
 LIMIT_USER_AT_ONCE = table.delete().where(
     _c.key.in_(
         sa.select(_c.key)
@@ -75,7 +65,7 @@ LIMIT_USER_AT_ONCE = table.delete().where(
 )
 DELETE_KEYS = table.delete().where(_c.key.in_(sa.bindparam("keys", expanding=True)))
 STATS = sa.select(
-    sa.func.coalesce(sa.func.sum(sa.case((_live & (_c.version > 0), 1), else_=0)), 0),
+    sa.func.coalesce(sa.func.sum(sa.case((_live & (_c.proofs != ""), 1), else_=0)), 0),
     sa.func.count(sa.distinct(sa.case((_live, _c.user_id)))),
     sa.func.coalesce(sa.func.sum(sa.case((_live, 0), else_=1)), 0),
 )
@@ -86,8 +76,9 @@ READ_AND_TOUCH = sa.text(
     """WITH touched AS (
         UPDATE flaskware_session
         SET last_seen = :now,
-            expires = LEAST(CAST(:now AS bigint) + :idle, created + :absolute)
-        WHERE key = :old_key AND expires > :now AND last_seen <= :due AND version > 0
+            expires = LEAST(CAST(:now AS bigint) + idle, until)
+        WHERE key = :old_key AND expires > :now
+            AND last_seen <= CAST(:now AS bigint) - LEAST(:interval, idle / 4)
         RETURNING *
     )
     SELECT * FROM touched UNION ALL

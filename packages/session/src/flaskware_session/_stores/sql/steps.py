@@ -14,7 +14,7 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from flaskware_session._records.record import Lifetime
+from flaskware_session._records.record import checked
 from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
@@ -47,23 +47,16 @@ class Steps:
         self._next_prune = 0
 
     @property
-    def several(self) -> Isolation:
-        """Isolation level for a step of several statements that change rows."""
-        return "SERIALIZABLE" if self._is_sqlite else "READ COMMITTED"
-
-    @property
     def locking(self) -> Isolation | None:
         """Isolation level for a step that locks rows; ``None`` where it need not."""
         return None if self._is_sqlite else "READ COMMITTED"
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Step[Record | None]:
+    def read(self, key: str, now: int, interval: int) -> Step[Record | None]:
         if self._is_postgresql:
             values = {
                 "old_key": key,
                 "now": now,
-                "idle": lifetime.idle,
-                "absolute": lifetime.absolute,
-                "due": now - lifetime.touch_interval,
+                "interval": interval,
             }
             try:
                 return _first((yield sql.READ_AND_TOUCH, values))
@@ -74,7 +67,7 @@ class Steps:
                     raise
             return (yield from _find(key, now))
         record = yield from _find(key, now)
-        touched = None if record is None else lifetime.touched(record, now)
+        touched = None if record is None else record.touched(now, interval)
         if touched is None:
             return record
         try:
@@ -107,6 +100,11 @@ class Steps:
             "version": record.version,
             "last_seen": record.last_seen,
             "expires": record.expires,
+            "issued": record.issued,
+            "idle": record.idle,
+            "until": record.until,
+            "kind": record.kind,
+            "proofs": record.proofs,
         }
         result = yield sql.UPDATE, values | _where(record.key, record, now)
         if result.rowcount:
@@ -114,14 +112,9 @@ class Steps:
         current = yield from _find(record.key, now)
         return Written(saved=False, current=current)
 
-    def replace(
-        self, old_key: str, record: Record, now: int, alias: Record | None
-    ) -> Step[Written]:
-        """See :meth:`Store.replace`; with an alias, in one transaction."""
+    def replace(self, old_key: str, record: Record, now: int) -> Step[Written]:
         result = yield sql.MOVE, _row_of(record) | _where(old_key, record, now)
         if result.rowcount:
-            if alias is not None:
-                yield sql.INSERT, _row_of(alias)
             return Written(saved=True)
         # An attempt whose answer was lost may have done it.
         if (yield from _find(record.key, now)) is not None:
@@ -133,36 +126,16 @@ class Steps:
         if version is not None:
             values = {"old_key": key, "expected": version}
             return (yield sql.DELETE_VERSION, values).rowcount > 0
-        aliases: list[str] = []
-        successor: str | None = key
-        ended = 0
-        # A session is not under a key, or moved from there while this waited for it:
-        # in both cases the next statement sees the alias.
-        while successor is not None and not ended:
-            where = {"old_key": successor}
-            ended = (yield sql.DELETE_SESSION, where).rowcount
-            if not ended:
-                aliases.append(successor)
-                successor = (yield sql.SUCCESSOR, where).scalar()
-        # After the session: an alias that leads nowhere does no harm.
-        if aliases:
-            yield sql.DELETE_KEYS, {"keys": aliases}
-        return ended > 0
+        return (yield sql.DELETE, {"old_key": key}).rowcount > 0
 
     def for_user(self, user_id: str, now: int) -> Step[list[Record]]:
         rows = yield sql.FOR_USER, {"user": user_id, "now": now}
-        return [_record(row) for row in rows]
+        return [record for row in rows if (record := _record(row)) is not None]
 
     def delete_user(self, user_id: str, keep: str | None) -> Step[int]:
+        if not self._is_sqlite:
+            yield sql.LOCK_USER, {"user": user_id}
         values = {"user": user_id, "keep": keep or ""}
-        if self._is_sqlite:
-            return (yield sql.DELETE_USER_AT_ONCE, values).rowcount
-        yield sql.LOCK_USER, {"user": user_id}
-        # An alias belongs to no user: the session that it leads to is what stays.
-        successor = keep
-        while successor is not None:
-            values["keep"] = successor
-            successor = (yield sql.SUCCESSOR, {"old_key": successor}).scalar()
         return (yield sql.DELETE_USER, values).rowcount
 
     def limit_user(self, user_id: str, count: int, now: int, keep: str) -> Step[int]:
@@ -170,7 +143,8 @@ class Steps:
             values = {"user": user_id, "now": now, "count": count, "keep": keep}
             return (yield sql.LIMIT_USER_AT_ONCE, values).rowcount
         rows = yield sql.LOCK_USER, {"user": user_id}
-        removed = over_limit(map(_record, rows), count, now, keep)
+        found = [record for row in rows if (record := _record(row)) is not None]
+        removed = over_limit(found, count, now, keep)
         if not removed:
             return 0
         return (yield sql.DELETE_KEYS, {"keys": removed}).rowcount
@@ -196,9 +170,9 @@ def _first(result: sa.CursorResult[t.Any]) -> Record | None:
     return None if row is None else _record(row)
 
 
-def _record(row: cabc.Iterable[t.Any]) -> Record:
+def _record(row: cabc.Sequence[t.Any]) -> Record | None:
     # Its columns are in the order of the fields.
-    return Record(*row)
+    return checked(row[0], tuple(row[1:]))
 
 
 def _where(key: str, record: Record, now: int) -> _Values:
@@ -219,4 +193,8 @@ def _row_of(record: Record) -> dict[str, t.Any]:
         "address": record.address.replace("\x00", " "),
         "agent": record.agent.replace("\x00", " "),
         "issued": record.issued,
+        "idle": record.idle,
+        "until": record.until,
+        "kind": record.kind,
+        "proofs": record.proofs,
     }

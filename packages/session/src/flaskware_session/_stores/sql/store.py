@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from flaskware_core import ForkGuard
-from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
@@ -71,8 +70,8 @@ class SQLAlchemyStore(Store):
         """
         self._with_connection(metadata.create_all)
 
-    def read(self, key: str, now: int, lifetime: Lifetime) -> Record | None:
-        return self._run(lambda: self._steps.read(key, now, lifetime))
+    def read(self, key: str, now: int, interval: int) -> Record | None:
+        return self._run(lambda: self._steps.read(key, now, interval))
 
     def create(self, record: Record, now: int) -> bool:
         return self._run(lambda: self._steps.create(record, now))
@@ -80,13 +79,8 @@ class SQLAlchemyStore(Store):
     def update(self, record: Record, now: int) -> Written:
         return self._run(lambda: self._steps.update(record, now))
 
-    def replace(
-        self, old_key: str, record: Record, now: int, *, alias: Record | None = None
-    ) -> Written:
-        isolation = None if alias is None else self._steps.several
-        return self._run(
-            lambda: self._steps.replace(old_key, record, now, alias), isolation
-        )
+    def replace(self, old_key: str, record: Record, now: int) -> Written:
+        return self._run(lambda: self._steps.replace(old_key, record, now))
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
         return self._run(lambda: self._steps.delete(key, version))

@@ -48,7 +48,7 @@ metadata = sa.MetaData()
 table = sa.Table(
     "flaskware_session",
     metadata,
-    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(76), primary_key=True),
     sa.Column("data", _Utf8, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
@@ -58,6 +58,10 @@ table = sa.Table(
     sa.Column("address", sa.String(255), nullable=False),
     sa.Column("agent", sa.String(512), nullable=False),
     sa.Column("issued", sa.BigInteger, nullable=False),
+    sa.Column("idle", sa.BigInteger, nullable=False),
+    sa.Column("until", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("proofs", sa.Text, nullable=False),
     sa.Index("flaskware_session_user", "user_id"),
     sa.Index("flaskware_session_expires", "expires"),
 )

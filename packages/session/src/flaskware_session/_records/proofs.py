@@ -1,0 +1,64 @@
+"""Hashes of the secrets that open a session, as one text of its record.
+
+A renewal loses nothing: the secret that it hands out is *pending* until a request
+first carries it, and until then the *current* secret goes on. Then it becomes current,
+and the others have a grace, for requests that are under way.
+
+The text is the current hash; then, after a space each, the pending hashes, the newest
+first; then those that are leaving, as ``hash:moment``. Mostly it is one hash.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+_HASH = 43
+# Each of many requests at once may renew the id, and the browser keeps the cookie that
+# arrives last. A client that never takes a cookie is offered a new one each time.
+_MOST_PENDING = 16
+_MOST_LEAVING = 16
+
+
+def admits(proofs: str, proof: str, now: int) -> bool:
+    """Return whether the secret of a hash opens the session."""
+    if hmac.compare_digest(proofs[:_HASH], proof):
+        return True
+    if len(proofs) == _HASH:
+        return False
+    for part in proofs.split(" ")[1:]:
+        found, _, until = part.partition(":")
+        if hmac.compare_digest(found, proof):
+            return not until or (until.isdecimal() and now < int(until))
+    return False
+
+
+def is_pending(proofs: str, proof: str) -> bool:
+    """Return whether the secret of a hash was handed out and is seen only now."""
+    return len(proofs) > _HASH and proof in proofs.split(" ")[1:]
+
+
+def seen(proofs: str, proof: str, *, now: int, grace: int) -> str:
+    """Make a pending secret the current one; the others leave after the grace.
+
+    :param grace: In milliseconds.
+    :return: The same text, if the secret is not pending.
+    """
+    if not is_pending(proofs, proof):
+        return proofs
+    leaving: list[str] = []
+    for part in proofs.split(" "):
+        found, _, until = part.partition(":")
+        if until.isdecimal():
+            if now < int(until):
+                leaving.append(part)
+        elif found != proof and grace:
+            leaving.insert(0, f"{found}:{now + grace}")
+    return " ".join([proof, *leaving[:_MOST_LEAVING]])
+
+
+def offered(proofs: str, proof: str) -> str:
+    """Add the hash of a secret that is handed out."""
+    current, *others = proofs.split(" ")
+    pending = [part for part in others if ":" not in part][: _MOST_PENDING - 1]
+    leaving = [part for part in others if ":" in part]
+    return " ".join([current, proof, *pending, *leaving])
