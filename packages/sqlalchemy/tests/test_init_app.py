@@ -68,7 +68,7 @@ def test_outside_a_context_the_error_says_what_to_write(site):
 def test_an_app_that_was_not_initialised_is_named(site):
     other = flask.Flask("another")
     with other.app_context(), pytest.raises(NotInitialised, match="'another'"):
-        site.db.session  # noqa: B018
+        site.db.session()
 
 
 def test_a_base_is_made_where_none_is_given():

@@ -64,12 +64,12 @@ def test_one_isolation_after_another_sees_nothing_of_it(each_site):
 
 def test_a_context_that_was_active_before_keeps_its_session(site):
     with site.app.app_context():
-        outer = site.db.session
+        outer = site.db.session()
         with site.db.test_isolation():
-            assert site.db.session is not outer
+            assert site.db.session() is not outer
             site.db.session.add(site.User(name="inner"))
             site.db.session.commit()
-        assert site.db.session is outer
+        assert site.db.session() is outer
         outer.add(site.User(name="outer"))
         outer.commit()
     assert site.names() == ["outer"]

@@ -15,18 +15,18 @@ NONE_IN_USE = {None: 0, "audit": 0}
 
 def test_a_context_has_one_session_and_the_next_has_another(site):
     with site.app.app_context():
-        first = site.db.session
-        assert site.db.session is first
+        first = site.db.session()
+        assert site.db.session() is first
     with site.app.app_context():
-        assert site.db.session is not first
+        assert site.db.session() is not first
 
 
 def test_nested_contexts_have_sessions_of_their_own(site):
     with site.app.app_context():
-        outer = site.db.session
+        outer = site.db.session()
         with site.app.app_context():
-            assert site.db.session is not outer
-        assert site.db.session is outer
+            assert site.db.session() is not outer
+        assert site.db.session() is outer
         outer.execute(sa.select(site.User))
 
 
@@ -163,7 +163,7 @@ def test_an_abandoned_stream_gives_its_connection_back(pg_site):
 
 def test_a_session_kept_beyond_its_context_takes_no_connection(pg_site):
     with pg_site.app.app_context():
-        session = pg_site.db.session
+        session = pg_site.db.session()
         session.execute(sa.select(1))
     with pytest.raises(sa_exc.InvalidRequestError, match="permanently closed"):
         session.execute(sa.select(1))

@@ -67,16 +67,16 @@ def test_each_tenant_sees_what_is_its_own(db):
 
 
 def test_a_block_has_sessions_of_its_own(db):
-    outside = db.session
+    outside = db.session()
     with db.schemas({None: "acme"}):
-        inside = db.session
-        assert inside is db.session is not outside
+        inside = db.session()
+        assert inside is db.session() is not outside
         assert db.get_session("other") is not inside
         inside.add(Note(text="uncommitted"))
         inside.flush()
-    assert db.session is outside
+    assert db.session() is outside
     with db.schemas({None: "acme"}):
-        assert db.session is inside
+        assert db.session() is inside
         assert texts(inside) == ["uncommitted"]
 
 

@@ -18,7 +18,7 @@ def add_and_fail(site):
 
 def test_a_block_commits(any_site):
     with any_site.app.app_context(), any_site.db.transaction() as session:
-        assert session is any_site.db.session
+        assert session is any_site.db.session()
         session.add_all([any_site.User(name="ada"), any_site.Entry(what="ada")])
     assert (any_site.names(), any_site.entries()) == (["ada"], ["ada"])
     assert any_site.in_use() == {None: 0, "audit": 0}

@@ -8,11 +8,13 @@ from flaskware_core import lazy_names
 
 from ._errors import AsyncDriverMissing as AsyncDriverMissing
 from ._errors import NPlusOneError as NPlusOneError
+from ._errors import SessionShared as SessionShared
 from ._errors import TransactionBegun as TransactionBegun
 from ._errors import UnknownBind as UnknownBind
 from ._extension import SQLAlchemy as SQLAlchemy
 from ._models.model import Model as Model
 from ._models.model import NAMING_CONVENTION as NAMING_CONVENTION
+from ._sessions.context_session import ContextSession as ContextSession
 from ._settings import SQLAlchemySettings as SQLAlchemySettings
 
 if t.TYPE_CHECKING:
@@ -34,7 +36,8 @@ else:
     )
 
 __all__ = [
-    "AsyncDriverMissing", "KeysetPage", "Location", "Model", "NAMING_CONVENTION",
-    "NPlusOneError", "NPlusOneWarning", "Page", "RecordedQuery", "SQLAlchemy",
-    "SQLAlchemySettings", "TransactionBegun", "UnknownBind",
+    "AsyncDriverMissing", "ContextSession", "KeysetPage", "Location", "Model",
+    "NAMING_CONVENTION", "NPlusOneError", "NPlusOneWarning", "Page", "RecordedQuery",
+    "SQLAlchemy", "SQLAlchemySettings", "SessionShared", "TransactionBegun",
+    "UnknownBind",
 ]  # fmt: skip

@@ -36,6 +36,10 @@ class TransactionBegun(RuntimeError):
     """A transaction has already begun, and its options can no longer change."""
 
 
+class SessionShared(RuntimeError):
+    """Two threads use one session at once."""
+
+
 class AsyncDriverMissing(RuntimeError):
     """There is no asynchronous driver for a database."""
 

@@ -34,14 +34,16 @@ from ._lookups import get_or_404
 from ._lookups import one_or_404
 from ._models.model import model_base
 from ._models.names import SQLAlchemyNames
+from ._sessions.context_session import ContextRegistry
+from ._sessions.context_session import ContextSession
 from ._sessions.request_state import end_sessions
 from ._sessions.request_state import find_request_state
 from ._sessions.request_state import request_state
 from ._sessions.request_state import RequestState
 from ._sessions.router import mapped_schemas
 from ._sessions.router import SCHEMAS
-from ._sessions.session import checked_options
-from ._sessions.session import ContextSession
+from ._sessions.session import RoutedSession
+from ._sessions.session import session_factory
 from ._settings import SQLAlchemySettings
 
 if t.TYPE_CHECKING:
@@ -97,6 +99,16 @@ class SQLAlchemy(
     Model: type[_B]
     """The declarative base."""
 
+    session: ContextSession
+    """The session of the current app context, made on first use.
+
+    It is rolled back and closed when the context ends; commit before that to keep
+    changes. Outside an app context, any use of it raises
+    :class:`~flaskware_core.NotInitialised`. Event listeners, libraries and modules can
+    take it at any time: it is one object, which finds the session of the context at
+    each call. A test may put another session in its place.
+    """
+
     def __init__(
         self,
         app: App | None = None,
@@ -109,7 +121,16 @@ class SQLAlchemy(
         base = model_base(model_class, metadata)
         self.Model = t.cast("type[_B]", base)
         self._metadatas = base.__metadatas__
-        self._session_options = checked_options(session_options or {})
+        self._session_options = {
+            name: value
+            for name, value in (session_options or {}).items()
+            if name != "class_"
+        }
+        self._session_factory = session_factory(session_options or {})
+        self.session = self._own_session = ContextSession(
+            self._session_factory,
+            ContextRegistry(self.get_session, self._find_session, self._put_session),
+        )
         super().__init__(app, **overrides)
 
     def _build(self, app: App, settings: SQLAlchemySettings) -> Databases:
@@ -129,14 +150,18 @@ class SQLAlchemy(
                 ],
             )
         return build(
-            settings, self._metadatas, app.instance_path, self._session_options
+            settings,
+            self._metadatas,
+            app.instance_path,
+            self._session_options,
+            self._session_factory.class_,
         )
 
     def _attach(self, app: App, settings: SQLAlchemySettings, state: Databases) -> None:
         from ._insight.query_log import QueryListener
         from ._insight.query_log import warn_of_slow
 
-        attach(app, "teardown_appcontext", end_sessions, blocking=True)
+        attach(app, "teardown_appcontext", self._end_sessions, blocking=True)
         app.shell_context_processor(self._names_for_shell)
         app.register_blueprint(
             flask.Blueprint(
@@ -159,6 +184,11 @@ class SQLAlchemy(
             # The last hook is the first to see the response: the headers that other
             # hooks send then describe committed changes.
             attach(app, "after_request", self._commit_on_success, blocking=True)
+
+    def _end_sessions(self, error: BaseException | None = None) -> None:
+        end_sessions(error)
+        if self.session is not self._own_session and hasattr(self.session, "remove"):
+            self.session.remove()  # a test has put a session of its own in place
 
     def _close(self, state: Databases) -> None:
         for engine in state.engines().values():
@@ -211,20 +241,6 @@ class SQLAlchemy(
 
     # Sessions
 
-    @property
-    def session(self) -> orm.Session:
-        """The session of the current app context, made on first use.
-
-        It is rolled back and closed when the context ends; commit before that to keep
-        changes. Outside an app context, any use of it raises
-        :class:`~flaskware_core.NotInitialised`. It can be passed on before there is a
-        context, as to Flask-Admin.
-        """
-        context = active_context()
-        if context is None:
-            return t.cast("orm.Session", ContextSession(self.get_session))
-        return self._session_of(find_request_state(context, self), "default")
-
     def get_session(self, name: str = "default") -> orm.Session:
         """Return a further session of the current app context, beside :attr:`session`.
 
@@ -234,6 +250,23 @@ class SQLAlchemy(
         :raises NotInitialised: outside an app context.
         """
         return self._session_of(self._known_state(), name)
+
+    def _find_session(self) -> orm.Session | None:
+        state = self._known_state()
+        return None if state is None else state.sessions.get(("default", SCHEMAS.get()))
+
+    def _put_session(self, session: orm.Session | None) -> None:
+        if session is not None and not isinstance(session, RoutedSession):
+            raise TypeError(
+                "db.session.registry.set() takes a session of this extension. Write"
+                " `db.session = …` for another kind of session."
+            )
+        sessions = request_state(self).sessions
+        key = "default", SCHEMAS.get()
+        if (old := sessions.pop(key, None)) is not None and old is not session:
+            old.end()
+        if session is not None:
+            sessions[key] = session
 
     def _known_state(self) -> RequestState | None:
         context = active_context()

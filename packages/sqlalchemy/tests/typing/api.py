@@ -16,6 +16,7 @@ from sqlalchemy.orm import MappedAsDataclass
 from sqlalchemy.orm import Session
 
 from flaskware_sqlalchemy import AsyncDriverMissing
+from flaskware_sqlalchemy import ContextSession
 from flaskware_sqlalchemy import KeysetPage
 from flaskware_sqlalchemy import Location
 from flaskware_sqlalchemy import Model
@@ -24,6 +25,7 @@ from flaskware_sqlalchemy import NPlusOneError
 from flaskware_sqlalchemy import NPlusOneWarning
 from flaskware_sqlalchemy import Page
 from flaskware_sqlalchemy import RecordedQuery
+from flaskware_sqlalchemy import SessionShared
 from flaskware_sqlalchemy import SQLAlchemy
 from flaskware_sqlalchemy import SQLAlchemySettings
 from flaskware_sqlalchemy import TransactionBegun
@@ -64,7 +66,9 @@ t.assert_type(db_with_own_base, SQLAlchemy[DeclarativeBase])
 t.assert_type(Entry(what="x").what, str)
 t.assert_type(NAMING_CONVENTION, dict[str, str])
 
-t.assert_type(db.session, Session)
+t.assert_type(db.session, ContextSession)
+t.assert_type(db.session(), Session)
+any_session: Session = db.session
 t.assert_type(db.get_session("reports"), Session)
 with db.session_scope(app) as scoped:
     t.assert_type(scoped, Session)
@@ -194,6 +198,7 @@ async def coroutine() -> None:
 
 
 t.assert_type(AsyncDriverMissing("x"), AsyncDriverMissing)
+t.assert_type(SessionShared("x"), SessionShared)
 t.assert_type(TransactionBegun("x"), TransactionBegun)
 t.assert_type(NPlusOneError("x"), NPlusOneError)
 t.assert_type(NPlusOneWarning("x"), NPlusOneWarning)

@@ -140,6 +140,7 @@ class AsyncDatabases:
         options: dict[str, t.Any]
         options = {"expire_on_commit": False, **self._router.session_options}
         session = RoutedAsyncSession(
+            sync_session_class=self._databases.session_class,
             router=self._router_of(loop),
             route=self._databases.route_of(state),
             schemas=SCHEMAS.get(),

@@ -40,6 +40,7 @@ class Databases:
     watch: QueryWatch
     sources: dict[str | None, Source]
     copies: dict[str | None, list[Source]]
+    session_class: type[RoutedSession]
     _asynchronous: AsyncDatabases | None = None
 
     @property
@@ -58,7 +59,7 @@ class Databases:
         :param state: That of the context of the session; ``None`` for no context.
         """
         router = self.router
-        session = RoutedSession(
+        session = self.session_class(
             router, self.route_of(state), SCHEMAS.get(), **router.session_options
         )
         self.watch_lazy_loads(session, state)
@@ -167,6 +168,7 @@ def build(
     metadatas: Metadatas,
     instance_path: str,
     session_options: dict[str, t.Any],
+    session_class: type[RoutedSession],
 ) -> Databases:
     """Make the databases of an app's configuration; nothing is connected yet.
 
@@ -185,4 +187,4 @@ def build(
         for bind, found in copies.items()
     }
     router = Router(engines, metadatas, replicas, session_options)
-    return Databases(settings, router, factory.watch, sources, copies)
+    return Databases(settings, router, factory.watch, sources, copies, session_class)

@@ -6,7 +6,6 @@ import collections.abc as cabc
 import inspect
 import re
 import typing as t
-import warnings
 
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
@@ -14,6 +13,7 @@ from sqlalchemy import orm
 
 from flaskware_sqlalchemy._models.legacy_query import LegacyQuery
 
+from .one_thread import OneThreadSession
 from .router import FrozenSchemas
 from .router import Route
 from .router import Router
@@ -24,8 +24,6 @@ _REFUSED = {
     "autobegin": "nothing: a session begins a transaction when it is first used",
     "bind": "SQLALCHEMY_DATABASE_URI, and SQLALCHEMY_BINDS for other databases",
     "binds": "SQLALCHEMY_BINDS, and `__bind_key__` in the models",
-    "class_": "sqlalchemy.event.listen(sqlalchemy.orm.Session, …) for what your class"
-    " does at a flush or a commit",
     "close_resets_only": "nothing: a session is ended with its context",
     "scopefunc": "nothing: the scope is the app context; db.session_scope() and"
     " db.get_session(name) open further sessions",
@@ -33,7 +31,7 @@ _REFUSED = {
 _READS = re.compile(r"\s*(?:SELECT|PRAGMA|SHOW)\b", re.IGNORECASE).match
 
 
-class RoutedSession(orm.Session):
+class RoutedSession(OneThreadSession):
     """A session that :meth:`end` ends for good.
 
     Any later use raises an error, as in a response that streams without a context: it
@@ -151,16 +149,6 @@ class RoutedSession(orm.Session):
         """Give everything back; the session can be used again in this context."""
         self.reset()
 
-    def remove(self) -> None:
-        """Same as ``scoped_session.remove``, for apps that move in (deprecated)."""
-        warnings.warn(
-            "db.session.remove() is deprecated: the end of the app context does it, and"
-            " `db.session.close()` does it before.",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        self.reset()
-
     def end(self) -> None:
         """Roll back, give everything back, and refuse any further use."""
         self._give_back(super().close)
@@ -179,24 +167,10 @@ class RoutedSession(orm.Session):
                 close = begun.close
 
 
-class ContextSession(orm.scoped_session[orm.Session]):
-    """Proxy of the session of the current context.
-
-    It is for extensions that take a session before there is a context: they accept
-    this class.
-    """
-
-    def __init__(self, current: cabc.Callable[[], orm.Session]) -> None:
-        super().__init__(t.cast("t.Any", None), scopefunc=object)
-        self.registry = t.cast("t.Any", current)
-
-    def remove(self) -> None:
-        """Give back everything that the session of the current context holds."""
-        self.registry().close()
-
-
-def checked_options(options: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return the options of an extension's sessions after checking them.
+def session_factory(
+    options: cabc.Mapping[str, t.Any],
+) -> orm.sessionmaker[RoutedSession]:
+    """Return a factory with the class and the options of an extension's sessions.
 
     :raises TypeError: if an option is unknown, or this extension sets it.
     :raises sqlalchemy.exc.ArgumentError: if its value is wrong.
@@ -207,6 +181,13 @@ def checked_options(options: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
                 f"session_options has {name!r}, which this extension sets itself."
                 f" Write {_REFUSED[name]}."
             )
+    options = dict(options)
+    given: object = options.pop("class_", RoutedSession)
+    if not isinstance(given, type) or not issubclass(given, orm.Session):
+        raise TypeError(
+            f"session_options has class_={given!r}. Write a subclass of"
+            " sqlalchemy.orm.Session."
+        )
     known = inspect.signature(orm.Session).parameters.keys() - _REFUSED.keys()
     if unknown := sorted(options.keys() - known):
         raise TypeError(
@@ -215,4 +196,8 @@ def checked_options(options: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
             f" {', '.join(sorted(known))}."
         )
     orm.Session(**options)
-    return dict(options)
+    if not issubclass(given, RoutedSession):
+        given = type(given.__name__, (given, RoutedSession), {})
+    # The factory makes a class for this extension alone: event listeners on
+    # `db.session` are attached to it.
+    return orm.sessionmaker(class_=t.cast("type[RoutedSession]", given), **options)

@@ -1,0 +1,55 @@
+"""Sessions that tell when two threads use them at once."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import functools
+import threading
+import typing as t
+
+from sqlalchemy import orm
+
+from flaskware_sqlalchemy._errors import SessionShared
+
+# Whatever changes the objects of a session, or waits for a database.
+_METHODS = (
+    "add", "add_all", "bulk_insert_mappings", "bulk_save_objects",
+    "bulk_update_mappings", "commit", "connection", "delete", "execute", "flush", "get",
+    "merge", "refresh", "rollback", "scalar", "scalars",
+)  # fmt: skip
+
+
+class OneThreadSession(orm.Session):
+    """A session that refuses a second thread while a first is using it.
+
+    Threads may take turns, as the views and the hooks of a request do under an
+    asynchronous server. At once, they would mix up the objects and the transaction:
+    SQLAlchemy then fails somewhere later, with an error about its own state.
+    """
+
+    def __init__(self, **options: t.Any) -> None:
+        self.turn = threading.RLock()
+        super().__init__(**options)
+
+
+def _guarded(method: cabc.Callable[..., t.Any]) -> cabc.Callable[..., t.Any]:
+    @functools.wraps(method)
+    def guarded(self: OneThreadSession, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        turn = self.turn
+        if not turn.acquire(blocking=False):
+            raise SessionShared(
+                "Another thread is using this session right now: both run in the same"
+                " app context, or in a copy of it. A thread needs a session of its own:"
+                " write `with db.session_scope(app) as session:` in it, or"
+                " `with app.app_context():`, where app is that of the other thread."
+            )
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            turn.release()
+
+    return guarded
+
+
+for _name in _METHODS:
+    setattr(OneThreadSession, _name, _guarded(getattr(orm.Session, _name)))
