@@ -315,6 +315,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
             state.manager,
             state.cookie,
             save_on_error=settings.save_on_error,
+            caching=settings.cache_control,
             find_foreign=build_finder(app, settings),
         )
         app.cli.add_command(session_commands)

@@ -18,6 +18,7 @@ from ._stores.protocol import Store
 from ._stores.sealed import key_from
 from ._stores.url import check_url
 from ._web.cookie import Policy
+from ._web.flask import Caching
 
 _ZERO = dt.timedelta(0)
 _Positive: t.TypeAlias = t.Annotated[dt.timedelta, pydantic.Field(gt=dt.timedelta(0))]
@@ -242,6 +243,15 @@ class SessionSettings(Settings):
         " http in debug mode, in tests, or where the host is this machine. `secure`:"
         " always. `plain`: never, also over https.",
         examples=["secure"],
+    )
+    cache_control: Caching = pydantic.Field(
+        default="auto",
+        description="`Cache-Control` of a response for which the session was read and"
+        " whose view set none. `auto`: `no-store` where a user is signed in, so that"
+        " the back button shows nothing after logout, else `private, no-cache`."
+        " `no-store` or `private`: always that. `None`: only a response with a cookie"
+        " has a header.",
+        examples=["private"],
     )
     save_on_error: bool = pydantic.Field(
         default=False,

@@ -30,6 +30,14 @@ _OF_CONTENT = (
     "Expires", "Last-Modified", "Location", "Set-Cookie",
 )  # fmt: skip
 
+Caching: t.TypeAlias = t.Literal["auto", "no-store", "private"] | None
+
+# The back button shows what a browser has stored without asking, whatever "no-cache"
+# says: RFC 9111, section 6, leaves history to browsers. It shows nothing where nothing
+# was stored; OWASP ASVS 5.0, 14.3.2, asks for that too.
+_NO_STORE = "no-store"
+_PRIVATE = "private, no-cache"
+
 
 class ServerSessionInterface(SessionInterface):
     """Opens and saves ``flask.session`` by a manager and a cookie."""
@@ -40,11 +48,13 @@ class ServerSessionInterface(SessionInterface):
         cookie: SessionCookie,
         *,
         save_on_error: bool,
+        caching: Caching = "auto",
         find_foreign: Finder | None = None,
     ) -> None:
         self._manager = manager
         self._cookie = cookie
         self._save_on_error = save_on_error
+        self._caching = caching
         self._find_foreign = find_foreign
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> ServerSession:  # noqa: ARG002
@@ -70,6 +80,7 @@ class ServerSessionInterface(SessionInterface):
             self._save(app, session, visit, response)
         _vary_by_cookie(response)
         self._send_cookie(visit, response)
+        self._limit_caching(visit, response)
         visit.is_sent = True
 
     def _save(
@@ -120,9 +131,20 @@ class ServerSessionInterface(SessionInterface):
             self._cookie.set(flask.request, response, visit.id, max_age=max_age)
             if self._find_foreign is not None:
                 self._cookie.forget_plain(flask.request, response)
-        # A cache that keeps this answer would hand the cookie to somebody else.
-        if "Cache-Control" not in response.headers:
-            response.headers["Cache-Control"] = "no-store"
+
+    def _limit_caching(self, visit: Visit, response: flask.Response) -> None:
+        if "Cache-Control" in response.headers:
+            return
+        # A cache that keeps a cookie would hand it to somebody else.
+        if visit.cookie is not Cookie.LEAVE:
+            value = _NO_STORE
+        elif self._caching is None:
+            return
+        elif self._caching == "auto":
+            value = _PRIVATE if visit.user_id is None else _NO_STORE
+        else:
+            value = _NO_STORE if self._caching == "no-store" else _PRIVATE
+        response.headers["Cache-Control"] = value
 
     def _tell_outage(
         self, app: flask.Flask, outage: StoreUnavailable, response: flask.Response
