@@ -102,7 +102,28 @@ def test_the_cookie_is_sent_only_when_something_changed(build: Build) -> None:
     for path in ("/read", "/set/a/1", "/set/a/2", "/untouched"):
         response = client.get(path)
         assert "Set-Cookie" not in response.headers
-        assert "Cache-Control" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("setting", "signed_in", "anonymous"),
+    [
+        ("auto", "no-store", "private, no-cache"),
+        ("private", "private, no-cache", "private, no-cache"),
+        ("no-store", "no-store", "no-store"),
+        (None, None, None),
+    ],
+)
+def test_no_cache_keeps_a_page_that_read_the_session(
+    build: Build, setting: str | None, signed_in: str | None, anonymous: str | None
+) -> None:
+    app = build(Sessions(store="memory://"), SESSION_CACHE_CONTROL=setting)
+    client = app.test_client()
+    assert "Cache-Control" not in client.get("/untouched").headers
+    assert client.get("/read").headers.get("Cache-Control") == anonymous
+    client.get("/login/ann")
+    assert client.get("/read").headers.get("Cache-Control") == signed_in
+    assert "Cache-Control" not in client.get("/untouched").headers
+    assert client.get("/logout").headers["Cache-Control"] == "no-store"
 
 
 def test_the_view_has_the_last_word_on_caching(build: Build) -> None:

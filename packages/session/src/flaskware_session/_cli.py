@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses as dc
+import datetime as dt
 import json
 import shutil
 import sys
@@ -54,21 +55,14 @@ def list_sessions(user_id: str, *, as_json: bool) -> None:
     """List where a user is signed in."""
     found = _sessions().for_user(user_id)
     if as_json:
-        rows = [
-            dc.asdict(info)
-            | {
-                "created": info.created.isoformat(),
-                "last_seen": info.last_seen.isoformat(),
-            }
-            for info in found
-        ]
-        click.echo(json.dumps(rows))
+        rows = [dc.asdict(info) for info in found]
+        click.echo(json.dumps(rows, default=dt.datetime.isoformat))
         return
     # The name of a browser is long; --json has all of it.
     width = shutil.get_terminal_size().columns
     for info in found:
         seen = info.last_seen.strftime("%Y-%m-%d %H:%M UTC")
-        line = f"{info.handle}  {seen}  {info.address or '-'}  {info.agent or '-'}"
+        line = f"{info.handle}  {seen}  {info.address or '-'}  {info.label or info.agent or '-'}"
         click.echo(line if len(line) <= width else f"{line[: width - 1]}…")
     if not found:
         click.echo(f"{user_id} is not signed in anywhere.")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import typing as t
 
+from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Conflict
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.exceptions import Unauthorized
@@ -57,9 +58,38 @@ class SessionEnded(SessionConflict):
 
 
 class NotFresh(Unauthorized):
-    """The user signed in too long ago for this; see ``Sessions.require_fresh``."""
+    """The user gave a proof too long ago, or never; see ``Sessions.require_fresh``.
+
+    :param factor: The proof to ask for, such as ``"mfa"``; ``"sign-in"`` for any
+        sign-in.
+    :param minutes: How old it may be, if that is known.
+    :param is_bearer: Whether the client is to be told so by a challenge.
+    """
 
     description = "Please sign in again to continue."
+
+    def __init__(
+        self,
+        factor: str = "sign-in",
+        minutes: float | None = None,
+        *,
+        is_bearer: bool = False,
+    ) -> None:
+        challenge = None
+        if is_bearer:
+            # RFC 9470: what a client of an API is to ask its user for.
+            values = {"error": "insufficient_user_authentication", "acr_values": factor}
+            if minutes is not None:
+                values["max_age"] = str(round(minutes * 60))
+            challenge = WWWAuthenticate("bearer", t.cast("dict[str, t.Any]", values))
+        super().__init__(www_authenticate=challenge)
+        self.factor = factor
+        self.minutes = minutes
+        if factor != "sign-in":
+            self.description = "Please confirm that it is you to continue."
+
+    def __reduce__(self) -> tuple[type[NotFresh], tuple[str, float | None]]:
+        return type(self), (self.factor, self.minutes)
 
 
 class SessionTooLarge(ValueError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import dataclasses as dc
+import datetime as dt
 import functools
 import inspect
 import time
@@ -33,9 +34,15 @@ from ._core.visit import Visit
 from ._drive.sync import SessionManager
 from ._errors import NotFresh
 from ._errors import StoreUnavailable
+from ._records.device import DEVICE
+from ._records.device import device_with
+from ._records.device import factor_key
+from ._records.device import factors_in
+from ._records.device import SIGN_IN
 from ._records.record import Clock
 from ._records.record import SessionInfo
 from ._records.record import StoreStats
+from ._records.record import time_of
 from ._records.token import handle_of
 from ._settings import SessionSettings
 from ._setup import build_finder
@@ -162,30 +169,76 @@ class Sessions(Extension[SessionSettings, SessionState]):
         if visit.record is not None:
             visit.require(Intent.RENEW)
 
-    def is_fresh(self, *, minutes: float) -> bool:
-        """Return whether the user signed in within this time. Reads the session."""
-        visit = self._visit()
-        if visit.user_id is None:
-            return False
-        if visit.starts_over or visit.record is None:
-            return True
-        age = self.state.manager.now() - visit.record.created
-        return age <= minutes * 60_000
+    def confirm_factor(self, factor: str = SIGN_IN) -> None:
+        """Note that the user has just proved who they are, such as by a second factor.
 
-    def require_fresh(self, *, minutes: float) -> cabc.Callable[[_View], _View]:
-        """Decorate a view that wants a recent sign-in, such as a change of password.
+        The session keeps the time, and gets a new id as what it may do changes.
 
-        :meth:`login` with the same user counts as one and keeps the content. For views
-        that are coroutine functions too.
-
-        :raises NotFresh: in the view, which then is answered with 401; an error
-            handler for it can lead to the page that asks for the password.
+        :param factor: A name of your own, such as ``"mfa"``. By default the sign-in,
+            which a user who gives the password again need not repeat.
+        :raises PermissionError: if no user is signed in.
+        :raises ValueError: for a name that is not short, lower case and plain.
         """
+        key, session = factor_key(factor), self._session()
+        if self.user_id is None:
+            raise PermissionError(
+                "No user is signed in, so that nothing can be confirmed. Call"
+                " `sessions.login(user_id)` first."
+            )
+        session[key] = self.state.manager.now()
+        self.regenerate()
+
+    @property
+    def factors(self) -> dict[str, dt.datetime]:
+        """When the user gave each proof, ``"sign-in"`` among them. Reads the session.
+
+        Empty if no user is signed in.
+        """
+        return {name: time_of(moment) for name, moment in self._factors().items()}
+
+    def set_device(
+        self, *, label: str | None = None, **data: str | int | float | bool | None
+    ) -> None:
+        """Note something of this request's device, for :class:`SessionInfo` to show.
+
+        It belongs to the session, and ends with it.
+
+        :param label: Name of the device in the list; ``None`` leaves it as it is.
+        :param data: Up to 16 other values; ``None`` removes one.
+        :raises ValueError: for a text of more than 100 characters, or too many values.
+        """
+        session = self._session()
+        session[DEVICE] = device_with(session, label, data)
+
+    def is_fresh(self, *, minutes: float, factor: str = SIGN_IN) -> bool:
+        """Return whether the user gave a proof within this time. Reads the session.
+
+        :param factor: See :meth:`confirm_factor`; by default any sign-in counts.
+        """
+        factor_key(factor)
+        given = self._factors().get(factor)
+        return given is not None and self._age(given) <= minutes * 60_000
+
+    def require_fresh(
+        self, *, minutes: float, factor: str = SIGN_IN
+    ) -> cabc.Callable[[_View], _View]:
+        """Decorate a view that wants a recent proof, such as a change of password.
+
+        :meth:`login` with the same user counts as a sign-in and keeps the content. For
+        several factors, use it several times. For views that are coroutine functions
+        too.
+
+        :param factor: See :meth:`confirm_factor`; by default any sign-in counts.
+        :raises NotFresh: in the view, which then is answered with 401; an error
+            handler for it can lead to the page that asks for what it names.
+        :raises ValueError: for a name that no factor can have.
+        """
+        factor_key(factor)
 
         def decorate(view: _View) -> _View:
             def check() -> None:
-                if not self.is_fresh(minutes=minutes):
-                    raise NotFresh
+                if not self.is_fresh(minutes=minutes, factor=factor):
+                    raise NotFresh(factor, minutes)
 
             if inspect.iscoroutinefunction(view):
 
@@ -373,6 +426,19 @@ class Sessions(Extension[SessionSettings, SessionState]):
         session = self._session()
         session.accessed = True
         return session.access.load()
+
+    def _factors(self) -> dict[str, int]:
+        visit, found = self._visit(), dict[str, int]()
+        if visit.user_id is None:
+            return found
+        known = factors_in(visit.data)
+        signed_in = self.state.manager.now()
+        if not visit.starts_over and visit.record is not None:
+            signed_in = visit.record.created
+        return {**known, SIGN_IN: max(signed_in, known.get(SIGN_IN, 0))}
+
+    def _age(self, moment: int) -> int:
+        return self.state.manager.now() - moment
 
     def _tell_revoked(self, count: int, user_id: str) -> None:
         if count:

@@ -7,6 +7,11 @@ import dataclasses as dc
 import datetime as dt
 import typing as t
 
+from .device import content_of
+from .device import device_in
+from .device import factors_in
+from .device import Scalar
+from .device import SIGN_IN
 from .token import handle_of
 
 UNSEEN = "unseen"
@@ -149,6 +154,10 @@ class SessionInfo:
     :param address: The client's address when it signed in.
     :param agent: The User-Agent of its browser at that time.
     :param is_current: Whether it is the session of this request.
+    :param label: The name that ``Sessions.set_device`` gave it, or an empty text.
+    :param data: The other values that were set there.
+    :param factors: When the user last gave each proof, ``"sign-in"`` among them; see
+        ``Sessions.confirm_factor``.
     """
 
     handle: str
@@ -157,17 +166,26 @@ class SessionInfo:
     address: str
     agent: str
     is_current: bool
+    label: str = ""
+    data: dict[str, Scalar] = dc.field(default_factory=dict[str, Scalar])
+    factors: dict[str, dt.datetime] = dc.field(default_factory=dict[str, dt.datetime])
 
     @classmethod
     def of(cls, record: Record, *, is_current: bool) -> t.Self:
         """Return the public description of a record."""
+        content = content_of(record.data)
+        label, data = device_in(content)
+        factors = {SIGN_IN: record.created, **factors_in(content)}
         return cls(
             handle=handle_of(record.key),
-            created=_time(record.created),
-            last_seen=_time(record.last_seen),
+            created=time_of(record.created),
+            last_seen=time_of(record.last_seen),
             address=record.address,
             agent=record.agent,
             is_current=is_current,
+            label=label,
+            data=data,
+            factors={name: time_of(moment) for name, moment in factors.items()},
         )
 
 
@@ -188,5 +206,6 @@ def over_limit(
     return [r.key for r in reversed(found) if r.expires > now][count:]
 
 
-def _time(milliseconds: int) -> dt.datetime:
+def time_of(milliseconds: int) -> dt.datetime:
+    """Return a moment given in milliseconds since 1970."""
     return dt.datetime.fromtimestamp(milliseconds / 1000, tz=dt.UTC)
