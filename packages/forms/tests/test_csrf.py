@@ -6,6 +6,7 @@ import jinja2
 import pydantic
 import pytest
 import wtforms
+from flask.sessions import SecureCookieSessionInterface
 from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,6 +132,42 @@ def test_referer_and_authorization_decide_too(
     if token:
         data["csrf_token"] = value
     client = site.client if cookies else site.app.test_client()
+    response = client.post("/plain" if plain else "/", data=data, headers=headers)
+    assert response.status_code == status
+
+
+class Telling(SecureCookieSessionInterface):
+    """Takes `Authorization: Bearer yes`, and the cookie only without a header of it."""
+
+    def credential_of(self, request):
+        if request.headers.get("Authorization", "").startswith("Bearer yes"):
+            return "header"
+        return "cookie" if "session" in request.cookies else None
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["typed form", "plain view"])
+@pytest.mark.parametrize(
+    ("headers", "cookies", "status"),
+    [
+        ({"Authorization": "Bearer yes"}, False, 303),
+        ({"Authorization": "Bearer yes"}, True, 303),
+        ({"Authorization": "Bearer yes", "Sec-Fetch-Site": "cross-site"}, True, 303),
+        ({"Authorization": "Bearer no"}, True, 400),
+        ({"Authorization": "Bearer no", "Sec-Fetch-Site": "cross-site"}, True, 403),
+        ({"Authorization": "Bearer no", "Sec-Fetch-Site": "same-origin"}, True, 303),
+        ({"Authorization": "Bearer no"}, False, 303),
+        ({}, True, 400),
+    ],
+)
+def test_a_header_proves_nothing_where_the_sessions_say_that_a_cookie_counts(
+    make_site, headers, cookies, status, plain
+):
+    site = make_site(SPEC)
+    site.app.session_interface = Telling()
+    site.app.add_url_rule("/plain", "plain", lambda: ("", 303), methods=["POST"])
+    csrf_token(site.client, "/")
+    client = site.client if cookies else site.app.test_client()
+    data = {"name": "a"}
     response = client.post("/plain" if plain else "/", data=data, headers=headers)
     assert response.status_code == status
 

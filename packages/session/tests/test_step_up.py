@@ -124,7 +124,7 @@ def test_two_factors_confirmed_at_once_both_count(app: flask.Flask) -> None:
 
 
 def test_nobody_confirms_anything_without_being_signed_in(app: flask.Flask) -> None:
-    with pytest.raises(PermissionError, match="sessions.login"):
+    with pytest.raises(PermissionError, match="No user is signed in"):
         app.test_client().get("/confirm/mfa")
 
 

@@ -27,6 +27,9 @@ from ._web.current import current_request as current_request
 from ._web.current import current_session as current_session
 from ._web.current import request_getter as request_getter
 from ._web.hooks import attach as attach
+from ._web.origin import Credential as Credential
+from ._web.origin import CredentialSource as CredentialSource
+from ._web.origin import request_credential as request_credential
 from ._web.origin import request_origin as request_origin
 from ._web.origin import RequestOrigin as RequestOrigin
 
@@ -60,9 +63,10 @@ else:
 __all__ = [
     "active_app", "active_context", "active_request", "AlreadyInitialised", "attach",
     "backoff", "check_connections", "closest", "ConfigError", "ConfigProblem",
-    "CoreSettings", "current_app_object", "current_context", "current_request",
-    "current_session", "describe", "examine", "Extension", "FileLock", "Finding",
-    "FINDING_FORMATS", "FindingFormat", "ForkGuard", "lazy_names", "Level",
-    "NotInitialised", "render_findings", "Report", "request_getter", "request_origin",
-    "RequestOrigin", "Sensitive", "Settings", "signer",
+    "CoreSettings", "Credential", "CredentialSource", "current_app_object",
+    "current_context", "current_request", "current_session", "describe", "examine",
+    "Extension", "FileLock", "Finding", "FINDING_FORMATS", "FindingFormat", "ForkGuard",
+    "lazy_names", "Level", "NotInitialised", "render_findings", "Report",
+    "request_credential", "request_getter", "request_origin", "RequestOrigin",
+    "Sensitive", "Settings", "signer",
 ]  # fmt: skip

@@ -25,6 +25,8 @@ from flaskware_core import closest
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import CoreSettings
+from flaskware_core import Credential
+from flaskware_core import CredentialSource
 from flaskware_core import current_app_object
 from flaskware_core import current_context
 from flaskware_core import current_request
@@ -42,6 +44,7 @@ from flaskware_core import Level
 from flaskware_core import NotInitialised
 from flaskware_core import render_findings
 from flaskware_core import Report
+from flaskware_core import request_credential
 from flaskware_core import request_getter
 from flaskware_core import request_origin
 from flaskware_core import RequestOrigin
@@ -95,6 +98,13 @@ assert_type(MailSettings.from_config(app.config), MailSettings)
 assert_type(MailSettings.key("url"), str)
 assert_type(MailSettings.is_sensitive("url"), bool)
 assert_type(CoreSettings.from_config({}).trusted_origins, frozenset[str])
+assert_type(request_credential(flask.request), Credential | None)
+
+
+def ask(source: CredentialSource) -> None:
+    assert_type(source.credential_of(flask.request), Credential | None)
+
+
 assert_type(request_origin(flask.request, {"https://a.example"}), RequestOrigin)
 assert_type(examine(app, deploy=True), Report)
 assert_type(examine(app).worst(), Level | None)

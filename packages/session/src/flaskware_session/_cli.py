@@ -62,7 +62,8 @@ def list_sessions(user_id: str, *, as_json: bool) -> None:
     width = shutil.get_terminal_size().columns
     for info in found:
         seen = info.last_seen.strftime("%Y-%m-%d %H:%M UTC")
-        line = f"{info.handle}  {seen}  {info.address or '-'}  {info.label or info.agent or '-'}"
+        name = info.label or info.agent or "-"
+        line = f"{info.handle}  {seen}  {info.address or '-'}  {name}"
         click.echo(line if len(line) <= width else f"{line[: width - 1]}…")
     if not found:
         click.echo(f"{user_id} is not signed in anywhere.")

@@ -29,6 +29,7 @@ from flaskware_core import Finding
 
 from . import _signals as signals
 from ._cli import session_commands
+from ._core.save import save
 from ._core.visit import Intent
 from ._core.visit import Visit
 from ._drive.sync import SessionManager
@@ -54,6 +55,7 @@ from ._stores.sealed import plain_store
 from ._web.cookie import SessionCookie
 from ._web.cookie_policy import cookie_from_config
 from ._web.flask import ServerSessionInterface
+from ._web.headers import is_bearer
 from ._web.session import ServerSession
 
 if t.TYPE_CHECKING:
@@ -131,25 +133,38 @@ class Sessions(Extension[SessionSettings, SessionState]):
         :param user_id: Value of :attr:`user_id` from now on, as text.
         :raises StoreUnavailable: if the session cannot be read.
         """
-        given = t.cast("object", user_id)
-        if not isinstance(given, str | int) or given == "":
-            raise TypeError(
-                "login() takes the id of a user as text or a number, such as"
-                f" `sessions.login(user.id)`, not {describe(user_id)}"
-            )
-        if len(str(user_id).encode()) > _LONGEST_USER_ID:
-            raise ValueError(
-                f"The id of a user is longer than {_LONGEST_USER_ID} bytes in UTF-8."
-            )
-        request = flask.request
+        _check_user_id(user_id, "login")
         visit = self._visit()
         if visit.outage is not None:
             raise visit.outage
-        visit.sign_in(
-            str(user_id),
-            address=request.remote_addr or "",
-            agent=request.user_agent.string[:_LONGEST_AGENT],
-        )
+        _sign_in(visit, user_id)
+
+    def issue_token(self, user_id: str | int, *, label: str | None = None) -> str:
+        """Sign a user in on a client of your API; return the id for the client.
+
+        It is a session of its own, stored at once: the session of this request stays
+        as it is, and no cookie is set. Send the id in the body of the response. The
+        client sends it as ``Authorization: Bearer``, and whenever a response has the
+        header ``Session-Token``, that value from then on. The session is listed, ended
+        and timed out like those of browsers.
+
+        :param label: Name of the client in the list of devices.
+        :raises RuntimeError: unless ``SESSION_BEARER`` is on.
+        :raises StoreUnavailable: if the session cannot be stored.
+        """
+        _check_user_id(user_id, "issue_token")
+        if not self.settings.bearer:
+            raise RuntimeError(
+                "A client could not use the token. Set SESSION_BEARER = True, so that"
+                " `Authorization: Bearer` opens a session."
+            )
+        manager, visit = self.state.manager, Visit()
+        _sign_in(visit, user_id)
+        if label:
+            visit.data[DEVICE] = device_with({}, label, {})
+            visit.is_touched = True
+        manager.client.run(save(visit, manager.policy), visit)
+        return t.cast("str", visit.id)
 
     def logout(self) -> None:
         """End this request's session, at once and for all requests under way.
@@ -238,7 +253,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         def decorate(view: _View) -> _View:
             def check() -> None:
                 if not self.is_fresh(minutes=minutes, factor=factor):
-                    raise NotFresh(factor, minutes)
+                    raise self._not_fresh(factor, minutes)
 
             if inspect.iscoroutinefunction(view):
 
@@ -369,6 +384,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
             state.cookie,
             save_on_error=settings.save_on_error,
             caching=settings.cache_control,
+            bearer=settings.bearer,
             find_foreign=build_finder(app, settings),
         )
         app.cli.add_command(session_commands)
@@ -437,6 +453,10 @@ class Sessions(Extension[SessionSettings, SessionState]):
             signed_in = visit.record.created
         return {**known, SIGN_IN: max(signed_in, known.get(SIGN_IN, 0))}
 
+    def _not_fresh(self, factor: str, minutes: float) -> NotFresh:
+        is_api = self.settings.bearer and is_bearer(flask.request)
+        return NotFresh(factor, minutes, is_bearer=is_api)
+
     def _age(self, moment: int) -> int:
         return self.state.manager.now() - moment
 
@@ -457,6 +477,29 @@ class Sessions(Extension[SessionSettings, SessionState]):
                 "No user is signed in. Pass `user_id=…` to end another user's session."
             )
         return user_id
+
+
+def _check_user_id(user_id: str | int, call: str) -> None:
+    given = t.cast("object", user_id)
+    if not isinstance(given, str | int) or given == "":
+        raise TypeError(
+            f"{call}() takes the id of a user as text or a number, such as"
+            f" `sessions.{call}(user.id)`, not {describe(user_id)}"
+        )
+    if len(str(user_id).encode()) > _LONGEST_USER_ID:
+        raise ValueError(
+            f"The id of a user is longer than {_LONGEST_USER_ID} bytes in UTF-8."
+        )
+
+
+def _sign_in(visit: Visit, user_id: str | int) -> None:
+    address = agent = ""
+    # A command may issue a token too.
+    if flask.has_request_context():
+        request = flask.request
+        address = request.remote_addr or ""
+        agent = request.user_agent.string[:_LONGEST_AGENT]
+    visit.sign_in(str(user_id), address=address, agent=agent)
 
 
 def _refuse_other_interface(app: flask.Flask) -> None:

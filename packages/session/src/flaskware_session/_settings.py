@@ -18,7 +18,7 @@ from ._stores.protocol import Store
 from ._stores.sealed import key_from
 from ._stores.url import check_url
 from ._web.cookie import Policy
-from ._web.flask import Caching
+from ._web.headers import Caching
 
 _ZERO = dt.timedelta(0)
 _Positive: t.TypeAlias = t.Annotated[dt.timedelta, pydantic.Field(gt=dt.timedelta(0))]
@@ -243,6 +243,13 @@ class SessionSettings(Settings):
         " http in debug mode, in tests, or where the host is this machine. `secure`:"
         " always. `plain`: never, also over https.",
         examples=["secure"],
+    )
+    bearer: bool = pydantic.Field(
+        default=False,
+        description="Whether `Authorization: Bearer` with an id from"
+        " `sessions.issue_token` opens a session. The cookie of such a request is"
+        " ignored, none is set, and a new id comes in the header `Session-Token`.",
+        examples=[True],
     )
     cache_control: Caching = pydantic.Field(
         default="auto",

@@ -80,9 +80,17 @@ sessions.login(7)
 sessions.logout()
 sessions.regenerate()
 assert_type(sessions.is_fresh(minutes=5), bool)
+assert_type(sessions.is_fresh(minutes=5, factor="mfa"), bool)
+assert_type(sessions.factors, dict[str, dt.datetime])
+sessions.confirm_factor()
+sessions.confirm_factor("mfa")
+sessions.set_device(label="Ann's phone", version=2, beta=True, old=None)
+assert_type(sessions.issue_token("7"), str)
+assert_type(sessions.issue_token(7, label="Laptop"), str)
 
 
 @sessions.require_fresh(minutes=5)
+@sessions.require_fresh(minutes=5, factor="mfa")
 def sensitive(name: str) -> int:
     return len(name)
 
@@ -107,6 +115,9 @@ def show(info: SessionInfo, stats: StoreStats) -> None:
     assert_type(info.address, str)
     assert_type(info.agent, str)
     assert_type(info.is_current, bool)
+    assert_type(info.label, str)
+    assert_type(info.data, dict[str, str | int | float | bool])
+    assert_type(info.factors, dict[str, dt.datetime])
     assert_type(stats.sessions, int)
     assert_type(stats.users, int)
     assert_type(stats.expired, int)
@@ -178,7 +189,9 @@ FakeClock().advance(seconds=1, minutes=2, days=3)
 assert_type(StoreUnavailable("reason").reason, str)
 assert_type(UnstorableValue("key", "problem").key, object)
 assert_type(SessionConflict(["a"]).keys, list[str])
-not_fresh: Exception = NotFresh()
+not_fresh = NotFresh("mfa", 10, is_bearer=True)
+assert_type(not_fresh.factor, str)
+assert_type(not_fresh.minutes, float | None)
 for signal in (
     session_conflict,
     session_created,

@@ -1,4 +1,4 @@
-"""The origin of a request, by the headers that its browser sends."""
+"""The origin of a request, by the headers of its browser, and what signs it in."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import collections.abc as cabc
 import typing as t
 from urllib.parse import urlsplit
 
+from flask.sansio.app import App
 from werkzeug.sansio.request import Request
+
+from .current import current_app_object
 
 RequestOrigin: t.TypeAlias = t.Literal[
     "same-origin", "same-site", "cross-site", "none", "unknown"
 ]
+
+Credential: t.TypeAlias = t.Literal["cookie", "header"]
 
 _FETCH_SITES: dict[str, RequestOrigin] = {
     "same-origin": "same-origin",
@@ -76,3 +81,42 @@ def parse_origin(url: str) -> str | None:
     if port is None or port == _DEFAULT_PORTS[parts.scheme]:
         return f"{parts.scheme}://{host}"
     return f"{parts.scheme}://{host}:{port}"
+
+
+@t.runtime_checkable
+class CredentialSource(t.Protocol):
+    """A session interface that can tell how a request is signed in.
+
+    An app may have another session interface, such as Flask's own: it is asked only if
+    it has this method.
+    """
+
+    def credential_of(self, request: Request) -> Credential | None:
+        """Return which credential of a request counts; the other must be ignored.
+
+        It is asked before a session is read, so it must neither read one nor wait.
+        """
+        ...
+
+
+def request_credential(
+    request: Request, *, app: App | None = None
+) -> Credential | None:
+    """Return by which credential the app's sessions sign a request in.
+
+    A browser adds a cookie by itself, also to a request that another site caused, so
+    that such a request needs protection against CSRF. It never adds a header with a
+    token, so that one with a token needs none.
+
+    The app's session interface knows, if it is a :class:`CredentialSource`. That is
+    how extensions ask each other without an import.
+
+    :param app: By default the current app.
+    :return: ``"cookie"``; ``"header"`` if cookies are ignored; ``None`` if there is
+        neither, or the session interface cannot tell.
+    """
+    app = current_app_object() if app is None else app
+    source: object = getattr(app, "session_interface", None)
+    if isinstance(source, CredentialSource):
+        return source.credential_of(request)
+    return None

@@ -17,6 +17,7 @@ from wtforms import ValidationError
 from flaskware_core import attach
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
+from flaskware_core import request_credential
 from flaskware_core import request_origin
 from flaskware_forms._body.body import guard_input
 from flaskware_forms._errors.problem import CrossSiteRefused
@@ -135,9 +136,15 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         origin = request_origin(request, self._trusted_origins)
         if origin == "same-origin":
             return True
-        # A page can send such a header to another site only if CORS allows it.
+        # A page can send such a header to another site only if CORS allows it. Beside
+        # the cookie of a session it proves nothing, unless that cookie is ignored.
+        credential = request_credential(request)
         authorization = request.authorization
-        if authorization is not None and authorization.type not in _AMBIENT:
+        if credential == "header" or (
+            credential is None
+            and authorization is not None
+            and authorization.type not in _AMBIENT
+        ):
             return True
         if origin == "cross-site":
             logger.warning(

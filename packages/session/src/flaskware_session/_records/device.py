@@ -1,4 +1,4 @@
-"""What a session's content says of its device: a label, data, and proofs with times.
+"""The device of a session in its content: a label, data, and proofs with times.
 
 They are keys of the content, so that a store needs no columns for them, parallel
 requests merge, and encryption covers them. Each proof has a key of its own, since two

@@ -6,7 +6,9 @@ import typing as t
 import flask
 from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
+from werkzeug.sansio.request import Request
 
+from flaskware_core import Credential
 from flaskware_session._core.visit import Cookie
 from flaskware_session._core.visit import PERMANENT
 from flaskware_session._core.visit import Visit
@@ -16,6 +18,12 @@ from flaskware_session._errors import SessionEnded
 from flaskware_session._errors import StoreUnavailable
 
 from .cookie import SessionCookie
+from .headers import Caching
+from .headers import hand_out
+from .headers import is_bearer
+from .headers import limit_caching
+from .headers import read_bearer
+from .headers import vary_by_credential
 from .session import Access
 from .session import ServerSession
 
@@ -30,14 +38,6 @@ _OF_CONTENT = (
     "Expires", "Last-Modified", "Location", "Set-Cookie",
 )  # fmt: skip
 
-Caching: t.TypeAlias = t.Literal["auto", "no-store", "private"] | None
-
-# The back button shows what a browser has stored without asking, whatever "no-cache"
-# says: RFC 9111, section 6, leaves history to browsers. It shows nothing where nothing
-# was stored; OWASP ASVS 5.0, 14.3.2, asks for that too.
-_NO_STORE = "no-store"
-_PRIVATE = "private, no-cache"
-
 
 class ServerSessionInterface(SessionInterface):
     """Opens and saves ``flask.session`` by a manager and a cookie."""
@@ -49,16 +49,21 @@ class ServerSessionInterface(SessionInterface):
         *,
         save_on_error: bool,
         caching: Caching = "auto",
+        bearer: bool = False,
         find_foreign: Finder | None = None,
     ) -> None:
         self._manager = manager
         self._cookie = cookie
         self._save_on_error = save_on_error
         self._caching = caching
+        self._bearer = bearer
         self._find_foreign = find_foreign
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> ServerSession:  # noqa: ARG002
         """Make a session that has not been read yet."""
+        if self._is_bearer(request):
+            read = functools.partial(read_bearer, request)
+            return ServerSession(Access(self._manager, read))
         read_tokens = functools.partial(self._cookie.read, request)
         find = self._find_foreign and functools.partial(self._find_foreign, request)
         return ServerSession(Access(self._manager, read_tokens, find))
@@ -78,9 +83,17 @@ class ServerSessionInterface(SessionInterface):
             self._tell_outage(app, visit.outage, response)
         elif visit.is_due_to_save:
             self._save(app, session, visit, response)
-        _vary_by_cookie(response)
-        self._send_cookie(visit, response)
-        self._limit_caching(visit, response)
+        vary_by_credential(response, bearer=self._bearer)
+        if not self._is_bearer(flask.request):
+            self._send_cookie(visit, response)
+        elif visit.cookie is Cookie.SET and visit.id is not None:
+            hand_out(response, visit.id)
+        limit_caching(
+            response,
+            self._caching,
+            is_signed_in=visit.user_id is not None,
+            has_id=visit.cookie is not Cookie.LEAVE,
+        )
         visit.is_sent = True
 
     def _save(
@@ -109,6 +122,17 @@ class ServerSessionInterface(SessionInterface):
     def _is_lenient(self) -> bool:
         return self._manager.policy.anonymous_on_outage
 
+    def credential_of(self, request: Request) -> Credential | None:
+        """Return whether a cookie or a header signs a request in; see core."""
+        if self._is_bearer(request):
+            return "header"
+        cookie = self._cookie
+        is_sent = {cookie.name, cookie.secure_name} & request.cookies.keys()
+        return "cookie" if is_sent else None
+
+    def _is_bearer(self, request: Request) -> bool:
+        return self._bearer and is_bearer(request)
+
     def get_cookie_name(self, app: flask.Flask) -> str:  # noqa: ARG002
         """Return the name of the cookie over plain http."""
         return self._cookie.name
@@ -132,20 +156,6 @@ class ServerSessionInterface(SessionInterface):
             if self._find_foreign is not None:
                 self._cookie.forget_plain(flask.request, response)
 
-    def _limit_caching(self, visit: Visit, response: flask.Response) -> None:
-        if "Cache-Control" in response.headers:
-            return
-        # A cache that keeps a cookie would hand it to somebody else.
-        if visit.cookie is not Cookie.LEAVE:
-            value = _NO_STORE
-        elif self._caching is None:
-            return
-        elif self._caching == "auto":
-            value = _PRIVATE if visit.user_id is None else _NO_STORE
-        else:
-            value = _NO_STORE if self._caching == "no-store" else _PRIVATE
-        response.headers["Cache-Control"] = value
-
     def _tell_outage(
         self, app: flask.Flask, outage: StoreUnavailable, response: flask.Response
     ) -> None:
@@ -160,14 +170,6 @@ class ServerSessionInterface(SessionInterface):
         # The longest the session can live, so that the cookie need not be sent again
         # as it is used; when it ends is for the server to say.
         return max((record.until - self._manager.now()) // 1000, 0)
-
-
-def _vary_by_cookie(response: flask.Response) -> None:
-    # Mostly there is none yet, and a set need not be made of it.
-    if "Vary" in response.headers:
-        response.vary.add("Cookie")
-    else:
-        response.headers["Vary"] = "Cookie"
 
 
 def _replace(
