@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -430,3 +431,123 @@ def test_a_statement_that_names_an_engine_is_part_of_the_block(any_site):
             work()
         assert any_site.in_use()[None] == 0
     assert any_site.names() == []
+
+
+def held_object(session, site):
+    session.add(site.User(name="before"))
+
+
+def held_row(session, site):
+    session.add(site.User(name="before"))
+    session.flush()
+
+
+def held_change(session, site):
+    session.get(site.User, 1).name = "changed"
+
+
+def held_removal(session, site):
+    session.delete(session.get(site.User, 1))
+
+
+def held_statement(session, site):
+    session.execute(sa.update(site.User).values(name="changed"))
+
+
+def held_text(session, _site):
+    session.execute(sa.text("update user set name = 'changed'"))
+
+
+def held_connection(session, site):
+    session.connection().execute(sa.insert(site.User).values(name="before"))
+
+
+def held_savepoint(session, site):
+    with session.begin_nested():
+        session.add(site.User(name="before"))
+
+
+HELD = [
+    held_object,
+    held_row,
+    held_change,
+    held_removal,
+    held_statement,
+    held_text,
+    held_connection,
+    held_savepoint,
+]
+
+
+@pytest.fixture
+def ada_site(site):
+    with site.db.session_scope(site.app) as session:
+        session.add(site.User(id=1, name="ada"))
+        session.commit()
+    return site
+
+
+@pytest.mark.parametrize("hold", HELD, ids=lambda hold: hold.__name__)
+def test_a_function_that_may_be_retried_does_not_begin_on_changes(ada_site, hold):
+    """A retry would undo them, and the call then succeed without them."""
+    calls = []
+
+    @ada_site.db.transaction(retries=2)
+    def work():
+        calls.append(1)
+
+    with ada_site.app.app_context():
+        hold(ada_site.db.session, ada_site)
+        with pytest.raises(TransactionBegun, match="Commit before the call"):
+            work()
+        assert calls == []
+        ada_site.db.session.commit()  # they are not lost
+        work()
+    assert ada_site.names() != ["ada"]
+
+
+@pytest.mark.parametrize("hold", HELD, ids=lambda hold: hold.__name__)
+def test_a_function_without_retries_takes_changes_up(ada_site, hold):
+    @ada_site.db.transaction()
+    def work(): ...
+
+    with ada_site.app.app_context():
+        hold(ada_site.db.session, ada_site)
+        work()
+    assert ada_site.names() != ["ada"]
+
+
+def test_what_was_read_does_not_keep_a_function_from_its_retries(ada_site):
+    @ada_site.db.transaction(retries=1)
+    def work(user):
+        user.name += "+"
+        ada_site.db.session.flush()
+        if user.name == "ada+" and not seen:
+            seen.append(1)
+            raise failing("40001")
+
+    seen = []
+    with ada_site.app.app_context():
+        session = ada_site.db.session
+        assert session.scalar(sa.text("select count(*) from user")) == 1
+        session.connection().execute(sa.select(ada_site.User))
+        user = session.get(ada_site.User, 1)
+        user.name = user.name  # set, and not changed
+        work(user)
+        work(user)
+    assert ada_site.names() == ["ada++"]
+
+
+def test_changes_before_a_coroutine_that_may_be_retried_are_refused(site):
+    @site.db.async_transaction(retries=1)
+    async def work(): ...
+
+    async def main():
+        with site.app.app_context():
+            site.db.async_session.add(site.User(name="before"))
+            with pytest.raises(TransactionBegun):
+                await work()
+            await site.db.async_session.commit()
+
+    asyncio.run(main())
+    assert site.names() == ["before"]

@@ -7,6 +7,7 @@ import typing as t
 from flaskware_core import lazy_names
 
 from ._errors import AsyncDriverMissing as AsyncDriverMissing
+from ._errors import MixedBinds as MixedBinds
 from ._errors import NPlusOneError as NPlusOneError
 from ._errors import SessionShared as SessionShared
 from ._errors import TransactionBegun as TransactionBegun
@@ -36,8 +37,8 @@ else:
     )
 
 __all__ = [
-    "AsyncDriverMissing", "ContextSession", "KeysetPage", "Location", "Model",
-    "NAMING_CONVENTION", "NPlusOneError", "NPlusOneWarning", "Page", "RecordedQuery",
-    "SQLAlchemy", "SQLAlchemySettings", "SessionShared", "TransactionBegun",
-    "UnknownBind",
+    "AsyncDriverMissing", "ContextSession", "KeysetPage", "Location", "MixedBinds",
+    "Model", "NAMING_CONVENTION", "NPlusOneError", "NPlusOneWarning", "Page",
+    "RecordedQuery", "SQLAlchemy", "SQLAlchemySettings", "SessionShared",
+    "TransactionBegun", "UnknownBind",
 ]  # fmt: skip

@@ -20,6 +20,22 @@ class UnknownBind(LookupError):
         )
 
 
+class MixedBinds(ValueError):
+    """One statement has parts of two databases, and no connection reaches both.
+
+    :param keys: The names of the databases; ``None`` is the default database.
+    """
+
+    def __init__(self, keys: cabc.Iterable[str | None]) -> None:
+        self.keys = sorted(keys, key=lambda key: key or "")
+        names = " and ".join(repr(key or "default") for key in self.keys)
+        super().__init__(
+            f"The statement has tables of the databases {names}, and a statement runs"
+            " on one. Read from the first, and use the result in a statement for the"
+            " second; or give the models the same `__bind_key__`."
+        )
+
+
 class PageNotFound(LookupError):
     """A page does not exist."""
 
@@ -33,7 +49,7 @@ class CursorInvalid(ValueError):
 
 
 class TransactionBegun(RuntimeError):
-    """A transaction has already begun, and its options can no longer change."""
+    """A transaction has already begun, so a block cannot set its options or retry."""
 
 
 class SessionShared(RuntimeError):

@@ -58,6 +58,7 @@ if t.TYPE_CHECKING:
     from ._pagination.request import KeysetArgs
     from ._pagination.request import PageArgs
     from ._sessions.async_transaction import AsyncTransaction
+    from ._sessions.router import Route
     from ._sessions.transaction import Transaction
 
 # Other modules are imported at their first use: at `init_app`, or by the first
@@ -155,6 +156,7 @@ class SQLAlchemy(
             app.instance_path,
             self._session_options,
             self._session_factory.class_,
+            functools.partial(self._current_route, app),
         )
 
     def _attach(self, app: App, settings: SQLAlchemySettings, state: Databases) -> None:
@@ -210,6 +212,12 @@ class SQLAlchemy(
 
     def _databases(self, app: App | None) -> Databases:
         return self.state if app is None else self.state_of(app)
+
+    def _current_route(self, app: App) -> Route | None:
+        context = active_context()
+        if context is None or context.app is not app:
+            return None
+        return request_state(self).route
 
     def _names_for_shell(self) -> dict[str, t.Any]:
         mappers = self.Model.registry.mappers

@@ -24,6 +24,7 @@ from flaskware_sqlalchemy._sessions.isolation import isolated_engine
 from flaskware_sqlalchemy._sessions.request_state import RequestState
 from flaskware_sqlalchemy._sessions.router import Router
 from flaskware_sqlalchemy._sessions.router import SCHEMAS
+from flaskware_sqlalchemy._sessions.session import note_writes
 
 from .schema import Keys
 
@@ -142,7 +143,7 @@ class AsyncDatabases:
         session = RoutedAsyncSession(
             sync_session_class=self._databases.session_class,
             router=self._router_of(loop),
-            route=self._databases.route_of(state),
+            route=self._databases.route(),
             schemas=SCHEMAS.get(),
             **options,
         )
@@ -195,6 +196,8 @@ class AsyncDatabases:
         engines = {
             key: self._make(template, key) for key, template in self._templates.items()
         }
+        for engine in engines.values():
+            note_writes(engine.sync_engine, self._databases.current_route)
         replicas = {
             key: Replicas(
                 [self._make(template, key).sync_engine for template in templates],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import dataclasses as dc
 import threading
 import typing as t
@@ -22,6 +23,7 @@ from flaskware_sqlalchemy._sessions.request_state import RequestState
 from flaskware_sqlalchemy._sessions.router import Route
 from flaskware_sqlalchemy._sessions.router import Router
 from flaskware_sqlalchemy._sessions.router import SCHEMAS
+from flaskware_sqlalchemy._sessions.session import note_writes
 from flaskware_sqlalchemy._sessions.session import RoutedSession
 from flaskware_sqlalchemy._settings import SQLAlchemySettings
 
@@ -41,6 +43,8 @@ class Databases:
     sources: dict[str | None, Source]
     copies: dict[str | None, list[Source]]
     session_class: type[RoutedSession]
+    current_route: cabc.Callable[[], Route | None]
+    """Finds the route of the current context, if it is one of this app."""
     _asynchronous: AsyncDatabases | None = None
 
     @property
@@ -56,24 +60,23 @@ class Databases:
     def session(self, state: RequestState | None = None) -> RoutedSession:
         """Open a session; the caller ends it.
 
-        :param state: That of the context of the session; ``None`` for no context.
+        :param state: That of the context that ends it; ``None`` for no context.
         """
         router = self.router
         session = self.session_class(
-            router, self.route_of(state), SCHEMAS.get(), **router.session_options
+            router, self.route(), SCHEMAS.get(), **router.session_options
         )
         self.watch_lazy_loads(session, state)
         return session
 
-    def route_of(self, state: RequestState | None) -> Route | None:
-        """Return the route that the sessions of a context share."""
-        if state is None:
-            return None
-        if self.router.replicas:
+    def route(self) -> Route | None:
+        """Return the route that the sessions of the current context share."""
+        route = self.current_route()
+        if route is not None and self.router.replicas:
             from flaskware_sqlalchemy._sessions.sticky import look_up
 
-            look_up(state.route, self.settings.sticky_seconds)
-        return state.route
+            look_up(route, self.settings.sticky_seconds)
+        return route
 
     def watch_lazy_loads(
         self, session: RoutedSession, state: RequestState | None
@@ -169,9 +172,11 @@ def build(
     instance_path: str,
     session_options: dict[str, t.Any],
     session_class: type[RoutedSession],
+    current_route: cabc.Callable[[], Route | None],
 ) -> Databases:
     """Make the databases of an app's configuration; nothing is connected yet.
 
+    :param current_route: Finds the route of the current context.
     :raises ConfigError: listing each option that is wrong.
     """
     factory = EngineFactory(settings, instance_path)
@@ -187,4 +192,14 @@ def build(
         for bind, found in copies.items()
     }
     router = Router(engines, metadatas, replicas, session_options)
-    return Databases(settings, router, factory.watch, sources, copies, session_class)
+    for engine in engines.values():
+        note_writes(engine, current_route)
+    return Databases(
+        settings,
+        router,
+        factory.watch,
+        sources,
+        copies,
+        session_class,
+        current_route,
+    )

@@ -12,7 +12,6 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
-from sqlalchemy.sql import visitors
 
 CONNECT_TIMEOUT = 3
 """Seconds to wait for a connection to a replica, unless the URL sets a limit."""
@@ -99,16 +98,6 @@ def primary() -> cabc.Generator[None]:
 def reads_primary() -> bool:
     """Return True inside of a block of :func:`primary`."""
     return _primary.get()
-
-
-def is_read(clause: t.Any) -> bool:
-    """Return True for a plain ``SELECT``, which can be sent to a replica."""
-    if not getattr(clause, "is_select", False):
-        return False
-    if getattr(clause, "_for_update_arg", None) is not None:
-        return False
-    nodes: cabc.Iterable[t.Any] = visitors.iterate(clause)
-    return not any(getattr(node, "is_dml", False) for node in nodes)
 
 
 def _watch(health: Health, number: int) -> cabc.Callable[[sa.ExceptionContext], None]:

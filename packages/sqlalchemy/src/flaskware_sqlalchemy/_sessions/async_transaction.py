@@ -58,7 +58,7 @@ class AsyncTransaction(contextlib.AbstractAsyncContextManager["AsyncSession", No
         async def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             number = 1
             while True:
-                session, block = await self._begin()
+                session, block = await self._begin(may_repeat=self._retries > 0)
                 try:
                     try:
                         result = await function(*args, **kwargs)
@@ -76,9 +76,16 @@ class AsyncTransaction(contextlib.AbstractAsyncContextManager["AsyncSession", No
 
         return run
 
-    async def _begin(self) -> tuple[RoutedAsyncSession, Block]:
+    async def _begin(
+        self, *, may_repeat: bool = False
+    ) -> tuple[RoutedAsyncSession, Block]:
         session = t.cast("RoutedAsyncSession", self._open_session())
-        block = Block(session.routed, level=self._level, timeout=self._timeout)
+        block = Block(
+            session.routed,
+            level=self._level,
+            timeout=self._timeout,
+            may_repeat=may_repeat,
+        )
         await session.run_sync(lambda _: block.begin())
         return session, block
 

@@ -9,8 +9,9 @@ import typing as t
 
 import sqlalchemy as sa
 from sqlalchemy import orm
-from sqlalchemy.sql import visitors
 
+from flaskware_sqlalchemy._engines.statement import parts_of
+from flaskware_sqlalchemy._errors import MixedBinds
 from flaskware_sqlalchemy._errors import UnknownBind
 from flaskware_sqlalchemy._models.model import BIND_KEY
 from flaskware_sqlalchemy._models.model import Metadatas
@@ -78,18 +79,23 @@ class Router:
         except KeyError:
             raise UnknownBind(key, self.engines) from None
 
-    def locate(self, mapper: t.Any, clause: object) -> tuple[str | None, sa.Engine]:
+    def locate(self, mapper: t.Any, clause: t.Any) -> tuple[str | None, sa.Engine]:
         """Return the name and the engine of the database of a model or a statement.
 
+        :raises MixedBinds: if parts of the statement are in different databases.
         :raises UnknownBind: if the model names a database that is not configured.
         """
-        key = None
+        if len(self.engines) == 1 and len(self.metadatas) == 1:
+            return None, self.engine(None)
+        metadatas = parts_of(clause).metadatas
         if mapper is not None:
             if not isinstance(mapper, orm.Mapper):
                 mapper = sa.inspect(mapper).mapper  # a class, or an alias of a class
-            key = _key_of(mapper.local_table)
-        elif clause is not None and (len(self.engines) > 1 or len(self.metadatas) > 1):
-            key = _key_of(clause)
+            metadatas |= parts_of(mapper.local_table).metadatas
+        keys = {metadata.info.get(BIND_KEY) for metadata in metadatas}
+        if len(keys) > 1:
+            raise MixedBinds(keys)
+        key: str | None = keys.pop() if keys else None
         return key, self.engine(key)
 
 
@@ -101,21 +107,3 @@ def mapped_schemas(schemas: Schemas) -> cabc.Generator[None]:
         yield
     finally:
         SCHEMAS.reset(token)
-
-
-def _key_of(clause: object) -> str | None:
-    metadata = _metadata_of(clause)
-    key: str | None = None if metadata is None else metadata.info.get(BIND_KEY)
-    return key
-
-
-def _metadata_of(clause: object) -> sa.MetaData | None:
-    if not isinstance(clause, sa.Table):
-        clause = getattr(clause, "table", clause)  # INSERT, UPDATE, DELETE
-    if isinstance(clause, sa.Table):
-        return clause.metadata
-    nodes: cabc.Iterable[object] = visitors.iterate(t.cast("t.Any", clause))
-    for node in nodes:
-        if isinstance(node, sa.Table):
-            return node.metadata
-    return None

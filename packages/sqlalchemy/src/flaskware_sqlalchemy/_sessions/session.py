@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import inspect
-import re
 import typing as t
+import weakref
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
+from flaskware_sqlalchemy._engines.statement import is_write
+from flaskware_sqlalchemy._engines.statement import parts_of
 from flaskware_sqlalchemy._models.legacy_query import LegacyQuery
 
 from .one_thread import OneThreadSession
@@ -28,7 +31,8 @@ _REFUSED = {
     "scopefunc": "nothing: the scope is the app context; db.session_scope() and"
     " db.get_session(name) open further sessions",
 }
-_READS = re.compile(r"\s*(?:SELECT|PRAGMA|SHOW)\b", re.IGNORECASE).match
+_owners: weakref.WeakKeyDictionary[sa.Connection, RoutedSession]
+_owners = weakref.WeakKeyDictionary()
 
 
 class RoutedSession(OneThreadSession):
@@ -72,9 +76,6 @@ class RoutedSession(OneThreadSession):
     ) -> Bind:
         """Choose the database by the model, or by the tables of a statement."""
         self.has_connection = True
-        if self._flushing or not getattr(clause, "is_select", False):
-            # `_flushing` is what SQLAlchemy's own recipe for routing sessions asks.
-            self._note_write(clause)
         if bind is not None:
             # With the options of the others: they share one connection.
             if self._options and isinstance(bind, sa.Engine):
@@ -86,27 +87,33 @@ class RoutedSession(OneThreadSession):
             engine = self._replica_or(engine, key, clause)
         return self._variant(engine) if self._options else engine
 
-    def _note_write(self, clause: t.Any) -> None:
-        if clause is None and not self._flushing:
-            return  # session.connection(): nothing is known of its use
-        if isinstance(clause, sa.TextClause) and _READS(clause.text):
-            return
+    def note_write(self) -> None:
+        """Note that a connection of this session has written, or may have."""
         self.wrote = self.route.wrote = True
+
+    @property
+    def has_changes(self) -> bool:
+        """True if a rollback would undo something, or may."""
+        return self.in_transaction() and (
+            self.wrote
+            or bool(self.new or self.deleted)
+            or any(self.is_modified(changed) for changed in self.dirty)
+        )
 
     def _replica_or(
         self, engine: sa.Engine, key: str | None, clause: t.Any
     ) -> sa.Engine:
-        from flaskware_sqlalchemy._engines.replica import is_read
         from flaskware_sqlalchemy._engines.replica import reads_primary
 
         if (
+            # SQLAlchemy's own recipe for routing sessions asks it too.
             self._flushing
             or self.in_block
             or self.route.wrote
             or self.route.is_sticky
             or self.router.is_isolated
             or reads_primary()
-            or not is_read(clause)
+            or not parts_of(clause).is_read
         ):
             return engine
         if key not in self._chosen:
@@ -126,24 +133,51 @@ class RoutedSession(OneThreadSession):
             self._variants[engine] = engine.execution_options(**self._options)
         return self._variants[engine]
 
-    def _forget_transaction(self) -> None:
+    def forget_transaction(self) -> None:
+        """Forget the transaction that has ended."""
         self.wrote = self.has_connection = False
         self._chosen.clear()
 
-    def commit(self) -> None:
-        """Commit the transaction."""
-        super().commit()
-        self._forget_transaction()
+    # SQLAlchemy passes some statements, such as a UNION, to get_bind() only if asked.
+    def execute(
+        self,
+        statement: t.Any,
+        params: t.Any = None,
+        *,
+        bind_arguments: t.Any = None,
+        **options: t.Any,
+    ) -> t.Any:
+        """Run a statement; see :meth:`sqlalchemy.orm.Session.execute`."""
+        arguments = _with_clause(statement, bind_arguments)
+        return super().execute(statement, params, bind_arguments=arguments, **options)
 
-    def rollback(self) -> None:
-        """Roll the transaction back."""
-        super().rollback()
-        self._forget_transaction()
+    def scalar(
+        self,
+        statement: t.Any,
+        params: t.Any = None,
+        *,
+        bind_arguments: t.Any = None,
+        **options: t.Any,
+    ) -> t.Any:
+        """Run a statement; see :meth:`sqlalchemy.orm.Session.scalar`."""
+        arguments = _with_clause(statement, bind_arguments)
+        return super().scalar(statement, params, bind_arguments=arguments, **options)
+
+    def scalars(
+        self,
+        statement: t.Any,
+        params: t.Any = None,
+        *,
+        bind_arguments: t.Any = None,
+        **options: t.Any,
+    ) -> t.Any:
+        """Run a statement; see :meth:`sqlalchemy.orm.Session.scalars`."""
+        arguments = _with_clause(statement, bind_arguments)
+        return super().scalars(statement, params, bind_arguments=arguments, **options)
 
     def reset(self) -> None:
         """Give everything back, and forget all objects."""
         self._give_back(super().reset)
-        self._forget_transaction()
 
     def close(self) -> None:
         """Give everything back; the session can be used again in this context."""
@@ -165,6 +199,57 @@ class RoutedSession(OneThreadSession):
                 if begun is None or not error.connection_invalidated:
                     raise
                 close = begun.close
+
+
+@event.listens_for(RoutedSession, "after_begin")
+def _own(
+    session: RoutedSession, _transaction: object, connection: sa.Connection
+) -> None:
+    _owners[connection] = session
+
+
+@event.listens_for(RoutedSession, "after_transaction_end")
+def _forget(session: RoutedSession, transaction: orm.SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.forget_transaction()
+
+
+def note_writes(
+    engine: sa.Engine, current_route: cabc.Callable[[], Route | None]
+) -> None:
+    """Note what an engine writes, for its session or else the current context.
+
+    It looks at what the driver gets, so no way to write is missed: sessions, their
+    connections, those of the engine, and statements as text.
+    """
+
+    def note(
+        connection: sa.Connection,
+        _cursor: object,
+        statement: str,
+        parameters: object,
+        context: object,
+        _many: bool,
+    ) -> tuple[str, object]:
+        if is_write(statement, context):
+            owner = _owners.get(connection)
+            if owner is not None:
+                owner.note_write()
+            elif (route := current_route()) is not None:
+                route.wrote = True
+        return statement, parameters
+
+    # SQLAlchemy wraps a listener that returns nothing in another function.
+    event.listen(engine, "before_cursor_execute", note, retval=True)
+
+
+def _with_clause(
+    statement: t.Any, arguments: cabc.Mapping[str, t.Any] | None
+) -> dict[str, t.Any] | None:
+    if arguments is None:
+        is_select = isinstance(statement, sa.Select)
+        return None if is_select else {"clause": statement}
+    return {"clause": statement, **arguments}
 
 
 def session_factory(

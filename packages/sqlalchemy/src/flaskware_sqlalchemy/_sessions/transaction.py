@@ -47,6 +47,7 @@ class Block:
 
     :param level: The isolation level, as SQLAlchemy names it.
     :param timeout: Seconds that a statement may take.
+    :param may_repeat: True if a rollback may be followed by another pass.
     """
 
     def __init__(
@@ -55,9 +56,11 @@ class Block:
         *,
         level: str | None = None,
         timeout: float | None = None,
+        may_repeat: bool = False,
     ) -> None:
         self.session = session
         self.is_inner = session.in_block
+        self._may_repeat = may_repeat
         self._level = level
         self._timeout = timeout
         self._is_committing = False
@@ -71,6 +74,12 @@ class Block:
     def begin(self) -> None:
         """Begin, after ending a transaction that has only read so far."""
         session = self.session
+        if self._may_repeat and not self.is_inner and session.has_changes:
+            raise TransactionBegun(
+                "The session has uncommitted changes from before this function, and a"
+                " retry would undo them for good. Commit before the call, make the"
+                " changes inside the function, or leave out `retries`."
+            )
         if self.is_inner:
             self._savepoint = session.begin_nested()
             return
@@ -149,7 +158,7 @@ class Block:
         session = self.session
         if not session.in_transaction() or not session.has_connection:
             return True
-        if session.wrote or session.new or session.dirty or session.deleted:
+        if session.has_changes:
             return False
         if self._level or self._timeout or session.router.has_sqlite:
             # On SQLite, a transaction that has read cannot write once others have.
@@ -215,7 +224,7 @@ class Transaction(contextlib.AbstractContextManager[orm.Session, None]):
         def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             number = 1
             while True:
-                block = self._begin()
+                block = self._begin(may_repeat=self._retries > 0)
                 try:
                     try:
                         result = function(*args, **kwargs)
@@ -233,8 +242,10 @@ class Transaction(contextlib.AbstractContextManager[orm.Session, None]):
 
         return run
 
-    def _begin(self) -> Block:
+    def _begin(self, *, may_repeat: bool = False) -> Block:
         session = t.cast("RoutedSession", self._open_session())
-        block = Block(session, level=self._level, timeout=self._timeout)
+        block = Block(
+            session, level=self._level, timeout=self._timeout, may_repeat=may_repeat
+        )
         block.begin()
         return block
