@@ -1,7 +1,7 @@
 """The extension. Its order, lowest first:
 
 Rooms: _errors < _signals < _records < _core < _stores < _takeover < _drive < _web <
-_settings < _setup < _checks < _cli < _extension < _migrations
+_login < _settings < _setup < _checks < _cli < _extension < _migrations
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import functools
 import inspect
 import time
 import typing as t
+from importlib.util import find_spec
 
 import flask
 from flask.sansio.app import App
@@ -388,6 +389,16 @@ class Sessions(Extension[SessionSettings, SessionState]):
             find_foreign=build_finder(app, settings),
         )
         app.cli.add_command(session_commands)
+        if settings.follow_login and find_spec("flask_login") is not None:
+            from ._login.flask_login import LoginAdapter
+
+            LoginAdapter(
+                app,
+                self,
+                id_attribute=settings.login_id,
+                stamp_attribute=settings.login_stamp,
+                accepts_plain="flask-login" in settings.move_from,
+            ).connect()
 
     def _close(self, state: SessionState) -> None:
         state.manager.store.close()
@@ -428,6 +439,12 @@ class Sessions(Extension[SessionSettings, SessionState]):
                 " the user: `sessions.revoke_user(user_id)`."
             )
         session: object = current_session()
+        if type(session).__module__.partition(".")[0] == "flask_socketio":
+            raise RuntimeError(
+                "Flask-SocketIO has put a copy of its own in the place of this event's"
+                " session. Write `SocketIO(app, manage_session=False)`, so that events"
+                " use the session of the page."
+            )
         if (
             not isinstance(session, ServerSession)
             or session.access.manager is not manager

@@ -81,6 +81,8 @@ class SessionSettings(Settings):
 
     prefix = "SESSION_"
     distribution = "flaskware-session"
+    # A key of Flask-Login.
+    foreign = frozenset({"SESSION_PROTECTION"})
 
     # Keys of Flask-Session that would mean something else here, or have no use.
     replaced = types.MappingProxyType(
@@ -273,12 +275,33 @@ class SessionSettings(Settings):
         " whether the browser keeps its cookie when it is closed.",
         examples=[True],
     )
+    follow_login: bool = pydantic.Field(
+        default=True,
+        description="Whether a sign-in by Flask-Login or Flask-Security binds the"
+        " session to the user, where the app uses one of them.",
+        examples=[False],
+    )
+    login_id: str | None = pydantic.Field(
+        default=None,
+        description="Attribute of Flask-Login's user that holds the id by which"
+        " `for_user` and `revoke_user` find sessions. `None` means the result of"
+        " `get_id()`; with Flask-Security, `id`.",
+        examples=["id"],
+    )
+    login_stamp: str | None = pydantic.Field(
+        default=None,
+        description="Attribute of Flask-Login's user whose change ends the user's"
+        " sessions, except the session that changed it: the hash of the password."
+        " Flask-Security needs none.",
+        examples=["password_hash"],
+    )
     move_from: tuple[t.Annotated[str, Sensitive()], ...] = pydantic.Field(
         default=(),
         description="Sources of sessions to take over when a browser first sends its"
         " cookie: `flask` for Flask's signed cookies, `flask-session+redis://…`,"
         " `flask-session+postgresql://…` or another database, `flask-session+memcached"
-        "://…`, `flask-session+file:///…`.",
+        "://…`, `flask-session+file:///…`; and `flask-login` for the cookies by which"
+        " Flask-Login remembers users.",
         examples=[("flask",)],
     )
     key_prefix: str = pydantic.Field(
@@ -304,10 +327,12 @@ class SessionSettings(Settings):
     def _known_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for source in value:
             scheme, _, _ = source.partition("://")
-            if source != "flask" and not (
+            if source not in {"flask", "flask-login"} and not (
                 scheme.startswith("flask-session+") and "://" in source
             ):
-                raise ValueError("'flask', or flask-session+ and the URL of its store")
+                raise ValueError(
+                    "'flask', 'flask-login', or flask-session+ and the URL of its store"
+                )
         return value
 
     @pydantic.field_validator("peppers")

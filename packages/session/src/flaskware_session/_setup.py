@@ -68,7 +68,8 @@ def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
 
     :raises ConfigError: if a source cannot be opened.
     """
-    if not settings.move_from:
+    sources = [source for source in settings.move_from if source != "flask-login"]
+    if not sources:
         return None
     from ._takeover.flask_cookie import chain
     from ._takeover.flask_cookie import flask_finder
@@ -83,15 +84,18 @@ def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
             prefix=settings.key_prefix,
             is_signed=settings.use_signer,
         )
-        for source in settings.move_from
+        for source in sources
     ]
     return chain(finders)
 
 
 def foreign_stores(app: flask.Flask, settings: SessionSettings) -> list[ForeignStore]:
     """Open Flask-Session's stores that sessions are taken over from."""
-    sources = [source for source in settings.move_from if source != "flask"]
-    return [_foreign_store(app, settings, source) for source in sources]
+    return [
+        _foreign_store(app, settings, source)
+        for source in settings.move_from
+        if source.startswith("flask-session+")
+    ]
 
 
 def _foreign_store(
