@@ -248,6 +248,59 @@ def test_what_is_remembered_is_not_fresh_until_it_is_confirmed(site: Site) -> No
     assert who(client) == "ann"
 
 
+def test_a_browser_is_remembered_for_as_long_as_the_cookie_says(make: Make) -> None:
+    site = make(SESSION_IDLE_TIMEOUT=3600, SESSION_ABSOLUTE_TIMEOUT=7200)
+    remembered = site.browser("/in/ann?remember")
+    briefly = site.browser("/in/ann?remember&seconds=86400")
+    plain = site.browser("/in/ann")
+    site.clock.advance(minutes=61)
+    assert who(plain) is None
+    assert remembered.get("/fresh").status_code == 401
+    assert (who(remembered), who(briefly)) == ("ann", "ann")
+    site.clock.advance(days=1)
+    assert (who(remembered), who(briefly)) == ("ann", None)
+    restart(remembered)
+    site.clock.advance(days=300)
+    assert who(remembered) == "ann"
+    site.clock.advance(days=64)
+    assert who(remembered) is None
+    assert site.devices() == []
+
+
+def test_a_sign_in_that_is_not_stored_sends_no_cookie(make: Make) -> None:
+    site = make()
+
+    @site.app.get("/fails")
+    def fails() -> tuple[str, int]:
+        flask_login.login_user(User("ann"), remember=True)
+        return "sorry", 500
+
+    client = site.browser()
+    assert not client.get("/fails").headers.getlist("Set-Cookie")
+    assert who(client) is None
+
+
+def test_signing_in_again_leaves_the_browser_remembered(make: Make) -> None:
+    site = make()
+    client = site.browser("/in/ann?remember")
+    client.get("/in/ann")
+    restart(client)
+    assert who(client) == "ann"
+    assert len(site.devices()) == 1
+
+
+def test_a_renewed_id_leaves_the_browser_remembered(make: Make) -> None:
+    site = make(SESSION_RENEWAL_TIMEOUT=60)
+    client = site.browser("/in/ann?remember")
+    for _ in range(3):
+        site.clock.advance(minutes=2)
+        before = id_of(client)
+        assert who(client) == "ann"
+        assert id_of(client) != before
+    restart(client)
+    assert who(client) == "ann"
+
+
 def test_a_confirmed_sign_in_counts_as_recent(make: Make) -> None:
     site = make()
 

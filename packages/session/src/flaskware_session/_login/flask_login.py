@@ -8,24 +8,33 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import datetime as dt
+import functools
 import hashlib
 import sys
 import typing as t
 
 import flask
 import flask_login
+from flask_login.config import COOKIE_DURATION
 from flask_login.config import COOKIE_NAME
 from flask_login.config import SESSION_KEYS
 from werkzeug.datastructures import ImmutableMultiDict
 
 from flaskware_core import current_session
+from flaskware_session._core.visit import Intent
 from flaskware_session._core.visit import Visit
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.codec import decode
+from flaskware_session._records.token import new_token
+from flaskware_session._records.token import proof_of
+from flaskware_session._records.token import with_secret_of
 from flaskware_session._web.session import ServerSession
 
+from .remember import is_cookie_of
+from .remember import KIND
+from .remember import remember
 from .remember import REMEMBERED
-from .remember import Remembered
 from .remember import resume
 
 _STAMP = "_login_stamp"
@@ -44,6 +53,10 @@ class SignIns(t.Protocol):
 
     def logout(self) -> None:
         """End this request's session."""
+        ...
+
+    def confirm_factor(self) -> None:
+        """Note that the user has given the password again, and give a new id."""
         ...
 
     def revoke_user(self, user_id: str | int) -> int:
@@ -138,35 +151,30 @@ class LoginAdapter:
 
     def _read_cookie(self, session: ServerSession, value: str) -> None:
         """Show Flask-Login a cookie of its own kind, or none."""
-        cookie = Remembered.read(value)
         if "_user_id" in session:
-            # The session tells who is signed in, and its cookie may be another's.
-            if cookie is not None and cookie.is_of(session):
+            # The session tells who is signed in, and the cookie may be another's.
+            if is_cookie_of(session, value):
                 self._show_cookie(session["_user_id"])
             elif not self._is_plain(value):
                 self._show_cookie(None)
             return
-        if cookie is None:
-            if not self._is_plain(value):
-                self._refuse_cookie()
-            return
         visit, manager = session.access.load(), session.access.manager
         try:
-            if visit.outage is None and resume(visit, manager, cookie):
-                user_id = session.pop("_user_id", "")
-                # Flask-Login goes on from here: it sets the user and that the sign-in
-                # is not fresh, and sends its signal.
-                self._show_cookie(user_id)
-                return
-        except StoreUnavailable:
+            if visit.outage is None:
+                steps = resume(visit, manager.policy, value)
+                if manager.client.run(steps, visit):
+                    # Flask-Login goes on from here: it sets the user and that the
+                    # sign-in is not fresh, and sends its signal.
+                    self._show_cookie(session.pop("_user_id", None))
+                    return
+        except StoreUnavailable as error:
+            visit.failed(error)
             if not manager.policy.anonymous_on_outage:
                 raise
+        if visit.outage is not None:
             self._show_cookie(None)
-            return
-        if visit.outage is None:
+        elif not self._is_plain(value):
             self._refuse_cookie()
-        else:
-            self._show_cookie(None)
 
     def _loaded(self, user: t.Any) -> t.Any:
         """Return a user as the session allows it."""
@@ -189,7 +197,17 @@ class LoginAdapter:
                 self._refuse_cookie()
                 return None
             _put(session, _STAMP, stamp)
+        if session.get("_fresh") and self._is_stale(session, visit):
+            session["_fresh"] = False
         return user
+
+    def _is_stale(self, session: ServerSession, visit: Visit) -> bool:
+        # It lives longer than a session does, and what is fresh must not.
+        manager, record = session.access.manager, visit.record
+        if record is None or record.kind != KIND or visit.starts_over:
+            return False
+        idle = manager.policy.lifetime_of(visit.user_id).idle
+        return manager.now() - record.created >= idle
 
     def _adopt(self, session: ServerSession, user: t.Any) -> None:
         # It was made before this extension, by a test client, or by a cookie from then.
@@ -201,8 +219,6 @@ class LoginAdapter:
     def _logged_in(self, app: flask.Flask, user: t.Any) -> None:  # noqa: ARG002
         session = _session()
         if session is not None:
-            # The cookie of an earlier sign-in is not this one's.
-            session.pop(REMEMBERED, None)
             self._bind(session, user)
 
     def _bind(self, session: ServerSession, user: t.Any) -> None:
@@ -210,12 +226,15 @@ class LoginAdapter:
         kept = {key: session[key] for key in SESSION_KEYS if key in session}
         self._sessions.login(self._id_of(user, session))
         session.update(kept)
+        if REMEMBERED in session:
+            # It has another name now, which the browser has to know.
+            session["_remember"] = "set"
         _put(session, _STAMP, self._stamp_of(user))
 
     def _confirmed(self, app: flask.Flask) -> None:  # noqa: ARG002
         session, user = _session(), flask_login.current_user
         if session is not None and user and user.is_authenticated:
-            self._bind(session, user)
+            self._sessions.confirm_factor()
 
     def _logged_out(self, app: flask.Flask, user: t.Any) -> None:  # noqa: ARG002
         session = _session()
@@ -249,43 +268,69 @@ class LoginAdapter:
         return response
 
     def _follow_user(self, session: ServerSession, visit: Visit) -> None:
-        """Notice that this request has asked for, or changed, the password."""
+        """Give a new id if this request has asked for, or changed, the password."""
         if visit.starts_over or visit.record is None:
             return
         if "fs_paa" in session and visit.is_touched:
             before = decode(visit.record.data) or {}
             if before.get("fs_paa") != session["fs_paa"]:
-                self._sessions.login(t.cast("str", visit.user_id))
+                self._sessions.confirm_factor()
         user = flask.g.get("_login_user")
         if user and _STAMP in session and flask.request.method not in _READS_ONLY:
             stamp = self._stamp_of(user)
             if stamp != session[_STAMP]:
-                self._bind(session, user)
+                session[_STAMP] = stamp
+                visit.require(Intent.RENEW)
 
     def _set_cookie(
         self, session: ServerSession, visit: Visit, response: flask.Response
     ) -> None:
         """Put the value that leads to the session into the cookie of Flask-Login."""
-        name = self._cookie_name
-        headers = response.headers.getlist("Set-Cookie")
-        own = [header for header in headers if header.startswith(f"{name}=")]
+        own = self._own_headers(response)
         if not own:
             if _note().is_refused:
                 config = self._app.config
                 domain = config.get("REMEMBER_COOKIE_DOMAIN")
                 path = config.get("REMEMBER_COOKIE_PATH", "/")
-                response.delete_cookie(name, domain=domain, path=path)
+                response.delete_cookie(self._cookie_name, domain=domain, path=path)
             return
-        value, _, attributes = own[-1].partition("=")[2].partition(";")
-        if not value or visit.user_id is None:
+        # Flask-Login removes it by one without a value.
+        if own[-1].startswith(f"{self._cookie_name}=;") or visit.user_id is None:
             return
-        sent = Remembered.read(_note().sent)
-        if sent is None or not sent.is_of(session):
-            sent = Remembered.new(visit.user_id)
-            session[REMEMBERED] = sent.proof
-        others = [header for header in headers if header not in own]
-        line = f"{name}={sent.value()};{attributes}"
-        response.headers.setlist("Set-Cookie", [*others, line])
+        sent = _note().sent
+        if is_cookie_of(session, sent) and not visit.starts_over:
+            self._put_value(response, sent)
+            return
+        token, config = new_token(), self._app.config
+        seconds = session.get("_remember_seconds")
+        if seconds is None:
+            seconds = config.get("REMEMBER_COOKIE_DURATION", COOKIE_DURATION)
+        if isinstance(seconds, dt.timedelta):
+            seconds = seconds.total_seconds()
+        is_refreshed = bool(config.get("REMEMBER_COOKIE_REFRESH_EACH_REQUEST"))
+        remember(visit, token, seconds, is_refreshed=is_refreshed)
+        session.access.on_send = functools.partial(self._send, visit, token)
+
+    def _send(self, visit: Visit, token: str, response: flask.Response) -> None:
+        record, id = visit.record, visit.id
+        if record is not None and id is not None and proof_of(token) in record.data:
+            self._put_value(response, with_secret_of(id, token))
+        else:
+            # Not stored: what Flask-Login has put there leads nowhere.
+            self._put_value(response, None)
+
+    def _put_value(self, response: flask.Response, value: str | None) -> None:
+        own = self._own_headers(response)
+        lines = [h for h in response.headers.getlist("Set-Cookie") if h not in own]
+        if value is not None and own:
+            attributes = own[-1].partition(";")[2]
+            lines.append(f"{self._cookie_name}={value};{attributes}")
+        response.headers.setlist("Set-Cookie", lines)
+
+    def _own_headers(self, response: flask.Response) -> list[str]:
+        start = f"{self._cookie_name}="
+        found = response.headers.getlist("Set-Cookie")
+        return [header for header in found if header.startswith(start)]
 
     def _is_plain(self, value: str) -> bool:
         return self._accepts_plain and flask_login.decode_cookie(value) is not None

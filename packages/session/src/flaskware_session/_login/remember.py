@@ -1,74 +1,59 @@
 """The "remember me" cookie of Flask-Login, bound to a session in the store.
 
 Flask-Login's own cookie holds the user's id under a signature, so that nothing can end
-it. Here the browser gets another value: the user and a secret, signed. The session that
-is remembered holds the hash of the secret, and the cookie is good for as long as that
-session lives. It leads back to that same session: a browser that comes back with six
-requests at once has one session, listed once, and it ends with it.
+it. Here the browser gets another value: an id of the session that is remembered, with a
+secret of its own whose hash the session holds. The cookie is good for as long as that
+session lives, and leads back to it: a browser that comes back with six requests at once
+has one session, listed once, and a revocation leaves nothing.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import collections.abc as cabc
 import hmac
-import secrets
 import typing as t
 
-import itsdangerous
-
-from flaskware_core import signer
-from flaskware_session._core.visit import Intent
+from flaskware_session._core import operations as ops
+from flaskware_session._core.end import end_record
+from flaskware_session._core.load import is_ended
+from flaskware_session._core.operations import Steps
+from flaskware_session._core.policy import SessionPolicy
 from flaskware_session._core.visit import Visit
-from flaskware_session._drive.sync import SessionManager
 from flaskware_session._records.codec import decode
+from flaskware_session._records.record import Record
+from flaskware_session._records.record import Timeouts
+from flaskware_session._records.token import is_token
+from flaskware_session._records.token import proof_of
 
 REMEMBERED = "_remembered"
-"""The key of the session that holds the hash of the secret."""
+"""The key of the session that holds the hash of the cookie's secret."""
 
-_SALT = "flaskware-session remember"
-
-
-class Remembered(t.NamedTuple):
-    """Content of a cookie whose signature is right."""
-
-    user_id: str
-    secret: str
-
-    @property
-    def proof(self) -> str:
-        """What the session holds, and from which the secret cannot be found."""
-        digest = hashlib.sha256(self.secret.encode()).digest()
-        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
-
-    def is_of(self, data: t.Mapping[str, t.Any]) -> bool:
-        """Return whether this is the cookie of a session with this content."""
-        proof = data.get(REMEMBERED)
-        return isinstance(proof, str) and hmac.compare_digest(
-            proof.encode(), self.proof.encode()
-        )
-
-    def value(self) -> str:
-        """Return the cookie's value; for Flask-Login it is no valid one."""
-        signed: str = signer(_SALT).dumps([self.user_id, self.secret])
-        return signed
-
-    @classmethod
-    def new(cls, user_id: str) -> t.Self:
-        """Make one that nobody has seen yet."""
-        return cls(user_id, secrets.token_urlsafe(32))
-
-    @classmethod
-    def read(cls, value: str) -> t.Self | None:
-        """Return the content of a cookie; ``None`` if this app has not made it."""
-        try:
-            user_id, secret = signer(_SALT).loads(value)
-        except itsdangerous.BadData:
-            return None
-        return cls(user_id, secret)
+KIND = "remembered"
+"""Kind of the record of such a session; its timeouts are the cookie's."""
 
 
-def resume(visit: Visit, manager: SessionManager, cookie: Remembered) -> bool:
+def is_cookie_of(data: cabc.Mapping[str, t.Any], value: str) -> bool:
+    """Return whether the session with this content is remembered by a cookie."""
+    proof = data.get(REMEMBERED)
+    if not isinstance(proof, str) or not is_token(value):
+        return False
+    return hmac.compare_digest(proof.encode(), proof_of(value).encode())
+
+
+def remember(visit: Visit, token: str, seconds: float, *, is_refreshed: bool) -> None:
+    """Have a visit store that a cookie leads to its session, which lives as long.
+
+    :param token: The cookie's value, but for the part that names the session.
+    :param is_refreshed: Whether the cookie is sent anew by each request.
+    """
+    visit.data[REMEMBERED] = proof_of(token)
+    visit.is_touched = True
+    idle = int(seconds * 1000)
+    absolute = max(idle, _LONGEST) if is_refreshed else idle
+    visit.timeouts = Timeouts(KIND, idle, absolute)
+
+
+def resume(visit: Visit, policy: SessionPolicy, value: str) -> Steps[bool]:
     """Have a visit go on with the session that a cookie remembers.
 
     What an anonymous visitor has in the session by now is added to it.
@@ -76,19 +61,29 @@ def resume(visit: Visit, manager: SessionManager, cookie: Remembered) -> bool:
     :return: Whether there still is such a session.
     :raises StoreUnavailable: if the store does not answer.
     """
-    for record in manager.store.for_user(cookie.user_id, manager.now()):
-        data = decode(record.data)
-        if data is not None and cookie.is_of(data):
+    if not is_token(value):
+        return False
+    for key in policy.keys.all_of(value):
+        record: Record | None
+        record = yield ops.Read(key, policy.now(), policy.interval)
+        if record is not None and not is_ended(record):
             break
     else:
         return False
-    before, found = visit.record, dict(visit.data)
-    visit.opened(record, data | found, None)
-    visit.items = None
+    data = decode(record.data)
+    if data is None or record.user_id is None or not is_cookie_of(data, value):
+        return False
+    before, before_id, found = visit.record, visit.sent_id, dict(visit.data)
+    if before is not None:
+        yield from end_record(before, before_id, policy)
+    visit.opened(record, data | found, value)
+    visit.sent_id, visit.items = value, None
     visit.is_touched = visit.is_reordered = True
-    # The browser has no id of it; once the response has begun it cannot get one.
-    if not visit.is_sent:
-        visit.require(Intent.RENEW)
-    if before is not None and before.key != record.key:
-        manager.store.delete(before.key)
+    visit.is_first_seen = False
+    # Of several requests at once, the first gives the browser an id.
+    visit.is_due = True
     return True
+
+
+# In milliseconds: no browser keeps a cookie for more than 400 days.
+_LONGEST = 400 * 24 * 3600 * 1000

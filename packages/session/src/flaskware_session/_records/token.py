@@ -44,6 +44,11 @@ def with_new_secret(token: str) -> str:
     return token[:_NAMED] + secrets.token_urlsafe(32)
 
 
+def with_secret_of(token: str, other: str) -> str:
+    """Return an id of a session with the secret of another id."""
+    return token[:_NAMED] + other[_NAMED:]
+
+
 def moved_token(foreign_id: str) -> str:
     """Return the id that the cookie of another extension stands for.
 

@@ -94,6 +94,8 @@ class ServerSessionInterface(SessionInterface):
             is_signed_in=visit.user_id is not None,
             has_id=visit.cookie is not Cookie.LEAVE,
         )
+        if access.on_send is not None:
+            access.on_send(response)
         visit.is_sent = True
 
     def _save(

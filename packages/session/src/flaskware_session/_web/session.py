@@ -33,6 +33,8 @@ class Access:
     """True if the headers of the response are made, so that no cookie can be added."""
     permanent: bool | None = None
     """Set before anything was read, as in a before-request hook of every request."""
+    on_send: cabc.Callable[[flask.Response], None] | None = None
+    """Called with the response when the session is stored, if it is to be."""
 
     def __init__(
         self,
