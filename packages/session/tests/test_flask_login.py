@@ -256,6 +256,8 @@ def test_a_browser_is_remembered_for_as_long_as_the_cookie_says(make: Make) -> N
     site.clock.advance(minutes=61)
     assert who(plain) is None
     assert remembered.get("/fresh").status_code == 401
+    remembered.get("/confirm")
+    assert remembered.get("/fresh").text == "fresh"
     assert (who(remembered), who(briefly)) == ("ann", "ann")
     site.clock.advance(days=1)
     assert (who(remembered), who(briefly)) == ("ann", None)
@@ -298,6 +300,15 @@ def test_a_renewed_id_leaves_the_browser_remembered(make: Make) -> None:
         assert who(client) == "ann"
         assert id_of(client) != before
     restart(client)
+    assert who(client) == "ann"
+
+
+def test_a_remember_cookie_signs_no_request_of_an_api_in(make: Make) -> None:
+    site = make(SESSION_BEARER=True)
+    client = site.browser("/in/ann?remember")
+    restart(client)
+    headers = {"Authorization": "Bearer unknown"}
+    assert client.get("/me", headers=headers).status_code == 401
     assert who(client) == "ann"
 
 

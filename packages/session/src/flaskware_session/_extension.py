@@ -397,6 +397,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
                 self,
                 id_attribute=settings.login_id,
                 stamp_attribute=settings.login_stamp,
+                bearer=settings.bearer,
                 accepts_plain="flask-login" in settings.move_from,
             ).connect()
 

@@ -29,6 +29,7 @@ from flaskware_session._records.codec import decode
 from flaskware_session._records.token import new_token
 from flaskware_session._records.token import proof_of
 from flaskware_session._records.token import with_secret_of
+from flaskware_session._web.headers import is_bearer
 from flaskware_session._web.session import ServerSession
 
 from .remember import is_cookie_of
@@ -38,14 +39,14 @@ from .remember import REMEMBERED
 from .remember import resume
 
 _STAMP = "_login_stamp"
-# By these keys they tell their own hooks at the end of the request to remove cookies;
+# Their hooks at the end of the request remove cookies where these keys say so; the
 # messages are for the page that says goodbye.
 _KEPT_AT_LOGOUT = ("_remember", "fs_cc", "_flashes")
 _READS_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class SignIns(t.Protocol):
-    """What the adapter needs of ``Sessions``."""
+    """The part of ``Sessions`` that the adapter uses."""
 
     def login(self, user_id: str | int) -> None:
         """Sign a user in, under a new id."""
@@ -53,6 +54,10 @@ class SignIns(t.Protocol):
 
     def logout(self) -> None:
         """End this request's session."""
+        ...
+
+    def is_fresh(self, *, minutes: float) -> bool:
+        """Return whether the user signed in, or confirmed it, within this time."""
         ...
 
     def confirm_factor(self) -> None:
@@ -66,7 +71,7 @@ class SignIns(t.Protocol):
 
 @dc.dataclass
 class _Note:
-    """What the end of this request has to know of the cookie that came with it."""
+    """Facts about the cookie of this request, for the end of it."""
 
     sent: str = ""
     is_refused: bool = False
@@ -91,6 +96,7 @@ class LoginAdapter:
         by; ``None`` for Flask-Login's id, or the primary key with Flask-Security, whose
         other id changes with the password.
     :param stamp_attribute: Attribute whose change ends the user's other sessions.
+    :param bearer: Whether clients of an API are served, which bring no cookies.
     :param accepts_plain: Whether the cookies of Flask-Login alone still sign in.
     """
 
@@ -101,12 +107,14 @@ class LoginAdapter:
         *,
         id_attribute: str | None,
         stamp_attribute: str | None,
+        bearer: bool,
         accepts_plain: bool,
     ) -> None:
         self._app = app
         self._sessions = sessions
         self._id_attribute = id_attribute
         self._stamp_attribute = stamp_attribute
+        self._bearer = bearer
         self._accepts_plain = accepts_plain
         self._follows_security = False
 
@@ -127,7 +135,7 @@ class LoginAdapter:
         self._follow_security()
 
     def _follow_security(self) -> None:
-        # Importing it takes long, and whoever uses it has done so.
+        # Importing it takes long, and an app that uses it has done so.
         if self._follows_security or "flask_security" not in sys.modules:
             return
         import flask_security
@@ -139,7 +147,7 @@ class LoginAdapter:
     def _accessed(self, app: flask.Flask) -> None:
         self._follow_security()
         manager: t.Any = t.cast("t.Any", app).login_manager
-        # The app may set another one at any time.
+        # The app may set another function at any time.
         if manager.user_callback and not isinstance(manager.user_callback, _Loader):
             manager.user_loader(_Loader(manager.user_callback, self._loaded))
         value = flask.request.cookies.get(self._cookie_name)
@@ -147,12 +155,16 @@ class LoginAdapter:
         # Once, as this request shows another value afterwards.
         if value is not None and session is not None and not _note().sent:
             _note().sent = value
-            self._read_cookie(session, value)
+            if self._bearer and is_bearer(flask.request):
+                # A page of another site can have the browser send cookies.
+                self._show_cookie(None)
+            else:
+                self._read_cookie(session, value)
 
     def _read_cookie(self, session: ServerSession, value: str) -> None:
         """Show Flask-Login a cookie of its own kind, or none."""
         if "_user_id" in session:
-            # The session tells who is signed in, and the cookie may be another's.
+            # The session says who is signed in, and the cookie may be another's.
             if is_cookie_of(session, value):
                 self._show_cookie(session["_user_id"])
             elif not self._is_plain(value):
@@ -203,11 +215,11 @@ class LoginAdapter:
 
     def _is_stale(self, session: ServerSession, visit: Visit) -> bool:
         # It lives longer than a session does, and what is fresh must not.
-        manager, record = session.access.manager, visit.record
+        record = visit.record
         if record is None or record.kind != KIND or visit.starts_over:
             return False
-        idle = manager.policy.lifetime_of(visit.user_id).idle
-        return manager.now() - record.created >= idle
+        idle = session.access.manager.policy.lifetime_of(visit.user_id).idle
+        return not self._sessions.is_fresh(minutes=idle / 60_000)
 
     def _adopt(self, session: ServerSession, user: t.Any) -> None:
         # It was made before this extension, by a test client, or by a cookie from then.
@@ -222,7 +234,7 @@ class LoginAdapter:
             self._bind(session, user)
 
     def _bind(self, session: ServerSession, user: t.Any) -> None:
-        # What was another user's goes, but not what Flask-Login has set just now.
+        # Another user's content goes, but not what Flask-Login has set just now.
         kept = {key: session[key] for key in SESSION_KEYS if key in session}
         self._sessions.login(self._id_of(user, session))
         session.update(kept)

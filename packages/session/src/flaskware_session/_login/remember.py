@@ -44,7 +44,7 @@ def remember(visit: Visit, token: str, seconds: float, *, is_refreshed: bool) ->
     """Have a visit store that a cookie leads to its session, which lives as long.
 
     :param token: The cookie's value, but for the part that names the session.
-    :param is_refreshed: Whether the cookie is sent anew by each request.
+    :param is_refreshed: Whether the cookie is sent again by each request.
     """
     visit.data[REMEMBERED] = proof_of(token)
     visit.is_touched = True
@@ -56,7 +56,7 @@ def remember(visit: Visit, token: str, seconds: float, *, is_refreshed: bool) ->
 def resume(visit: Visit, policy: SessionPolicy, value: str) -> Steps[bool]:
     """Have a visit go on with the session that a cookie remembers.
 
-    What an anonymous visitor has in the session by now is added to it.
+    The content that an anonymous visitor has by now is added to it.
 
     :return: Whether there still is such a session.
     :raises StoreUnavailable: if the store does not answer.
