@@ -125,6 +125,21 @@ def test_an_old_id_works_until_the_new_one_has_been_seen(shop: Shop) -> None:
     assert read(new)["data"] == {"a": "1", "b": "2"}
 
 
+def test_of_ids_handed_out_at_once_the_browser_may_keep_any(shop: Shop) -> None:
+    client = shop.client()
+    client.get("/login/ann")
+    tabs = [shop.client(cookie_of(client)) for _ in range(5)]
+    for tab in tabs:
+        assert tab.get("/regenerate").status_code == 200
+    # Requests that began before the last answer came carry an earlier one.
+    for tab in tabs[:4]:
+        assert read(tab)["user"] == "ann"
+    shop.clock.advance(seconds=RENEWAL + 1)
+    assert read(tabs[4])["user"] == "ann"
+    shop.clock.advance(minutes=1)
+    assert read(shop.client(cookie_of(client)))["user"] is None
+
+
 def test_a_logout_ends_the_session_by_every_id_that_it_had(shop: Shop) -> None:
     client = shop.client()
     client.get("/login/ann")

@@ -120,6 +120,8 @@ def _add_pages(app: flask.Flask, sessions: Sessions) -> None:
     @app.get("/in/<user_id>")
     def sign_in(user_id: str) -> dict[str, t.Any]:
         sessions.login(user_id)
+        # Two lists where nothing was are ambiguous, and so the later one wins.
+        session["list"] = ["first"]
         return who()
 
     @app.get("/out")

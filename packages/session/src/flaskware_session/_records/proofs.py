@@ -2,7 +2,7 @@
 
 A renewal loses nothing: the secret that it hands out is *pending* until a request
 first carries it, and until then the *current* secret goes on. Then it becomes current,
-and the others have a grace, for requests that are under way.
+and its predecessor has a grace, for requests that are under way.
 
 The text is the current hash; then, after a space each, the pending hashes, the newest
 first; then those that are leaving, as ``hash:moment``. Mostly it is one hash.
@@ -28,7 +28,7 @@ def admits(proofs: str, proof: str, now: int) -> bool:
     for part in proofs.split(" ")[1:]:
         found, _, until = part.partition(":")
         if hmac.compare_digest(found, proof):
-            return not until or (until.isdecimal() and now < int(until))
+            return not until or now < _moment(until)
     return False
 
 
@@ -38,22 +38,21 @@ def is_pending(proofs: str, proof: str) -> bool:
 
 
 def seen(proofs: str, proof: str, *, now: int, grace: int) -> str:
-    """Make a pending secret the current one; the others leave after the grace.
+    """Make a pending secret the current one; its predecessor leaves after the grace.
 
     :param grace: In milliseconds.
     :return: The same text, if the secret is not pending.
     """
     if not is_pending(proofs, proof):
         return proofs
-    leaving: list[str] = []
-    for part in proofs.split(" "):
-        found, _, until = part.partition(":")
-        if until.isdecimal():
-            if now < int(until):
-                leaving.append(part)
-        elif found != proof and grace:
-            leaving.insert(0, f"{found}:{now + grace}")
-    return " ".join([proof, *leaving[:_MOST_LEAVING]])
+    current, *others = proofs.split(" ")
+    # The answers to parallel requests hand out several; the browser keeps the one that
+    # comes last, which need not be the one that it sends first.
+    pending = [part for part in others if ":" not in part and part != proof]
+    leaving = [part for part in others if now < _moment(part.partition(":")[2])]
+    if grace:
+        leaving.insert(0, f"{current}:{now + grace}")
+    return " ".join([proof, *pending, *leaving[:_MOST_LEAVING]])
 
 
 def offered(proofs: str, proof: str) -> str:
@@ -62,3 +61,7 @@ def offered(proofs: str, proof: str) -> str:
     pending = [part for part in others if ":" not in part][: _MOST_PENDING - 1]
     leaving = [part for part in others if ":" in part]
     return " ".join([current, proof, *pending, *leaving])
+
+
+def _moment(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
