@@ -5,7 +5,7 @@ python tests/gates/lost_writes.py redis --writes 100000
 Browsers load pages of five parallel requests: values, counters, flashes, lists, ids.
 Between pages an hour passes, so that each page meets a due renewal. Meanwhile workers
 are killed with SIGKILL, and so is the server of the store where that loses nothing by
-design. An answer with the status 200 is an acknowledgement: what it wrote has to be in
+design; a cluster of Redis moves the slots of sessions, over and over. An answer with the status 200 is an acknowledgement: what it wrote has to be in
 the session in the end. The exit code is 1 if anything is missing.
 """
 
@@ -58,6 +58,7 @@ class Tally:
     renewed: int = 0
     kills: int = 0
     restarts: int = 0
+    moves: int = 0
     seconds: float = 0
     statuses: collections.Counter[int] = dc.field(default_factory=collections.Counter)
     lost_by: collections.Counter[str] = dc.field(default_factory=collections.Counter)
@@ -134,6 +135,11 @@ class Chaos:
         self._every_restart = max(500, writes // 25)
         self._pids: dict[int, int] = {}
         self._restarting: threading.Thread | None = None
+        self._is_over = threading.Event()
+        self._disturbing: threading.Thread | None = None
+        if place.disturb is not None:
+            self._disturbing = threading.Thread(target=self._disturb)
+            self._disturbing.start()
 
     def saw(self, pid: int | None) -> None:
         if pid is not None:
@@ -161,8 +167,15 @@ class Chaos:
             self._restarting.start()
 
     def over(self) -> None:
-        if self._restarting is not None:
-            self._restarting.join()
+        self._is_over.set()
+        for thread in (self._restarting, self._disturbing):
+            if thread is not None:
+                thread.join()
+
+    def _disturb(self) -> None:
+        disturb = self._place.disturb
+        while disturb is not None and not self._is_over.is_set():
+            self._tally.moves += bool(disturb())
 
 
 class Run:
@@ -199,11 +212,15 @@ class Run:
                     if pages[visitor] >= PAGES or visitor.is_out:
                         self._judge(visitor)
                         visitors[place] = self._new()
-        self._chaos.over()
+        self.close()
         for visitor in visitors:
             self._judge(visitor)
         self.tally.seconds = round(time.monotonic() - started, 1)
         return self.tally
+
+    def close(self) -> None:
+        """Let what was killed or moved come to rest."""
+        self._chaos.over()
 
     def _round(
         self, pool: concurrent.futures.ThreadPoolExecutor, visitors: list[Visitor]
@@ -249,7 +266,11 @@ def run(kind: str, writes: int, *, seed: int = 0, preload: bool = True) -> Tally
         with subprocess.Popen(command) as server:
             try:
                 wait_for_port(port)
-                return Run(place, port, clock, writes, seed).run()
+                one = Run(place, port, clock, writes, seed)
+                try:
+                    return one.run()
+                finally:
+                    one.close()
             finally:
                 server.terminate()
 

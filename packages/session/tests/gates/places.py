@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import itertools
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import typing as t
 from pathlib import Path
 
 from flaskware_core.testing.services import Services
@@ -38,14 +41,21 @@ class Place:
 
     :param restart: Kills the server and starts it again; ``None`` where there is no
         server, or killing it loses what it holds by design.
+    :param disturb: Does to the server what an operator may do at any time; says
+        whether there was anything to do.
     """
 
     def __init__(
-        self, kind: str, url: str, restart: cabc.Callable[[], None] | None = None
+        self,
+        kind: str,
+        url: str,
+        restart: cabc.Callable[[], None] | None = None,
+        disturb: cabc.Callable[[], object] | None = None,
     ) -> None:
         self.kind = kind
         self.url = url
         self.restart = restart
+        self.disturb = disturb
 
     @property
     def workers(self) -> int:
@@ -187,6 +197,46 @@ def redis_cluster(folder: Path, stack: contextlib.ExitStack) -> list[int]:
     return ports
 
 
+class Mover:
+    """Moves slots that are in use between the nodes of a cluster, key by key.
+
+    Slower than ``redis-cli --cluster reshard``, so that more requests meet a slot half
+    of whose keys have moved.
+
+    :param ports: Of all primaries.
+    """
+
+    def __init__(self, ports: list[int]) -> None:
+        import redis
+
+        self._nodes: dict[int, t.Any] = {port: redis.Redis(port=port) for port in ports}
+        self._ids = {
+            port: str(node.execute_command("CLUSTER MYID"), "ascii")
+            for port, node in self._nodes.items()
+        }
+        self._turns = itertools.cycle(ports)
+
+    def move(self) -> bool:
+        """Move one slot with all its keys; say whether the node had any."""
+        source = next(self._turns)
+        node = self._nodes[source]
+        if (key := node.randomkey()) is None:
+            return False
+        slot = node.execute_command("CLUSTER KEYSLOT", key)
+        target = random.choice([port for port in self._nodes if port != source])
+        self._set(target, slot, "IMPORTING", self._ids[source])
+        self._set(source, slot, "MIGRATING", self._ids[target])
+        while keys := node.execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
+            node.execute_command("MIGRATE", "127.0.0.1", target, keys[0], 0, 5000)
+            time.sleep(0.01)
+        for port in (target, source, *self._nodes):
+            self._set(port, slot, "NODE", self._ids[target])
+        return True
+
+    def _set(self, port: int, slot: int, *what: str) -> None:
+        self._nodes[port].execute_command("CLUSTER SETSLOT", slot, *what)
+
+
 @contextlib.contextmanager
 def opened(kind: str) -> cabc.Generator[Place]:
     """Start or find the store of a kind, empty, with its table where it needs one.
@@ -228,10 +278,8 @@ def _open(kind: str, folder: Path, stack: contextlib.ExitStack) -> Place:
         return Place(kind, stack.enter_context(temporary_database(service)))
     if kind == "cluster":
         ports = redis_cluster(folder, stack)
-        return Place(
-            kind,
-            "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in ports),
-        )
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        return Place(kind, f"redis+cluster://{hosts}", disturb=Mover(ports).move)
     port = free_port()
     if kind == "memcached":
         server, restart = memcached_server(port), False
