@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import concurrent.futures
 import contextlib
+import dataclasses as dc
 import os
 import shutil
 import socket
@@ -14,16 +16,15 @@ import flask
 import pytest
 import redis
 
-from flaskware_session import Lifetime
-from flaskware_session import Record
 from flaskware_session import RedisStore
 from flaskware_session import Sessions
 from flaskware_session import Store
 from flaskware_session import StoreUnavailable
 from flaskware_session.testing import StoreSuite
 
+from .gates.places import Mover
+
 Build = cabc.Callable[..., flask.Flask]
-LIFETIME = Lifetime(idle=60_000, absolute=300_000, touch_interval=10_000)
 
 # The wheel that stands in for a server on a laptop is built without TLS.
 INSTALLED = shutil.which(
@@ -149,6 +150,48 @@ def test_an_app_works_on_a_cluster(build: Build, cluster: str) -> None:
     assert answer == {"data": {"a": "1"}, "user": "ann", "new": False}
 
 
+@pytest.mark.parametrize("moved", range(6))
+def test_a_slot_that_is_half_moved_loses_nothing(cluster: str, moved: int) -> None:
+    """Of the five keys of a user some are on one node, and some on another."""
+    _empty(cluster)
+    store, suite = RedisStore(cluster, timeout=20), StoreSuite()
+    records = [suite.make("ann", age=n * 1000)[0] for n in (1, 2, 3)]
+    now = suite.make()[1]
+    for record in records:
+        assert store.create(record, now)
+    other = suite.make("ann")[0]
+    newer = dc.replace(records[0], version=2, data='{"a":1}')
+    ports = [int(place.rpartition(":")[2]) for place in cluster.split(",")]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        with Mover(ports).moving(f"{{{records[0].key[:12]}}}") as move_one:
+            for _ in range(moved):
+                assert move_one()
+            reads = [pool.submit(store.read, one.key, now, 60_000) for one in records]
+            listed = pool.submit(store.for_user, "ann", now)
+            time.sleep(0.7)
+        assert [one.result() for one in reads] == records
+        assert listed.result() == records
+        with Mover(ports).moving(f"{{{records[0].key[:12]}}}") as move_one:
+            for _ in range(moved):
+                assert move_one()
+            updated = pool.submit(store.update, newer, now)
+            created = pool.submit(store.create, other, now)
+            limited = pool.submit(store.limit_user, "bob", 1, now, keep="")
+            time.sleep(0.7)
+        assert updated.result().saved
+        assert created.result()
+        assert limited.result() == 0
+        with Mover(ports).moving(f"{{{records[0].key[:12]}}}") as move_one:
+            for _ in range(moved):
+                assert move_one()
+            deleted = pool.submit(store.delete_user, "ann", keep=newer.key)
+            time.sleep(0.7)
+        assert deleted.result() == 3
+    assert store.for_user("ann", now) == [newer]
+    assert [store.read(one.key, now, 60_000) for one in records] == [newer, None, None]
+    store.close()
+
+
 @pytest.fixture
 def sentinel(servers: Servers) -> tuple[str, list[int]]:
     """A URL, and the ports of the primary and of its replica."""
@@ -257,9 +300,9 @@ def test_a_client_of_the_app_s_own_is_used_by_its_methods(redis_url: str) -> Non
             self.close = self._real.close
 
     store = RedisStore(Client(), namespace="mine")
-    record = Record("a" * 64, "{}", 1, 1, 1, 10**14, "ann", issued=1)
-    assert store.create(record, 1)
-    assert store.read(record.key, 1, LIFETIME) is not None
-    assert store.stats(1).users == 1
+    record, now = StoreSuite().make("ann")
+    assert store.create(record, now)
+    assert store.read(record.key, now, 60_000) == record
+    assert store.stats(now).users == 1
     assert store.eviction_policy() == "noeviction"
     store.close()

@@ -219,19 +219,42 @@ class Mover:
     def move(self) -> bool:
         """Move one slot with all its keys; say whether the node had any."""
         source = next(self._turns)
-        node = self._nodes[source]
-        if (key := node.randomkey()) is None:
+        if (key := self._nodes[source].randomkey()) is None:
             return False
-        slot = node.execute_command("CLUSTER KEYSLOT", key)
+        with self.moving(key) as move_one:
+            while move_one():
+                time.sleep(0.01)
+        return True
+
+    @contextlib.contextmanager
+    def moving(self, key: bytes | str) -> cabc.Generator[cabc.Callable[[], bool]]:
+        """Begin to move the slot of a key, and end it with the rest of its keys.
+
+        :return: Moves one more of its keys; says whether there was one.
+        """
+        slot = next(iter(self._nodes.values())).execute_command("CLUSTER KEYSLOT", key)
+        count = "CLUSTER COUNTKEYSINSLOT"
+        sizes = {
+            port: node.execute_command(count, slot)
+            for port, node in self._nodes.items()
+        }
+        source = max(sizes, key=sizes.__getitem__)
+        node = self._nodes[source]
         target = random.choice([port for port in self._nodes if port != source])
         self._set(target, slot, "IMPORTING", self._ids[source])
         self._set(source, slot, "MIGRATING", self._ids[target])
-        while keys := node.execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
-            node.execute_command("MIGRATE", "127.0.0.1", target, keys[0], 0, 5000)
-            time.sleep(0.01)
+
+        def move_one() -> bool:
+            keys = node.execute_command("CLUSTER GETKEYSINSLOT", slot, 1)
+            for found in keys:
+                node.execute_command("MIGRATE", "127.0.0.1", target, found, 0, 5000)
+            return bool(keys)
+
+        yield move_one
+        while move_one():
+            pass
         for port in (target, source, *self._nodes):
             self._set(port, slot, "NODE", self._ids[target])
-        return True
 
     def _set(self, port: int, slot: int, *what: str) -> None:
         self._nodes[port].execute_command("CLUSTER SETSLOT", slot, *what)

@@ -106,9 +106,11 @@ class AsyncRedisStore(AsyncStore):
     async def _run_for(
         self, script: Script, user_id: str, now: int, *arguments: str | int
     ) -> t.Any:
-        tag = tag_of(user_id)
-        start = Names.of(self._namespace, tag).sessions
-        return await self._run(script, tag, now, start, *arguments)
+        names = Names.of(self._namespace, tag_of(user_id))
+        # One server needs no declaration of each session.
+        more = (names.sessions, 0, *arguments)
+        answer = await self._send(script, names.of_user(()), now, *more)
+        return None if answer is None else answer[1]
 
     async def _run(
         self,
@@ -118,15 +120,18 @@ class AsyncRedisStore(AsyncStore):
         *arguments: str | int,
         old: str | None = None,
     ) -> t.Any:
-        send = self._own_client().execute_command
         names = Names.of(self._namespace, tag_in(key)).all(key)
         if old is not None:
             names += Names.of(self._namespace, tag_in(old)).all(old)
         elif not is_of_user(key):
-            # While a cluster moves a slot, it refuses scripts some of whose keys are
-            # missing, and a visitor has no index and no epoch.
-            names = names[:1]
-        rest = (len(names), *names, now, *arguments)
+            names = names[:1]  # a visitor has no index and no epoch
+        return await self._send(script, names, now, *arguments)
+
+    async def _send(
+        self, script: Script, names: tuple[str, ...], *arguments: str | int
+    ) -> t.Any:
+        send = self._own_client().execute_command
+        rest = (len(names), *names, *arguments)
         try:
             return await send("EVALSHA", script.sha, *rest)
         except Exception as error:  # noqa: BLE001 # of any kind

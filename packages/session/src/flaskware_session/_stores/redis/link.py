@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import collections.abc as cabc
+import time
 import typing as t
 from urllib.parse import parse_qsl
 from urllib.parse import unquote
@@ -20,6 +21,8 @@ from flaskware_core import ForkGuard
 _MAX_IDLE_CONNECTIONS = 50
 _SENTINEL_PORT = 26379
 _CLUSTER_PORT = 6379
+_MOVING = ("TTL exhausted", "TRYAGAIN", "Multiple keys request during rehashing")
+_PAUSE = 0.02
 
 Argument: t.TypeAlias = str | int | bytes
 
@@ -126,13 +129,27 @@ class ClientLink(Link):
     """Somebody's client: of a cluster, of another library, or made by the app.
 
     :param client: An object with ``execute_command``, ``scan_iter`` and ``close``.
+    :param timeout: How long to wait for a slot that a cluster is moving, in seconds.
     """
 
-    def __init__(self, client: t.Any) -> None:
+    def __init__(self, client: t.Any, timeout: float) -> None:
         self._client = client
+        self._timeout = timeout
 
     def send(self, *command: Argument) -> t.Any:
-        return self._client.execute_command(*command)
+        deadline: float | None = None
+        while True:
+            try:
+                return self._client.execute_command(*command)
+            except Exception as error:
+                # Some keys of the command are on one node, and some on another, and
+                # redis-py has given up after half a second.
+                if not str(error).startswith(_MOVING):
+                    raise
+                deadline = deadline or time.monotonic() + self._timeout
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_PAUSE)
 
     def scan(self, pattern: str) -> cabc.Iterator[t.Any]:
         yield from self._client.scan_iter(match=pattern, count=1000)
@@ -157,7 +174,7 @@ def connect(url: str, *, timeout: float) -> Link:
     if topology == "sentinel":
         return DirectLink(_by_sentinel(url, kind, options))
     if topology == "cluster":
-        return ClientLink(_cluster(url, kind, options))
+        return ClientLink(_cluster(url, kind, options), timeout)
     return DirectLink(redis.Redis.from_url(f"{kind}://{rest}", **options))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import secrets
 import typing as t
 
@@ -42,6 +43,14 @@ class Names(t.NamedTuple):
     def all(self, key: str) -> tuple[str, ...]:
         """Return the names of a session, of the user's index and of the epoch."""
         return f"{self.start}s:{key}", f"{self.start}u", f"{self.start}e"
+
+    def of_user(self, keys: cabc.Iterable[str]) -> tuple[str, ...]:
+        """Return the names that a script for all sessions of a user declares.
+
+        None may be missing for long: while a cluster moves the slot, it would refuse.
+        """
+        index, epoch = f"{self.start}u", f"{self.start}e"
+        return index, index, epoch, *(self.sessions + key for key in keys)
 
 
 def pattern_of(namespace: str, kind: str) -> str:

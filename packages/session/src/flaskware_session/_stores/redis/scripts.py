@@ -35,7 +35,10 @@ end
 local function find(name, epoch_name)
   local r = parse(name)
   if not r or tonumber(r.expires) <= now then return nil end
-  if r.user ~= '' and redis.call('GET', epoch_name) ~= r.epoch then return nil end
+  if r.user ~= '' then
+    -- the key of a visitor's session declares no epoch
+    if not epoch_name or redis.call('GET', epoch_name) ~= r.epoch then return nil end
+  end
   return r
 end
 """
@@ -69,7 +72,7 @@ end
 _DROP = """
 local function drop(name, listed, r)
   -- also where somebody else's key has taken the place of the index
-  if r and r.user ~= '' then redis.pcall('ZREM', index, listed) end
+  if r and r.user ~= '' and index then redis.pcall('ZREM', index, listed) end
   return redis.call('DEL', name)
 end
 """
@@ -98,7 +101,7 @@ _CREATE = """
 local found = redis.call('GET', session)
 if found then
   -- a repeated command, whose first answer was lost, finds what it has made
-  return found:sub(found:find('\\n', 1, true) + 1) == ARGV[6] and 1 or 0
+  return found:sub((found:find('\\n', 1, true) or 0) + 1) == ARGV[6] and 1 or 0
 end
 put(session, ARGV[2], epoch_of(ARGV[5], ARGV[7]), ARGV[4], ARGV[6])
 return 1
@@ -130,17 +133,25 @@ return 1
 _DELETE = """
 local r = parse(session)
 if ARGV[3] ~= '' and not (r and r.version == ARGV[3]) then return 0 end
-local is_live = r and (r.user == '' or redis.call('GET', epochs) == r.epoch)
+local is_live = r and find(session, epochs)
 return drop(session, ARGV[2], r) == 1 and is_live and 1 or 0
 """
 
-# KEYS: any session of the user's, whose name is the beginning of all.
-# ARGV: now, the beginning of the names
+# KEYS: the user's index twice, the epoch, and the sessions that the index may name.
+# ARGV: now, the beginning of their names, whether all of them must be declared. The
+# answer is 0 and the keys in the index, if some were to be declared and are not: while
+# a cluster moves a slot, what is not declared seems to be missing. Otherwise 1 and the
+# outcome.
 _LIST = """
+local declared, is_strict = {}, ARGV[3] == '1'
+for i = 4, #KEYS do declared[KEYS[i]] = true end
 local function list()
-  local found = {}
   redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
-  for _, key in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+  local keys, found = redis.call('ZRANGE', index, 0, -1), {}
+  for _, key in ipairs(keys) do
+    if is_strict and not declared[ARGV[2] .. key] then return nil, keys end
+  end
+  for _, key in ipairs(keys) do
     local r = find(ARGV[2] .. key, epochs)
     if r then
       found[#found + 1] = {key, r}
@@ -150,43 +161,44 @@ local function list()
   end
   return found
 end
+local found, keys = list()
+if not found then return {0, keys} end
 """
 
 _FOR_USER = """
-local found = list()
 for _, one in ipairs(found) do one[2] = one[2].text end
-return found
+return {1, found}
 """
 
 # ARGV: further, the key to keep or nothing, a fresh epoch
 _DELETE_USER = """
-local kept = ARGV[3] ~= '' and find(ARGV[2] .. ARGV[3], epochs)
+local kept = ARGV[4] ~= '' and find(ARGV[2] .. ARGV[4], epochs)
 local count = 0
-for _, key in ipairs(list()) do
-  if not (kept and key[1] == ARGV[3]) then
-    count = count + drop(ARGV[2] .. key[1], key[1], key[2])
+for _, one in ipairs(found) do
+  if not (kept and one[1] == ARGV[4]) then
+    count = count + drop(ARGV[2] .. one[1], one[1], one[2])
   end
 end
 if kept then
-  redis.call('SET', epochs, ARGV[4])
-  put(ARGV[2] .. ARGV[3], ARGV[3], ARGV[4], kept.expires, kept.text)
+  redis.call('SET', epochs, ARGV[5])
+  put(ARGV[2] .. ARGV[4], ARGV[4], ARGV[5], kept.expires, kept.text)
 else
   redis.call('DEL', epochs)
 end
-return count
+return {1, count}
 """
 
 # ARGV: further, how many, the key to keep
 _LIMIT_USER = """
-local found, count = list(), 0
+local count = 0
 table.sort(found, function(a, b)
-  if (a[1] == ARGV[4]) ~= (b[1] == ARGV[4]) then return a[1] == ARGV[4] end
+  if (a[1] == ARGV[5]) ~= (b[1] == ARGV[5]) then return a[1] == ARGV[5] end
   return tonumber(a[2].seen) > tonumber(b[2].seen)
 end)
-for i = tonumber(ARGV[3]) + 1, #found do
+for i = tonumber(ARGV[4]) + 1, #found do
   count = count + drop(ARGV[2] .. found[i][1], found[i][1], found[i][2])
 end
-return count
+return {1, count}
 """
 
 

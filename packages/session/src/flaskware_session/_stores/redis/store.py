@@ -3,6 +3,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import typing as t
 
+from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import StoreStats
@@ -27,6 +28,7 @@ if t.TYPE_CHECKING:
     from .link import Link
 
 
+_ATTEMPTS = 100
 # An interval that notes no read.
 FOREVER = 2**53
 
@@ -57,7 +59,9 @@ class RedisStore(Store):
         is_url = isinstance(url, str)
         is_cluster = "+cluster:" in url if is_url else hasattr(url, "keyslot")
         self._link: Link
-        self._link = connect(url, timeout=timeout) if is_url else (ClientLink(url))
+        self._link = (
+            connect(url, timeout=timeout) if is_url else ClientLink(url, timeout)
+        )
         self._namespace, self._is_cluster = namespace, is_cluster
 
     def read(self, key: str, now: int, interval: int) -> Record | None:
@@ -97,8 +101,13 @@ class RedisStore(Store):
         return last_seen_first((record for record in found if record is not None), now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
-        arguments = (keep or "", new_epoch())
-        return int(self._run_for(scripts.DELETE_USER, user_id, 0, *arguments) or 0)
+        if keep is None or tag_in(keep) != tag_of(user_id):
+            keep = ""
+        more, declared = (keep, new_epoch()), [keep] if keep else []
+        answer = self._run_for(
+            scripts.DELETE_USER, user_id, 0, *more, declared=declared
+        )
+        return int(answer or 0)
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         answer = self._run_for(scripts.LIMIT_USER, user_id, now, count, keep)
@@ -133,11 +142,29 @@ class RedisStore(Store):
         self._link.close()
 
     def _run_for(
-        self, script: Script, user_id: str, now: int, *arguments: str | int
+        self,
+        script: Script,
+        user_id: str,
+        now: int,
+        *arguments: str | int,
+        declared: cabc.Sequence[str] = (),
     ) -> t.Any:
-        tag = tag_of(user_id)
-        start = Names.of(self._namespace, tag).sessions
-        return self._run(script, tag, now, start, *arguments)
+        """Run a script on all sessions of a user.
+
+        In a cluster it takes one trip more, for the keys to declare, and one for each
+        time that they change meanwhile.
+        """
+        names, keys = Names.of(self._namespace, tag_of(user_id)), [*declared]
+        for _ in range(_ATTEMPTS):
+            more = (names.sessions, int(self._is_cluster), *arguments)
+            answer = self._send(script, names.of_user(keys), now, *more)
+            if answer is None:
+                return None
+            is_done, result = answer
+            if is_done:
+                return result
+            keys = list(dict.fromkeys([*declared, *map(text_of, result)]))
+        raise StoreUnavailable(f"a user's sessions changed {_ATTEMPTS} times meanwhile")
 
     def _run(
         self,
@@ -154,7 +181,12 @@ class RedisStore(Store):
             # While a cluster moves a slot, it refuses scripts some of whose keys are
             # missing, and a visitor has no index and no epoch.
             names = names[:1]
-        rest = (len(names), *names, now, *arguments)
+        return self._send(script, names, now, *arguments)
+
+    def _send(
+        self, script: Script, names: tuple[str, ...], *arguments: str | int
+    ) -> t.Any:
+        rest = (len(names), *names, *arguments)
         try:
             return self._link.send("EVALSHA", script.sha, *rest)
         except Exception as error:  # noqa: BLE001 # of any client
