@@ -264,3 +264,43 @@ def test_an_app_that_is_forgotten_leaves_no_connection_open(make_site):
     assert app() is None
     with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
         opened.execute("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "name", ["file:a%20b.db?uri=true", "file:a%20b.db?uri=1&mode=rwc"]
+)
+def test_a_relative_path_of_a_uri_is_in_the_instance_folder(tmp_path, name):
+    db = SQLAlchemy()
+    app = make_app(
+        db,
+        instance_path=tmp_path / "in stance",
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{name}",
+    )
+    with app.app_context():
+        db.session.execute(sa.text("CREATE TABLE made (id INTEGER)"))
+        db.session.commit()
+    assert (tmp_path / "in stance" / "a b.db").stat().st_size
+    absolute = f"sqlite:///file:{tmp_path}/in%20stance/a%20b.db?mode=ro&uri=true"
+    other = SQLAlchemy()
+    app = make_app(other, SQLALCHEMY_DATABASE_URI=absolute)
+    with app.app_context():
+        assert sa.inspect(other.engine).get_table_names() == ["made"]
+
+
+def test_a_uri_that_would_be_the_name_of_a_file_is_refused():
+    with pytest.raises(ConfigError, match=r"sqlite:///file:name\.db\?uri=true"):
+        make_app(SQLAlchemy(), SQLALCHEMY_DATABASE_URI="sqlite:///file:app.db")
+
+
+def test_the_first_broken_foreign_key_on_sqlite_names_the_switch(make_site, caplog):
+    def fail(site):
+        with site.app.app_context():
+            site.db.session.add(site.Post(user_id=9))
+            with pytest.raises(sa.exc.IntegrityError):
+                site.db.session.commit()
+        return caplog.text.count("SQLALCHEMY_SQLITE_PRAGMAS")
+
+    site = make_site()
+    assert (fail(site), fail(site)) == (1, 1)
+    caplog.clear()
+    assert fail(make_site(SQLALCHEMY_SQLITE_PRAGMAS={"foreign_keys": True})) == 0

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import sqlalchemy as sa
 from werkzeug.exceptions import NotFound
@@ -58,3 +60,32 @@ def test_a_first_value_of_null_is_a_value(users):
 def test_no_first_row_is_a_404(users):
     with pytest.raises(NotFound):
         users.db.first_or_404(sa.select(users.User).where(sa.false()))
+
+
+def test_a_lookup_takes_the_options_of_get(any_site):
+    db, User = any_site.db, any_site.User
+    with any_site.app.app_context():
+        db.session.add(User(id=1, name="ada", posts=[any_site.Post()]))
+        db.session.commit()
+        with db.assert_queries(2):
+            loader = sa.orm.selectinload(User.posts)
+            assert db.get_or_404(User, 1, options=[loader]).posts
+        with db.assert_queries(1) as queries:
+            db.get_or_404(User, 1, with_for_update=True, populate_existing=True)
+        assert any_site.app.testing
+        if db.engine.dialect.name != "sqlite":
+            assert "FOR UPDATE" in queries[0].statement
+
+
+def test_an_asynchronous_lookup_takes_them_too(async_site):
+    db, User = async_site.db, async_site.User
+    with db.session_scope(async_site.app) as session:
+        session.add(User(id=1, name="ada", posts=[async_site.Post()]))
+        session.commit()
+
+    async def look():
+        loader = sa.orm.selectinload(User.posts)
+        return (await db.async_get_or_404(User, 1, options=[loader])).posts
+
+    with async_site.app.app_context():
+        assert asyncio.run(look())

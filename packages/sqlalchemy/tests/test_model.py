@@ -271,10 +271,102 @@ def test_a_name_that_a_mixin_computes_is_for_children_too():
 
 def test_repr_shows_the_primary_key(site):
     user = site.User(name="ada")
-    assert repr(user) == "<User (transient)>"
+    assert repr(user) == f"<User (transient {id(user)})>"
     with site.app.app_context():
         site.db.session.add(user)
-        assert repr(user) == "<User (pending)>"
+        assert repr(user) == f"<User (pending {id(user)})>"
         site.db.session.commit()
         assert repr(user) == "<User 1>"
     assert repr(user) == "<User 1>"
+
+
+def test_a_table_made_by_hand_keeps_the_database_it_was_made_for():
+    class Base(Model, DeclarativeBase):
+        pass
+
+    db = SQLAlchemy(model_class=Base)
+    table = db.Table(
+        "user", db.Column("id", db.Integer, primary_key=True), bind_key="a"
+    )
+
+    class User(Base):
+        __bind_key__ = "b"
+        __table__ = table
+
+    assert User.__table__.metadata is db.metadatas["a"]
+    assert "b" not in db.metadatas
+
+
+class Stamped:
+    stamp = sa.orm.mapped_column(sa.Integer, default=7)
+
+
+@pytest.mark.parametrize(
+    "base", [Stamped, type("Both", (Model, Stamped), {})], ids=["mixin", "model"]
+)
+def test_a_mixin_is_a_base_of_all_models(base):
+    db = SQLAlchemy(model_class=base, metadata=sa.MetaData())
+    assert db.Model.metadata.naming_convention == sa.MetaData().naming_convention
+
+    class Late(db.Model):
+        __abstract__ = True
+        __bind_key__ = "other"
+
+    class UserNote(Late):
+        id = db.Column(db.Integer, primary_key=True)
+
+    assert UserNote.__table__ is db.metadatas["other"].tables["user_note"]
+    assert {"id", "stamp"} == set(UserNote.__table__.columns.keys())
+
+
+@pytest.mark.parametrize("options", [{}, {"cls": Model}, {"cls": Stamped}])
+def test_a_base_of_declarative_base_gets_names_and_databases(options):
+    base = sa.orm.declarative_base(**options)
+    db = SQLAlchemy(model_class=base)
+
+    class UserNote(db.Model):
+        id = db.Column(db.Integer, primary_key=True)
+        kind = db.Column(db.String(9))
+        __mapper_args__: t.ClassVar = dict(
+            polymorphic_on=kind, polymorphic_identity="n"
+        )
+
+    class Memo(UserNote):
+        __mapper_args__: t.ClassVar = {"polymorphic_identity": "memo"}
+
+    class Letter(UserNote):
+        id = db.Column(db.ForeignKey(UserNote.id), primary_key=True)
+        __mapper_args__: t.ClassVar = {"polymorphic_identity": "letter"}
+
+    class Entry(db.Model):
+        __bind_key__ = "audit"
+        id = db.Column(db.Integer, primary_key=True)
+
+    assert db.metadata is base.metadata
+    assert Memo.__table__ is UserNote.__table__ is db.metadata.tables["user_note"]
+    assert Letter.__table__.name == "letter"
+    assert Entry.__table__ is db.metadatas["audit"].tables["entry"]
+
+
+def test_a_metadata_beside_a_base_is_ignored_with_a_warning():
+    class Base(DeclarativeBase):
+        pass
+
+    with pytest.warns(DeprecationWarning, match=r"`metadata = …` in Base") as caught:
+        db = SQLAlchemy(model_class=Base, metadata=sa.MetaData())
+    assert db.metadata is Base.metadata
+    assert caught[0].filename == __file__
+
+
+def test_names_of_tables_can_be_left_to_the_models():
+    db = SQLAlchemy(disable_autonaming=True)
+    with pytest.raises(sa.exc.InvalidRequestError, match="__tablename__"):
+
+        class User(db.Model):
+            id = db.Column(db.Integer, primary_key=True)
+
+    class Base(Model, DeclarativeBase):
+        pass
+
+    with pytest.raises(TypeError, match=r"`__autonaming__ = False` in it"):
+        SQLAlchemy(model_class=Base, disable_autonaming=True)

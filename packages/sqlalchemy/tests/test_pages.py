@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 
 import pytest
 import sqlalchemy as sa
@@ -35,6 +36,13 @@ def statements(users):
 
     event.listen(users.db.engine, "before_cursor_execute", note)
     return seen
+
+
+def fill(site, count):
+    with site.app.app_context():
+        users = [site.User(name=f"user {number}") for number in range(count)]
+        site.db.session.add_all(users)
+        site.db.session.commit()
 
 
 def by_id(site):
@@ -215,3 +223,41 @@ def test_links_are_in_order_and_mark_every_gap_once(total, number, edge, around)
     assert not any(
         first is second is None for first, second in itertools.pairwise(links)
     )
+
+
+def test_a_page_may_have_no_limit(site):
+    fill(site, 150)
+    with site.app.test_request_context("/?per_page=140"):
+        statement = sa.select(site.User).order_by(site.User.id)
+        assert len(site.db.paginate(statement)) == 100
+        assert len(site.db.paginate(statement, max_per_page=None)) == 140
+        assert len(site.db.paginate(statement, max_per_page=None, per_page=150)) == 150
+
+
+def test_a_page_made_by_hand_needs_no_request(site):
+    fill(site, 5)
+    statement = sa.select(site.User.name).order_by(site.User.id)
+    with site.db.session_scope(site.app) as session:
+        page = Page.of(statement, session, page=2, per_page=2)
+        assert (len(page), page.total, page.has_next) == (2, 5, True)
+        assert len(page.next()) == 1
+        assert Page.of(statement, session, per_page=2, count="none").total is None
+        with pytest.raises(LookupError, match="no page 9"):
+            Page.of(statement, session, page=9)
+        with pytest.raises(LookupError):
+            Page.of(statement, session, page=0)
+        with pytest.raises(ValueError, match="at least 1"):
+            Page.of(statement, session, per_page=0)
+
+
+def test_a_page_can_be_kept_in_a_cache_and_its_items_replaced(site):
+    fill(site, 5)
+    with site.app.app_context():
+        page = site.db.paginate(sa.select(site.User).order_by(site.User.id), per_page=2)
+        page.items = [user.name for user in page]
+        kept = pickle.loads(pickle.dumps(page))
+        assert page.next().page == 2
+    assert kept == page
+    assert (kept.pages, kept.next_num, list(kept)) == (3, 2, page.items)
+    with pytest.raises(ValueError, match="no statement"):
+        kept.next()

@@ -7,6 +7,7 @@ from flaskware_core import ConfigError
 from flaskware_core.testing import make_app
 from flaskware_sqlalchemy import SQLAlchemy
 from flaskware_sqlalchemy import SQLAlchemySettings
+from flaskware_sqlalchemy import UnknownBind
 
 
 def problems(**config):
@@ -17,7 +18,7 @@ def problems(**config):
 
 def test_without_a_database_the_error_says_what_to_write():
     problem = problems()["SQLALCHEMY_DATABASE_URI"]
-    assert problem.given == "nothing: the key is required"
+    assert problem.given == "nothing: this key or SQLALCHEMY_BINDS is required"
     assert problem.write == "SQLALCHEMY_DATABASE_URI = 'sqlite:///app.db'"
 
 
@@ -126,9 +127,78 @@ def test_track_modifications_may_stay_off(value):
     )
 
 
-def test_track_modifications_cannot_be_turned_on():
-    found = problems(DATABASE_URI="sqlite://", TRACK_MODIFICATIONS=True)
-    assert "session events" in found["SQLALCHEMY_TRACK_MODIFICATIONS"].expected
+def test_track_modifications_warns_of_what_replaces_it():
+    with pytest.warns(UserWarning, match=r"listens_for\(db\.session, \"after_flush"):
+        make_app(
+            SQLAlchemy(),
+            SQLALCHEMY_DATABASE_URI="sqlite://",
+            SQLALCHEMY_TRACK_MODIFICATIONS=True,
+        )
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"BINDS": {"a": "sqlite:///a.db"}},
+        {"BINDS": {"a": "sqlite:///a.db"}, "REPLICAS": {"a": ["sqlite:///b.db"]}},
+    ],
+)
+def test_an_app_may_have_binds_and_no_default_database(config, tmp_path):
+    db = SQLAlchemy()
+
+    class Note(db.Model):
+        __bind_key__ = "a"
+        id = db.Column(db.Integer, primary_key=True)
+
+    class Lost(db.Model):
+        id = db.Column(db.Integer, primary_key=True)
+
+    config = {f"SQLALCHEMY_{name}": value for name, value in config.items()}
+    app = make_app(db, instance_path=tmp_path, **config)
+    with app.app_context():
+        db.create_all("a")
+        db.session.add(Note())
+        db.session.commit()
+        assert list(db.engines) == ["a"]
+        with pytest.raises(UnknownBind, match="no default database"):
+            db.session.scalars(sa.select(Lost))
+        with pytest.raises(UnknownBind, match="bind_arguments"):
+            db.engine  # noqa: B018
+
+
+def test_the_name_none_is_the_default_database(tmp_path):
+    db = SQLAlchemy()
+    binds = {None: {"url": "sqlite:///a.db", "echo": True}, "b": "sqlite:///b.db"}
+    app = make_app(db, instance_path=tmp_path, SQLALCHEMY_BINDS=binds)
+    with app.app_context():
+        assert db.engine.url.database == str(tmp_path / "a.db")
+        assert (db.engine.echo, db.engines["b"].echo) == (True, False)
+
+
+def test_the_options_of_the_extension_are_defaults_of_every_engine(tmp_path):
+    db = SQLAlchemy(engine_options={"echo": True, "pool_recycle": 60})
+    app = make_app(
+        db,
+        instance_path=tmp_path,
+        SQLALCHEMY_DATABASE_URI="sqlite:///a.db",
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_recycle": 30},
+        SQLALCHEMY_BINDS={"b": {"url": "sqlite:///b.db", "echo": False}},
+        SQLALCHEMY_REPLICAS={"default": ["sqlite:///c.db"]},
+    )
+    sources = db.state_of(app).sources
+    assert {key: source.options["echo"] for key, source in sources.items()} == {
+        None: True,
+        "b": False,
+    }
+    assert sources[None].options["pool_recycle"] == 30
+    assert sources["b"].options["pool_recycle"] == 60
+    assert db.state_of(app).copies[None][0].options["pool_recycle"] == 60
+    with pytest.raises(ConfigError, match=r"engine_options=…(.|\n)*pool_size") as info:
+        make_app(
+            SQLAlchemy(engine_options={"pool_sise": 3}),
+            SQLALCHEMY_DATABASE_URI="sqlite://",
+        )
+    assert "pool_sise" in str(info.value)
 
 
 def test_a_url_object_is_a_url():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import os
+import typing as t
 
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
@@ -14,6 +15,7 @@ from flaskware_core import Level
 from ._models.model import Metadatas
 from ._settings import SQLAlchemySettings
 
+Options: t.TypeAlias = cabc.Mapping[str | None, cabc.Mapping[str, t.Any]]
 _LIMIT = {
     "mariadb": "SELECT @@max_connections",
     "mysql": "SELECT @@max_connections",
@@ -25,15 +27,19 @@ def check(
     settings: SQLAlchemySettings,
     engines: cabc.Mapping[str | None, sa.Engine],
     metadatas: Metadatas,
+    options_of: Options,
     *,
     deploy: bool,
 ) -> cabc.Iterator[Finding]:
-    """Yield the findings about the databases of an app."""
+    """Yield the findings about the databases of an app.
+
+    :param options_of: The options of each engine.
+    """
     yield from _models(engines, metadatas)
     if deploy:
         yield from _sqlite(engines)
-        yield from _pre_ping(settings, engines)
-        yield from _pools(settings, engines)
+        yield from _pre_ping(options_of, engines)
+        yield from _pools(options_of, engines)
         yield from _echo(settings)
 
 
@@ -84,9 +90,9 @@ def _sqlite(engines: cabc.Mapping[str | None, sa.Engine]) -> cabc.Iterator[Findi
 
 
 def _pre_ping(
-    settings: SQLAlchemySettings, engines: cabc.Mapping[str | None, sa.Engine]
+    options_of: Options, engines: cabc.Mapping[str | None, sa.Engine]
 ) -> cabc.Iterator[Finding]:
-    for key, (_, options) in settings.databases().items():
+    for key, options in options_of.items():
         if engines[key].dialect.name == "sqlite":
             continue
         if options.get("pool_pre_ping", True) is False:
@@ -100,12 +106,12 @@ def _pre_ping(
 
 
 def _pools(
-    settings: SQLAlchemySettings, engines: cabc.Mapping[str | None, sa.Engine]
+    options_of: Options, engines: cabc.Mapping[str | None, sa.Engine]
 ) -> cabc.Iterator[Finding]:
     workers = os.environ.get("WEB_CONCURRENCY", "")
     if not workers.isdecimal():
         return  # the number of processes is not known
-    for key, (_, options) in settings.databases().items():
+    for key, options in options_of.items():
         limit = _connection_limit(engines[key])
         size = options.get("pool_size", 5) + options.get("max_overflow", 10)
         if limit is not None and int(workers) * size > limit:

@@ -13,6 +13,14 @@ class UnknownBind(LookupError):
     def __init__(self, key: str | None, known: cabc.Iterable[str | None]) -> None:
         self.key = key
         names = ", ".join(repr(name) for name in known if name is not None)
+        if key is None:
+            super().__init__(
+                "There is no default database, only SQLALCHEMY_BINDS with"
+                f" {names}. Set SQLALCHEMY_DATABASE_URI, or name one of these:"
+                " `__bind_key__` in the model, `bind_key=` in the call, or"
+                ' `bind_arguments={"bind": db.engines["…"]}` for raw SQL.'
+            )
+            return
         super().__init__(
             f"There is no database {key!r}: SQLALCHEMY_BINDS has {names or 'no names'}."
             f' Write SQLALCHEMY_BINDS = {{"{key}": "<URL>"}}, or correct the name'

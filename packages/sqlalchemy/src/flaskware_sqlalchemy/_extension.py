@@ -11,6 +11,7 @@ import collections.abc as cabc
 import contextlib
 import functools
 import typing as t
+import warnings
 
 import flask
 import sqlalchemy as sa
@@ -29,9 +30,12 @@ from ._databases.schema import ALL
 from ._databases.schema import create_tables
 from ._databases.schema import drop_tables
 from ._databases.schema import Keys
+from ._databases.schema import reflect_tables
 from ._lookups import first_or_404
 from ._lookups import get_or_404
+from ._lookups import GetArgs
 from ._lookups import one_or_404
+from ._models.legacy_query import LegacyQuery
 from ._models.model import model_base
 from ._models.names import SQLAlchemyNames
 from ._sessions.context_session import ContextRegistry
@@ -42,6 +46,7 @@ from ._sessions.request_state import request_state
 from ._sessions.request_state import RequestState
 from ._sessions.router import mapped_schemas
 from ._sessions.router import SCHEMAS
+from ._sessions.session import release_sessions
 from ._sessions.session import RoutedSession
 from ._sessions.session import session_factory
 from ._settings import SQLAlchemySettings
@@ -81,14 +86,21 @@ class SQLAlchemy(
     """Engines and sessions of an app, bound to its contexts.
 
     :param app: Initialise on this app at once.
-    :param model_class: The declarative base of the app's models. The default is a new
-        base.
+    :param model_class: The declarative base of the app's models, or a mixin for all of
+        them. The default is a new base.
     :param metadata: For the new base; its default has a naming convention.
     :param session_options: For each :class:`sqlalchemy.orm.Session`, such as
-        ``{"expire_on_commit": False}``. An option that is unknown, or that this
-        extension sets, such as ``bind`` or ``class_``, is a :class:`TypeError`.
-    :param overrides: ``database_uri``, ``binds``, ``engine_options``, ``echo``: they
-        win over the config keys of these names.
+        ``{"expire_on_commit": False}``; ``class_`` is a subclass of it. An option that
+        is unknown, or that this extension sets, such as ``bind``, is a
+        :class:`TypeError`.
+    :param engine_options: Defaults of the options of every engine, which those of the
+        configuration win over.
+    :param query_class: The class of ``Model.query``, of ``db.session.query()`` and of
+        dynamic relationships.
+    :param add_models_to_shell: False for a ``flask shell`` without models.
+    :param disable_autonaming: True if every model names its table.
+    :param overrides: ``database_uri``, ``binds``, ``echo`` and other settings: they win
+        over the config keys of these names.
     """
 
     name = "sqlalchemy"
@@ -117,17 +129,23 @@ class SQLAlchemy(
         model_class: type[_B] | None = None,
         metadata: sa.MetaData | None = None,
         session_options: cabc.Mapping[str, t.Any] | None = None,
+        engine_options: cabc.Mapping[str, t.Any] | None = None,
+        query_class: type[orm.Query[t.Any]] = LegacyQuery,
+        add_models_to_shell: bool = True,
+        disable_autonaming: bool = False,
         **overrides: t.Any,
     ) -> None:
-        base = model_base(model_class, metadata)
+        base = model_base(model_class, metadata, autonaming=not disable_autonaming)
+        session_options = {"query_cls": query_class, **(session_options or {})}
+        self.Query = session_options["query_cls"]
+        self._engine_options = dict(engine_options or {})
+        self._has_shell_names = add_models_to_shell
         self.Model = t.cast("type[_B]", base)
         self._metadatas = base.__metadatas__
         self._session_options = {
-            name: value
-            for name, value in (session_options or {}).items()
-            if name != "class_"
+            name: value for name, value in session_options.items() if name != "class_"
         }
-        self._session_factory = session_factory(session_options or {})
+        self._session_factory = session_factory(session_options)
         self.session = self._own_session = ContextSession(
             self._session_factory,
             ContextRegistry(self.get_session, self._find_session, self._put_session),
@@ -157,6 +175,7 @@ class SQLAlchemy(
             self._session_options,
             self._session_factory.class_,
             functools.partial(self._current_route, app),
+            self._engine_options,
         )
 
     def _attach(self, app: App, settings: SQLAlchemySettings, state: Databases) -> None:
@@ -164,7 +183,19 @@ class SQLAlchemy(
         from ._insight.query_log import warn_of_slow
 
         attach(app, "teardown_appcontext", self._end_sessions, blocking=True)
-        app.shell_context_processor(self._names_for_shell)
+        if self._has_shell_names:
+            app.shell_context_processor(self._names_for_shell)
+        if settings.track_modifications:
+            warnings.warn(
+                "SQLALCHEMY_TRACK_MODIFICATIONS = True has no effect, and the signals"
+                " models_committed and before_models_committed are not sent. Remove the"
+                " key, and listen to sessions:"
+                ' `@event.listens_for(db.session, "after_flush")` gets the session with'
+                ' its `new`, `dirty` and `deleted` objects, "after_commit" is sent once'
+                " they are stored.",
+                UserWarning,
+                stacklevel=3,
+            )
         app.register_blueprint(
             flask.Blueprint(
                 "flaskware_sqlalchemy", __name__, template_folder="templates"
@@ -199,8 +230,15 @@ class SQLAlchemy(
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
         from ._checks import check
 
-        engines = self.state_of(app).router.engines
-        return check(self.settings_of(app), engines, self._metadatas, deploy=deploy)
+        state = self.state_of(app)
+        options = {key: source.options for key, source in state.sources.items()}
+        return check(
+            self.settings_of(app),
+            state.router.engines,
+            self._metadatas,
+            options,
+            deploy=deploy,
+        )
 
     def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:
         from ._engines.probe import connection_problems
@@ -351,15 +389,22 @@ class SQLAlchemy(
     # Queries
 
     def get_or_404(
-        self, entity: type[_O], ident: t.Any, *, description: str | None = None
+        self,
+        entity: type[_O],
+        ident: t.Any,
+        *,
+        description: str | None = None,
+        **options: t.Unpack[GetArgs],
     ) -> _O:
         """Return an object by its primary key, or abort with 404.
 
         :param ident: The key; a tuple if it has several columns. A number that no
             integer column can hold is not found either.
         :param description: The text of the error page.
+        :param options: Of :meth:`sqlalchemy.orm.Session.get`, such as ``options`` for
+            loaders and ``with_for_update``.
         """
-        return get_or_404(self.session, entity, ident, description)
+        return get_or_404(self.session, entity, ident, description, **options)
 
     # A select is typed `Select[tuple[T]]` by SQLAlchemy 2.0 and `Select[T]` by 2.1.
     # The first overloads are for 2.0, the others for 2.1; each is right by itself.
@@ -429,7 +474,7 @@ class SQLAlchemy(
         *,
         page: int | None = None,
         per_page: int | None = None,
-        max_per_page: int = 100,
+        max_per_page: int | None = 100,
         error_out: bool = True,
         count: Count | bool = "exact",
     ) -> Page[t.Any]:
@@ -440,7 +485,8 @@ class SQLAlchemy(
         :param statement: A select whose ``ORDER BY`` gives each row a place.
         :param page: From 1. The default is taken from the query string, else 1.
         :param per_page: The default is taken from the query string, else 20.
-        :param max_per_page: The limit of ``per_page``; 100 by default.
+        :param max_per_page: The limit of ``per_page``; 100 by default, ``None`` for no
+            limit where only the code sets ``per_page``.
         :param error_out: Without errors, a wrong number of a page is page 1, and a
             page that does not exist is empty.
         :param count: ``"exact"`` counts all rows, ``"capped"`` no more than 1,000,
@@ -537,7 +583,7 @@ class SQLAlchemy(
     @property
     def engine(self) -> sa.Engine:
         """The default engine of the current app."""
-        return self.state.router.engines[None]
+        return self.state.router.engine(None)
 
     def get_engine(self, bind_key: str | None = None) -> sa.Engine:
         """Return an engine of the current app.
@@ -580,10 +626,27 @@ class SQLAlchemy(
     def drop_all(self, bind_key: Keys = ALL) -> None:
         """Drop the tables with all their data.
 
+        It first ends the transactions of the sessions of the current context, which
+        would hold the tables. Another transaction that holds a table is waited for
+        5 seconds.
+
+        :param bind_key: See :meth:`create_all`.
+        :raises TransactionBegun: in a block of :meth:`transaction`; or with
+            ``bind_key``, if a session has changes that may be in another database.
+        :raises UnknownBind: if a database is not configured.
+        """
+        databases = self.state
+        state = request_state(self)
+        release_sessions(state.sessions.values(), whole=bind_key == ALL)
+        drop_tables(databases.router, bind_key)
+
+    def reflect(self, bind_key: Keys = ALL) -> None:
+        """Read the tables of the databases into :attr:`metadatas`.
+
         :param bind_key: See :meth:`create_all`.
         :raises UnknownBind: if a database is not configured.
         """
-        drop_tables(self.state.router, bind_key)
+        reflect_tables(self.state.router, bind_key)
 
     @contextlib.contextmanager
     def test_isolation(self, app: App | None = None) -> cabc.Generator[None]:
@@ -651,10 +714,18 @@ class SQLAlchemy(
         return AsyncTransaction(open_session, retries, isolation_level, timeout)
 
     async def async_get_or_404(
-        self, entity: type[_O], ident: t.Any, *, description: str | None = None
+        self,
+        entity: type[_O],
+        ident: t.Any,
+        *,
+        description: str | None = None,
+        **options: t.Unpack[GetArgs],
     ) -> _O:
         """Same as :meth:`get_or_404`, but for coroutines."""
-        return await self.async_session.run_sync(get_or_404, entity, ident, description)
+        get = functools.partial(get_or_404, **options)
+        found: _O
+        found = await self.async_session.run_sync(get, entity, ident, description)
+        return found
 
     @t.overload
     async def async_one_or_404(
@@ -714,7 +785,7 @@ class SQLAlchemy(
         *,
         page: int | None = None,
         per_page: int | None = None,
-        max_per_page: int = 100,
+        max_per_page: int | None = 100,
         error_out: bool = True,
         count: Count | bool = "exact",
     ) -> Page[t.Any]:
@@ -784,7 +855,17 @@ class SQLAlchemy(
 
     async def async_drop_all(self, bind_key: Keys = ALL) -> None:
         """Same as :meth:`drop_all`, but for coroutines."""
-        await self.state.asynchronous.change_schema(drop_tables, bind_key)
+        asynchronous = self.state.asynchronous
+        state, loop = request_state(self), asyncio.get_running_loop()
+        release_sessions(state.sessions.values(), whole=bind_key == ALL)
+        for key, session in state.async_sessions.items():
+            if key[2] is loop:
+                await session.release(whole=bind_key == ALL)
+        await asynchronous.change_schema(drop_tables, bind_key)
+
+    async def async_reflect(self, bind_key: Keys = ALL) -> None:
+        """Same as :meth:`reflect`, but for coroutines."""
+        await self.state.asynchronous.change_schema(reflect_tables, bind_key)
 
     @contextlib.asynccontextmanager
     async def async_test_isolation(

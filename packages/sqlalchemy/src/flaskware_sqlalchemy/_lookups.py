@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
 
 import flask
@@ -9,16 +10,34 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
+if t.TYPE_CHECKING:
+    from sqlalchemy.orm.interfaces import ORMOption
+
 _O = t.TypeVar("_O")
 
 
+class GetArgs(t.TypedDict, total=False):
+    """Keyword arguments of :meth:`sqlalchemy.orm.Session.get`."""
+
+    options: cabc.Sequence[ORMOption] | None
+    populate_existing: bool
+    with_for_update: t.Any
+    identity_token: t.Any
+    execution_options: cabc.Mapping[str, t.Any]
+    bind_arguments: dict[str, t.Any] | None
+
+
 def get_or_404(
-    session: orm.Session, entity: type[_O], ident: t.Any, description: str | None
+    session: orm.Session,
+    entity: type[_O],
+    ident: t.Any,
+    description: str | None,
+    **options: t.Unpack[GetArgs],
 ) -> _O:
     """Get one object by its primary key, or abort."""
     found = None
     if not _is_out_of_range(session, entity, ident):
-        found = session.get(entity, ident)
+        found = session.get(entity, ident, **options)
     if found is None:
         flask.abort(404, description)
     return found

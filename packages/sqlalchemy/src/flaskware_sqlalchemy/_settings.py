@@ -30,14 +30,6 @@ def _has_url(value: str | dict[str, t.Any]) -> str | dict[str, t.Any]:
     return value
 
 
-def _no_tracking(value: bool) -> bool:
-    if value:
-        raise ValueError(
-            "False, or no such key: SQLAlchemy's session events report changes"
-        )
-    return value
-
-
 _Url: t.TypeAlias = t.Annotated[str, pydantic.BeforeValidator(_as_text), Sensitive()]
 _Options: t.TypeAlias = dict[str, t.Any]
 _Bind: t.TypeAlias = t.Annotated[
@@ -82,15 +74,18 @@ class SQLAlchemySettings(Settings):
         }
     )
 
-    database_uri: _Url = pydantic.Field(
+    database_uri: _Url | None = pydantic.Field(
+        default=None,
         description="The URL of the default database, as SQLAlchemy takes it. A"
-        " relative path of SQLite is in the instance folder.",
+        " relative path of SQLite is in the instance folder. Without it,"
+        " `SQLALCHEMY_BINDS` must name a database.",
         examples=[_URL_EXAMPLE],
     )
-    binds: dict[str, _Bind] = pydantic.Field(
-        default_factory=dict,
+    binds: dict[str | None, _Bind] = pydantic.Field(
+        default_factory=dict[str | None, str | _Options],
         description="Further databases by name: a URL, or a mapping with `url` and"
-        " options of `sqlalchemy.create_engine`.",
+        " options of `sqlalchemy.create_engine`. The name `None` is the default"
+        " database.",
         examples=[{"reports": "sqlite:///reports.db"}],
     )
     engine_options: t.Annotated[_Options, Sensitive()] = pydantic.Field(
@@ -176,17 +171,22 @@ class SQLAlchemySettings(Settings):
         description='Log each statement, and with "debug" each row, of every database.',
         examples=[True],
     )
-    track_modifications: t.Annotated[bool, pydantic.AfterValidator(_no_tracking)] = (
-        pydantic.Field(
-            default=False,
-            description="Accepted if False, for apps made for Flask-SQLAlchemy; it has"
-            " no effect.",
-            examples=[False],
-        )
+    track_modifications: bool = pydantic.Field(
+        default=False,
+        description="Accepted for apps made for Flask-SQLAlchemy. It has no effect;"
+        " True is a warning that says what replaces it.",
+        examples=[False],
     )
 
     def conflicts(self) -> cabc.Iterator[ConfigProblem]:
         """Yield a problem for each unusable URL and unknown name."""
+        if not self.databases():
+            yield ConfigProblem(
+                self.key("database_uri"),
+                "the URL of a database, as text",
+                "nothing: this key or SQLALCHEMY_BINDS is required",
+                f"{self.key('database_uri')} = {_URL_EXAMPLE!r}",
+            )
         for name, (url, _) in self.databases().items():
             yield from self._url_problem(self.key_of(name), url)
         for name, copies in self.copies().items():
@@ -207,10 +207,12 @@ class SQLAlchemySettings(Settings):
     def databases(self) -> dict[str | None, tuple[str, dict[str, t.Any]]]:
         """Return URL and engine options by name, ``None`` for the default database."""
         found: dict[str | None, tuple[str, dict[str, t.Any]]]
-        found = {None: (self.database_uri, dict(self.engine_options))}
-        for name, bind in self.binds.items():
-            found[name] = _url_and_options(bind)
-        return found
+        found = {name: _url_and_options(bind) for name, bind in self.binds.items()}
+        url, options = found.pop(None, (None, dict[str, t.Any]()))
+        url = url if self.database_uri is None else self.database_uri
+        if url is None:
+            return found
+        return {None: (url, {**options, **self.engine_options}), **found}
 
     def copies(self) -> dict[str | None, list[tuple[str, dict[str, t.Any]]]]:
         """Return URL and engine options of the replicas, by database."""
@@ -244,7 +246,7 @@ class SQLAlchemySettings(Settings):
     def _unknown_names(
         self, field: str, names: cabc.Iterable[str]
     ) -> cabc.Iterator[ConfigProblem]:
-        known = [DEFAULT, *self.binds]
+        known = [name or DEFAULT for name in self.databases()]
         for name in names:
             if name not in known:
                 yield ConfigProblem(

@@ -101,9 +101,15 @@ class Databases:
 class EngineFactory:
     """Maker of the engines of an app, which collects problems with their options."""
 
-    def __init__(self, settings: SQLAlchemySettings, instance_path: str) -> None:
+    def __init__(
+        self,
+        settings: SQLAlchemySettings,
+        instance_path: str,
+        defaults: dict[str, t.Any],
+    ) -> None:
         self._settings = settings
         self._instance_path = instance_path
+        self._defaults = defaults
         self.watch = QueryWatch()
         self.problems: list[ConfigProblem] = []
 
@@ -113,6 +119,9 @@ class EngineFactory:
         for bind, (url, options) in self._settings.databases().items():
             key = self._settings.key_of(bind)
             options_key = key if bind else self._settings.key("engine_options")
+            if self._defaults:
+                options_key += " or engine_options=…"
+                options = {**self._defaults, **options}
             source = self._make(bind, url, options, key, options_key)
             if source is not None:
                 found[bind] = source
@@ -124,6 +133,7 @@ class EngineFactory:
         for bind, copies in self._settings.copies().items():
             for number, (url, options) in enumerate(copies):
                 key = self._settings.key_of_replica(bind, number)
+                options = {**self._defaults, **options}
                 source = self._make(bind, url, options, key, key, is_replica=True)
                 if source is not None:
                     found.setdefault(bind, []).append(source)
@@ -173,13 +183,15 @@ def build(
     session_options: dict[str, t.Any],
     session_class: type[RoutedSession],
     current_route: cabc.Callable[[], Route | None],
+    engine_options: dict[str, t.Any],
 ) -> Databases:
     """Make the databases of an app's configuration; nothing is connected yet.
 
     :param current_route: Finds the route of the current context.
+    :param engine_options: Defaults of the options of every engine.
     :raises ConfigError: listing each option that is wrong.
     """
-    factory = EngineFactory(settings, instance_path)
+    factory = EngineFactory(settings, instance_path, engine_options)
     sources, copies = factory.databases(), factory.copies()
     if factory.problems:
         raise ConfigError(settings.distribution, factory.problems)

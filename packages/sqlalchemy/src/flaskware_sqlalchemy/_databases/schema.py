@@ -1,11 +1,13 @@
-"""Creation and removal of the tables of several databases."""
+"""Creation, removal and reflection of the tables of several databases."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import typing as t
 
 import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
 
 from flaskware_sqlalchemy._sessions.router import Router
 from flaskware_sqlalchemy._sessions.router import SCHEMAS
@@ -13,7 +15,13 @@ from flaskware_sqlalchemy._sessions.router import SCHEMAS
 ALL: t.Final = "__all__"
 """Every database that is configured or that a model names."""
 
+PATIENCE = 5
+"""Seconds to wait for a table that another transaction holds."""
+
 Keys: t.TypeAlias = str | cabc.Sequence[str | None] | None
+
+# PostgreSQL: lock_not_available; MySQL and MariaDB: lock wait timeout.
+_LOCKED = {"55P03", 1205}
 
 
 def create_tables(router: Router, keys: Keys) -> None:
@@ -23,13 +31,80 @@ def create_tables(router: Router, keys: Keys) -> None:
     :raises UnknownBind: if a database is not configured.
     """
     for metadata, engine in _tables(router, keys):
-        metadata.create_all(engine)
+        with _changing(engine) as connection:
+            metadata.create_all(connection)
 
 
 def drop_tables(router: Router, keys: Keys) -> None:
     """Drop the tables; see :func:`create_tables`."""
     for metadata, engine in _tables(router, keys):
-        metadata.drop_all(engine)
+        with _changing(engine) as connection:
+            try:
+                metadata.drop_all(connection)
+            except sa_exc.CircularDependencyError:
+                # Constraints without a name, which only the database has named.
+                _drop_foreign_keys(metadata, connection)
+                for table in metadata.tables.values():
+                    table.drop(connection, checkfirst=True)
+
+
+def reflect_tables(router: Router, keys: Keys) -> None:
+    """Read the tables of the databases into their metadata."""
+    for key in _selected(router, keys):
+        with router.engine(key).connect() as connection:
+            router.metadatas[key].reflect(connection)
+
+
+@contextlib.contextmanager
+def _changing(engine: sa.Engine) -> cabc.Generator[sa.Connection]:
+    """Begin a transaction that changes tables and waits for none of them for long."""
+    name = engine.dialect.name
+    with engine.connect() as connection, contextlib.ExitStack() as stack:
+        if name in {"mysql", "mariadb"}:
+            connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {PATIENCE}")
+            stack.callback(
+                connection.exec_driver_sql, "SET SESSION lock_wait_timeout = DEFAULT"
+            )
+            connection.commit()
+        try:
+            with connection.begin():
+                if name == "sqlite":
+                    # Tables that refer to each other: the last row of the last table
+                    # leaves nothing violated.
+                    connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+                elif name == "postgresql":
+                    connection.exec_driver_sql(
+                        f"SELECT set_config('lock_timeout', '{PATIENCE}s', true)"
+                        " WHERE current_setting('lock_timeout') = '0'"
+                    )
+                yield connection
+        except sa_exc.DBAPIError as error:
+            cause: t.Any = error.orig
+            code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+            if {code, *getattr(cause, "args", ())[:1]} & _LOCKED:
+                error.add_note(
+                    "A transaction that is still open holds the table. It may be one of"
+                    " this process: end its app context, commit or roll back its"
+                    " session, or close its connection before the tables are changed."
+                )
+            raise
+
+
+def _drop_foreign_keys(metadata: sa.MetaData, connection: sa.Connection) -> None:
+    inspector, quote = sa.inspect(connection), connection.dialect.identifier_preparer
+    schemas = dict(SCHEMAS.get() or ())
+    for table in metadata.tables.values():
+        schema = schemas.get(table.schema, table.schema)
+        if not inspector.has_table(table.name, schema):
+            continue
+        place = quote.quote(table.name)
+        if schema is not None:
+            place = f"{quote.quote_schema(schema)}.{place}"
+        for key in inspector.get_foreign_keys(table.name, schema):
+            if (name := key["name"]) is not None:
+                connection.exec_driver_sql(
+                    f"ALTER TABLE {place} DROP CONSTRAINT {quote.quote(name)}"
+                )
 
 
 def _tables(router: Router, keys: Keys) -> cabc.Iterator[tuple[sa.MetaData, sa.Engine]]:

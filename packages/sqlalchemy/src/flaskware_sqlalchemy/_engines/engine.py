@@ -86,7 +86,7 @@ def make_engine(
         options = replica_options(url, options)
     if isolation_level is not None:
         options = {"isolation_level": isolation_level, **options}
-    options = {"echo": echo, **_with_defaults(url, options)}
+    options = {"echo": echo, "echo_pool": echo, **_with_defaults(url, options)}
     engine = _create(url, options)
     if isolation_level is not None:
         _check_level(engine, isolation_level)

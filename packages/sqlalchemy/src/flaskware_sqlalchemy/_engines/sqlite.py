@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import logging
 import typing as t
 from pathlib import Path
+from urllib.parse import quote
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import pool
 
+from .url import EngineProblem
 from .url import is_memory
 
+logger = logging.getLogger("flaskware.sqlalchemy")
 BUSY_TIMEOUT = 10.0
 """Seconds that a statement waits for another writer."""
 
@@ -24,16 +29,30 @@ def in_instance_folder(url: sa.URL, instance_path: str) -> sa.URL:
     """Move a relative path into the instance folder, which is made if missing.
 
     The working folder differs between a shell, a server and a test; the instance
-    folder does not. A ``file:`` URI stays as it is.
+    folder does not. The same holds for the path of a ``file:`` URI.
+
+    :raises EngineProblem: if a URI lacks ``uri=true``, without which it is the name of
+        a file.
     """
     name = url.database
-    if is_memory(url) or name is None or name.startswith("file:"):
+    if is_memory(url) or name is None:
         return url
+    is_uri = name.startswith("file:")
+    if is_uri:
+        if str(url.query.get("uri")).lower() not in {"true", "1", "yes", "on"}:
+            raise EngineProblem(
+                "a path, or a URI with uri=true: SQLite takes this one for the name of"
+                " a file",
+                "sqlite:///file:name.db?uri=true, or sqlite:///name.db",
+            )
+        name = unquote(name.removeprefix("file:"))
+        if name.startswith("//"):
+            return url  # file:///path: always absolute
     path = Path(name)
     if not path.is_absolute():
         path = Path(instance_path) / path
         path.parent.mkdir(parents=True, exist_ok=True)
-    return url.set(database=str(path))
+    return url.set(database=f"file:{quote(str(path))}" if is_uri else str(path))
 
 
 def sqlite_defaults(url: sa.URL) -> dict[str, t.Any]:
@@ -80,6 +99,8 @@ def prepare_sqlite(engine: sa.Engine, pragmas: cabc.Mapping[str, object]) -> Non
         cursor.close()
 
     event.listen(engine, "connect", set_pragmas)
+    if "foreign_keys" not in pragmas:
+        event.listen(engine, "handle_error", _switch_names())
     event.listen(engine, "begin", _begin)
 
 
@@ -111,3 +132,22 @@ def _begin(connection: sa.Connection) -> None:
     else:
         # It takes no lock and cannot fail, so no driver errors need to be wrapped.
         dbapi.execute("BEGIN")
+
+
+def _switch_names() -> cabc.Callable[[sa.ExceptionContext], None]:
+    """Return a listener that names the switch at the first failure of an engine."""
+    told: list[bool] = []
+
+    def on_error(context: sa.ExceptionContext) -> None:
+        text = str(context.original_exception)
+        if not told and "FOREIGN KEY constraint failed" in text:
+            told.append(True)
+            logger.warning(
+                "SQLite refused a change that breaks a foreign key. The check is on in"
+                " Flaskware-SQLAlchemy, and off with SQLite alone. Correct the order of"
+                " the changes, or the cascades of the models. For an app that relies on"
+                " unchecked keys, write"
+                ' SQLALCHEMY_SQLITE_PRAGMAS = {"foreign_keys": False}.'
+            )
+
+    return on_error

@@ -51,7 +51,7 @@ class LegacyQuery(orm.Query[_T]):
         *,
         page: int | None = None,
         per_page: int | None = None,
-        max_per_page: int = 100,
+        max_per_page: int | None = 100,
         error_out: bool = True,
         count: bool = True,
     ) -> Page[_T]:
@@ -81,8 +81,11 @@ class QueryProperty:
             DeprecationWarning,
             stacklevel=2,
         )
-        session: orm.Session = current_app_object().extensions["sqlalchemy"].session
-        return t.cast("LegacyQuery[_T]", session.query(owner))
+        session: t.Any = current_app_object().extensions["sqlalchemy"].session
+        own: t.Any = getattr(owner, "query_class", None)
+        if own is None:
+            return t.cast("LegacyQuery[_T]", session.query(owner))
+        return t.cast("LegacyQuery[_T]", own(owner, session=session()))
 
 
 def _warn(old: str, new: str, entity: t.Any) -> None:

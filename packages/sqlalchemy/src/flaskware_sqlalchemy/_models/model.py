@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+import warnings
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -32,6 +33,7 @@ class Metadatas(dict[str | None, sa.MetaData]):
 
     def __init__(self, default: sa.MetaData) -> None:
         super().__init__({None: default})
+        default.info.setdefault(BIND_KEY, None)
 
     def __missing__(self, key: str | None) -> sa.MetaData:
         default = self[None]
@@ -53,6 +55,9 @@ class Model:
     __bind_key__: t.ClassVar[str | None] = None
     """The name of the model's database in ``SQLALCHEMY_BINDS``."""
 
+    __autonaming__: t.ClassVar[bool] = True
+    """False on a base: each model names its table itself."""
+
     __metadatas__: t.ClassVar[Metadatas]
 
     query: t.ClassVar[QueryProperty] = QueryProperty()
@@ -62,11 +67,14 @@ class Model:
         if any(base in cls.__bases__ for base in _BASES):
             _prepare_base(cls)
             super().__init_subclass__(**kwargs)
-        elif issubclass(cls, _BASES):
+        elif "registry" in cls.__dict__ and not issubclass(cls, _BASES):
+            super().__init_subclass__(**kwargs)  # made by `declarative_base(cls=Model)`
+        elif hasattr(cls, "registry"):
             _prepare_metadata(cls)
             _name_table(cls)
             super().__init_subclass__(**kwargs)
-            _forget_missing_table(cls)
+            if issubclass(cls, _BASES):
+                _forget_missing_table(cls)
         else:
             super().__init_subclass__(**kwargs)
 
@@ -74,31 +82,65 @@ class Model:
         state = t.cast("orm.InstanceState[t.Any]", sa.inspect(self))
         name = type(self).__name__
         if state.identity is None:
-            return f"<{name} ({'pending' if state.pending else 'transient'})>"
+            kind = "pending" if state.pending else "transient"
+            return f"<{name} ({kind} {id(self)})>"
         return f"<{name} {', '.join(map(repr, state.identity))}>"
 
 
-def model_base(base: type | None, metadata: sa.MetaData | None) -> type[Model]:
+def model_base(
+    base: type | None, metadata: sa.MetaData | None, *, autonaming: bool = True
+) -> type[Model]:
     """Return a declarative base that is a :class:`Model`.
 
-    :param base: Returned if it is a :class:`Model`, else extended.
+    :param base: Returned if it is both; else extended, such as a mixin for all models.
     :param metadata: For a base that is made because none is given.
-    :raises TypeError: if the base is not declarative.
+    :param autonaming: False if models name their tables themselves.
+    :raises TypeError: if the base is no class, or has a name rule of its own.
     """
+    own: dict[str, t.Any] = {} if autonaming else {"__autonaming__": False}
     if base is None:
-        own = {} if metadata is None else {"metadata": metadata}
-        return type("Base", (Model, orm.DeclarativeBase), own)
-    if not hasattr(base, "registry"):
+        base = Model
+    if not isinstance(t.cast("object", base), type):
         raise TypeError(
-            f"model_class is {base!r}, which is not a declarative base. Write"
+            f"model_class is {base!r}, which is not a class. Write"
             " `class Base(Model, DeclarativeBase): ...` and `model_class=Base`."
         )
-    if issubclass(base, Model):
+    if not hasattr(base, "registry"):
+        if metadata is not None:
+            own["metadata"] = metadata
+        mixins = (base,) if issubclass(base, Model) else (base, Model)
+        return type("Base", (*mixins, orm.DeclarativeBase), own)
+    if metadata is not None:
+        warnings.warn(
+            "SQLAlchemy(metadata=…) is ignored, because model_class is a declarative"
+            " base, which has its own. Write `metadata = …` in"
+            f" {base.__name__}.",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+    if issubclass(base, Model) and issubclass(base, _BASES):
+        if not autonaming:
+            raise TypeError(
+                f"disable_autonaming has no effect on {base.__name__}. Write"
+                " `__autonaming__ = False` in it."
+            )
         return base
-    bases = t.cast("tuple[type, ...]", (Model, base))
-    made: t.Any = type("Model", bases, {"__abstract__": True})
+    bases: tuple[type, ...] = (base,) if issubclass(base, Model) else (Model, base)
+    # `declarative_base()` maps a class in its metaclass, after __init_subclass__.
+    kind: t.Any = type(base) if issubclass(base, _BASES) else _with_names(type(base))
+    made = kind("Model", bases, {"__abstract__": True, **own})
     made.__metadatas__ = Metadatas(made.metadata)
     return t.cast("type[Model]", made)
+
+
+def _with_names(meta: t.Any) -> t.Any:
+    """Return a metaclass that also forgets the tables that models do not have."""
+
+    def finish(cls: type, *args: t.Any, **kwargs: t.Any) -> None:
+        meta.__init__(cls, *args, **kwargs)
+        _forget_missing_table(cls)
+
+    return type(meta.__name__, (meta,), {"__init__": finish})
 
 
 def snake_case(name: str) -> str:
@@ -120,13 +162,16 @@ def _prepare_base(cls: t.Any) -> None:
 
 
 def _prepare_metadata(cls: t.Any) -> None:
-    if "metadata" in cls.__dict__ or "__bind_key__" not in cls.__dict__:
+    own = cls.__dict__
+    if "metadata" in own or "__table__" in own or "__bind_key__" not in own:
         return
     cls.metadata = cls.__metadatas__[cls.__bind_key__]
 
 
 def _name_table(cls: t.Any) -> None:
     own = cls.__dict__
+    if not cls.__autonaming__:
+        return
     if own.get("__abstract__") or "__tablename__" in own or "__table__" in own:
         return
     inherits = False

@@ -8,12 +8,31 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import orm
 
+_TESTS: t.Final = "`with db.test_isolation():` for a test that is undone"
+# Names of Flask-SQLAlchemy 2 and 3, and what replaces each.
+_REMOVED: t.Final = {
+    "_make_scoped_session": _TESTS,
+    "app": "`flask.current_app`",
+    "apply_driver_hacks": "SQLALCHEMY_ENGINE_OPTIONS",
+    "create_scoped_session": _TESTS,
+    "create_session": "SQLAlchemy(session_options={…})",
+    "get_app": "`flask.current_app`",
+    "get_binds": "`db.engines`, by the name of the database",
+    "get_tables_for_bind": "`db.metadatas[name].tables.values()`",
+    "make_connector": "`db.get_engine(name)`",
+    "make_declarative_base": "SQLAlchemy(model_class=Base)",
+    "use_native_unicode": "nothing: text is always Unicode",
+}
+
 
 class SQLAlchemyNames:
     """The names of SQLAlchemy, so that a module of models needs one import.
 
     Type checkers know the common names. The others are looked up at run time.
     """
+
+    Query: type[orm.Query[t.Any]]
+    """The class of legacy queries."""
 
     ARRAY = sa.ARRAY
     BIGINT = sa.BIGINT
@@ -115,7 +134,6 @@ class SQLAlchemyNames:
     event = event
     Mapped = orm.Mapped
     aliased = staticmethod(orm.aliased)
-    backref = staticmethod(orm.backref)
     column_property = staticmethod(orm.column_property)
     composite = staticmethod(orm.composite)
     contains_eager = staticmethod(orm.contains_eager)
@@ -127,7 +145,6 @@ class SQLAlchemyNames:
     mapped_column = staticmethod(orm.mapped_column)
     noload = staticmethod(orm.noload)
     raiseload = staticmethod(orm.raiseload)
-    relationship = staticmethod(orm.relationship)
     selectinload = staticmethod(orm.selectinload)
     subqueryload = staticmethod(orm.subqueryload)
     synonym = staticmethod(orm.synonym)
@@ -135,7 +152,29 @@ class SQLAlchemyNames:
     validates = staticmethod(orm.validates)
     with_polymorphic = staticmethod(orm.with_polymorphic)
 
-    if not t.TYPE_CHECKING:
+    if t.TYPE_CHECKING:
+        backref = staticmethod(orm.backref)
+        relationship = staticmethod(orm.relationship)
+    else:
+
+        def relationship(self, *args, **options):
+            return orm.relationship(*args, **self._with_query_class(options))
+
+        def backref(self, name, **options):
+            return orm.backref(name, **self._with_query_class(options))
+
+        def dynamic_loader(self, argument=None, **options):
+            return orm.dynamic_loader(
+                argument, **{"query_class": self.Query, **options}
+            )
+
+        def _with_query_class(self, options):
+            """Give a dynamic relationship the queries of ``Model.query``."""
+            if isinstance(back := options.get("backref"), tuple):
+                options["backref"] = (back[0], self._with_query_class(dict(back[1])))
+            if options.get("lazy") == "dynamic":
+                options.setdefault("query_class", self.Query)
+            return options
 
         def __getattr__(self, name: str) -> t.Any:
             if not name.startswith("_"):
@@ -143,6 +182,9 @@ class SQLAlchemyNames:
                     # `orm.query` is a module; `db.query` is meant for a session.
                     if name != "query" and hasattr(module, name):
                         return getattr(module, name)
+            if name in _REMOVED:
+                message = f"There is no `db.{name}`. Write {_REMOVED[name]}."
+                raise AttributeError(message, name=name, obj=self)
             message = f"SQLAlchemy has no {name!r}"
             if hasattr(orm.Session, name):
                 message += f"; sessions do: write `db.session.{name}`"

@@ -44,7 +44,7 @@ class Items(t.Generic[T_co]):
         return True
 
 
-@dc.dataclass(frozen=True)
+@dc.dataclass
 class Page(Items[T_co]):
     """One page of rows, with the numbers of the other pages for links.
 
@@ -65,6 +65,35 @@ class Page(Items[T_co]):
     _fetch: cabc.Callable[[int], Page[T_co]] | None = dc.field(
         default=None, repr=False, compare=False
     )
+
+    @classmethod
+    def of(
+        cls,
+        statement: sa.Select[t.Any],
+        session: orm.Session,
+        *,
+        page: int = 1,
+        per_page: int = 20,
+        count: Count = "exact",
+    ) -> Page[t.Any]:
+        """Run a statement for one page of its rows, outside a request too.
+
+        :param count: See :meth:`SQLAlchemy.paginate`.
+        :raises LookupError: if there is no such page.
+        :raises ValueError: if ``per_page`` is below 1.
+        """
+        return fetch_page(
+            session,
+            statement,
+            page_number(page),
+            per_page=page_size(per_page, per_page, None),
+            count=count,
+            may_be_empty=False,
+        )
+
+    def __getstate__(self) -> dict[str, t.Any]:
+        # A page in a cache has its items and numbers; the session stays behind.
+        return {**self.__dict__, "_fetch": None}
 
     @property
     def pages(self) -> int | None:
@@ -161,7 +190,7 @@ def page_number(value: int | str | None) -> int:
     return number
 
 
-def page_size(value: int | str | None, default: int, largest: int) -> int:
+def page_size(value: int | str | None, default: int, largest: int | None) -> int:
     """Return the size of a page, limited to the largest.
 
     :raises PageMalformed: if it is not a positive number.
@@ -169,7 +198,7 @@ def page_size(value: int | str | None, default: int, largest: int) -> int:
     size = default if value is None else _number("per_page", value)
     if size < 1:
         raise PageMalformed(f"per_page is {size}; it must be at least 1.")
-    return min(size, largest)
+    return size if largest is None else min(size, largest)
 
 
 def lenient(value: int | str | None, default: int) -> int:

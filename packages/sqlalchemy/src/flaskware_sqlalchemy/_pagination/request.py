@@ -31,7 +31,7 @@ class PageArgs(t.TypedDict, total=False):
 
     page: int | None
     per_page: int | None
-    max_per_page: int
+    max_per_page: int | None
     error_out: bool
     count: Count | bool
 
@@ -49,14 +49,14 @@ def paginate(
     statement: sa.Select[t.Any],
     page: int | None,
     per_page: int | None,
-    largest: int,
+    largest: int | None,
     error_out: bool,
     count: Count | bool,
 ) -> Page[t.Any]:
     """Run a statement for a page, or abort."""
     if isinstance(count, bool):
         count = "exact" if count else "none"
-    default = min(20, largest)
+    default = 20 if largest is None else min(20, largest)
     number, size = _argument("page", page), _argument("per_page", per_page)
     try:
         return fetch_page(

@@ -8,6 +8,7 @@ import typing as t
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from .session import release_sessions
 from .session import RoutedSession
 
 _T = t.TypeVar("_T")
@@ -26,6 +27,10 @@ class RoutedAsyncSession(AsyncSession):
     def routed(self) -> RoutedSession:
         """The synchronous session that does the work."""
         return t.cast("RoutedSession", self.sync_session)
+
+    async def release(self, *, whole: bool) -> None:
+        """End the transaction; see :func:`release_sessions`."""
+        await self.run_sync(lambda _: release_sessions([self.routed], whole=whole))
 
     async def end(self) -> None:
         """Roll back, give everything back, and refuse any further use."""

@@ -1,4 +1,4 @@
-"""Sessions that tell when two threads use them at once."""
+"""Sessions that refuse to be used by two threads at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import orm
 
 from flaskware_sqlalchemy._errors import SessionShared
 
-# Whatever changes the objects of a session, or waits for a database.
+# These change the objects of a session, or wait for a database.
 _METHODS = (
     "add", "add_all", "bulk_insert_mappings", "bulk_save_objects",
     "bulk_update_mappings", "commit", "connection", "delete", "execute", "flush", "get",

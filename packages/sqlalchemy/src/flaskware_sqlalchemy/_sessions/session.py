@@ -14,6 +14,7 @@ from sqlalchemy import orm
 
 from flaskware_sqlalchemy._engines.statement import is_write
 from flaskware_sqlalchemy._engines.statement import parts_of
+from flaskware_sqlalchemy._errors import TransactionBegun
 from flaskware_sqlalchemy._models.legacy_query import LegacyQuery
 
 from .one_thread import OneThreadSession
@@ -250,6 +251,30 @@ def _with_clause(
         is_select = isinstance(statement, sa.Select)
         return None if is_select else {"clause": statement}
     return {"clause": statement, **arguments}
+
+
+def release_sessions(sessions: cabc.Iterable[RoutedSession], *, whole: bool) -> None:
+    """End the transactions of sessions before their tables are dropped.
+
+    :param whole: True if nothing of what the sessions hold will be left.
+    :raises TransactionBegun: if something would be lost.
+    """
+    for session in sessions:
+        if session.in_block:
+            raise TransactionBegun(
+                "Tables cannot be dropped in a block of db.transaction(). Drop them"
+                " after the block."
+            )
+        if whole:
+            session.close()
+        elif session.has_changes:
+            raise TransactionBegun(
+                "A session of this context has changes that are not committed, and"
+                " dropping the tables of one database would lose those for others."
+                " Write `db.session.commit()` or `db.session.rollback()` before it."
+            )
+        else:
+            session.rollback()
 
 
 def session_factory(
