@@ -327,9 +327,10 @@ def test_a_base_of_declarative_base_gets_names_and_databases(options):
     class UserNote(db.Model):
         id = db.Column(db.Integer, primary_key=True)
         kind = db.Column(db.String(9))
-        __mapper_args__: t.ClassVar = dict(
-            polymorphic_on=kind, polymorphic_identity="n"
-        )
+        __mapper_args__: t.ClassVar = {
+            "polymorphic_on": kind,
+            "polymorphic_identity": "note",
+        }
 
     class Memo(UserNote):
         __mapper_args__: t.ClassVar = {"polymorphic_identity": "memo"}

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import typing as t
 import warnings
+import weakref
 
 import flask
 import sqlalchemy as sa
@@ -174,7 +175,7 @@ class SQLAlchemy(
             app.instance_path,
             self._session_options,
             self._session_factory.class_,
-            functools.partial(self._current_route, app),
+            functools.partial(self._current_route, weakref.ref(app)),
             self._engine_options,
         )
 
@@ -251,9 +252,9 @@ class SQLAlchemy(
     def _databases(self, app: App | None) -> Databases:
         return self.state if app is None else self.state_of(app)
 
-    def _current_route(self, app: App) -> Route | None:
+    def _current_route(self, app: weakref.ref[App]) -> Route | None:
         context = active_context()
-        if context is None or context.app is not app:
+        if context is None or context.app is not app():
             return None
         return request_state(self).route
 
