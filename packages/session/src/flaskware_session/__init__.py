@@ -10,6 +10,7 @@ from ._errors import NotFresh as NotFresh
 from ._errors import SessionConflict as SessionConflict
 from ._errors import SessionMismatch as SessionMismatch
 from ._errors import SessionTooLarge as SessionTooLarge
+from ._errors import StoreRefused as StoreRefused
 from ._errors import StoreUnavailable as StoreUnavailable
 from ._errors import UnstorableValue as UnstorableValue
 from ._extension import Sessions as Sessions
@@ -64,5 +65,5 @@ __all__ = [
     "session_outage", "session_renewed", "session_revoked", "session_unreadable",
     "SessionConflict", "SessionInfo", "SessionMismatch", "Sessions", "SessionSettings",
     "SessionState", "SessionTooLarge", "SQLAlchemyStore", "SQLiteStore", "Store",
-    "StoreStats", "StoreUnavailable", "UnstorableValue", "Written",
+    "StoreRefused", "StoreStats", "StoreUnavailable", "UnstorableValue", "Written",
 ]  # fmt: skip

@@ -24,6 +24,13 @@ class StoreUnavailable(ServiceUnavailable):
         return type(self), (self.reason,)
 
 
+class StoreRefused(ValueError):
+    """The store cannot hold what a request put into its session; nothing was stored.
+
+    This is an error of the one request, never an outage of the store.
+    """
+
+
 class SessionConflict(Conflict):
     """Another request changed the same keys meanwhile; nothing was stored.
 

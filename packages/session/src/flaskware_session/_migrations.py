@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import typing as t
 from pathlib import Path
 
 import flask
 
 from ._extension import Sessions
 
+if t.TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from ._stores.sql.async_store import AsyncSQLAlchemyStore
+    from ._stores.sql.store import SQLAlchemyStore
+
 
 def tree(app: flask.Flask) -> cabc.Mapping[str, object] | None:
     """Say where the revisions are; ``None`` where sessions are not in a database."""
+    store = _store_of(app)
+    if store is None:
+        return None
+    return {
+        "path": Path(__file__).parent / "migrations",
+        "metadata": store.table.metadata,
+        "engine": store.engine,
+    }
+
+
+def table_of(app: flask.Flask) -> sa.Table:
+    """Return the table of an app's sessions, or of the defaults."""
+    from ._stores.sql.table import make_table
+
+    store = _store_of(app)
+    return make_table() if store is None else store.table
+
+
+def _store_of(app: flask.Flask) -> SQLAlchemyStore | AsyncSQLAlchemyStore | None:
     from ._stores.bridge import BlockingStore
     from ._stores.sql.async_store import AsyncSQLAlchemyStore
     from ._stores.sql.store import SQLAlchemyStore
@@ -20,12 +46,6 @@ def tree(app: flask.Flask) -> cabc.Mapping[str, object] | None:
     store: object = sessions.store if isinstance(sessions, Sessions) else None
     if isinstance(store, BlockingStore):
         store = store.store
-    if not isinstance(store, SQLAlchemyStore | AsyncSQLAlchemyStore):
-        return None
-    from ._stores.sql.table import metadata
-
-    return {
-        "path": Path(__file__).parent / "migrations",
-        "metadata": metadata,
-        "engine": store.engine,
-    }
+    if isinstance(store, SQLAlchemyStore | AsyncSQLAlchemyStore):
+        return store
+    return None

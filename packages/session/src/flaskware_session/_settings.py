@@ -106,7 +106,7 @@ class SessionSettings(Settings):
             "SESSION_DYNAMODB_TABLE": _NO_STORE,
             "SESSION_SQLALCHEMY": _both("postgresql+psycopg://localhost/app"),
             "SESSION_SQLALCHEMY_SEQUENCE": _NOTHING,
-            "SESSION_SQLALCHEMY_SCHEMA": _NOTHING,
+            "SESSION_SQLALCHEMY_SCHEMA": 'SESSION_TABLE_SCHEMA = "web"',
             "SESSION_SQLALCHEMY_BIND_KEY": _both("postgresql+psycopg://localhost/app"),
         }
     )
@@ -123,9 +123,10 @@ class SessionSettings(Settings):
     )
     namespace: str = pydantic.Field(
         default="session",
-        min_length=1,
+        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
         description="Name of the app in the store. Two apps that share a store need"
-        " two, and then share no session.",
+        " two, and then share no session and revoke none of the other's. Up to 64"
+        " letters, digits, `.`, `_`, `:` and `-`.",
         examples=["myapp"],
     )
     store_timeout: float = pydantic.Field(
@@ -135,6 +136,33 @@ class SessionSettings(Settings):
         description="How long to wait for the store, in seconds: for a connection to a"
         " server, for each of its answers, for another process's write to a file.",
         examples=[0.5],
+    )
+    pool_size: int = pydantic.Field(
+        default=10,
+        ge=1,
+        description="How many connections each process opens at most to a database"
+        " server. PostgreSQL takes 100 from everybody, unless it is told otherwise.",
+        examples=[20],
+    )
+    table: str = pydantic.Field(
+        default="flaskware_session",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,57}$",
+        description="The name of the table in a database server.",
+        examples=["web_session"],
+    )
+    table_schema: str | None = pydantic.Field(
+        default=None,
+        min_length=1,
+        description="The schema that the table is in; it must be there. `None` means"
+        " the schema that the connection has.",
+        examples=["web"],
+    )
+    synchronous_commit: bool = pydantic.Field(
+        default=True,
+        description="Whether PostgreSQL answers a change of content only once it is on"
+        " disk. Without, a crash of the server can undo the last moment of such"
+        " changes; a sign-in, a sign-out and a new id are on disk in any case.",
+        examples=[False],
     )
     on_outage: t.Literal["503", "anonymous"] = pydantic.Field(
         default="503",

@@ -28,6 +28,7 @@ from ._stores.sealed import Cipher
 from ._stores.sealed import key_from
 from ._stores.sealed import SealedStore
 from ._stores.url import open_store
+from ._stores.url import Options
 
 if t.TYPE_CHECKING:
     from ._takeover.flask_cookie import Finder
@@ -126,12 +127,15 @@ def _foreign_store(
 def _store(app: flask.Flask, settings: SessionSettings) -> Store:
     if not isinstance(settings.store, str):
         return _blocking(settings.store)
-    return open_store(
-        settings.store,
-        folder=Path(app.instance_path),
+    options = Options(
         namespace=settings.namespace,
         timeout=settings.store_timeout,
+        pool_size=settings.pool_size,
+        table=settings.table,
+        schema=settings.table_schema,
+        synchronous_commit=settings.synchronous_commit,
     )
+    return open_store(settings.store, options, folder=Path(app.instance_path))
 
 
 def _blocking(store: Store | AsyncStore) -> Store:

@@ -42,6 +42,7 @@ from flaskware_session import SessionTooLarge
 from flaskware_session import SQLAlchemyStore
 from flaskware_session import SQLiteStore
 from flaskware_session import Store
+from flaskware_session import StoreRefused
 from flaskware_session import StoreStats
 from flaskware_session import StoreUnavailable
 from flaskware_session import UnstorableValue
@@ -164,16 +165,24 @@ def keep(store: Store, record: Record, lifetime: Lifetime) -> None:
 
 
 memory: Store = MemoryStore()
-file: Store = SQLiteStore("sessions.db", timeout=0.5)
+file: Store = SQLiteStore("sessions.db", namespace="myapp", timeout=0.5)
 redis_store = RedisStore("redis://localhost", namespace="myapp", timeout=0.5)
 assert_type(redis_store.eviction_policy(), str | None)
 in_redis: Store = redis_store
 table = SQLAlchemyStore("postgresql+psycopg://localhost/x", timeout=0.5, pool_size=2)
 table.create_table()
 assert_type(table.engine, sa.Engine)
+assert_type(table.table, sa.Table)
 in_table: Store = table
+in_schema: Store = SQLAlchemyStore(
+    "postgresql+psycopg://localhost/x",
+    table="sessions",
+    schema="web",
+    namespace="myapp",
+    synchronous_commit=False,
+)
 in_memcached: Store = MemcachedStore("memcached://localhost", namespace="myapp")
-in_folder: Store = FileStore("sessions", timeout=0.5)
+in_folder: Store = FileStore("sessions", namespace="myapp", timeout=0.5)
 coroutines: AsyncStore = AsyncRedisStore("redis://localhost", namespace="x")
 in_async_table = AsyncSQLAlchemyStore("postgresql+psycopg://localhost/x", pool_size=2)
 also_coroutines: AsyncStore = in_async_table
@@ -202,5 +211,6 @@ for signal in (
 ):
     assert_type(signal, blinker.NamedSignal)
 too_large: ValueError = SessionTooLarge("message")
+refused: ValueError = StoreRefused("message")
 assert_type(store_suite(MemoryStore), type[StoreSuite])
 settings: SessionSettings = SessionSettings(on_outage="anonymous")

@@ -35,11 +35,17 @@ class FileStore(Store):
     lock file. Not for a network file system, whose locks cannot be relied on.
 
     :param folder: Where the files go; it is made when first used.
+    :param namespace: Keeps apart the sessions of apps that share the folder.
     :param timeout: How long to wait for another writer, in seconds.
     """
 
-    def __init__(self, folder: Path | str, *, timeout: float = 1.0) -> None:
-        self._folder = Path(folder)
+    def __init__(
+        self, folder: Path | str, *, namespace: str = "session", timeout: float = 1.0
+    ) -> None:
+        # A file system may take "App" and "app" for one.
+        digest = hashlib.sha256(namespace.encode()).hexdigest()[:16]
+        name = "".join(c if c.isalnum() else "-" for c in namespace.lower())
+        self._folder = Path(folder) / f"{name[:64]}-{digest}"
         self._timeout = timeout
         self._next_prune = 0
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
 
 from flaskware_session._records.record import Record
@@ -90,4 +91,23 @@ class Store(t.Protocol):
 
     def close(self) -> None:
         """Give back connections; they are opened again when needed."""
+        ...
+
+
+@t.runtime_checkable
+class AmendingStore(t.Protocol):
+    """A store that can keep others from a record while a change is made to it.
+
+    It is asked to where a request met other writers twice. In a store without this,
+    such a request tries again until nobody else was faster.
+    """
+
+    def amend(
+        self, key: str, now: int, change: cabc.Callable[[Record], Record]
+    ) -> Written:
+        """Store what a function makes of a record, with nobody else in between.
+
+        :param change: Returns the next version; what it raises ends the step, with
+            nothing stored.
+        """
         ...

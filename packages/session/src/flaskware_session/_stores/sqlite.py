@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 from flaskware_core import ForkGuard
+from flaskware_session._errors import StoreRefused
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import checked
 from flaskware_session._records.record import Record
@@ -37,7 +38,8 @@ _SCHEMA = (
         idle INTEGER NOT NULL,
         until INTEGER NOT NULL,
         kind TEXT NOT NULL,
-        proofs TEXT NOT NULL
+        proofs TEXT NOT NULL,
+        namespace TEXT NOT NULL
     ) WITHOUT ROWID""",
     """CREATE INDEX flaskware_session_user ON flaskware_session (user_id)
         WHERE user_id IS NOT NULL""",
@@ -51,8 +53,8 @@ _COLUMNS = (
 # The fields of a record, in the order of the columns.
 _row = operator.attrgetter(*_COLUMNS.split(", "))
 _SELECT = f"SELECT {_COLUMNS} FROM flaskware_session"  # noqa: S608 # constants only
-_VALUES = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT = f"INSERT OR IGNORE INTO flaskware_session ({_COLUMNS}) {_VALUES}"
+_VALUES = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT OR IGNORE INTO flaskware_session ({_COLUMNS}, namespace) {_VALUES}"
 _UPDATE = """UPDATE flaskware_session
     SET data = ?, version = ?, last_seen = ?, expires = ?, issued = ?, idle = ?,
         until = ?, kind = ?, proofs = ?
@@ -66,7 +68,7 @@ _MOVE = """UPDATE flaskware_session
 _TOUCH = """UPDATE flaskware_session SET last_seen = ?, expires = ?
     WHERE key = ? AND last_seen < ?"""
 _PRUNE = """DELETE FROM flaskware_session WHERE key IN
-    (SELECT key FROM flaskware_session WHERE expires <= ? LIMIT ?)"""
+    (SELECT key FROM flaskware_session WHERE expires <= ? AND namespace = ? LIMIT ?)"""
 _DELETE = "DELETE FROM flaskware_session WHERE key = ?"
 # What an update changes, in the order of its parameters.
 _changed = operator.attrgetter(
@@ -87,12 +89,17 @@ class SQLiteStore(Store):
     small batches when sessions are created.
 
     :param path: The file; its folder is made as well.
+    :param namespace: Keeps apart the users of apps that share the file, whose keys
+        differ in any case.
     :param timeout: How long a statement waits for another process's write, in
         seconds.
     """
 
-    def __init__(self, path: Path | str, *, timeout: float = 1.0) -> None:
+    def __init__(
+        self, path: Path | str, *, namespace: str = "session", timeout: float = 1.0
+    ) -> None:
         self._path = Path(path)
+        self._namespace = namespace
         self._timeout = timeout
         self._fork = ForkGuard()
         self._idle: collections.deque[sqlite3.Connection] = collections.deque()
@@ -114,11 +121,12 @@ class SQLiteStore(Store):
 
     def create(self, record: Record, now: int) -> bool:
         with self._connection() as connection:
+            values = (*_row(record), self._namespace)
             if now < self._next_prune:
-                return connection.execute(_INSERT, _row(record)).rowcount > 0
+                return connection.execute(_INSERT, values).rowcount > 0
             with _transaction(connection):
-                created = connection.execute(_INSERT, _row(record)).rowcount > 0
-                removed = connection.execute(_PRUNE, (now, _PRUNE_BATCH)).rowcount
+                created = connection.execute(_INSERT, values).rowcount > 0
+                removed = self._prune(connection, now, _PRUNE_BATCH)
             # A full batch means that there is more: the next new session goes on.
             if removed < _PRUNE_BATCH:
                 self._next_prune = now + _PRUNE_INTERVAL
@@ -152,38 +160,42 @@ class SQLiteStore(Store):
     def for_user(self, user_id: str, now: int) -> list[Record]:
         with self._connection() as connection:
             rows = connection.execute(
-                f"{_SELECT} WHERE user_id = ? AND expires > ? ORDER BY last_seen DESC",
-                (user_id, now),
+                f"{_SELECT} WHERE user_id = ? AND namespace = ? AND expires > ?"
+                " ORDER BY last_seen DESC",
+                (user_id, self._namespace, now),
             )
             return [record for row in rows if (record := _record(row)) is not None]
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         with self._connection() as connection:
             return connection.execute(
-                "DELETE FROM flaskware_session WHERE user_id = ? AND key != ?",
-                (user_id, keep or ""),
+                "DELETE FROM flaskware_session"
+                " WHERE user_id = ? AND namespace = ? AND key != ?",
+                (user_id, self._namespace, keep or ""),
             ).rowcount
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         with self._connection() as connection:
             return connection.execute(
                 "DELETE FROM flaskware_session WHERE key IN ("
-                " SELECT key FROM flaskware_session WHERE user_id = ? AND expires > ?"
+                " SELECT key FROM flaskware_session"
+                " WHERE user_id = ? AND namespace = ? AND expires > ?"
                 " ORDER BY key = ? DESC, last_seen DESC LIMIT -1 OFFSET ?)",
-                (user_id, now, keep, count),
+                (user_id, self._namespace, now, keep, count),
             ).rowcount
 
     def prune(self, now: int, limit: int) -> int:
         with self._connection() as connection:
-            return connection.execute(_PRUNE, (now, limit)).rowcount
+            return self._prune(connection, now, limit)
 
     def stats(self, now: int) -> StoreStats:
         with self._connection() as connection:
             row = connection.execute(
                 "SELECT count(*) FILTER (WHERE expires > :now AND proofs != ''),"
                 " count(DISTINCT user_id) FILTER (WHERE expires > :now),"
-                " count(*) FILTER (WHERE expires <= :now) FROM flaskware_session",
-                {"now": now},
+                " count(*) FILTER (WHERE expires <= :now) FROM flaskware_session"
+                " WHERE namespace = :own",
+                {"now": now, "own": self._namespace},
             ).fetchone()
             return StoreStats(*row)
 
@@ -196,6 +208,9 @@ class SQLiteStore(Store):
         while self._idle:
             self._idle.pop().close()
 
+    def _prune(self, connection: sqlite3.Connection, now: int, limit: int) -> int:
+        return connection.execute(_PRUNE, (now, self._namespace, limit)).rowcount
+
     @contextlib.contextmanager
     def _connection(self) -> cabc.Generator[sqlite3.Connection]:
         if self._fork.in_child():
@@ -207,6 +222,9 @@ class SQLiteStore(Store):
             except IndexError:
                 connection = self._connect()
             yield connection
+        except (sqlite3.DataError, sqlite3.IntegrityError) as error:
+            t.cast("sqlite3.Connection", connection).close()
+            raise StoreRefused(type(error).__name__) from error
         except (sqlite3.Error, OSError) as error:
             if connection is not None:
                 connection.close()

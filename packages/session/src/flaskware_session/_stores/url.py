@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import re
+import typing as t
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -67,28 +68,40 @@ def _check_database(scheme: str) -> None:
         return
 
 
-def open_store(url: str, *, folder: Path, namespace: str, timeout: float) -> Store:
+class Options(t.TypedDict):
+    """Settings of a store, in a database server all of them."""
+
+    namespace: str
+    timeout: float
+    pool_size: int
+    table: str
+    schema: str | None
+    synchronous_commit: bool
+
+
+def open_store(url: str, options: Options, *, folder: Path) -> Store:
     """Make the store that a URL names; nothing is connected yet.
 
     :param folder: Where a relative path starts.
     :raises ConfigError: if the driver is missing, or refuses the URL.
     """
     scheme, _, rest = url.partition("://")
+    namespace, timeout = options["namespace"], options["timeout"]
     if scheme == "memory":
         return MemoryStore()
     if scheme == "sqlite":
         from .sqlite import SQLiteStore
 
-        return SQLiteStore(folder / rest[1:], timeout=timeout)
+        return SQLiteStore(folder / rest[1:], namespace=namespace, timeout=timeout)
     if scheme == "file":
         from .files import FileStore
 
-        return FileStore(folder / rest[1:], timeout=timeout)
+        return FileStore(folder / rest[1:], namespace=namespace, timeout=timeout)
     if scheme in _REDIS:
         return _open(url, "redis", lambda: _redis(url, namespace, timeout))
     if scheme == "memcached":
         return _open(url, "memcached", lambda: _memcached(url, namespace, timeout))
-    return _open(url, "sqlalchemy", lambda: _database(url, timeout))
+    return _open(url, "sqlalchemy", lambda: _database(url, options))
 
 
 def _redis(url: str, namespace: str, timeout: float) -> Store:
@@ -103,17 +116,17 @@ def _memcached(url: str, namespace: str, timeout: float) -> Store:
     return MemcachedStore(url, namespace=namespace, timeout=timeout)
 
 
-def _database(url: str, timeout: float) -> Store:
+def _database(url: str, options: Options) -> Store:
     import sqlalchemy as sa
 
     if sa.make_url(url).get_dialect().is_async:
         from .bridge import BlockingStore
         from .sql.async_store import AsyncSQLAlchemyStore
 
-        return BlockingStore(AsyncSQLAlchemyStore(url, timeout=timeout))
+        return BlockingStore(AsyncSQLAlchemyStore(url, **options))
     from .sql.store import SQLAlchemyStore
 
-    return SQLAlchemyStore(url, timeout=timeout)
+    return SQLAlchemyStore(url, **options)
 
 
 _DRIVERS = {

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from flask import current_app
 from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import postgresql
+
+from flaskware_session._migrations import table_of
 
 revision = "flaskware_session_0001"
 down_revision = None
@@ -13,15 +17,28 @@ _LONG = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 _SHORT = sa.LargeBinary().with_variant(mysql.VARBINARY(512), "mysql", "mariadb")
 
 
+def _ascii(length: int) -> sa.types.TypeEngine[str]:
+    return (
+        sa.String(length)
+        .with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+        .with_variant(
+            mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"),
+            *("mysql", "mariadb"),
+        )
+    )
+
+
 def upgrade() -> None:
     """Make the table, unless `flask session create-table` has done so."""
+    table = table_of(current_app)
+    name, schema = table.name, table.schema
     if not op.get_context().as_sql and sa.inspect(op.get_bind()).has_table(
-        "flaskware_session"
+        name, schema=schema
     ):
         return
     op.create_table(
-        "flaskware_session",
-        sa.Column("key", sa.String(76), primary_key=True),
+        name,
+        sa.Column("key", _ascii(96), primary_key=True),
         sa.Column("data", _LONG, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("created", sa.BigInteger, nullable=False),
@@ -33,13 +50,23 @@ def upgrade() -> None:
         sa.Column("issued", sa.BigInteger, nullable=False),
         sa.Column("idle", sa.BigInteger, nullable=False),
         sa.Column("until", sa.BigInteger, nullable=False),
-        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("kind", _ascii(32), nullable=False),
         sa.Column("proofs", sa.Text, nullable=False),
+        sa.Column("namespace", _ascii(64), nullable=False),
+        schema=schema,
+        postgresql_with={"fillfactor": 70},
     )
-    op.create_index("flaskware_session_user", "flaskware_session", ["user_id"])
-    op.create_index("flaskware_session_expires", "flaskware_session", ["expires"])
+    has_user = sa.text("user_id IS NOT NULL")
+    op.create_index(
+        f"{name}_user",
+        *(name, ["user_id"]),
+        schema=schema,
+        postgresql_where=has_user,
+        sqlite_where=has_user,
+    )
 
 
 def downgrade() -> None:
     """Drop the table, with every session in it."""
-    op.drop_table("flaskware_session")
+    table = table_of(current_app)
+    op.drop_table(table.name, schema=table.schema)
