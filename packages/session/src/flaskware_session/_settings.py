@@ -141,7 +141,7 @@ class SessionSettings(Settings):
         default=10,
         ge=1,
         description="How many connections each process opens at most to a database"
-        " server. PostgreSQL takes 100 from everybody, unless it is told otherwise.",
+        " server. PostgreSQL takes 100 from all its clients by default.",
         examples=[20],
     )
     table: str = pydantic.Field(

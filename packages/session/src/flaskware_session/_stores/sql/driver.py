@@ -21,7 +21,7 @@ Isolation: t.TypeAlias = t.Literal["SERIALIZABLE", "READ COMMITTED"]
 _DEADLOCK_STATES = frozenset({"40P01", "40001"})
 _MYSQL_DEADLOCK = 1213
 _DEADLOCK_REPEATS = 5
-# What was prepared is gone, or is for a table that was changed since.
+# A prepared statement is gone, or is for a table that was changed since.
 _STALE_STATES = frozenset({"26000", "0A000"})
 # A value does not fit: it is too long, or the table's character set has no such
 # character, or the statement is longer than max_allowed_packet.
@@ -85,16 +85,16 @@ def driver_arguments(driver: str, timeout: float) -> dict[str, t.Any]:
 class Link:
     """Connections of one engine.
 
-    What each request executes is given to the driver as it is: a Connection of
-    SQLAlchemy takes longer than the statement itself.
+    The statements of each request are given to the driver as they are: a Connection
+    of SQLAlchemy takes longer than the statement itself.
     """
 
     def __init__(self, engine: sa.Engine, *, timeout: float) -> None:
         self.engine = engine
         self.errors: type[Exception] = engine.dialect.loaded_dbapi.Error
-        """What the driver raises."""
+        """Base of the errors of the driver."""
         self.taken: type[Exception] = engine.dialect.loaded_dbapi.IntegrityError
-        """What it raises where a key is there already."""
+        """Its error where a key is there already."""
         self._fork = ForkGuard()
         if engine.dialect.name == "postgresql":
             _Postgresql(engine, timeout)
@@ -182,11 +182,11 @@ class Link:
 
 
 class _Postgresql:
-    """What is done with each new connection to PostgreSQL.
+    """Preparation of each new connection to PostgreSQL.
 
     Behind a pooler such as pgbouncer, the next statement may be for another process of
     the server, where nothing is prepared and where settings belong to somebody else. A
-    pooler shows in the id of the server's process: it tells the client another one.
+    pooler is known by the id of the server's process, for which it gives its own.
     Nothing is sent at the start of a connection that a pooler would refuse.
     """
 
@@ -255,7 +255,7 @@ def repeats_of(error: exc.DBAPIError) -> int:
 
 
 def explained(error: Exception) -> StoreUnavailable | StoreRefused:
-    """Tell an outage from a value that the database cannot hold."""
+    """Distinguish an outage from a value that the database cannot hold."""
     # The driver's own words: SQLAlchemy's hold the statement and its values.
     cause: BaseException = getattr(error, "orig", None) or error
     name, state = type(cause).__name__, _state_of(cause)

@@ -26,7 +26,7 @@ from .table import records_of
 from .table import row_of
 
 # For each session that is made, so many are looked at whether they have expired: of
-# those in the table a fifth are then expired ones, however long sessions last.
+# the rows in the table a fifth have then expired, however long sessions last.
 _LOOK_EVERY = 100
 _LOOK_AT = 500
 # Of an explicit call, for each statement.
@@ -108,7 +108,7 @@ class TableStore(Store):
         return is_made
 
     def update(self, record: Record, now: int) -> Written:
-        # A new id is on disk before anybody is told of it.
+        # A new id is on disk before anybody has it.
         is_plain = record.issued < record.last_seen
         statement = self._sql.update_plain if is_plain else self._sql.update
 

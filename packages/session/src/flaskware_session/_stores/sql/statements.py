@@ -67,7 +67,7 @@ class Statements:
         of_user = sa.and_(c.user_id == _user, mine)
         plain: list[sa.ColumnElement[bool]] = []
         if dialect.name == "postgresql":
-            # For this one transaction: it is over before another one can follow on the
+            # For this one transaction: it is over before the next can follow on the
             # connection, also behind a pooler.
             never_wait = sa.func.set_config("synchronous_commit", "off", sa.true())
             plain = [never_wait == "off"]
@@ -110,7 +110,7 @@ class Statements:
         self.DELETE_USER = table.delete().where(of_user, c.key != _keep)
         self.DELETE_KEYS = table.delete().where(c.key.in_(_keys))
         self.DELETE_EXPIRED = table.delete().where(c.key.in_(_keys), c.expires <= _now)
-        # What is expired among the next rows along the primary key, and the last one.
+        # The expired among the next rows along the primary key, and the last of them.
         part = (
             sa.select(c.key, c.expires, c.namespace)
             .where(c.key > _old_key)

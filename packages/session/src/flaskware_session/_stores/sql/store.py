@@ -15,7 +15,7 @@ class SQLAlchemyStore(TableStore):
     Over connections of its own, so that no transaction of the app is ever committed or
     held open by it. The table is not made at start: ``flask session create-table`` or
     a migration does that. A request that reads is one statement, and at most once per
-    touch interval a second one notes the use.
+    touch interval a second statement notes the use.
 
     It works behind a pooler such as pgbouncer in transaction mode. Nothing is prepared
     there, and ``timeout`` bounds the wait for a connection only: set
