@@ -42,8 +42,8 @@ def make_table(name: str = TABLE, schema: str | None = None) -> sa.Table:
     """Make the description of the table, with metadata of its own.
 
     No index has a column that changes as a session is used: PostgreSQL then puts the
-    new row beside the old row and leaves the indexes alone (HOT), for which it needs room in
-    the page. Expired rows are found by walking along the primary key.
+    new row beside the old row and leaves the indexes alone (HOT), for which it needs
+    room in the page. Expired rows are found by walking along the primary key.
     """
     has_user = sa.column("user_id").is_not(None)
     return sa.Table(
