@@ -26,8 +26,11 @@ def app(build: Build, store_url: str, clock: FakeClock) -> flask.Flask:
     return app
 
 
-def run(app: flask.Flask, *arguments: str, code: int = 0) -> str:
-    result = app.test_cli_runner().invoke(args=["session", *arguments])
+def run(
+    app: flask.Flask, *arguments: str, code: int = 0, answer: str | None = None
+) -> str:
+    runner = app.test_cli_runner()
+    result = runner.invoke(args=["session", *arguments], input=answer)
     assert result.exit_code == code, result.output
     return result.output
 
@@ -56,6 +59,31 @@ def test_one_is_one_and_a_long_name_of_a_browser_is_cut_to_the_line(
     assert run(app, "stats").startswith("1 session, 1 user signed in\n")
     (line,) = run(app, "list", "--user", "ann").splitlines()
     assert (len(line), line[-1]) == (80, "…")
+
+
+def test_list_without_a_user_shows_everybody(app: flask.Flask) -> None:
+    lines = run(app, "list").splitlines()
+    assert sorted(line.split()[4] for line in lines) == ["ann", "ann", "bob"]
+    infos = json.loads(run(app, "list", "--json"))
+    assert sorted(info["user_id"] for info in infos) == ["ann", "ann", "bob"]
+
+
+def test_revoke_everybody_asks_first_and_leaves_visitors(app: flask.Flask) -> None:
+    assert "Sign out 2 users?" in run(
+        app, "revoke", "--everybody", code=1, answer="n\n"
+    )
+    assert len(run(app, "list").splitlines()) == 3
+    assert "3 ended." in run(app, "revoke", "--everybody", answer="y\n")
+    assert run(app, "list") == "Nobody is signed in anywhere.\n"
+    assert run(app, "list", "--json") == "[]\n"
+    assert run(app, "stats").startswith("1 session, ")
+    done = run(app, "revoke", "--everybody", "--yes", "--json").splitlines()[-1]
+    assert json.loads(done) == {"ended": 0}
+
+
+def test_revoke_wants_a_user_or_everybody(app: flask.Flask) -> None:
+    assert "Name a user" in run(app, "revoke", code=2)
+    assert "Name a user" in run(app, "revoke", "ann", "--everybody", code=2)
 
 
 def test_revoke_ends_one_or_all(app: flask.Flask) -> None:

@@ -239,3 +239,34 @@ def test_an_administrator_signs_a_user_out_without_a_request(site: Site) -> None
 def test_what_is_no_user_id_is_refused(site: Site, user_id: object) -> None:
     with site.app.test_request_context(), pytest.raises(TypeError, match="login"):
         site.sessions.login(user_id)  # type: ignore[arg-type]
+
+
+def test_everybody_is_listed_and_ended_but_for_this_session(site: Site) -> None:
+    @site.app.get("/everybody/<int:keep>")
+    def everybody(keep: int) -> dict[str, object]:
+        found = [info for infos in site.sessions.for_everybody() for info in infos]
+        steps: list[int] = []
+        ended = site.sessions.revoke_everybody(
+            keep_current=bool(keep), progress=steps.append
+        )
+        assert sum(steps) == ended - (not keep)
+        return {
+            "users": sorted(info.user_id for info in found),
+            "here": [info.user_id for info in found if info.is_current],
+            "ended": ended,
+        }
+
+    visitor = site.app.test_client()
+    visitor.get("/set/cart/1")
+    admin, *others = (site.device(name) for name in ("bob", "bob", "ann", "eve"))
+    answer = admin.get("/everybody/1").json
+    assert answer == {
+        "users": ["ann", "bob", "bob", "eve"],
+        "here": ["bob"],
+        "ended": 3,
+    }
+    assert [user(other) for other in others] == [None] * 3
+    assert user(admin) == "bob"
+    assert visitor.get("/read").json["data"] == {"cart": "1"}
+    assert admin.get("/everybody/0").json["ended"] == 1
+    assert user(admin) is None

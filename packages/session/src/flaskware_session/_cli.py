@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import collections.abc as cabc
 import dataclasses as dc
 import datetime as dt
 import json
@@ -15,6 +16,7 @@ from ._errors import StoreUnavailable
 
 if t.TYPE_CHECKING:
     from ._extension import Sessions
+    from ._records.record import SessionInfo
 
 _BATCH = 1000
 
@@ -49,40 +51,83 @@ def stats(*, as_json: bool) -> None:
 
 
 @session_commands.command("list")
-@click.option("--user", "user_id", required=True, help="The user's id.")
+@click.option("--user", "user_id", help="The user's id; without it, all users.")
 @_as_json
-def list_sessions(user_id: str, *, as_json: bool) -> None:
-    """List where a user is signed in."""
-    found = _sessions().for_user(user_id)
+def list_sessions(user_id: str | None, *, as_json: bool) -> None:
+    """List where a user is signed in, or everybody.
+
+    The list of everybody is read a part at a time and printed as it is read.
+    """
+    sessions = _sessions()
+    parts: cabc.Iterable[list[SessionInfo]]
+    is_all = user_id is None
+    parts = sessions.for_everybody() if is_all else [sessions.for_user(user_id or "")]
+    # A store may give a session twice.
+    seen: set[str] = set()
+    for infos in parts:
+        for info in infos:
+            if info.handle not in seen:
+                _print(info, is_first=not seen, has_user=is_all, as_json=as_json)
+                seen.add(info.handle)
     if as_json:
-        rows = [dc.asdict(info) for info in found]
-        click.echo(json.dumps(rows, default=dt.datetime.isoformat))
+        click.echo("]" if seen else "[]")
+    elif not seen:
+        nobody = "Nobody is" if is_all else f"{user_id} is not"
+        click.echo(f"{nobody} signed in anywhere.")
+
+
+def _print(info: SessionInfo, *, is_first: bool, has_user: bool, as_json: bool) -> None:
+    if as_json:
+        text = json.dumps(dc.asdict(info), default=dt.datetime.isoformat)
+        click.echo(f"{'[' if is_first else ', '}{text}")
         return
     # The name of a browser is long; --json has all of it.
     width = shutil.get_terminal_size().columns
-    for info in found:
-        seen = info.last_seen.strftime("%Y-%m-%d %H:%M UTC")
-        name = info.label or info.agent or "-"
-        line = f"{info.handle}  {seen}  {info.address or '-'}  {name}"
-        click.echo(line if len(line) <= width else f"{line[: width - 1]}…")
-    if not found:
-        click.echo(f"{user_id} is not signed in anywhere.")
+    when = info.last_seen.strftime("%Y-%m-%d %H:%M UTC")
+    user = f"{info.user_id}  " if has_user else ""
+    name = info.label or info.agent or "-"
+    line = f"{info.handle}  {when}  {user}{info.address or '-'}  {name}"
+    click.echo(line if len(line) <= width else f"{line[: width - 1]}…")
 
 
 @session_commands.command("revoke")
-@click.argument("user_id", metavar="USER")
+@click.argument("user_id", metavar="[USER]", required=False)
 @click.argument("handle", required=False)
+@click.option("--everybody", is_flag=True, help="End the sessions of all users.")
+@click.option("--yes", is_flag=True, help="Ask no question before that.")
 @_as_json
-def revoke(user_id: str, handle: str | None, *, as_json: bool) -> None:
+def revoke(
+    user_id: str | None,
+    handle: str | None,
+    *,
+    everybody: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
     """End all sessions of a user, or the session with a handle from `list`."""
+    if everybody == (user_id is not None):
+        raise click.UsageError("Name a user, or say --everybody.")
     sessions = _sessions()
-    if handle is None:
+    if user_id is None:
+        ended = _revoke_everybody(sessions, is_agreed=yes)
+    elif handle is None:
         ended = sessions.revoke_user(user_id)
     elif sessions.revoke(handle, user_id=user_id):
         ended = 1
     else:
         raise click.ClickException(f"{user_id} has no session {handle}.")
     click.echo(json.dumps({"ended": ended}) if as_json else f"{ended} ended.")
+
+
+def _revoke_everybody(sessions: Sessions, *, is_agreed: bool) -> int:
+    stored = sessions.stats()
+    if not is_agreed:
+        users = _count_of(stored.users, "user")
+        click.confirm(f"Sign out {users}?", abort=True, err=True)
+    with click.progressbar(
+        length=stored.sessions, label="Sessions", file=sys.stderr
+    ) as bar:
+        return sessions.revoke_everybody(progress=bar.update)
 
 
 @session_commands.command("create-table")

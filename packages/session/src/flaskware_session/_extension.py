@@ -42,6 +42,7 @@ from ._records.device import factor_key
 from ._records.device import factors_in
 from ._records.device import SIGN_IN
 from ._records.record import Clock
+from ._records.record import Record
 from ._records.record import SessionInfo
 from ._records.record import StoreStats
 from ._records.record import time_of
@@ -63,6 +64,7 @@ if t.TYPE_CHECKING:
     from ._takeover.flask_session import Unpickler
     from ._web.views import D
 
+_BATCH = 1000
 _LONGEST_AGENT = 256
 _LONGEST_USER_ID = 512
 _View = t.TypeVar("_View", bound=cabc.Callable[..., t.Any])
@@ -280,6 +282,19 @@ class Sessions(Extension[SessionSettings, SessionState]):
         records = manager.store.for_user(str(user_id), manager.now())
         return [SessionInfo.of(r, is_current=r.key == current) for r in records]
 
+    def for_everybody(self, *, size: int = 1000) -> cabc.Iterator[list[SessionInfo]]:
+        """Go through the sessions of all users, a part at a time, in no order.
+
+        For an administrator. A session may come twice, and one that begins or gets a
+        new user meanwhile may not come.
+
+        :param size: About how many sessions to look at for a part, which may be empty.
+        :raises StoreUnavailable: if the store does not answer.
+        """
+        current = self._current_key()
+        for records in self._scan(size):
+            yield [SessionInfo.of(r, is_current=r.key == current) for r in records]
+
     def revoke(self, handle: str, *, user_id: str | int | None = None) -> bool:
         """End a single session of a user, at once.
 
@@ -316,6 +331,41 @@ class Sessions(Extension[SessionSettings, SessionState]):
             self.logout()
             return ended + 1
         return ended
+
+    def revoke_everybody(
+        self,
+        *,
+        keep_current: bool = True,
+        progress: cabc.Callable[[int], object] | None = None,
+    ) -> int:
+        """End the sessions of all users, as after a leak; visitors keep theirs.
+
+        A user who signs in meanwhile may stay signed in.
+
+        :param keep_current: Whether this request's session goes on.
+        :param progress: Called now and then with how many more were ended.
+        :return: How many were ended.
+        :raises StoreUnavailable: if the store does not answer; what was ended before is
+            ended.
+        """
+        manager, keep, total = self.state.manager, self._current_key(), 0
+        for records in self._scan(_BATCH):
+            ended = 0
+            for user_id, found in _by_user(records).items():
+                count = manager.store.delete_user(user_id, keep=keep)
+                # One that the user's list has lost is ended as well.
+                for record in found if count < len(found) else ():
+                    if record.key != keep:
+                        count += manager.store.delete(record.key)
+                self._tell_revoked(count, user_id)
+                ended += count
+            total += ended
+            if progress is not None:
+                progress(ended)
+        if keep is not None and not keep_current and self.user_id is not None:
+            self.logout()
+            return total + 1
+        return total
 
     def create_table(self) -> bool:
         """Make the table of a store in a database server, if it is not there.
@@ -432,6 +482,15 @@ class Sessions(Extension[SessionSettings, SessionState]):
         finally:
             client.store = store
 
+    def _scan(self, size: int) -> cabc.Iterator[list[Record]]:
+        manager, cursor = self.state.manager, ""
+        while True:
+            records, following = manager.store.scan(cursor, size, manager.now())
+            yield records
+            if following is None:
+                return
+            cursor = following
+
     def _session(self) -> ServerSession:
         manager = self.state.manager
         if not flask.has_request_context():
@@ -518,6 +577,14 @@ def _sign_in(visit: Visit, user_id: str | int) -> None:
         address = request.remote_addr or ""
         agent = request.user_agent.string[:_LONGEST_AGENT]
     visit.sign_in(str(user_id), address=address, agent=agent)
+
+
+def _by_user(records: cabc.Iterable[Record]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        if record.user_id is not None:
+            found.setdefault(record.user_id, []).append(record)
+    return found
 
 
 def _refuse_other_interface(app: flask.Flask) -> None:

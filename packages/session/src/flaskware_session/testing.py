@@ -174,6 +174,42 @@ class StoreSuite:
         assert store.read(record.key, now, _INTERVAL) is None
         assert store.for_user("ann", now) == []
 
+    def _scanned(self, store: Store, now: int, limit: int) -> list[Record]:
+        found: list[Record] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            records, cursor = store.scan(cursor, limit, now)
+            found += records
+        return found
+
+    def test_a_scan_finds_each_session_of_a_user(self, store: Store) -> None:
+        now = self.make()[1]
+        assert self._scanned(store, now, 10) == []
+        made: dict[str, Record] = {}
+        for number in range(25):
+            record, now = self.make(f"user {number % 7}")
+            store.create(record, now)
+            store.create(self.make()[0], now)
+            made[record.key] = record
+        store.create(self.make("ann", age=400_000)[0], now)
+        for limit in (1, 7, 1000):
+            found = self._scanned(store, now, limit)
+            assert {record.key: record for record in found} == made
+
+    def test_a_scan_goes_on_where_sessions_end_meanwhile(self, store: Store) -> None:
+        keys: set[str] = set()
+        for number in range(30):
+            record, now = self.make(f"user {number}")
+            store.create(record, now)
+            keys.add(record.key)
+        cursor: str | None = ""
+        while cursor is not None:
+            records, cursor = store.scan(cursor, 4, now)
+            for record in records:
+                store.delete(record.key)
+                keys.discard(record.key)
+        assert not keys
+
     def test_a_replaced_record_is_gone_and_the_new_one_is_there(
         self, store: Store
     ) -> None:

@@ -14,6 +14,9 @@ from .device import Scalar
 from .device import SIGN_IN
 from .token import handle_of
 
+FOREVER = 2**53
+"""Later than any time. As the interval of a read, it notes none."""
+
 UNSEEN = "unseen"
 """Kind of a visitor's session that no request has come back with."""
 
@@ -80,7 +83,7 @@ def checked(key: str, values: cabc.Sequence[object]) -> Record | None:
     record = Record(key, *t.cast("t.Any", values))
     times = (record.created, record.last_seen, record.expires, record.issued)
     numbers = (*times, record.idle, record.until, record.version - 1)
-    if min(numbers) < 0 or max(numbers) >= _FOREVER:
+    if min(numbers) < 0 or max(numbers) >= FOREVER:
         return None
     # Only such texts can be compared in constant time.
     return record if len(record.proofs) < _MOST and record.proofs.isascii() else None
@@ -90,7 +93,6 @@ _TYPES = frozenset(
     (str, int, int, int, int, user, str, str, int, int, int, str, str)
     for user in (str, type(None))
 )
-_FOREVER = 2**53
 _MOST = 4096
 
 
@@ -136,6 +138,17 @@ class Written:
     current: Record | None = None
 
 
+class Scanned(t.NamedTuple):
+    """A part of the sessions of all users.
+
+    :param records: Maybe none, although there are more.
+    :param cursor: Where to go on; ``None`` if that was the last part.
+    """
+
+    records: list[Record]
+    cursor: str | None
+
+
 @dc.dataclass(frozen=True, slots=True)
 class StoreStats:
     """Counts of what a store holds.
@@ -158,6 +171,7 @@ class SessionInfo:
     :param address: The client's address when it signed in.
     :param agent: The User-Agent of its browser at that time.
     :param is_current: Whether it is the session of this request.
+    :param user_id: The user who is signed in.
     :param label: The name that ``Sessions.set_device`` gave it, or an empty text.
     :param data: The other values that were set there.
     :param factors: When the user last gave each proof, ``"sign-in"`` among them; see
@@ -170,6 +184,7 @@ class SessionInfo:
     address: str
     agent: str
     is_current: bool
+    user_id: str = ""
     label: str = ""
     data: dict[str, Scalar] = dc.field(default_factory=dict[str, Scalar])
     factors: dict[str, dt.datetime] = dc.field(default_factory=dict[str, dt.datetime])
@@ -187,6 +202,7 @@ class SessionInfo:
             address=record.address,
             agent=record.agent,
             is_current=is_current,
+            user_id=record.user_id or "",
             label=label,
             data=data,
             factors={name: time_of(moment) for name, moment in factors.items()},

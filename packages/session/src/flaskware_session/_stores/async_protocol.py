@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing as t
 
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 
@@ -46,6 +47,10 @@ class AsyncStore(t.Protocol):
 
     async def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`."""
+        ...
+
+    async def scan(self, cursor: str, limit: int, now: int) -> Scanned:
+        """See :meth:`Store.scan`."""
         ...
 
     async def prune(self, now: int, limit: int) -> int:

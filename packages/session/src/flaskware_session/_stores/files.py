@@ -13,11 +13,13 @@ from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 from flaskware_session._records.text import from_text
 from flaskware_session._records.text import to_text
 from flaskware_session._records.token import is_key
+from flaskware_session._records.token import is_of_user
 
 from .protocol import Store
 
@@ -130,6 +132,16 @@ class FileStore(Store):
         with _outages(), self._locked_folder(self._user_folder(user_id).parent):
             removed = over_limit(self.for_user(user_id, now), count, now, keep)
             return sum(self.delete(key) for key in removed)
+
+    def scan(self, cursor: str, limit: int, now: int) -> Scanned:  # noqa: ARG002
+        """See :meth:`Store.scan`; a part is a folder, of which there are 256."""
+        number = int(cursor or "0")
+        folder = self._folder / "sessions" / f"{number:02x}"
+        with _outages():
+            names = [path.name for path in folder.glob("*") if is_key(path.name)]
+            found = [self._live(name, now) for name in names if is_of_user(name)]
+        signed_in = [r for r in found if r is not None and r.user_id is not None]
+        return Scanned(signed_in, str(number + 1) if number < 255 else None)
 
     def prune(self, now: int, limit: int) -> int:
         """See :meth:`Store.prune`; this looks at the age of every file."""

@@ -14,13 +14,17 @@ from urllib.parse import urlsplit
 from flaskware_core import ForkGuard
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.changes import new_mark
+from flaskware_session._records.record import FOREVER
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 from flaskware_session._records.text import from_text
 from flaskware_session._records.text import to_text
+from flaskware_session._records.token import is_key
+from flaskware_session._records.token import is_of_user
 
 from .protocol import Store
 
@@ -145,14 +149,25 @@ class MemcachedStore(Store):
         """See :meth:`Store.prune`; memcached does this by itself, so none is left."""
         return 0
 
+    def scan(self, cursor: str, limit: int, now: int) -> Scanned:  # noqa: ARG002
+        """See :meth:`Store.scan`; a part is all that is on one server."""
+        number = int(cursor or "0")
+        start = f"key={self._namespace}%3As%3A".encode()
+        found: list[Record] = []
+        for line in self._names_on(self._servers[number]).splitlines():
+            key = line.partition(b" ")[0].removeprefix(start).decode()
+            if line.startswith(start) and is_key(key) and is_of_user(key):
+                record = self.read(key, now, FOREVER)
+                if record is not None and record.user_id is not None:
+                    found.append(record)
+        number += 1
+        return Scanned(found, str(number) if number < len(self._servers) else None)
+
     def stats(self, now: int) -> StoreStats:  # noqa: ARG002
         """See :meth:`Store.stats`; each server lists the names of all its keys."""
         counts = {"s": 0, "u": 0}
         for server in self._servers:
-            try:
-                listing = _all_keys(server, self._timeout)
-            except OSError as error:
-                raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+            listing = self._names_on(server)
             for kind in counts:
                 name = f"key={self._namespace}%3A{kind}%3A".encode()
                 counts[kind] += listing.count(name)
@@ -165,6 +180,12 @@ class MemcachedStore(Store):
     def close(self) -> None:
         for client in self._own_clients().values():
             client.close()
+
+    def _names_on(self, server: _Server) -> bytes:
+        try:
+            return _all_keys(server, self._timeout)
+        except OSError as error:
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
     def _name(self, key: str) -> str:
         return f"{self._namespace}:s:{key}"

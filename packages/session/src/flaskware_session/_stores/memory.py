@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import heapq
 import threading
 
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 
@@ -89,6 +91,13 @@ class MemoryStore(Store):
             for key in removed:
                 self._drop(key)
             return len(removed)
+
+    def scan(self, cursor: str, limit: int, now: int) -> Scanned:
+        with self._lock:
+            keys = heapq.nsmallest(limit, (k for k in self._records if k > cursor))
+            found = [self._records[key] for key in keys]
+        live = [r for r in found if r.user_id is not None and r.expires > now]
+        return Scanned(live, keys[-1] if len(keys) == limit else None)
 
     def prune(self, now: int, limit: int) -> int:
         with self._lock:

@@ -4,6 +4,7 @@ import collections.abc as cabc
 import typing as t
 
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 
@@ -74,6 +75,17 @@ class Store(t.Protocol):
 
         :param keep: The key of a record that is counted and always stays.
         :return: How many were removed.
+        """
+        ...
+
+    def scan(self, cursor: str, limit: int, now: int) -> Scanned:
+        """Return a part of the sessions in which a user is signed in.
+
+        In any order. A record that is there from the first call to the last is in one
+        of the parts, or in several; others may be in none.
+
+        :param cursor: Empty at first, and then that of the last part.
+        :param limit: About how many sessions to look at.
         """
         ...
 

@@ -11,6 +11,7 @@ import os
 import typing as t
 
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import Written
 
 from .protocol import Store
@@ -111,6 +112,11 @@ class SealedStore(StoreWrapper):
     def for_user(self, user_id: str, now: int) -> list[Record]:
         found = map(self._opened, self.store.for_user(user_id, now))
         return [record for record in found if record is not None]
+
+    def scan(self, cursor: str, limit: int, now: int) -> Scanned:
+        records, cursor_after = self.store.scan(cursor, limit, now)
+        found = map(self._opened, records)
+        return Scanned([r for r in found if r is not None], cursor_after)
 
     def _sealed(self, record: Record) -> Record:
         return dc.replace(record, data=self._cipher.seal(record.key, record.data))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing as t
 
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 
@@ -50,6 +51,10 @@ class StoreWrapper(Store):
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         return int(self._call("limit_user", user_id, count, now, keep=keep))
+
+    def scan(self, cursor: str, limit: int, now: int) -> Scanned:
+        scanned: Scanned = self._call("scan", cursor, limit, now)
+        return scanned
 
     def prune(self, now: int, limit: int) -> int:
         return int(self._call("prune", now, limit))

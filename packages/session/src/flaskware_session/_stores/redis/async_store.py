@@ -4,8 +4,10 @@ import collections.abc as cabc
 import typing as t
 
 from flaskware_core import ForkGuard
+from flaskware_session._records.record import FOREVER
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 from flaskware_session._records.token import is_of_user
@@ -15,11 +17,13 @@ from flaskware_session._stores.async_protocol import AsyncStore
 
 from . import scripts
 from .records import fields_of
+from .records import keys_of_users
 from .records import Names
 from .records import new_epoch
 from .records import pattern_of
 from .records import raise_outage
 from .records import record_of
+from .records import scanned_of
 from .records import text_of
 from .records import written_of
 from .scripts import Script
@@ -88,6 +92,16 @@ class AsyncRedisStore(AsyncStore):
         arguments = (count, keep)
         answer = await self._run_for(scripts.LIMIT_USER, user_id, now, *arguments)
         return int(answer or 0)
+
+    async def scan(self, cursor: str, limit: int, now: int) -> Scanned:
+        """See :meth:`Store.scan`; one trip for each session of a user."""
+        pattern = pattern_of(self._namespace, "s")
+        command = ("SCAN", cursor or 0, "MATCH", pattern, "COUNT", limit)
+        send = self._own_client().execute_command
+        cursor_after, names = scanned_of(await self._guard(lambda: send(*command)))
+        found = [await self.read(key, now, FOREVER) for key in keys_of_users(names)]
+        records = [r for r in found if r is not None and r.user_id is not None]
+        return Scanned(records, cursor_after)
 
     async def prune(self, now: int, limit: int) -> int:  # noqa: ARG002
         """See :meth:`Store.prune`; Redis does this by itself, so none is left."""

@@ -18,6 +18,8 @@ from redis.retry import Retry
 
 from flaskware_core import ForkGuard
 
+from .records import scanned_of
+
 _MAX_IDLE_CONNECTIONS = 50
 _SENTINEL_PORT = 26379
 _CLUSTER_PORT = 6379
@@ -40,6 +42,15 @@ class Link(t.Protocol):
 
     def scan(self, pattern: str) -> cabc.Iterator[t.Any]:
         """Go through the names of keys, a part at a time."""
+        ...
+
+    def scan_from(
+        self, cursor: str, pattern: str, count: int
+    ) -> tuple[str | None, list[t.Any]]:
+        """Return a part of the names of keys, and the cursor of the next, if any.
+
+        :param cursor: Empty at first.
+        """
         ...
 
     def close(self) -> None:
@@ -79,6 +90,12 @@ class DirectLink(Link):
 
     def scan(self, pattern: str) -> cabc.Iterator[t.Any]:
         yield from self._client.scan_iter(match=pattern, count=1000)
+
+    def scan_from(
+        self, cursor: str, pattern: str, count: int
+    ) -> tuple[str | None, list[t.Any]]:
+        answer = self.send("SCAN", cursor or 0, "MATCH", pattern, "COUNT", count)
+        return scanned_of(answer)
 
     def close(self) -> None:
         if self._fork.in_child():
@@ -153,6 +170,27 @@ class ClientLink(Link):
 
     def scan(self, pattern: str) -> cabc.Iterator[t.Any]:
         yield from self._client.scan_iter(match=pattern, count=1000)
+
+    def scan_from(
+        self, cursor: str, pattern: str, count: int
+    ) -> tuple[str | None, list[t.Any]]:
+        # Only a client of a cluster has nodes, each with a cursor of its own.
+        primaries = getattr(self._client, "get_primaries", None)
+        if primaries is None:
+            answer = self.send("SCAN", cursor or 0, "MATCH", pattern, "COUNT", count)
+            return scanned_of(answer)
+        nodes = sorted(primaries(), key=lambda node: str(node.name))
+        number, _, place = (cursor or "0:0").partition(":")
+        if int(number) >= len(nodes):
+            return None, []
+        cursors, names = self._client.scan(
+            int(place), match=pattern, count=count, target_nodes=nodes[int(number)]
+        )
+        [place_after] = cursors.values()
+        if place_after:
+            return f"{number}:{place_after}", names
+        following = int(number) + 1
+        return (f"{following}:0" if following < len(nodes) else None), names
 
     def close(self) -> None:
         self._client.close()

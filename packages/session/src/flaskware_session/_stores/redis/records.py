@@ -10,6 +10,8 @@ from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import checked
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import Written
+from flaskware_session._records.token import is_key
+from flaskware_session._records.token import is_of_user
 
 
 def raise_outage(error: Exception) -> None:
@@ -58,6 +60,18 @@ def pattern_of(namespace: str, kind: str) -> str:
     start, _, end = Names.of(namespace, "\n").start.partition("\n")
     plain = "".join(f"\\{char}" if char in "*?[]\\^" else char for char in start)
     return f"{plain}*{end}{kind}" + (":*" if kind == "s" else "")
+
+
+def keys_of_users(names: cabc.Iterable[bytes | str]) -> list[str]:
+    """Return the keys of the sessions with these names that belong to a user."""
+    keys = {text_of(name).rpartition(":")[2] for name in names}
+    return [key for key in keys if is_key(key) and is_of_user(key)]
+
+
+def scanned_of(answer: t.Any) -> tuple[str | None, list[t.Any]]:
+    """Read the answer of SCAN: the cursor, ``None`` at the end, and the names."""
+    cursor, names = answer
+    return (None if int(cursor) == 0 else str(int(cursor))), list(names)
 
 
 def written_of(key: str, answer: t.Any) -> Written:

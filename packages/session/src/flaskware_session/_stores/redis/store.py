@@ -4,8 +4,10 @@ import collections.abc as cabc
 import typing as t
 
 from flaskware_session._errors import StoreUnavailable
+from flaskware_session._records.record import FOREVER
 from flaskware_session._records.record import last_seen_first
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 from flaskware_session._records.token import is_of_user
@@ -15,6 +17,7 @@ from flaskware_session._stores.protocol import Store
 
 from . import scripts
 from .records import fields_of
+from .records import keys_of_users
 from .records import Names
 from .records import new_epoch
 from .records import pattern_of
@@ -29,8 +32,6 @@ if t.TYPE_CHECKING:
 
 
 _ATTEMPTS = 100
-# An interval that notes no read.
-FOREVER = 2**53
 
 
 class RedisStore(Store):
@@ -112,6 +113,15 @@ class RedisStore(Store):
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         answer = self._run_for(scripts.LIMIT_USER, user_id, now, count, keep)
         return int(answer or 0)
+
+    def scan(self, cursor: str, limit: int, now: int) -> Scanned:
+        """See :meth:`Store.scan`; one trip for each session of a user."""
+        pattern = pattern_of(self._namespace, "s")
+        answer = self._guard(lambda: self._link.scan_from(cursor, pattern, limit))
+        cursor_after, names = answer
+        found = [self.read(key, now, FOREVER) for key in keys_of_users(names)]
+        records = [r for r in found if r is not None and r.user_id is not None]
+        return Scanned(records, cursor_after)
 
     def prune(self, now: int, limit: int) -> int:  # noqa: ARG002
         """See :meth:`Store.prune`; Redis does this by itself, so none is left."""
