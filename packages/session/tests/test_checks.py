@@ -7,8 +7,12 @@ from flaskware_core.testing import make_app
 from flaskware_session import MemoryStore
 from flaskware_session import Sessions
 
+CHOSEN = {"SESSION_IDLE_TIMEOUT": 86400, "SESSION_ABSOLUTE_TIMEOUT": 86400}
+
 
 def found(*, deploy: bool = True, **config: object) -> set[str]:
+    if "SESSION_PRESET" not in config:
+        config = CHOSEN | config
     app = make_app(Sessions(), **config)
     report = examine(app, deploy=deploy)
     # No server is behind the addresses that are written here.
@@ -55,6 +59,30 @@ def test_what_is_risky_when_deployed_is_found(
     config: dict[str, object], ids: set[str]
 ) -> None:
     assert found(**config) == ids
+
+
+@pytest.mark.parametrize(
+    ("config", "is_found"),
+    [
+        ({}, True),
+        ({"SESSION_IDLE_TIMEOUT": 1800}, True),
+        ({"PERMANENT_SESSION_LIFETIME": 1800}, True),
+        (
+            {"PERMANENT_SESSION_LIFETIME": 1800, "SESSION_ABSOLUTE_TIMEOUT": 28800},
+            False,
+        ),
+        ({"PERMANENT_SESSION_LIFETIME": 1801, "SESSION_ABSOLUTE_TIMEOUT": 28800}, True),
+        ({"SESSION_PRESET": "owasp"}, False),
+        (CHOSEN, False),
+    ],
+)
+def test_timeouts_that_nobody_has_chosen_are_those_of_owasp_or_found(
+    config: dict[str, object], is_found: bool
+) -> None:
+    app = make_app(Sessions(), **config)
+    for deploy, wanted in ((True, is_found), (False, False)):
+        ids = {finding.id for finding in examine(app, deploy=deploy).findings}
+        assert ("session.lifetime-default" in ids) is wanted
 
 
 def test_while_developing_the_memory_store_is_fine() -> None:

@@ -18,6 +18,7 @@ from ._extension import SessionState as SessionState
 from ._records.record import Clock as Clock
 from ._records.record import Lifetime as Lifetime
 from ._records.record import Record as Record
+from ._records.record import Scanned as Scanned
 from ._records.record import SessionInfo as SessionInfo
 from ._records.record import StoreStats as StoreStats
 from ._records.record import Written as Written
@@ -61,7 +62,7 @@ else:
 __all__ = [
     "AsyncRedisStore", "AsyncSQLAlchemyStore", "AsyncStore", "BlockingStore", "Clock",
     "FileStore", "Lifetime", "MemcachedStore", "MemoryStore", "NotFresh", "Record",
-    "RedisStore", "ServerSession", "session", "session_conflict", "session_created",
+    "RedisStore", "Scanned", "ServerSession", "session", "session_conflict", "session_created",
     "session_outage", "session_renewed", "session_revoked", "session_unreadable",
     "SessionConflict", "SessionInfo", "SessionMismatch", "Sessions", "SessionSettings",
     "SessionState", "SessionTooLarge", "SQLAlchemyStore", "SQLiteStore", "Store",

@@ -31,6 +31,10 @@ _TLS = {
 }
 _TLS_WORDS = ("sslmode=require", "sslmode=verify", "ssl_ca", "ssl=")
 _DAY = 24 * 3600 * 1000
+# The longest that OWASP's Session Management Cheat Sheet recommends: 15 to 30 minutes
+# without use where little is at stake, 4 to 8 hours in all.
+_OWASP_IDLE = _DAY // 48
+_OWASP_ABSOLUTE = _DAY // 3
 _LONG_IDLE = 31 * _DAY
 _LONG_ABSOLUTE = 180 * _DAY
 
@@ -141,12 +145,24 @@ def _lifetime(settings: SessionSettings, lifetime: Lifetime) -> cabc.Iterator[Fi
     if settings.preset is not None:
         yield from _against_preset(settings.preset, lifetime)
         return
-    if lifetime.idle > _LONG_IDLE or lifetime.absolute > _LONG_ABSOLUTE:
+    is_chosen = None not in {settings.idle_timeout, settings.absolute_timeout}
+    is_long = lifetime.idle > _OWASP_IDLE or lifetime.absolute > _OWASP_ABSOLUTE
+    if is_long and not is_chosen:
+        yield Finding(
+            "session.lifetime-default",
+            Level.WARNING,
+            f"A session ends after {_text(lifetime.idle)} without use and"
+            f" {_text(lifetime.absolute)} at the latest, by default. OWASP recommends"
+            " 30 minutes and 8 hours at most, or a decision that is written down.",
+            'SESSION_PRESET = "owasp", or both SESSION_IDLE_TIMEOUT and'
+            " SESSION_ABSOLUTE_TIMEOUT, in seconds",
+        )
+    elif lifetime.idle > _LONG_IDLE or lifetime.absolute > _LONG_ABSOLUTE:
         yield Finding(
             "session.lifetime-long",
             Level.INFO,
-            f"A session ends after {lifetime.idle // _DAY} days without use and"
-            f" {lifetime.absolute // _DAY} days at the latest: so long a lost device"
+            f"A session ends after {_text(lifetime.idle)} without use and"
+            f" {_text(lifetime.absolute)} at the latest: so long a lost device"
             " stays signed in.",
             "SESSION_IDLE_TIMEOUT and SESSION_ABSOLUTE_TIMEOUT, in seconds",
         )
@@ -170,6 +186,11 @@ def _against_preset(preset: Preset, lifetime: Lifetime) -> cabc.Iterator[Finding
             f" ({wanted.source}).",
             "Remove the key; the preset sets it.",
         )
+
+
+def _text(milliseconds: int) -> str:
+    hours = milliseconds / (3600 * 1000)
+    return f"{hours / 24:g} days" if hours >= 48 else f"{hours:g} hours"
 
 
 def _is_local(host: str) -> bool:

@@ -285,8 +285,8 @@ class Sessions(Extension[SessionSettings, SessionState]):
     def for_everybody(self, *, size: int = 1000) -> cabc.Iterator[list[SessionInfo]]:
         """Go through the sessions of all users, a part at a time, in no order.
 
-        For an administrator. A session may come twice, and one that begins or gets a
-        new user meanwhile may not come.
+        For an administrator. A session may come twice. A session that begins meanwhile
+        may not come.
 
         :param size: About how many sessions to look at for a part, which may be empty.
         :raises StoreUnavailable: if the store does not answer.
@@ -353,7 +353,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
             ended = 0
             for user_id, found in _by_user(records).items():
                 count = manager.store.delete_user(user_id, keep=keep)
-                # One that the user's list has lost is ended as well.
+                # The user's list may have lost a session.
                 for record in found if count < len(found) else ():
                     if record.key != keep:
                         count += manager.store.delete(record.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import datetime as dt
 import typing as t
 from typing import assert_type
@@ -24,6 +25,7 @@ from flaskware_session import MemoryStore
 from flaskware_session import NotFresh
 from flaskware_session import Record
 from flaskware_session import RedisStore
+from flaskware_session import Scanned
 from flaskware_session import ServerSession
 from flaskware_session import session
 from flaskware_session import session_conflict
@@ -100,6 +102,9 @@ assert_type(sensitive("x"), int)
 assert_type(sessions.for_user("7"), list[SessionInfo])
 assert_type(sessions.revoke("handle"), bool)
 assert_type(sessions.revoke("handle", user_id=7), bool)
+assert_type(sessions.for_everybody(size=100), cabc.Iterator[list[SessionInfo]])
+assert_type(sessions.revoke_everybody(), int)
+assert_type(sessions.revoke_everybody(keep_current=False, progress=print), int)
 assert_type(sessions.revoke_user("7"), int)
 assert_type(sessions.revoke_user(7, keep_current=False), int)
 assert_type(sessions.prune(limit=100), int)
@@ -154,6 +159,9 @@ def keep(store: Store, record: Record, lifetime: Lifetime) -> None:
     assert_type(store.delete("key", version=1), bool)
     assert_type(store.for_user("7", 0), list[Record])
     assert_type(store.delete_user("7", keep=None), int)
+    assert_type(store.scan("", 100, 0), Scanned)
+    assert_type(store.scan("", 100, 0).records, list[Record])
+    assert_type(store.scan("", 100, 0).cursor, str | None)
     assert_type(store.prune(0, 100), int)
     assert_type(store.stats(0), StoreStats)
     assert_type(store.replace("key", record, 0, alias=record), Written)
