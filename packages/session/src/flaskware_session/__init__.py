@@ -62,9 +62,10 @@ else:
 __all__ = [
     "AsyncRedisStore", "AsyncSQLAlchemyStore", "AsyncStore", "BlockingStore", "Clock",
     "FileStore", "Lifetime", "MemcachedStore", "MemoryStore", "NotFresh", "Record",
-    "RedisStore", "Scanned", "ServerSession", "session", "session_conflict", "session_created",
-    "session_outage", "session_renewed", "session_revoked", "session_unreadable",
-    "SessionConflict", "SessionInfo", "SessionMismatch", "Sessions", "SessionSettings",
-    "SessionState", "SessionTooLarge", "SQLAlchemyStore", "SQLiteStore", "Store",
-    "StoreRefused", "StoreStats", "StoreUnavailable", "UnstorableValue", "Written",
+    "RedisStore", "Scanned", "ServerSession", "session", "session_conflict",
+    "session_created", "session_outage", "session_renewed", "session_revoked",
+    "session_unreadable", "SessionConflict", "SessionInfo", "SessionMismatch",
+    "Sessions", "SessionSettings", "SessionState", "SessionTooLarge", "SQLAlchemyStore",
+    "SQLiteStore", "Store", "StoreRefused", "StoreStats", "StoreUnavailable",
+    "UnstorableValue", "Written",
 ]  # fmt: skip

@@ -84,6 +84,10 @@ def tag_in(key: str) -> str:
     return key[:_TAG]
 
 
+KEYS_OF_USERS = (_USER, chr(ord(_USER) + 1))
+"""The keys of signed-in sessions come after the first text, and before the second."""
+
+
 def is_of_user(key: str) -> bool:
     """Return whether the session of a key belongs to a user."""
     return key.startswith(_USER)

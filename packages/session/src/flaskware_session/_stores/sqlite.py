@@ -15,8 +15,10 @@ from flaskware_session._errors import StoreRefused
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import checked
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
+from flaskware_session._records.token import KEYS_OF_USERS
 
 from .protocol import Store
 
@@ -183,6 +185,17 @@ class SQLiteStore(Store):
                 " ORDER BY key = ? DESC, last_seen DESC LIMIT -1 OFFSET ?)",
                 (user_id, self._namespace, now, keep, count),
             ).rowcount
+
+    def scan(self, cursor: str, limit: int, now: int) -> Scanned:
+        first, end = KEYS_OF_USERS
+        with self._connection() as connection:
+            rows = connection.execute(
+                f"{_SELECT} WHERE key > ? AND key < ? AND namespace = ?"
+                " AND expires > ? AND user_id IS NOT NULL ORDER BY key LIMIT ?",
+                (cursor or first, end, self._namespace, now, limit),
+            ).fetchall()
+        records = [record for row in rows if (record := _record(row)) is not None]
+        return Scanned(records, rows[-1][0] if len(rows) == limit else None)
 
     def prune(self, now: int, limit: int) -> int:
         with self._connection() as connection:

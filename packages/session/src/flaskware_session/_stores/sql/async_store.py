@@ -12,6 +12,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
 from flaskware_session._stores.async_protocol import AsyncStore
@@ -102,6 +103,9 @@ class AsyncSQLAlchemyStore(AsyncStore):
 
     async def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         return await self._call(self._rows.limit_user, user_id, count, now, keep=keep)
+
+    async def scan(self, cursor: str, limit: int, now: int) -> Scanned:
+        return await self._call(self._rows.scan, cursor, limit, now)
 
     async def prune(self, now: int, limit: int) -> int:
         return await greenlet_spawn(self._rows.prune, now, limit)

@@ -13,8 +13,10 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 
 from flaskware_session._records.record import over_limit
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import StoreStats
 from flaskware_session._records.record import Written
+from flaskware_session._records.token import KEYS_OF_USERS
 from flaskware_session._stores.protocol import Store
 
 from .driver import Isolation
@@ -170,6 +172,17 @@ class TableStore(Store):
             None,
         )
         return records_of(rows)
+
+    def scan(self, cursor: str, limit: int, now: int) -> Scanned:
+        first, end = KEYS_OF_USERS
+        values = {"old_key": cursor or first, "end": end, "count": limit, "now": now}
+        rows = self._link.transact(
+            lambda connection: connection.execute(
+                self._sql.SCAN, values | self._own
+            ).all(),
+            None,
+        )
+        return Scanned(records_of(rows), rows[-1][0] if len(rows) == limit else None)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`; one transaction."""

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 _old_key = sa.bindparam("old_key", type_=sa.String)
+_end = sa.bindparam("end", type_=sa.String)
 _namespace = sa.bindparam("own", type_=sa.String)
 _expected = sa.bindparam("expected", type_=sa.Integer)
 _now = sa.bindparam("now", type_=sa.BigInteger)
@@ -102,6 +103,12 @@ class Statements:
         self.delete = compiled(table.delete().where(this))
         self.FOR_USER = (
             sa.select(*columns).where(of_user, live).order_by(c.last_seen.desc())
+        )
+        self.SCAN = (
+            sa.select(*columns)
+            .where(c.key > _old_key, c.key < _end, mine, live, c.user_id.is_not(None))
+            .order_by(c.key)
+            .limit(_count)
         )
         # Everyone locks in the same order, so that there is no deadlock.
         self.LOCK_USER = (
