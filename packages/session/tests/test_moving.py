@@ -316,8 +316,8 @@ def test_an_old_store_that_does_not_answer_is_an_outage(build: Build) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("flask_session", "'flask', or flask-session+"),
-        ("redis://:hunter2@localhost", "'flask', or flask-session+"),
+        ("flask_session", "'flask', 'flask-login', or flask-session+"),
+        ("redis://:hunter2@localhost", "'flask', 'flask-login', or flask-session+"),
         ("flask-session+redis://:hunter2@localhost:x/0", "a store of Flask-Session"),
         ("flask-session+nothing://:hunter2@x/y", "a store of Flask-Session"),
     ],

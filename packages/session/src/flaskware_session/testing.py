@@ -197,9 +197,9 @@ class StoreSuite:
             assert {record.key: record for record in found} == made
 
     def test_a_scan_goes_on_where_sessions_end_meanwhile(self, store: Store) -> None:
-        keys: set[str] = set()
+        keys, now = set[str](), self.make()[1]
         for number in range(30):
-            record, now = self.make(f"user {number}")
+            record = self.make(f"user {number}")[0]
             store.create(record, now)
             keys.add(record.key)
         cursor: str | None = ""
