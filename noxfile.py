@@ -18,6 +18,7 @@ import uv
 
 sys.path.insert(0, "tools/src")
 
+from flaskware_tools import companions as suites
 from flaskware_tools import matrix
 from flaskware_tools import plan as matrix_of_jobs
 
@@ -202,11 +203,39 @@ def _install_resolved(session: nox.Session, name: str, *options: str) -> None:
 
 
 @nox.session
+@_each(list(dict.fromkeys(suite.package for suite in suites.companions())))
+def companions(session: nox.Session, name: str) -> None:
+    """Run the test suites of other projects against our packages: `companions/`."""
+    folder = CACHE / "companions"
+    ours = [str(PACKAGES[sibling].folder) for sibling in _siblings(name)]
+    session.install("--quiet", "pip", *ours)
+    failed: list[str] = []
+    for suite in suites.companions():
+        if suite.package != name:
+            continue
+        session.run(
+            "python", "-m", "pip", "download", "--quiet", "--no-deps",
+            "--no-binary=:all:", f"--dest={folder}", suite.source,
+        )  # fmt: skip
+        for run, wanted in suite.runs.items():
+            session.install("--quiet", *suite.install, *wanted)
+            try:
+                _run_tool(
+                    session, "companions", suite.folder.name, run,
+                    f"--archives={folder}",
+                )  # fmt: skip
+            except nox.command.CommandFailed:
+                failed.append(f"{suite.folder.name} on {run}")
+    if failed:
+        session.error(f"not as expected: {', '.join(failed)}")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format and English; `-- --fix` fixes style and format."""
     _install(session, "lint", siblings=[])
     config = ("--config", CONFIG / "ruff.toml")
-    paths = ("packages", "tools", "docs", "noxfile.py")
+    paths = ("packages", "tools", "docs", "companions", "noxfile.py")
     fix = "--fix" in REST
     session.run("ruff", "check", *config, *(["--fix"] if fix else []), *paths)
     session.run("ruff", "format", *config, *([] if fix else ["--check"]), *paths)

@@ -19,6 +19,7 @@ from flaskware_sqlalchemy import AsyncDriverMissing
 from flaskware_sqlalchemy import ContextSession
 from flaskware_sqlalchemy import KeysetPage
 from flaskware_sqlalchemy import Location
+from flaskware_sqlalchemy import MixedBinds
 from flaskware_sqlalchemy import Model
 from flaskware_sqlalchemy import NAMING_CONVENTION
 from flaskware_sqlalchemy import NPlusOneError
@@ -198,6 +199,7 @@ async def coroutine() -> None:
 
 
 t.assert_type(AsyncDriverMissing("x"), AsyncDriverMissing)
+t.assert_type(MixedBinds([None]).keys, list[str | None])
 t.assert_type(SessionShared("x"), SessionShared)
 t.assert_type(TransactionBegun("x"), TransactionBegun)
 t.assert_type(NPlusOneError("x"), NPlusOneError)

@@ -13,12 +13,7 @@ from flaskware_core import active_context
 if t.TYPE_CHECKING:
 
     class ContextSession(orm.Session):
-        """The session of whichever app context is current.
-
-        It has the methods of a session, and those of
-        :class:`sqlalchemy.orm.scoped_session`, which it is at run time. It can be kept:
-        by a library, in a variable of a module, or before there is an app.
-        """
+        """A session that is a scoped session too, for type checkers."""
 
         registry: util.ScopedRegistry[orm.Session]
         session_factory: orm.sessionmaker[t.Any]
@@ -40,6 +35,13 @@ if t.TYPE_CHECKING:
 else:
 
     class ContextSession(orm.scoped_session):
+        """The session of whichever app context is current.
+
+        It has the methods of a session, and those of
+        :class:`sqlalchemy.orm.scoped_session`, which it is at run time. It can be kept:
+        by a library, in a variable of a module, or before there is an app.
+        """
+
         def __init__(self, session_factory, registry) -> None:
             super().__init__(session_factory)
             self.registry = registry
@@ -60,6 +62,7 @@ else:
             return self.registry()
 
         def configure(self, **options) -> None:  # noqa: ARG002
+            """Refuse: the options are those of ``session_options``."""
             raise TypeError(
                 "db.session.configure() has no effect on sessions that are open. Write"
                 " SQLAlchemy(session_options={…}); for a test that is undone,"
@@ -67,6 +70,7 @@ else:
             )
 
         def remove(self) -> None:
+            """Give back everything that the session of the context holds."""
             if self.registry.has():
                 self.registry().close()
 

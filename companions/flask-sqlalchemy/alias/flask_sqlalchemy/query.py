@@ -1,0 +1,3 @@
+from flaskware_sqlalchemy._models.legacy_query import LegacyQuery as Query
+
+__all__ = ["Query"]

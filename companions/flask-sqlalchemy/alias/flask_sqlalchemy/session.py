@@ -1,0 +1,3 @@
+from flaskware_sqlalchemy._sessions.session import RoutedSession as Session
+
+__all__ = ["Session"]
