@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import flask_login
 import pytest
 
 from flaskware_core import examine
@@ -83,6 +84,14 @@ def test_timeouts_that_nobody_has_chosen_are_those_of_owasp_or_found(
     for deploy, wanted in ((True, is_found), (False, False)):
         ids = {finding.id for finding in examine(app, deploy=deploy).findings}
         assert ("session.lifetime-default" in ids) is wanted
+
+
+@pytest.mark.parametrize("is_secure", [True, False])
+def test_a_remember_cookie_that_goes_over_plain_http_is_found(is_secure: bool) -> None:
+    app = make_app(Sessions(), REMEMBER_COOKIE_SECURE=is_secure, **CHOSEN)
+    flask_login.LoginManager(app)
+    ids = {finding.id for finding in examine(app, deploy=True).findings}
+    assert ("session.remember-cookie" in ids) is not is_secure
 
 
 def test_while_developing_the_memory_store_is_fine() -> None:

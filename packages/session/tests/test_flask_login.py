@@ -395,6 +395,54 @@ def test_while_moving_in_it_is_taken_over(make: Make) -> None:
     assert who(client) is None
 
 
+def test_moving_in_signs_out_none_of_several_requests_at_once(make: Make) -> None:
+    before = flask.Flask(__name__)
+    add_login(before)
+    old = before.test_client()
+    old.get("/in/ann?remember")
+    site = make(SESSION_MOVE_FROM=["flask", "flask-login"])
+    site.app.secret_key = before.secret_key
+    tabs = [site.browser() for _ in range(6)]
+    for tab in tabs:
+        tab.set_cookie("session", id_of(old))
+        tab.set_cookie(REMEMBER, remember_of(old) or "")
+    for _ in range(2):
+        assert [who(tab) for tab in tabs] == ["ann"] * 6
+    browser = tabs[-1]
+    assert site.devices() == []
+    # From the next sign-in on, it is listed and can be ended.
+    browser.get("/confirm")
+    assert len(site.devices()) == 1
+    site.revoke_user()
+    restart(browser)
+    assert who(browser) is None
+
+
+def test_a_session_that_was_moved_in_ends_by_a_logout(make: Make) -> None:
+    before = flask.Flask(__name__)
+    add_login(before)
+    old = before.test_client()
+    old.get("/in/ann")
+    site = make(SESSION_MOVE_FROM=["flask"])
+    site.app.secret_key = before.secret_key
+    browser, other = site.browser(), site.browser()
+    for client in (browser, other):
+        client.set_cookie("session", id_of(old))
+    assert who(browser) == "ann"
+    browser.get("/out")
+    assert (who(browser), who(other)) == (None, None)
+
+
+@pytest.mark.parametrize("value", ["", "|", "ann|é", "ann|x", "A" * 77, "%00|%ff"])
+@pytest.mark.parametrize("sources", [[], ["flask-login"]])
+def test_a_cookie_of_another_s_making_is_no_error(
+    make: Make, value: str, sources: list[str]
+) -> None:
+    client = make(SESSION_MOVE_FROM=sources).browser()
+    client.set_cookie(REMEMBER, value)
+    assert client.get("/me").status_code == 401
+
+
 def test_what_flask_login_reports_is_as_ever(make: Make) -> None:
     site = make()
     client = site.browser("/in/ann?remember")

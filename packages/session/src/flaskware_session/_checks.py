@@ -45,9 +45,13 @@ def check_sessions(
     cookie: SessionCookie,
     lifetime: Lifetime,
     *,
+    remembers_in_clear: bool,
     deploy: bool,
 ) -> cabc.Iterator[Finding]:
-    """Yield findings about an app's sessions."""
+    """Yield findings about an app's sessions.
+
+    :param remembers_in_clear: Whether Flask-Login's remember cookie is sent over http.
+    """
     if not cookie.httponly:
         yield Finding(
             "session.cookie-httponly",
@@ -60,6 +64,14 @@ def check_sessions(
         yield from _store(settings, store)
         yield from _cookie(cookie)
         yield from _lifetime(settings, lifetime)
+        if remembers_in_clear:
+            yield Finding(
+                "session.remember-cookie",
+                Level.WARNING,
+                "Flask-Login sends its remember cookie over plain http, where anyone who"
+                " listens can take it and sign in.",
+                "REMEMBER_COOKIE_SECURE = True",
+            )
 
 
 def _store(settings: SessionSettings, store: Store) -> cabc.Iterator[Finding]:

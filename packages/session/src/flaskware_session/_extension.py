@@ -459,7 +459,15 @@ class Sessions(Extension[SessionSettings, SessionState]):
 
         state, settings = self.state_of(app), self.settings_of(app)
         store, lifetime = plain_store(state.manager.store), state.manager.lifetime
-        return check_sessions(settings, store, state.cookie, lifetime, deploy=deploy)
+        has_login = settings.follow_login and hasattr(app, "login_manager")
+        return check_sessions(
+            settings,
+            store,
+            state.cookie,
+            lifetime,
+            remembers_in_clear=has_login and not app.config.get("REMEMBER_COOKIE_SECURE"),
+            deploy=deploy,
+        )
 
     def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:
         try:

@@ -199,8 +199,12 @@ class LoginAdapter:
             self._show_cookie(None)
             return None
         if visit.user_id is None:
-            if not session.access.is_sent and visit.outage is None:
-                self._adopt(session, user)
+            # Other requests of a page may be under way with the cookie that a session
+            # was moved in by, and would be signed out: it waits for a sign-in.
+            is_possible = not session.access.is_sent and visit.outage is None
+            if is_possible and not visit.is_moved:
+                # A test client, say, has put the user there.
+                self._bind(session, user)
             return user
         stamp = self._stamp_of(user)
         if session.get(_STAMP) != stamp:
@@ -221,13 +225,6 @@ class LoginAdapter:
         idle = session.access.manager.policy.lifetime_of(visit.user_id).idle
         return not self._sessions.is_fresh(minutes=idle / 60_000)
 
-    def _adopt(self, session: ServerSession, user: t.Any) -> None:
-        # It was made before this extension, by a test client, or by a cookie from then.
-        is_remembered = self._cookie_name in flask.request.cookies
-        self._bind(session, user)
-        if is_remembered:
-            session["_remember"] = "set"
-
     def _logged_in(self, app: flask.Flask, user: t.Any) -> None:  # noqa: ARG002
         session = _session()
         if session is not None:
@@ -238,19 +235,31 @@ class LoginAdapter:
         kept = {key: session[key] for key in SESSION_KEYS if key in session}
         self._sessions.login(self._id_of(user, session))
         session.update(kept)
-        if REMEMBERED in session:
-            # It has another name now, which the browser has to know.
+        sent = _note().sent
+        is_plain = self._is_plain(sent) and (
+            flask_login.decode_cookie(sent) == session.get("_user_id")
+        )
+        if REMEMBERED in session or is_plain:
+            # The browser has to know the name that the session has now.
             session["_remember"] = "set"
         _put(session, _STAMP, self._stamp_of(user))
 
     def _confirmed(self, app: flask.Flask) -> None:  # noqa: ARG002
         session, user = _session(), flask_login.current_user
-        if session is not None and user and user.is_authenticated:
+        if session is None or not user or not user.is_authenticated:
+            return
+        if session.access.load().user_id is None:
+            self._bind(session, user)
+        else:
             self._sessions.confirm_factor()
 
     def _logged_out(self, app: flask.Flask, user: t.Any) -> None:  # noqa: ARG002
         session = _session()
-        if session is not None and session.access.load().user_id is not None:
+        if session is None:
+            return
+        if session.access.load().user_id is not None or (
+            user and user.is_authenticated
+        ):
             self._end(session)
 
     def _protected(self, app: flask.Flask) -> None:  # noqa: ARG002
@@ -345,7 +354,9 @@ class LoginAdapter:
         return [header for header in found if header.startswith(start)]
 
     def _is_plain(self, value: str) -> bool:
-        return self._accepts_plain and flask_login.decode_cookie(value) is not None
+        # Flask-Login fails where the signature is no ASCII.
+        is_possible = self._accepts_plain and value.isascii()
+        return is_possible and flask_login.decode_cookie(value) is not None
 
     def _show_cookie(self, user_id: str | None) -> None:
         """Let this request have Flask-Login's cookie of a user, or none."""
