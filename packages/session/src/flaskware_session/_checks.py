@@ -68,8 +68,8 @@ def check_sessions(
             yield Finding(
                 "session.remember-cookie",
                 Level.WARNING,
-                "Flask-Login sends its remember cookie over plain http, where anyone who"
-                " listens can take it and sign in.",
+                "Flask-Login sends its remember cookie over plain http too, where all"
+                " who listen can take it and sign in.",
                 "REMEMBER_COOKIE_SECURE = True",
             )
 

@@ -460,12 +460,14 @@ class Sessions(Extension[SessionSettings, SessionState]):
         state, settings = self.state_of(app), self.settings_of(app)
         store, lifetime = plain_store(state.manager.store), state.manager.lifetime
         has_login = settings.follow_login and hasattr(app, "login_manager")
+        config: cabc.Mapping[str, t.Any] = app.config
+        is_secure = bool(config.get("REMEMBER_COOKIE_SECURE"))
         return check_sessions(
             settings,
             store,
             state.cookie,
             lifetime,
-            remembers_in_clear=has_login and not app.config.get("REMEMBER_COOKIE_SECURE"),
+            remembers_in_clear=has_login and not is_secure,
             deploy=deploy,
         )
 

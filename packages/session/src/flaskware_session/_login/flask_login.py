@@ -111,6 +111,7 @@ class LoginAdapter:
         accepts_plain: bool,
     ) -> None:
         self._app = app
+        self._config: cabc.Mapping[str, t.Any] = app.config
         self._sessions = sessions
         self._id_attribute = id_attribute
         self._stamp_attribute = stamp_attribute
@@ -310,7 +311,7 @@ class LoginAdapter:
         own = self._own_headers(response)
         if not own:
             if _note().is_refused:
-                config = self._app.config
+                config = self._config
                 domain = config.get("REMEMBER_COOKIE_DOMAIN")
                 path = config.get("REMEMBER_COOKIE_PATH", "/")
                 response.delete_cookie(self._cookie_name, domain=domain, path=path)
@@ -322,7 +323,7 @@ class LoginAdapter:
         if is_cookie_of(session, sent) and not visit.starts_over:
             self._put_value(response, sent)
             return
-        token, config = new_token(), self._app.config
+        token, config = new_token(), self._config
         seconds = session.get("_remember_seconds")
         if seconds is None:
             seconds = config.get("REMEMBER_COOKIE_DURATION", COOKIE_DURATION)
@@ -372,7 +373,7 @@ class LoginAdapter:
 
     @property
     def _cookie_name(self) -> str:
-        name: str = self._app.config.get("REMEMBER_COOKIE_NAME", COOKIE_NAME)
+        name: str = self._config.get("REMEMBER_COOKIE_NAME", COOKIE_NAME)
         return name
 
     def _id_of(self, user: t.Any, session: ServerSession | None) -> str:
