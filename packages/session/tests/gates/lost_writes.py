@@ -5,8 +5,9 @@ python tests/gates/lost_writes.py redis --writes 100000
 Browsers load pages of five parallel requests: values, counters, flashes, lists, ids.
 Between pages an hour passes, so that each page meets a due renewal. Meanwhile workers
 are killed with SIGKILL, and so is the server of the store where that loses nothing by
-design; a cluster of Redis moves the slots of sessions, over and over. An answer with the status 200 is an acknowledgement: what it wrote has to be in
-the session in the end. The exit code is 1 if anything is missing.
+design; a cluster of Redis moves the slots of sessions. An answer with the status 200 is
+an acknowledgement: what it wrote has to be in the session in the end. The exit code is
+1 if anything is missing.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from .device import Scalar
 from .device import SIGN_IN
 from .token import handle_of
 
-FOREVER = 2**53
+FOREVER = 253_402_300_800_000
 """Later than any time. As the interval of a read, it notes none."""
 
 UNSEEN = "unseen"

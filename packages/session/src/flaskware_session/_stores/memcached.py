@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import math
+import re
 import socket
 import time
 import typing as t
@@ -25,6 +26,8 @@ from flaskware_session._records.text import from_text
 from flaskware_session._records.text import to_text
 from flaskware_session._records.token import is_key
 from flaskware_session._records.token import is_of_user
+from flaskware_session._records.token import tag_in
+from flaskware_session._records.token import tag_of
 
 from .protocol import Store
 
@@ -32,18 +35,36 @@ _PORT = 11211
 # A longer time memcached takes for a date.
 _LONGEST_RELATIVE = 30 * 24 * 3600
 _ATTEMPTS = 100
+_TAG = 12
+_EPOCH = re.compile(rb"[A-Za-z0-9_-]{1,32}")
 _T = t.TypeVar("_T")
 _Server: t.TypeAlias = tuple[str, int] | str
+
+
+class _Found(t.NamedTuple):
+    """A record as it was read.
+
+    :param stamp: Names what was read, for a write on the condition that it is there.
+    :param epochs: Those of the user with which it lives, separated by spaces.
+    """
+
+    record: Record
+    stamp: bytes
+    epochs: str
 
 
 class MemcachedStore(Store):
     """Keeps sessions in memcached, on one server or several.
 
     memcached forgets what it has no room for, and knows no step that touches two keys.
-    So a conditional write takes two trips, as does a due touch;
-    ``SESSION_MAX_PER_USER`` relies on a lock that it may forget;
-    and if that list is evicted, the sessions in it can no longer be listed or ended
-    together. Where that matters, use another store.
+    So a conditional write takes two trips, as does a due touch, and
+    ``SESSION_MAX_PER_USER`` relies on a lock and on a list that it may forget.
+
+    A revocation relies on neither: beside the list there is the *epoch* of a user, a
+    random text that the user's sessions have too, and that is read in the same trip. A
+    revocation replaces it; where it was forgotten, the user's sessions have ended.
+
+    All keys of a user are on one server.
 
     :param url: ``memcached://host:port``, several hosts separated by commas, or
         ``memcached:///path`` for a Unix socket.
@@ -75,73 +96,88 @@ class MemcachedStore(Store):
         self._clients = {str(server): self._make(server) for server in self._servers}
 
     def read(self, key: str, now: int, interval: int) -> Record | None:
-        record, stamp = self._find(key, now)
-        touched = None if record is None else record.touched(now, interval)
-        if touched is None:
-            return record
+        found = self._find(key, now)
+        touched = None if found is None else found.record.touched(now, interval)
+        if found is None or touched is None:
+            return None if found is None else found.record
+        if self._swap(found, touched, now):
+            return touched
         # A record that another request has written meanwhile was used later.
-        return touched if self._swap(touched, stamp, now) else self._find(key, now)[0]
+        again = self._find(key, now)
+        return None if again is None else again.record
 
     def create(self, record: Record, now: int) -> bool:
-        is_added = self._add(record, now)
+        epoch = self._epoch(record.user_id)
+        is_added = self._add(record, epoch, now)
         if is_added and record.user_id is not None:
             self._list(record.user_id, add=record.key)
         return is_added
 
     def update(self, record: Record, now: int) -> Written:
-        current, stamp = self._find(record.key, now)
-        while current is not None and current.version == record.version - 1:
-            if self._swap(record, stamp, now):
+        for _ in range(_ATTEMPTS):
+            found = self._find(record.key, now)
+            if found is None or found.record.version != record.version - 1:
+                return Written(saved=False, current=found and found.record)
+            if self._swap(found, record, now):
                 return Written(saved=True)
             # It may only have been touched.
-            current, stamp = self._find(record.key, now)
-        return Written(saved=False, current=current)
+        raise _busy()
 
     def replace(self, old_key: str, record: Record, now: int) -> Written:
-        current, stamp = self._find(old_key, now)
+        version = record.version - 1
+        found = self._find(old_key, now)
         # The new record first: who ends all sessions of the user must find either.
         # Nobody has its id before this returns.
-        is_due = current is not None and current.version == record.version - 1
+        is_due = found is not None and found.record.version == version
         if is_due:
             self.create(record, now)
-        while current is not None and current.version == record.version - 1:
-            if self._take(old_key, stamp):
-                if current.user_id is not None:
-                    self._list(current.user_id, remove={old_key})
+        for _ in range(_ATTEMPTS):
+            if found is None or found.record.version != version:
+                break
+            if self._take(found):
                 return Written(saved=True)
-            current, stamp = self._find(old_key, now)
+            found = self._find(old_key, now)
         if is_due:
             self.delete(record.key)
-        is_made = self._find(record.key, now)[0] is not None
-        return Written(is_made, None if is_made else current)
+        is_made = self._find(record.key, now) is not None
+        return Written(is_made, None if is_made else found and found.record)
 
     def delete(self, key: str, *, version: int | None = None) -> bool:
-        record, stamp = self._find(key, 0)
-        while record is not None and version in {None, record.version}:
-            if self._take(key, stamp):
-                if record.user_id is not None:
-                    self._list(record.user_id, remove={key})
+        for _ in range(_ATTEMPTS):
+            found = self._find(key, 0)
+            if found is None or version not in {None, found.record.version}:
+                return False
+            if self._take(found):
                 return True
-            record, stamp = self._find(key, 0)
-        return False
+        raise _busy()
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
-        """See :meth:`Store.for_user`; one trip a session, and one for the list."""
+        """See :meth:`Store.for_user`; one trip for the list, and one for its keys."""
         keys = self._listed(user_id)[0]
-        found = [self._find(key, now)[0] for key in keys]
-        records = [record for record in found if record is not None]
+        found = self._find_all(tag_of(user_id), keys, now)
+        records = [one.record for one in found]
         if gone := set(keys) - {record.key for record in records}:
             self._list(user_id, remove=gone)
         return last_seen_first((r for r in records if r.user_id == user_id), now)
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`; some trips for each session."""
-        keys = self._listed(user_id)[0]
-        return sum(self.delete(key) for key in keys if key != keep)
+        epoch, name = new_mark(), self._epoch_name(tag_of(user_id))
+        is_kept = keep is not None and self._keep(user_id, keep, epoch)
+        # From here on no session lives, listed or not, but the one that is kept.
+        if is_kept:
+            self._ask(name, lambda c: c.set(name, epoch))
+        else:
+            self._ask(name, lambda c: c.delete(name))
+        keys = set(self._listed(user_id)[0]) - ({keep} if is_kept else set())
+        names = [self._name(key) for key in keys]
+        count = self._ask(name, lambda c: sum(c.delete(one) for one in names))
+        self._list(user_id, remove=keys)
+        return int(count)
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`; some trips for each session."""
-        with self._locked(f"{self._namespace}:l:{_digest(user_id)}"):
+        with self._locked(f"{self._namespace}:l:{tag_of(user_id)}"):
             removed = over_limit(self.for_user(user_id, now), count, now, keep)
             return sum(self.delete(key) for key in removed)
 
@@ -190,32 +226,80 @@ class MemcachedStore(Store):
     def _name(self, key: str) -> str:
         return f"{self._namespace}:s:{key}"
 
-    def _find(self, key: str, now: int) -> tuple[Record | None, bytes | None]:
-        name = self._name(key)
-        value, stamp = self._ask(name, lambda client: client.gets(name))
-        record = None if value is None else from_text(key, value)
-        if record is None or record.expires <= now:
-            return None, None
-        return record, stamp
+    def _epoch_name(self, tag: str) -> str:
+        return f"{self._namespace}:e:{tag}"
 
-    def _add(self, record: Record, now: int) -> bool:
-        value, seconds = to_text(record), _seconds(record, now)
+    def _find(self, key: str, now: int) -> _Found | None:
+        return next(iter(self._find_all(tag_in(key), [key], now)), None)
+
+    def _find_all(
+        self, tag: str, keys: cabc.Collection[str], now: int
+    ) -> cabc.Iterator[_Found]:
+        epoch_name = self._epoch_name(tag)
+        names = {self._name(key): key for key in keys}
+        wanted = [*names, *([epoch_name] if any(map(is_of_user, keys)) else [])]
+        if not names:
+            return
+        answer = self._ask(epoch_name, lambda client: client.gets_many(wanted))
+        epoch = answer.pop(epoch_name, (b"", b""))[0]
+        for name, (value, stamp) in answer.items():
+            epochs, _, text = value.partition(b"\n")
+            record = from_text(names[name], text)
+            if record is None or record.expires <= now:
+                continue
+            if record.user_id is None or (epoch and epoch in epochs.split(b" ")):
+                yield _Found(record, stamp, epochs.decode("ascii", "replace"))
+
+    def _epoch(self, user_id: str | None) -> str:
+        """Return the epoch of a user, who gets one if there is none."""
+        if user_id is None:
+            return ""
+        name, fresh = self._epoch_name(tag_of(user_id)), new_mark()
+        for _ in range(_ATTEMPTS):
+            found = self._ask(name, lambda client: client.get(name))
+            if found is None:
+                if self._ask(name, lambda client: client.add(name, fresh)):
+                    return fresh
+            elif _EPOCH.fullmatch(found):
+                return str(found, "ascii")
+            else:  # another program's: no session has it
+                self._ask(name, lambda client: client.delete(name))
+        raise _busy()
+
+    def _keep(self, user_id: str, key: str, epoch: str) -> bool:
+        """Let a session of a user live on with the next epoch too."""
+        for _ in range(_ATTEMPTS):
+            found = self._find(key, 0)
+            if found is None or found.record.user_id != user_id:
+                return False
+            both = f"{found.epochs.rpartition(' ')[2]} {epoch}"
+            # The time is not known here; it has as long as when it was last seen.
+            seen = found.record.last_seen
+            if self._swap(found._replace(epochs=both), found.record, seen):
+                return True
+        raise _busy()
+
+    def _add(self, record: Record, epoch: str, now: int) -> bool:
+        value, seconds = f"{epoch}\n{to_text(record)}", _seconds(record, now)
         name = self._name(record.key)
         if self._ask(name, lambda c: c.add(name, value, expire=seconds)):
             return True
         # An attempt whose answer was lost may have made it.
-        return self._find(record.key, now)[0] == record
+        found = self._find(record.key, now)
+        return found is not None and found.record == record
 
-    def _swap(self, record: Record, stamp: bytes | None, now: int) -> bool:
-        name, value = self._name(record.key), to_text(record)
-        seconds = _seconds(record, now)
+    def _swap(self, found: _Found, record: Record, now: int) -> bool:
+        """Put a record in the place of what was read, unless it was changed since."""
+        name, value = self._name(record.key), f"{found.epochs}\n{to_text(record)}"
+        seconds, stamp = _seconds(record, now), found.stamp
         return bool(
             self._ask(name, lambda c: c.cas(name, value, stamp, expire=seconds))
         )
 
-    def _take(self, key: str, stamp: bytes | None) -> bool:
+    def _take(self, found: _Found) -> bool:
         """Remove what was read, unless it was changed since."""
-        name = self._name(key)
+        key, user_id = found.record.key, found.record.user_id
+        name, stamp = self._name(key), found.stamp
         # There is no conditional deletion in the old protocol: it is made unreadable
         # under that condition, and then removed.
         value = f"taken {new_mark()}"
@@ -224,11 +308,12 @@ class MemcachedStore(Store):
         taken = taken or self._ask(name, lambda c: c.get(name)) == value.encode()
         if taken:
             self._ask(name, lambda client: client.delete(name))
+            if user_id is not None:
+                self._list(user_id, remove={key})
         return bool(taken)
 
     def _index(self, user_id: str) -> str:
-        # A name of a key takes neither spaces nor more than 250 bytes.
-        return f"{self._namespace}:u:{_digest(user_id)}"
+        return f"{self._namespace}:u:{tag_of(user_id)}"
 
     @contextlib.contextmanager
     def _locked(self, name: str) -> cabc.Generator[None]:
@@ -248,10 +333,7 @@ class MemcachedStore(Store):
     def _listed(self, user_id: str) -> tuple[list[str], bytes | None]:
         name = self._index(user_id)
         value, stamp = self._ask(name, lambda client: client.gets(name))
-        try:
-            return ([] if value is None else list(json.loads(value))), stamp
-        except ValueError:
-            return [], stamp
+        return ([] if value is None else _keys_in(value)), stamp
 
     def _list(
         self,
@@ -267,7 +349,7 @@ class MemcachedStore(Store):
             value = json.dumps(kept if add is None else [*kept, add])
             if self._put_list(name, value, stamp):
                 return
-        raise StoreUnavailable(f"a user's list changed {_ATTEMPTS} times meanwhile")
+        raise _busy()
 
     def _put_list(self, name: str, value: str, stamp: bytes | None) -> bool:
         if stamp is not None:
@@ -278,12 +360,13 @@ class MemcachedStore(Store):
         return value == "[]" or bool(self._ask(name, lambda c: c.add(name, value)))
 
     def _ask(self, name: str, call: cabc.Callable[[t.Any], _T]) -> _T:
-        # Rendezvous hashing: each server is scored with the name, and the best has the
-        # key. So a server more or less moves only its own keys.
+        # Rendezvous hashing: each server is scored with the tag of the key, and the
+        # best has it. So a server more or less moves only its own keys.
+        tag = name[len(self._namespace) + 3 :][:_TAG]
         server = (
             max(
                 self._clients,
-                key=lambda server: hashlib.sha256(f"{server} {name}".encode()).digest(),
+                key=lambda server: hashlib.sha256(f"{server} {tag}".encode()).digest(),
             )
             if len(self._clients) > 1
             else next(iter(self._clients))
@@ -312,8 +395,20 @@ class MemcachedStore(Store):
         return self._clients
 
 
-def _digest(user_id: str) -> str:
-    return hashlib.sha256(user_id.encode()).hexdigest()
+def _busy() -> StoreUnavailable:
+    return StoreUnavailable(f"it changed {_ATTEMPTS} times meanwhile")
+
+
+def _keys_in(text: bytes) -> list[str]:
+    """Return the keys of a list, and nothing else that may be there."""
+    try:
+        found: t.Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(found, list):
+        return []
+    keys = t.cast("list[object]", found)
+    return [key for key in keys if isinstance(key, str) and is_key(key)]
 
 
 def _servers(url: str) -> list[_Server]:

@@ -180,8 +180,12 @@ for _, one in ipairs(found) do
   end
 end
 if kept then
-  redis.call('SET', epochs, ARGV[5])
-  put(ARGV[2] .. ARGV[4], ARGV[4], ARGV[5], kept.expires, kept.text)
+  local name = ARGV[2] .. ARGV[4]
+  redis.call('SET', epochs, ARGV[5], 'KEEPTTL')
+  redis.call('SET', name, ARGV[5] .. '\\n' .. kept.text, 'KEEPTTL')
+  redis.call('ZADD', index, kept.expires, ARGV[4])
+  local left = redis.call('PTTL', name)
+  if redis.call('PTTL', index) < left then redis.call('PEXPIRE', index, left) end
 else
   redis.call('DEL', epochs)
 end
@@ -218,5 +222,5 @@ UPDATE = Script(_PUT, _UPDATE)
 REPLACE = Script(_PUT, _REPLACE)
 DELETE = Script(_DROP, _DELETE)
 FOR_USER = Script(_LIST, _FOR_USER)
-DELETE_USER = Script(_PUT, _LIST, _DROP, _DELETE_USER)
+DELETE_USER = Script(_LIST, _DROP, _DELETE_USER)
 LIMIT_USER = Script(_LIST, _DROP, _LIMIT_USER)
