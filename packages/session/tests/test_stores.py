@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from flaskware_session import FileStore
-from flaskware_session import Lifetime
 from flaskware_session import MemcachedStore
 from flaskware_session import MemoryStore
 from flaskware_session import Record
@@ -27,7 +26,7 @@ from flaskware_session.testing import CountingStore
 from flaskware_session.testing import store_suite
 from flaskware_session.testing import StoreSuite
 
-LIFETIME = Lifetime(idle=60_000, absolute=300_000, touch_interval=10_000)
+INTERVAL = 10_000
 
 
 TestMemoryStore = store_suite(MemoryStore)
@@ -101,15 +100,29 @@ def sqlite_store(tmp_path: Path) -> cabc.Iterator[SQLiteStore]:
     store.close()
 
 
-def record(key: str = "a" * 64, *, now: int | None = None, **changes: object) -> Record:
+def key_of(letter: str, user_id: str | None = None) -> str:
+    return StoreSuite().make(user_id)[0].key[:12] + letter * 64
+
+
+def record(
+    letter: str = "a",
+    *,
+    now: int | None = None,
+    user_id: str | None = None,
+    **changes: object,
+) -> Record:
     now = int(time.time() * 1000) if now is None else now
     values: dict[str, object] = {
-        "key": key,
+        "key": key_of(letter, user_id),
         "data": "{}",
         "version": 1,
         "created": now,
         "last_seen": now,
         "expires": now + 60_000,
+        "user_id": user_id,
+        "idle": 60_000,
+        "until": now + 300_000,
+        "proofs": "p" * 43,
     }
     return Record(**(values | changes))  # type: ignore[arg-type]
 
@@ -150,7 +163,7 @@ def test_a_due_touch_never_fails_a_read_while_the_file_is_locked(
     other = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     later = stored.created + 10_000
-    assert sqlite_store.read(stored.key, later, LIFETIME) == stored
+    assert sqlite_store.read(stored.key, later, INTERVAL) == stored
     other.rollback()
     other.close()
 
@@ -196,9 +209,9 @@ def test_expired_rows_go_in_batches_as_sessions_are_made(
         sqlite_store.create(record(f"{number:064}", now=1000), 1000)
     later = 1000 + 60_000
     assert sqlite_store.stats(later).expired == 250
-    sqlite_store.create(record("b" * 64, now=later), later)
+    sqlite_store.create(record("b", now=later), later)
     assert sqlite_store.stats(later).expired == 50
-    sqlite_store.create(record("c" * 64, now=later), later)
+    sqlite_store.create(record("c", now=later), later)
     assert sqlite_store.stats(later).expired == 0
     assert sqlite_store.stats(later).sessions == 2
 
@@ -238,9 +251,9 @@ def test_a_child_of_a_fork_opens_its_own_connections(
         status = 1
         try:
             inherited = list(getattr(store, "_idle", ()))
-            found = store.read(first.key, first.created, LIFETIME)
+            found = store.read(first.key, first.created, INTERVAL)
             assert not {*inherited} & {*getattr(store, "_idle", ())}
-            store.create(record("c" * 64), first.created)
+            store.create(record("c"), first.created)
             store.close()
             status = 0 if found == first else 2
         finally:
@@ -253,7 +266,7 @@ def test_a_child_of_a_fork_opens_its_own_connections(
 
 COUNT_UP = """
 import dataclasses, sys, time
-from flaskware_session import Lifetime, SQLiteStore
+from flaskware_session import SQLiteStore
 from flaskware_session import RedisStore
 
 url, key = sys.argv[1:]
@@ -261,7 +274,7 @@ store = RedisStore(url) if url.startswith("redis") else SQLiteStore(url, timeout
 done = 0
 while done < 25:
     now = int(time.time() * 1000)
-    found = store.read(key, now, Lifetime(60_000, 300_000, 10_000))
+    found = store.read(key, now, 10_000)
     number = str(int(found.data) + 1)
     newer = dataclasses.replace(found, version=found.version + 1, data=number)
     done += store.update(newer, now).saved
@@ -279,7 +292,7 @@ def test_processes_that_update_one_record_lose_nothing(store_url: str) -> None:
     command = [sys.executable, "-c", COUNT_UP, place, stored.key]
     workers = [subprocess.Popen(command) for _ in range(4)]
     assert [worker.wait(60) for worker in workers] == [0, 0, 0, 0]
-    found = store.read(stored.key, stored.created, LIFETIME)
+    found = store.read(stored.key, stored.created, INTERVAL)
     store.close()
     assert found is not None
     assert (found.data, found.version) == ("100", 101)
@@ -290,7 +303,7 @@ import sys
 from flaskware_session import Record, SQLiteStore
 
 path, number = sys.argv[1:]
-record = Record(number.zfill(64), "{}", 1, 0, 0, 10**15)
+record = Record("v" * 12 + number.zfill(64), "{}", 1, 0, 0, 10**13, proofs="p")
 SQLiteStore(path, timeout=10).create(record, 0)
 """
 
@@ -314,9 +327,15 @@ def test_redis_forgets_a_session_by_itself(redis_url: str) -> None:
     store = RedisStore(redis_url, namespace="myapp")
     stored = record(user_id="ann")
     store.create(stored, stored.created)
+    start = f"myapp:{{{stored.key[:12]}}}"
     with redis.Redis.from_url(redis_url) as client:
-        assert 55_000 < client.pttl(f"myapp:s:{stored.key}") <= 60_000
-        assert 55_000 < client.pttl("myapp:u:ann") <= 60_000
+        for name in (f"s:{stored.key}", "u", "e"):
+            assert 55_000 < client.pttl(f"{start}:{name}") <= 60_000
+        store.delete_user("ann", keep=stored.key)
+        for name in (f"s:{stored.key}", "u", "e"):
+            assert 55_000 < client.pttl(f"{start}:{name}") <= 60_000
+        store.delete_user("ann")
+        assert client.keys("*") == []
     store.close()
 
 
@@ -324,7 +343,7 @@ def test_a_session_that_ends_earlier_does_not_shorten_the_index(redis_url: str) 
     store = RedisStore(redis_url)
     long = record(user_id="ann")
     store.create(long, long.created)
-    short = record("b" * 64, user_id="ann", expires=long.created + 20)
+    short = record("b", user_id="ann", expires=long.created + 20)
     store.create(short, long.created)
     time.sleep(0.05)
     now = int(time.time() * 1000)
@@ -340,7 +359,7 @@ def test_a_due_touch_that_finds_no_room_never_fails_a_read(tmp_path: Path) -> No
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
-        found = store.read(stored.key, stored.created + 10_000, LIFETIME)
+        found = store.read(stored.key, stored.created + 10_000, INTERVAL)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert found == stored
@@ -350,13 +369,18 @@ def test_a_foreign_key_in_redis_is_no_session(redis_url: str) -> None:
     import redis
 
     store = RedisStore(redis_url)
+    keys = {letter: key_of(letter) for letter in "abcde"}
+    names = {letter: f"session:{{{key[:12]}}}:s:{key}" for letter, key in keys.items()}
+    numbers = f"1\n1\n{10**13}\n1\n{10**13}"
     with redis.Redis.from_url(redis_url) as client:
-        client.set(f"session:s:{'a' * 64}", "a text")
-        client.hset(f"session:s:{'b' * 64}", "data", "of another type")
-        client.set(f"session:s:{'c' * 64}", f"1\n1\n{10**15}\n1\nx\n\n\n\n{{}}")
-        client.set(f"session:s:{'d' * 64}", b"1\n1\n%d\n1\n1\n\n\n\n\xff" % (10**15))
-    for letter in "abcd":
-        assert store.read(letter * 64, 0, LIFETIME) is None
+        client.set(names["a"], "a text")
+        client.hset(names["b"], "data", "of another type")
+        client.set(names["c"], f"\n{numbers}\n\n1\n1\n\nx\n\n{{}}")
+        client.set(names["d"], f"\n{numbers}\n\n1\n1\n\nx\n\n\n".encode() + b"\xff")
+        client.set(names["e"], f"\n{numbers}\n\n1\n1\n\nx\n\n\n{{}}")
+    found = [store.read(key, 0, INTERVAL) for key in keys.values()]
+    assert found[:-1] == [None] * 4
+    assert found[-1] is not None
     store.close()
 
 
@@ -364,18 +388,22 @@ def test_a_foreign_key_in_place_of_a_user_s_index_is_set_aside(redis_url: str) -
     import redis
 
     store = RedisStore(redis_url)
-    one, two = record(user_id="ann"), record("b" * 64, user_id="ann")
+    one, two = record(user_id="ann"), record("b", user_id="ann")
+    index = f"session:{{{one.key[:12]}}}:u"
     with redis.Redis.from_url(redis_url) as client:
-        client.set("session:u:ann", "a text")
+        client.set(index, "a text")
         assert store.create(one, one.created)
-        assert client.get("session:u:ann:foreign") == b"a text"
+        assert client.get(f"{index}:foreign") == b"a text"
         assert store.for_user("ann", one.created) == [one]
-        client.delete("session:u:ann")
-        client.set("session:u:ann", "another")
+        client.delete(index)
+        client.set(index, "another")
         assert store.delete(one.key)
-        assert store.read(one.key, one.created, LIFETIME) is None
+        assert store.read(one.key, one.created, INTERVAL) is None
         assert store.create(two, two.created)
         assert store.limit_user("ann", 1, two.created, keep=two.key) == 0
+        client.set(index, "a third")
+        store.delete_user("ann", keep=two.key)
+        assert store.read(two.key, two.created, INTERVAL) == two
     assert store.delete_user("ann") == 1
     store.close()
 
@@ -389,9 +417,9 @@ def test_a_redis_that_is_full_still_tells_who_is_signed_in(own_redis: str) -> No
     with redis.Redis.from_url(own_redis) as client:
         client.config_set("maxmemory", "1")
         later = stored.created + 10_000
-        assert store.read(stored.key, later, LIFETIME) == stored
+        assert store.read(stored.key, later, INTERVAL) == stored
         with pytest.raises(StoreUnavailable) as caught:
-            store.create(record("b" * 64), later)
+            store.create(record("b"), later)
         assert "maxmemory" in caught.value.reason
         assert store.delete(stored.key)
         assert store.for_user("ann", later) == []
@@ -407,7 +435,7 @@ def test_a_former_primary_of_redis_is_not_taken_for_one(own_redis: str) -> None:
     with redis.Redis.from_url(own_redis) as client:
         client.replicaof("127.0.0.1", "1")
         with pytest.raises(StoreUnavailable) as caught:
-            store.read(stored.key, stored.created + 10_000, LIFETIME)
+            store.read(stored.key, stored.created + 10_000, INTERVAL)
         assert "ReadOnlyError" in caught.value.reason
     store.close()
 
@@ -416,7 +444,7 @@ def test_a_repeated_replacement_is_done_once(redis_url: str) -> None:
     store = RedisStore(redis_url)
     old = record()
     store.create(old, old.created)
-    new = record("b" * 64, version=2)
+    new = record("b", version=2)
     assert store.replace(old.key, new, old.created).saved
     assert store.replace(old.key, new, old.created).saved
     assert store.stats(old.created).sessions == 1
@@ -431,7 +459,7 @@ def test_redis_scripts_are_sent_again_after_a_restart(redis_url: str) -> None:
     store.create(stored, stored.created)
     with redis.Redis.from_url(redis_url) as client:
         client.script_flush()
-        assert store.read(stored.key, stored.created, LIFETIME) == stored
+        assert store.read(stored.key, stored.created, INTERVAL) == stored
     store.close()
 
 
@@ -439,7 +467,7 @@ def test_a_redis_that_is_not_there_is_told_in_time() -> None:
     store = RedisStore("redis://:s3cr3t@127.0.0.1:1/0", timeout=0.5)
     start = time.monotonic()
     with pytest.raises(StoreUnavailable) as caught:
-        store.read("a" * 64, 0, LIFETIME)
+        store.read(key_of("a"), 0, INTERVAL)
     assert time.monotonic() - start < 20
     assert "s3cr3t" not in caught.value.reason
 
@@ -466,6 +494,6 @@ def test_a_row_of_sqlite_with_values_of_other_types_counts_as_gone(
     with sqlite3.connect(tmp_path / "s.db") as other:
         other.execute(f"UPDATE flaskware_session SET {column} = x'ff'")
     other.close()
-    assert sqlite_store.read(one.key, one.created, LIFETIME) is None
+    assert sqlite_store.read(one.key, one.created, INTERVAL) is None
     assert sqlite_store.for_user("ann", one.created) == []
     assert sqlite_store.delete(one.key)

@@ -46,19 +46,19 @@ end
 _PUT = """
 local function put(name, listed, epoch, expires, text)
   local left = math.max(expires - now, 1)
-  if epoch ~= '' then
-    local added = redis.pcall('ZADD', index, expires, listed)
-    if type(added) == 'table' then
-      -- somebody else's key makes room: who signs in must be found by it
-      redis.log(redis.LOG_WARNING, index .. ' is no index of sessions: renamed')
-      redis.call('RENAME', index, index .. ':foreign')
-      redis.call('ZADD', index, expires, listed)
-    end
-    for _, key in ipairs({index, epochs}) do
-      if redis.call('PTTL', key) < left then redis.call('PEXPIRE', key, left) end
-    end
-  end
+  -- first, as a server that is full refuses only the first write of a script
   redis.call('SET', name, epoch .. '\\n' .. text, 'PX', left)
+  if epoch == '' then return end
+  local added = redis.pcall('ZADD', index, expires, listed)
+  if type(added) == 'table' then
+    -- somebody else's key makes room: who signs in must be found by it
+    redis.log(redis.LOG_WARNING, index .. ' is no index of sessions: renamed')
+    redis.call('RENAME', index, index .. ':foreign')
+    redis.call('ZADD', index, expires, listed)
+  end
+  for _, key in ipairs({index, epochs}) do
+    if redis.call('PTTL', key) < left then redis.call('PEXPIRE', key, left) end
+  end
 end
 local function epoch_of(user, fresh)
   if user == '' then return '' end
@@ -146,8 +146,10 @@ _LIST = """
 local declared, is_strict = {}, ARGV[3] == '1'
 for i = 4, #KEYS do declared[KEYS[i]] = true end
 local function list()
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
-  local keys, found = redis.call('ZRANGE', index, 0, -1), {}
+  redis.pcall('ZREMRANGEBYSCORE', index, '-inf', now)
+  local keys, found = redis.pcall('ZRANGE', index, 0, -1), {}
+  -- somebody else's key lists nothing
+  if keys.err then return found end
   for _, key in ipairs(keys) do
     if is_strict and not declared[ARGV[2] .. key] then return nil, keys end
   end
@@ -183,7 +185,7 @@ if kept then
   local name = ARGV[2] .. ARGV[4]
   redis.call('SET', epochs, ARGV[5], 'KEEPTTL')
   redis.call('SET', name, ARGV[5] .. '\\n' .. kept.text, 'KEEPTTL')
-  redis.call('ZADD', index, kept.expires, ARGV[4])
+  redis.pcall('ZADD', index, kept.expires, ARGV[4])
   local left = redis.call('PTTL', name)
   if redis.call('PTTL', index) < left then redis.call('PEXPIRE', index, left) end
 else
