@@ -36,6 +36,10 @@ from ._web.session import ServerSession as ServerSession
 from ._web.session import session as session
 
 if t.TYPE_CHECKING:
+    from ._devices.names import Agent as Agent
+    from ._devices.names import parse_agent as parse_agent
+    from ._devices.texts import DEVICE_TEXTS as DEVICE_TEXTS
+    from ._devices.texts import DeviceTexts as DeviceTexts
     from ._stores.bridge import BlockingStore as BlockingStore
     from ._stores.files import FileStore as FileStore
     from ._stores.memcached import MemcachedStore as MemcachedStore
@@ -48,6 +52,8 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
+            "_devices.names": ["Agent", "parse_agent"],
+            "_devices.texts": ["DEVICE_TEXTS", "DeviceTexts"],
             "_stores.bridge": ["BlockingStore"],
             "_stores.files": ["FileStore"],
             "_stores.memcached": ["MemcachedStore"],
@@ -60,12 +66,12 @@ else:
     )
 
 __all__ = [
-    "AsyncRedisStore", "AsyncSQLAlchemyStore", "AsyncStore", "BlockingStore", "Clock",
-    "FileStore", "Lifetime", "MemcachedStore", "MemoryStore", "NotFresh", "Record",
-    "RedisStore", "Scanned", "ServerSession", "session", "session_conflict",
-    "session_created", "session_outage", "session_renewed", "session_revoked",
-    "session_unreadable", "SessionConflict", "SessionInfo", "SessionMismatch",
-    "Sessions", "SessionSettings", "SessionState", "SessionTooLarge", "SQLAlchemyStore",
-    "SQLiteStore", "Store", "StoreRefused", "StoreStats", "StoreUnavailable",
-    "UnstorableValue", "Written",
+    "Agent", "AsyncRedisStore", "AsyncSQLAlchemyStore", "AsyncStore", "BlockingStore",
+    "Clock", "DEVICE_TEXTS", "DeviceTexts", "FileStore", "Lifetime", "MemcachedStore",
+    "MemoryStore", "NotFresh", "parse_agent", "Record", "RedisStore", "Scanned",
+    "ServerSession", "session", "session_conflict", "session_created", "session_outage",
+    "session_renewed", "session_revoked", "session_unreadable", "SessionConflict",
+    "SessionInfo", "SessionMismatch", "Sessions", "SessionSettings", "SessionState",
+    "SessionTooLarge", "SQLAlchemyStore", "SQLiteStore", "Store", "StoreRefused",
+    "StoreStats", "StoreUnavailable", "UnstorableValue", "Written",
 ]  # fmt: skip

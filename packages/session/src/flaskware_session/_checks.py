@@ -6,6 +6,9 @@ import collections.abc as cabc
 import ipaddress
 from urllib.parse import urlsplit
 
+import flask
+
+from flaskware_core import closest
 from flaskware_core import Finding
 from flaskware_core import Level
 
@@ -72,6 +75,40 @@ def check_sessions(
                 " who listen can take it and sign in.",
                 "REMEMBER_COOKIE_SECURE = True",
             )
+
+
+def check_devices(app: flask.Flask) -> cabc.Iterator[Finding]:
+    """Yield findings about the page of devices, if the app has it."""
+    blueprint = app.blueprints.get("flaskware_session")
+    if blueprint is None:
+        return
+    from ._devices.names import has_parser
+    from ._devices.page import DeviceBlueprint
+
+    if not isinstance(blueprint, DeviceBlueprint):
+        return
+    confirm = blueprint.options.confirm
+    if isinstance(confirm, str) and confirm not in app.view_functions:
+        yield Finding(
+            "session.devices-confirm",
+            Level.ERROR,
+            f"devices_page() sends users to confirm at {confirm!r}, and the app has no"
+            " such endpoint.",
+            _confirm_remedy(confirm, app),
+        )
+    if not has_parser():
+        yield Finding(
+            "session.devices-names",
+            Level.INFO,
+            "The page of devices shows the User-Agent as the browser sent it, as"
+            " ua-parser is not installed.",
+            "pip install 'flaskware-session[devices]'",
+        )
+
+
+def _confirm_remedy(confirm: str, app: flask.Flask) -> str:
+    near = closest(confirm, app.view_functions)
+    return f"confirm={near or 'the endpoint of a view'!r}"
 
 
 def _store(settings: SessionSettings, store: Store) -> cabc.Iterator[Finding]:

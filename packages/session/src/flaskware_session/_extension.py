@@ -1,7 +1,7 @@
 """The extension. Its order, lowest first:
 
 Rooms: _errors < _signals < _records < _core < _stores < _takeover < _drive < _web <
-_login < _settings < _setup < _checks < _cli < _extension < _migrations
+_login < _devices < _settings < _setup < _checks < _cli < _extension < _migrations
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ from ._web.headers import is_bearer
 from ._web.session import ServerSession
 
 if t.TYPE_CHECKING:
+    from ._devices.page import Confirm
+    from ._devices.texts import DeviceTexts
     from ._takeover.flask_session import Unpickler
     from ._web.views import D
 
@@ -367,6 +369,45 @@ class Sessions(Extension[SessionSettings, SessionState]):
             return total + 1
         return total
 
+    def devices_page(
+        self,
+        app: flask.Flask,
+        *,
+        url_prefix: str = "/devices",
+        confirm: Confirm = None,
+        factor: str = SIGN_IN,
+        minutes: float = 10,
+        texts: DeviceTexts | cabc.Sequence[DeviceTexts] | None = None,
+    ) -> None:
+        """Add a page on which users see their devices, and sign them out.
+
+        Call it after ``init_app``. The page is a blueprint named ``flaskware_session``
+        and needs no scripts. To sign out a device, a user whose last proof is older
+        than ``minutes`` gives one: see :meth:`require_fresh`.
+
+        :param confirm: How to ask for it. A function that takes the id of the user and
+            what they entered returns whether that is right: the page then asks by
+            itself, and ends the session after five wrong entries in a row. An endpoint
+            asks in a page of your app, which calls :meth:`confirm_factor` and leads
+            back to the address in the argument ``next``. ``None`` raises
+            :exc:`NotFresh`, for which your app has an error handler.
+        :param factor: What is asked for; see :meth:`confirm_factor`.
+        :param texts: In several languages, the language of the request is chosen and
+            the first is the default; ``DEVICE_TEXTS`` has English, German, Spanish and
+            French. By default English.
+        :raises NotInitialised: before ``init_app``.
+        """
+        from ._devices.page import DeviceBlueprint
+        from ._devices.page import DeviceOptions
+        from ._devices.texts import DEVICE_TEXTS
+
+        factor_key(factor)
+        self.state_of(app)
+        texts = DEVICE_TEXTS[0] if texts is None else texts
+        options = DeviceOptions.of(app, confirm, factor, minutes, texts)
+        blueprint = DeviceBlueprint(self, options)
+        app.register_blueprint(blueprint, url_prefix=url_prefix)
+
     def create_table(self) -> bool:
         """Make the table of a store in a database server, if it is not there.
 
@@ -455,6 +496,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         state.manager.store.close()
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
+        from ._checks import check_devices
         from ._checks import check_sessions
 
         state, settings = self.state_of(app), self.settings_of(app)
@@ -462,7 +504,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         has_login = settings.follow_login and hasattr(app, "login_manager")
         config: cabc.Mapping[str, t.Any] = app.config
         is_secure = bool(config.get("REMEMBER_COOKIE_SECURE"))
-        return check_sessions(
+        yield from check_sessions(
             settings,
             store,
             state.cookie,
@@ -470,6 +512,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
             remembers_in_clear=has_login and not is_secure,
             deploy=deploy,
         )
+        yield from check_devices(t.cast("flask.Flask", app))
 
     def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:
         try:

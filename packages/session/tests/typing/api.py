@@ -13,16 +13,20 @@ import pydantic
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from flaskware_session import Agent
 from flaskware_session import AsyncRedisStore
 from flaskware_session import AsyncSQLAlchemyStore
 from flaskware_session import AsyncStore
 from flaskware_session import BlockingStore
 from flaskware_session import Clock
+from flaskware_session import DEVICE_TEXTS
+from flaskware_session import DeviceTexts
 from flaskware_session import FileStore
 from flaskware_session import Lifetime
 from flaskware_session import MemcachedStore
 from flaskware_session import MemoryStore
 from flaskware_session import NotFresh
+from flaskware_session import parse_agent
 from flaskware_session import Record
 from flaskware_session import RedisStore
 from flaskware_session import Scanned
@@ -89,6 +93,20 @@ sessions.confirm_factor()
 sessions.confirm_factor("mfa")
 sessions.set_device(label="Ann's phone", version=2, beta=True, old=None)
 assert_type(sessions.issue_token("7"), str)
+sessions.devices_page(app)
+sessions.devices_page(
+    app,
+    url_prefix="/me/devices",
+    confirm=lambda user_id, password: user_id == password,
+    factor="password",
+    minutes=5,
+    texts=DEVICE_TEXTS,
+)
+sessions.devices_page(app, confirm="confirm", texts=DeviceTexts(title="My devices"))
+assert_type(DEVICE_TEXTS, tuple[DeviceTexts, DeviceTexts, DeviceTexts, DeviceTexts])
+assert_type(parse_agent("curl/8"), Agent)
+assert_type(parse_agent("curl/8").program, str)
+assert_type(parse_agent("curl/8").system, str)
 assert_type(sessions.issue_token(7, label="Laptop"), str)
 
 
