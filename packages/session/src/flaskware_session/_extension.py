@@ -391,7 +391,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
             asks in a page of your app, which calls :meth:`confirm_factor` and leads
             back to the address in the argument ``next``. ``None`` raises
             :exc:`NotFresh`, for which your app has an error handler.
-        :param factor: What is asked for; see :meth:`confirm_factor`.
+        :param factor: The proof that is asked for; see :meth:`confirm_factor`.
         :param texts: In several languages, the language of the request is chosen and
             the first is the default; ``DEVICE_TEXTS`` has English, German, Spanish and
             French. By default English.

@@ -85,7 +85,7 @@ def parse_origin(url: str) -> str | None:
 
 @t.runtime_checkable
 class CredentialSource(t.Protocol):
-    """A session interface that can tell how a request is signed in.
+    """A session interface that knows how a request is signed in.
 
     An app may have another session interface, such as Flask's own: it is asked only if
     it has this method.
@@ -113,7 +113,7 @@ def request_credential(
 
     :param app: By default the current app.
     :return: ``"cookie"``; ``"header"`` if cookies are ignored; ``None`` if there is
-        neither, or the session interface cannot tell.
+        neither, or the session interface does not know.
     """
     app = current_app_object() if app is None else app
     source: object = getattr(app, "session_interface", None)

@@ -37,12 +37,12 @@ and what they entered, and returns whether it is right."""
 _OTHERS = "others"
 _CSRF = "_devices_csrf"
 _TRIES = "_devices_tries"
-# Whoever has only a session must not find out the password with it.
+# A stolen session must not serve to find out the password.
 _MOST_TRIES = 5
 
 
 class DeviceSessions(t.Protocol):
-    """What the page asks of the extension."""
+    """The part of the extension that the page uses."""
 
     @property
     def user_id(self) -> str | None: ...

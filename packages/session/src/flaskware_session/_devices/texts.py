@@ -9,7 +9,7 @@ import sys
 
 import flask
 
-# What a text may mention.
+# The words in braces that a text may have.
 _NAMES = {"address": "", "device": "", "moment": "", "program": "", "system": ""}
 
 
