@@ -46,6 +46,7 @@ from ._records.record import Record
 from ._records.record import SessionInfo
 from ._records.record import StoreStats
 from ._records.record import time_of
+from ._records.text import plain
 from ._records.token import handle_of
 from ._settings import SessionSettings
 from ._setup import build_finder
@@ -67,6 +68,7 @@ if t.TYPE_CHECKING:
     from ._web.views import D
 
 _BATCH = 1000
+_LONGEST_ADDRESS = 64
 _LONGEST_AGENT = 256
 _LONGEST_USER_ID = 512
 _View = t.TypeVar("_View", bound=cabc.Callable[..., t.Any])
@@ -627,8 +629,8 @@ def _sign_in(visit: Visit, user_id: str | int) -> None:
     # A command may issue a token too.
     if flask.has_request_context():
         request = flask.request
-        address = request.remote_addr or ""
-        agent = request.user_agent.string[:_LONGEST_AGENT]
+        address = plain(request.remote_addr or "", _LONGEST_ADDRESS)
+        agent = plain(request.user_agent.string, _LONGEST_AGENT)
     visit.sign_in(str(user_id), address=address, agent=agent)
 
 

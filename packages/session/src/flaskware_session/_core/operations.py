@@ -42,6 +42,14 @@ class Replace(t.NamedTuple):
     now: int
 
 
+class Amend(t.NamedTuple):
+    """:meth:`AmendingStore.amend`; the answer is ``None`` in another store."""
+
+    key: str
+    now: int
+    change: cabc.Callable[[Record], Record | None]
+
+
 class Delete(t.NamedTuple):
     """:meth:`Store.delete`."""
 
@@ -94,7 +102,9 @@ class Notify(t.NamedTuple):
     log: str | None = None
 
 
-StoreOperation: t.TypeAlias = Read | Create | Update | Replace | Delete | LimitUser
+StoreOperation: t.TypeAlias = (
+    Read | Create | Update | Amend | Replace | Delete | LimitUser
+)
 Operation: t.TypeAlias = StoreOperation | Queue | Pause | Call | Notify
 
 T = t.TypeVar("T")

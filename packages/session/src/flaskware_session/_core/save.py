@@ -271,12 +271,46 @@ def _write(
             # In a queue a request meets only the first attempts of others and other
             # processes; without a queue, the slowest of many can lose every time.
             yield ops.Queue(base.key)
+        elif changes is not None and (
+            yield from _amend(visit, policy, write_once, changes, current.key)
+        ):
+            visit.merged()
+            return True
         else:
             yield ops.Pause(min(retries - 1, 10) / 1000)
         if changes is not None:
             items = _reapply(visit, policy, changes, current)
             content = Content(items, join(items))
     raise StoreUnavailable(f"the session changed {_MAX_RETRIES} times meanwhile")
+
+
+def _amend(
+    visit: Visit,
+    policy: SessionPolicy,
+    write_once: _WriteOnce,
+    changes: Changes,
+    key: str,
+) -> Steps[bool]:
+    """Write with nobody else in between, where the store can see to that."""
+    rest: Steps[Written] | None = None
+
+    def change(found: Record) -> Record | None:
+        nonlocal rest
+        if is_ended(found):
+            return None
+        items = _reapply(visit, policy, changes, found)
+        rest = write_once(found, Content(items, join(items)))
+        operation = next(rest)
+        return operation.record if isinstance(operation, ops.Update) else None
+
+    written: Written | None = yield ops.Amend(key, policy.now(), change)
+    if written is None or not written.saved or rest is None:
+        return False
+    answer: object = written
+    with contextlib.suppress(StopIteration):
+        while True:
+            answer = yield rest.send(answer)
+    return True
 
 
 def _reapply(

@@ -68,7 +68,8 @@ class AsyncStoreClient:
         started = time.monotonic()
         try:
             with self.guard.enter(operation, visit):
-                return await perform(t.cast("Store", self.store), operation)
+                answer = perform(t.cast("Store", self.store), operation)
+                return None if answer is None else await answer
         except StoreUnavailable as error:
             report(operation, error)
             raise

@@ -18,6 +18,7 @@ from flaskware_session._core.policy import SessionPolicy
 from flaskware_session._core.visit import Visit
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import Lifetime
+from flaskware_session._stores.protocol import AmendingStore
 from flaskware_session._stores.protocol import Store
 
 logger = logging.getLogger("flaskware.session")
@@ -29,6 +30,7 @@ _VERBS: dict[type, str] = {
     ops.Read: "read",
     ops.Create: "write",
     ops.Update: "write",
+    ops.Amend: "write",
     ops.Replace: "write",
     ops.LimitUser: "write",
     ops.Delete: "delete",
@@ -195,6 +197,8 @@ def perform(store: Store, operation: ops.StoreOperation) -> t.Any:
     if isinstance(operation, ops.Create):
         return store.create(*operation)
     match operation:
+        case ops.Amend():
+            return store.amend(*operation) if isinstance(store, AmendingStore) else None
         case ops.Replace():
             return store.replace(*operation)
         case ops.Delete(key, version):

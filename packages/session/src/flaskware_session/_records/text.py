@@ -12,6 +12,15 @@ from .record import Record
 _NAMES = tuple(field.name for field in dc.fields(Record))[1:]
 
 
+def plain(text: str, longest: int) -> str:
+    """Return what a client sent as every store can hold it.
+
+    :param longest: Its length at most; the rest is cut off.
+    :return: Printable ASCII, with a question mark for every other character.
+    """
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:longest])
+
+
 def to_text(record: Record) -> str:
     """Everything but the key, as JSON in ASCII."""
     values = [getattr(record, name) for name in _NAMES]

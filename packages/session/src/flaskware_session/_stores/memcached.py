@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from urllib.parse import urlsplit
 
 from flaskware_core import ForkGuard
+from flaskware_session._errors import StoreRefused
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.changes import new_mark
 from flaskware_session._records.record import FOREVER
@@ -374,7 +375,10 @@ class MemcachedStore(Store):
         return self._ask_server(server, call)
 
     def _ask_server(self, server: str, call: cabc.Callable[[t.Any], _T]) -> _T:
+        from pymemcache.exceptions import MemcacheClientError
         from pymemcache.exceptions import MemcacheError
+        from pymemcache.exceptions import MemcacheIllegalInputError
+        from pymemcache.exceptions import MemcacheServerError
 
         client = self._own_clients()[server]
         try:
@@ -383,6 +387,10 @@ class MemcachedStore(Store):
             # A connection that was lost while idle, as by a restart: all were.
             client.close()
             return call(client)
+        except (MemcacheIllegalInputError, MemcacheServerError) as error:
+            if "too large" in str(error) or isinstance(error, MemcacheClientError):
+                raise StoreRefused(f"{type(error).__name__}: {error}") from error
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
         except (OSError, MemcacheError) as error:
             raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 

@@ -115,11 +115,13 @@ class AmendingStore(t.Protocol):
     """
 
     def amend(
-        self, key: str, now: int, change: cabc.Callable[[Record], Record]
-    ) -> Written:
-        """Store what a function makes of a record, with nobody else in between.
+        self, key: str, now: int, change: cabc.Callable[[Record], Record | None]
+    ) -> Written | None:
+        """Store a changed record, with nobody else in between.
 
-        :param change: Returns the next version; what it raises ends the step, with
-            nothing stored.
+        :param change: Returns the next version, or ``None`` to leave the record as it
+            is. An error that it raises ends the step, with nothing stored. It may be
+            called again where the store has to begin again.
+        :return: ``None`` where the store cannot do this.
         """
         ...

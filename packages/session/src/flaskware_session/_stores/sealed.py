@@ -105,6 +105,18 @@ class SealedStore(StoreWrapper):
     def update(self, record: Record, now: int) -> Written:
         return self._opened_in(self.store.update(self._sealed(record), now))
 
+    def amend(
+        self, key: str, now: int, change: cabc.Callable[[Record], Record | None]
+    ) -> Written | None:
+        """See :meth:`AmendingStore.amend`."""
+
+        def change_sealed(found: Record) -> Record | None:
+            changed = change(self._opened(found) or found)
+            return None if changed is None else self._sealed(changed)
+
+        written = super().amend(key, now, change_sealed)
+        return None if written is None else self._opened_in(written)
+
     def replace(self, old_key: str, record: Record, now: int) -> Written:
         sealed = self._sealed(record)
         return self._opened_in(self.store.replace(old_key, sealed, now))

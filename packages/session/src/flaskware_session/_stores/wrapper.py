@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
 
 from flaskware_session._records.record import Record
@@ -34,6 +35,15 @@ class StoreWrapper(Store):
 
     def update(self, record: Record, now: int) -> Written:
         written: Written = self._call("update", record, now)
+        return written
+
+    def amend(
+        self, key: str, now: int, change: cabc.Callable[[Record], Record | None]
+    ) -> Written | None:
+        """See :meth:`AmendingStore.amend`."""
+        if not hasattr(self.store, "amend"):
+            return None
+        written: Written | None = self._call("amend", key, now, change)
         return written
 
     def replace(self, old_key: str, record: Record, now: int) -> Written:

@@ -6,6 +6,7 @@ import collections.abc as cabc
 import secrets
 import typing as t
 
+from flaskware_session._errors import StoreRefused
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import checked
 from flaskware_session._records.record import Record
@@ -17,11 +18,17 @@ from flaskware_session._records.token import is_of_user
 def raise_outage(error: Exception) -> None:
     """Raise an outage; return ``None`` if the key holds a value of another type.
 
+    :raises StoreRefused: for a value that Redis cannot hold.
     :raises StoreUnavailable: for every other error.
     """
     # Another program's key: as good as no session.
     if "WRONGTYPE" in str(error):
         return
+    # A value that the client cannot encode, or that Redis cannot hold.
+    if isinstance(error, UnicodeError):
+        raise error
+    if type(error).__name__ == "DataError" or "maximum allowed size" in str(error):
+        raise StoreRefused(type(error).__name__) from error
     raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 

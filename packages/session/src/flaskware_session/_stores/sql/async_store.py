@@ -84,7 +84,7 @@ class AsyncSQLAlchemyStore(AsyncStore):
         return await self._call(self._rows.update, record, now)
 
     async def amend(
-        self, key: str, now: int, change: cabc.Callable[[Record], Record]
+        self, key: str, now: int, change: cabc.Callable[[Record], Record | None]
     ) -> Written:
         """See :meth:`AmendingStore.amend`."""
         return await self._call(self._rows.amend, key, now, change)

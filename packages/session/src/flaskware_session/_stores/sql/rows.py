@@ -122,7 +122,7 @@ class TableStore(Store):
         return self._link.run(work)
 
     def amend(
-        self, key: str, now: int, change: cabc.Callable[[Record], Record]
+        self, key: str, now: int, change: cabc.Callable[[Record], Record | None]
     ) -> Written:
         """See :meth:`AmendingStore.amend`: the row is locked meanwhile."""
 
@@ -135,7 +135,10 @@ class TableStore(Store):
             current = record_of(row)
             if current is None:
                 return Written(saved=False)
-            values = self._changes(change(current), now)
+            changed = change(current)
+            if changed is None:
+                return Written(saved=False, current=current)
+            values = self._changes(changed, now)
             if connection.execute(self._sql.UPDATE, values).rowcount:
                 return Written(saved=True)
             return Written(saved=False, current=current)

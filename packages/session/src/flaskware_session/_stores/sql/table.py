@@ -83,8 +83,8 @@ def row_of(record: Record, namespace: str) -> dict[str, object]:
         "expires": record.expires,
         "user_id": None if record.user_id is None else record.user_id.encode(),
         # PostgreSQL stores no NUL, and no honest client sends one.
-        "address": record.address.replace("\x00", " "),
-        "agent": record.agent.replace("\x00", " "),
+        "address": record.address.replace("\x00", " ")[:255],
+        "agent": record.agent.replace("\x00", " ")[:512],
         "issued": record.issued,
         "idle": record.idle,
         "until": record.until,
