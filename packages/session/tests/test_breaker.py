@@ -12,6 +12,7 @@ from flaskware_session._core.operations import Steps
 from flaskware_session._core.visit import Visit
 from flaskware_session._drive.sync import CircuitBreaker
 from flaskware_session._drive.sync import StoreClient
+from flaskware_session._errors import StoreBusy
 from flaskware_session.testing import CountingStore
 
 
@@ -95,3 +96,14 @@ def test_a_request_that_has_used_up_its_time_asks_no_more() -> None:
         client.run(read(), visit)
     assert "SESSION_BUDGET" in caught.value.reason
     assert store.trips == ["read"]
+
+
+def test_a_process_without_a_free_connection_says_nothing_about_the_store() -> None:
+    breaker = CircuitBreaker(threshold=1)
+
+    def find_no_connection() -> None:
+        raise StoreBusy("each connection is in use")
+
+    with pytest.raises(StoreUnavailable):
+        call(breaker, find_no_connection)
+    assert not breaker.is_open

@@ -24,6 +24,13 @@ class StoreUnavailable(ServiceUnavailable):
         return type(self), (self.reason,)
 
 
+class StoreBusy(StoreUnavailable):
+    """This process has asked the store for more at once than it has connections.
+
+    It says nothing about the store, so that other requests go on to ask it.
+    """
+
+
 class StoreRefused(ValueError):
     """The store cannot hold what a request put into its session; nothing was stored.
 

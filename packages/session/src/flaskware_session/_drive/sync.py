@@ -16,6 +16,7 @@ from flaskware_session._core import operations as ops
 from flaskware_session._core.operations import Steps
 from flaskware_session._core.policy import SessionPolicy
 from flaskware_session._core.visit import Visit
+from flaskware_session._errors import StoreBusy
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import Lifetime
 from flaskware_session._stores.protocol import AmendingStore
@@ -96,7 +97,7 @@ class CircuitBreaker:
             if self._failures:
                 with self._lock:
                     self._failures = 0
-        elif isinstance(error, StoreUnavailable):
+        elif isinstance(error, StoreUnavailable) and not isinstance(error, StoreBusy):
             with self._lock:
                 self._failures += 1
                 self._open_until = self._clock() + self._pause

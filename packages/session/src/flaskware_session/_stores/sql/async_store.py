@@ -48,8 +48,8 @@ class AsyncSQLAlchemyStore(AsyncStore):
         parsed = sa.make_url(url)
         arguments = engine_arguments(parsed, pool_size=pool_size, timeout=timeout)
         self._engine = create_async_engine(parsed, **arguments)
-        # For a connection and for an answer.
-        self._longest = 2 * timeout
+        # For a connection, in turn, and for an answer.
+        self._longest = 4 * timeout
         self._rows = TableStore(
             Link(self._engine.sync_engine, timeout=timeout),
             make_table(table, schema),

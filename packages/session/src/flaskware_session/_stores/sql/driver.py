@@ -11,6 +11,7 @@ from sqlalchemy import exc
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from flaskware_core import ForkGuard
+from flaskware_session._errors import StoreBusy
 from flaskware_session._errors import StoreRefused
 from flaskware_session._errors import StoreUnavailable
 
@@ -29,6 +30,7 @@ _MYSQL_DATA = frozenset({1153, 1300, 1366, 1406, 3988})
 _DATA_CLASSES = ("22", "23", "54")
 _NO_TABLE = ("(1146,", "no such table")
 _PREPARE_AFTER = 2
+_TURNS = 3
 
 
 def engine_arguments(
@@ -47,7 +49,8 @@ def engine_arguments(
         arguments |= {
             "pool_size": pool_size,
             "max_overflow": 0,
-            "pool_timeout": timeout,
+            # Many threads may have to take turns, as when a process has just begun.
+            "pool_timeout": _TURNS * timeout,
         }
     return arguments
 
@@ -256,6 +259,8 @@ def repeats_of(error: exc.DBAPIError) -> int:
 
 def explained(error: Exception) -> StoreUnavailable | StoreRefused:
     """Distinguish an outage from a value that the database cannot hold."""
+    if isinstance(error, exc.TimeoutError):
+        return StoreBusy("each connection is in use (SESSION_POOL_SIZE)")
     # The driver's own words: SQLAlchemy's hold the statement and its values.
     cause: BaseException = getattr(error, "orig", None) or error
     name, state = type(cause).__name__, _state_of(cause)
