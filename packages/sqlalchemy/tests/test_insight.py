@@ -14,6 +14,7 @@ from sqlalchemy import orm
 import flaskware_sqlalchemy
 from flaskware_sqlalchemy import NPlusOneError
 from flaskware_sqlalchemy import NPlusOneWarning
+from flaskware_sqlalchemy._insight import query_log
 
 
 def line_of(function, marker):
@@ -252,6 +253,80 @@ def test_what_is_loaded_with_its_objects_or_once_is_fine(watched):
     for number in (1, 2):
         with site.app.app_context():
             assert show_posts([site.db.session.get(site.User, number)]) == [2]
+
+
+def test_objects_that_have_nothing_in_common_may_share_a_helper(watched):
+    site = watched("raise")
+
+    def posts_of(name):
+        user = site.db.session.scalars(sa.select(site.User).filter_by(name=name)).one()
+        return len(user.posts)
+
+    with site.app.app_context():
+        assert posts_of("user 0") + posts_of("user 1") == 4
+        users = [
+            site.db.session.get(site.User, 1),
+            site.db.session.get(site.User, 2),
+        ]
+        site.db.session.commit()
+        assert (users[0].name, users[1].name) == ("user 0", "user 1")
+
+
+def test_get_in_a_loop_is_seen(watched):
+    site = watched("warn")
+
+    def look(number):
+        return site.db.session.get(site.User, number)
+
+    with site.app.app_context(), pytest.warns(NPlusOneWarning) as caught:
+        assert None not in [look(number) for number in (1, 2, 3)]
+    assert len(caught) == 1
+    assert "User is looked up by its key for one object" in str(caught[0].message)
+    assert ".where(User.id.in_(ids))" in str(caught[0].message)
+    site = watched("raise")
+    with site.app.app_context():
+        assert look(1) is look(1)
+        assert look(2) is not None  # another line
+
+
+def test_deferred_columns_in_a_loop_are_seen(watched):
+    site = watched("raise")
+    statement = sa.select(site.User).options(orm.defer(site.User.name))
+    with site.app.app_context():
+        users = site.db.session.scalars(statement).all()
+        with pytest.raises(NPlusOneError, match=r"A column of User.*undefer"):
+            [user.name for user in users]
+
+
+def test_attributes_that_a_commit_has_expired_are_seen_in_a_loop(watched):
+    site = watched("raise")
+    with site.app.app_context():
+        users = site.db.session.scalars(sa.select(site.User)).all()
+        site.db.session.commit()
+        with pytest.raises(NPlusOneError, match="select them again"):
+            [user.name for user in users]
+        site.db.session.rollback()
+        added = [site.User(name=f"new {number}") for number in range(2)]
+        site.db.session.add_all(added)
+        site.db.session.commit()
+        with pytest.raises(NPlusOneError, match="a commit has expired"):
+            [user.name for user in added]
+
+
+def test_a_long_job_keeps_its_last_queries_and_counts_all(make_site, monkeypatch):
+    monkeypatch.setattr(query_log, "KEPT", 5)
+    site = make_site(SQLALCHEMY_RECORD_QUERIES=True, SQLALCHEMY_SERVER_TIMING=True)
+
+    @site.app.get("/")
+    def view():
+        for number in range(12):
+            site.db.session.execute(sa.select(sa.literal(number)))
+        recorded = site.db.recorded_queries
+        return str([next(iter(query.parameters)) for query in recorded[-3:]])
+
+    response = site.app.test_client().get("/")
+    assert response.text == "[9, 10, 11]"
+    assert 'desc="12 queries"' in response.headers["Server-Timing"]
 
 
 def test_slow_queries_are_logged_without_their_values(make_site, caplog):

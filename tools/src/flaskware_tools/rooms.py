@@ -45,8 +45,6 @@ LEAVES = {
     "flaskware_secure._headers.clear_site_data": "a function for views, in no hook",
     "flaskware_secure._headers.isolation": "judges a request without any framework",
     "flaskware_secure._policy.parsing": "read by policies, audit and test helpers",
-    "flaskware_sqlalchemy._sessions.one_thread": "a rule of its own, free of routing",
-    "flaskware_sqlalchemy._insight.lazy_load": "the query log works without it",
     "flaskware_sqlalchemy._sessions.sticky": "imported late, as it loads itsdangerous",
     "flaskware_session._migrations": "an entry point of the package names it",
     "flaskware_forms._csrf.mask": "the one idea against BREACH, free of Flask-WTF",

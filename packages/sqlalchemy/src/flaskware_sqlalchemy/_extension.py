@@ -264,13 +264,13 @@ class SQLAlchemy(
 
     def _keep_query(self, query: RecordedQuery) -> None:
         if flask.has_app_context():
-            request_state(self).queries.append(query)
+            request_state(self).query_log().append(query)
 
     def _send_timing(self, response: flask.Response) -> flask.Response:
         from ._insight.query_log import server_timing
 
-        queries = request_state(self).queries
-        response.headers.add("Server-Timing", server_timing(queries))
+        log = request_state(self).query_log()
+        response.headers.add("Server-Timing", server_timing(log))
         return response
 
     def _remember_write(self, response: flask.Response) -> flask.Response:
@@ -548,11 +548,11 @@ class SQLAlchemy(
 
     @property
     def recorded_queries(self) -> cabc.Sequence[RecordedQuery]:
-        """The queries of the current context in their order.
+        """The queries of the current context in their order, the last 1,000 of them.
 
         Empty unless ``SQLALCHEMY_RECORD_QUERIES`` is set.
         """
-        return request_state(self).queries
+        return list(request_state(self).query_log().kept)
 
     @contextlib.contextmanager
     def assert_queries(

@@ -150,8 +150,8 @@ class SQLAlchemySettings(Settings):
     )
     n_plus_one: t.Literal["off", "warn", "raise"] = pydantic.Field(
         default="off",
-        description="The reaction to a line that loads the same relationship of one"
-        " object after another (N+1 queries).",
+        description="The reaction to a line that loads the same relationship or columns"
+        " of one object after another, or looks objects up in a loop (N+1 queries).",
         examples=["warn"],
     )
     server_timing: bool | None = pydantic.Field(

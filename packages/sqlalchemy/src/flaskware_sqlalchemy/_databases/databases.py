@@ -84,7 +84,9 @@ class Databases:
         """Report N+1 queries of a session, if the app wants to know."""
         mode = self.settings.n_plus_one
         if mode != "off" and state is not None:
-            watch_lazy_loads(session, state.lazy_loads, mode)
+            watch_lazy_loads(
+                session, state.lazy_loads, mode, lambda: session.is_getting
+            )
 
     def engines(self) -> dict[str, sa.Engine]:
         """Return every synchronous engine by the configuration key of its URL."""

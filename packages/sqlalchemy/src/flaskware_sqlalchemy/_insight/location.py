@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import contextlib
 import functools
 import inspect
@@ -35,12 +36,20 @@ class Location(t.NamedTuple):
 
 def user_location() -> Location | None:
     """Return the innermost line outside the libraries between app and database."""
+    return next((_location(frame) for frame in _user_frames()), None)
+
+
+def user_lines() -> tuple[tuple[str, int], ...]:
+    """Return file and line of every call outside these libraries, innermost first."""
+    return tuple((frame.f_code.co_filename, frame.f_lineno) for frame in _user_frames())
+
+
+def _user_frames() -> cabc.Iterator[types.FrameType]:
     frame = inspect.currentframe()
     while frame is not None:
         if not _is_library(frame.f_code.co_filename):
-            return _location(frame)
+            yield frame
         frame = frame.f_back or _frame_of_awaiting_code(frame)
-    return None
 
 
 def _frame_of_awaiting_code(frame: types.FrameType) -> types.FrameType | None:

@@ -17,6 +17,9 @@ from .location import Location
 from .location import user_location
 
 logger = logging.getLogger("flaskware.sqlalchemy.slow")
+KEPT = 1000
+"""The number of queries that a context keeps: a long job must not fill the memory."""
+
 _START = "_flaskware_sqlalchemy_start"
 
 
@@ -43,6 +46,21 @@ class RecordedQuery:
     def duration(self) -> float:
         """Seconds until the first row."""
         return self.end_time - self.start_time
+
+
+class QueryLog:
+    """The queries of a context: all are counted, and the last of them are kept."""
+
+    def __init__(self) -> None:
+        self.kept: collections.deque[RecordedQuery] = collections.deque(maxlen=KEPT)
+        self.number = 0
+        self.seconds = 0.0
+
+    def append(self, query: RecordedQuery) -> None:
+        """Add a query."""
+        self.kept.append(query)
+        self.number += 1
+        self.seconds += query.duration
 
 
 Sink: t.TypeAlias = cabc.Callable[[RecordedQuery], None]
@@ -152,12 +170,10 @@ def warn_of_slow(query: RecordedQuery) -> None:
     )
 
 
-def server_timing(queries: cabc.Sequence[RecordedQuery]) -> str:
+def server_timing(log: QueryLog) -> str:
     """Return the header ``Server-Timing``: https://www.w3.org/TR/server-timing/."""
-    milliseconds = sum(query.duration for query in queries) * 1000
-    number = len(queries)
-    noun = "query" if number == 1 else "queries"
-    return f'db;dur={milliseconds:.1f};desc="{number} {noun}"'
+    noun = "query" if log.number == 1 else "queries"
+    return f'db;dur={log.seconds * 1000:.1f};desc="{log.number} {noun}"'
 
 
 def _explain_count(queries: cabc.Sequence[RecordedQuery], expected: str) -> str:

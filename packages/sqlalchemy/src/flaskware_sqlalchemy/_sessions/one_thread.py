@@ -19,7 +19,21 @@ _METHODS = (
 )  # fmt: skip
 
 
-class OneThreadSession(orm.Session):
+class GettingSession(orm.Session):
+    """A session that knows when it looks an object up by its key."""
+
+    is_getting = False
+
+    def get(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        """Return an object by its primary key; see :class:`sqlalchemy.orm.Session`."""
+        self.is_getting = True
+        try:
+            return super().get(*args, **kwargs)
+        finally:
+            self.is_getting = False
+
+
+class OneThreadSession(GettingSession):
     """A session that refuses a second thread while a first is using it.
 
     Threads may take turns, as the views and the hooks of a request do under an
@@ -52,4 +66,4 @@ def _guarded(method: cabc.Callable[..., t.Any]) -> cabc.Callable[..., t.Any]:
 
 
 for _name in _METHODS:
-    setattr(OneThreadSession, _name, _guarded(getattr(orm.Session, _name)))
+    setattr(OneThreadSession, _name, _guarded(getattr(GettingSession, _name)))

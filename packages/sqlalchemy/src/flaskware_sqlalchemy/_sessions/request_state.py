@@ -19,7 +19,7 @@ from .session import RoutedSession
 
 if t.TYPE_CHECKING:
     from flaskware_sqlalchemy._insight.lazy_load import Seen
-    from flaskware_sqlalchemy._insight.query_log import RecordedQuery
+    from flaskware_sqlalchemy._insight.query_log import QueryLog
 
     from .async_session import RoutedAsyncSession
 
@@ -41,8 +41,16 @@ class RequestState:
             tuple[str, FrozenSchemas, asyncio.AbstractEventLoop], RoutedAsyncSession
         ] = {}
         """By name, schemas and event loop."""
-        self.queries: list[RecordedQuery] = []
+        self.queries: QueryLog | None = None
         self.lazy_loads: Seen = {}
+
+    def query_log(self) -> QueryLog:
+        """Return the queries of the context so far."""
+        if self.queries is None:
+            from flaskware_sqlalchemy._insight.query_log import QueryLog
+
+            self.queries = QueryLog()
+        return self.queries
 
     def ends(self) -> list[cabc.Callable[[], None]]:
         """Return a function for each session that ends it."""
