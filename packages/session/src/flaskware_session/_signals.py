@@ -27,7 +27,7 @@ session_outage = _signals.signal("session-outage")
 """The store did not answer: ``operation``, ``reason``."""
 
 session_unreadable = _signals.signal("session-unreadable")
-"""A record could not be understood and counts as no session: ``handle``."""
+"""A record could not be understood and counts as no session: ``handle``, ``reason``."""
 
 
 def notify(name: str, **details: t.Any) -> None:

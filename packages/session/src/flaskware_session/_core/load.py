@@ -104,8 +104,11 @@ def _rekey(old_key: str, token: str, policy: SessionPolicy) -> Steps[Record | No
 
 def unreadable(record: Record) -> ops.Notify:
     """Tell that the content of a record cannot be understood."""
+    reason = "its content is no JSON of a session"
+    if not record.data:
+        reason = "its content cannot be decrypted"
     return ops.Notify(
         "session-unreadable",
-        {"handle": handle_of(record.key)},
-        "Session %s cannot be understood: ignored",
+        {"handle": handle_of(record.key), "reason": reason},
+        f"Session %s cannot be understood, {reason}: ignored",
     )

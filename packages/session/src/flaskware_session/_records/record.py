@@ -5,7 +5,11 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses as dc
 import datetime as dt
+import logging
 import typing as t
+
+from flaskware_core import active_app
+from flaskware_session._signals import notify
 
 from .device import content_of
 from .device import device_in
@@ -13,6 +17,8 @@ from .device import factors_in
 from .device import Scalar
 from .device import SIGN_IN
 from .token import handle_of
+
+logger = logging.getLogger("flaskware.session")
 
 FOREVER = 253_402_300_800_000
 """Later than any time. As the interval of a read, it notes none."""
@@ -79,14 +85,30 @@ def checked(key: str, values: cabc.Sequence[object]) -> Record | None:
     :param values: In the order of the fields after the key.
     """
     if tuple(map(type, values)) not in _TYPES:
-        return None
+        return foreign(key, "it has values of other types")
     record = Record(key, *t.cast("t.Any", values))
     times = (record.created, record.last_seen, record.expires, record.issued)
     numbers = (*times, record.idle, record.until, record.version - 1)
     if min(numbers) < 0 or max(numbers) >= FOREVER:
-        return None
+        return foreign(key, "it has numbers out of range")
     # Only such texts can be compared in constant time.
-    return record if len(record.proofs) < _MOST and record.proofs.isascii() else None
+    if len(record.proofs) >= _MOST or not record.proofs.isascii():
+        return foreign(key, "it has no hashes of secrets")
+    return record
+
+
+def foreign(key: str, reason: str) -> Record | None:
+    """Report what is stored under the key of a session and is none.
+
+    :param reason: Why not.
+    :return: No record.
+    """
+    handle = handle_of(key)
+    logger.warning("Session %s cannot be understood, %s: ignored", handle, reason)
+    # A store may be used without an app as well.
+    if active_app() is not None:
+        notify("session-unreadable", handle=handle, reason=reason)
+    return None
 
 
 _TYPES = frozenset(

@@ -7,6 +7,7 @@ import json
 import typing as t
 
 from .record import checked
+from .record import foreign
 from .record import Record
 
 _NAMES = tuple(field.name for field in dc.fields(Record))[1:]
@@ -32,5 +33,7 @@ def from_text(key: str, text: str | bytes) -> Record | None:
     try:
         found: t.Any = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    return checked(key, found) if isinstance(found, list) else None
+        found = None
+    if isinstance(found, list):
+        return checked(key, t.cast("list[object]", found))
+    return foreign(key, "it is no record")

@@ -37,6 +37,7 @@ _PORT = 11211
 _LONGEST_RELATIVE = 30 * 24 * 3600
 _ATTEMPTS = 100
 _TAG = 12
+_TAKEN = b"taken "
 _EPOCH = re.compile(rb"[A-Za-z0-9_-]{1,32}")
 _T = t.TypeVar("_T")
 _Server: t.TypeAlias = tuple[str, int] | str
@@ -245,6 +246,8 @@ class MemcachedStore(Store):
         epoch = answer.pop(epoch_name, (b"", b""))[0]
         for name, (value, stamp) in answer.items():
             epochs, _, text = value.partition(b"\n")
+            if value.startswith(_TAKEN):
+                continue
             record = from_text(names[name], text)
             if record is None or record.expires <= now:
                 continue
@@ -303,10 +306,10 @@ class MemcachedStore(Store):
         name, stamp = self._name(key), found.stamp
         # There is no conditional deletion in the old protocol: it is made unreadable
         # under that condition, and then removed.
-        value = f"taken {new_mark()}"
+        value = _TAKEN + new_mark().encode()
         taken = self._ask(name, lambda c: c.cas(name, value, stamp, expire=1))
         # An attempt whose answer was lost may have done it.
-        taken = taken or self._ask(name, lambda c: c.get(name)) == value.encode()
+        taken = taken or self._ask(name, lambda c: c.get(name)) == value
         if taken:
             self._ask(name, lambda client: client.delete(name))
             if user_id is not None:

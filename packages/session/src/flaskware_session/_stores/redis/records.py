@@ -9,6 +9,7 @@ import typing as t
 from flaskware_session._errors import StoreRefused
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import checked
+from flaskware_session._records.record import foreign
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import Written
 from flaskware_session._records.token import is_key
@@ -116,6 +117,8 @@ def new_epoch() -> str:
 
 def record_of(key: str, answer: t.Any) -> Record | None:
     """Read a record from an answer; ``None`` if it holds no record."""
+    if isinstance(answer, list):
+        return foreign(key, "it is no record")
     if not isinstance(answer, bytes | str):
         return None
     try:
@@ -132,7 +135,7 @@ def record_of(key: str, answer: t.Any) -> Record | None:
             ),
         )  # fmt: skip
     except ValueError:
-        return None
+        return foreign(key, "it is no record")
 
 
 def text_in(line: str) -> str:

@@ -22,19 +22,25 @@ _BASIS = """
 local session, index, epochs = KEYS[1], KEYS[2], KEYS[3]
 local now = tonumber(ARGV[1])
 local function parse(name)
-  local text = redis.call('GET', name)
+  local text = redis.pcall('GET', name)
   if not text then return nil end
+  if type(text) == 'table' then
+    -- another program's key, of another type; any other error is raised again
+    if text.err:find('WRONGTYPE', 1, true) then return nil, true end
+    redis.call('GET', name)
+  end
   local epoch, rest, version, seen, expires, tail, idle, ending, user = string.match(
     text,
     '^([^\\n]*)\\n()(%d+)\\n(%d+)\\n(%d+)\\n()(%d+)\\n(%d+)\\n([^\\n]*)\\n')
-  if not version then return nil end
+  if not version then return nil, true end
   return {text = text:sub(rest), epoch = epoch, version = version, seen = seen,
     expires = expires, tail = tail - rest + 1, idle = idle, ending = ending,
     user = user}
 end
 local function find(name, epoch_name)
-  local r = parse(name)
-  if not r or tonumber(r.expires) <= now then return nil end
+  local r, is_foreign = parse(name)
+  if not r then return nil, is_foreign end
+  if tonumber(r.expires) <= now then return nil end
   if r.user ~= '' then
     -- the key of a visitor's session declares no epoch
     if not epoch_name or redis.call('GET', epoch_name) ~= r.epoch then return nil end
@@ -79,8 +85,8 @@ end
 
 # ARGV: now, the key, the interval
 _READ = """
-local r = find(session, epochs)
-if not r then return false end
+local r, is_foreign = find(session, epochs)
+if not r then return is_foreign and {} or false end
 if now - r.seen < math.min(tonumber(ARGV[3]), math.floor(r.idle / 4)) then
   return r.text
 end
