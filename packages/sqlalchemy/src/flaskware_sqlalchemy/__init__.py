@@ -9,6 +9,7 @@ from flaskware_core import lazy_names
 from ._errors import AsyncDriverMissing as AsyncDriverMissing
 from ._errors import MixedBinds as MixedBinds
 from ._errors import NPlusOneError as NPlusOneError
+from ._errors import OnCommitError as OnCommitError
 from ._errors import SessionShared as SessionShared
 from ._errors import TransactionBegun as TransactionBegun
 from ._errors import UnknownBind as UnknownBind
@@ -24,6 +25,7 @@ if t.TYPE_CHECKING:
     from ._insight.query_log import RecordedQuery as RecordedQuery
     from ._pagination.keyset import KeysetPage as KeysetPage
     from ._pagination.page import Page as Page
+    from ._sessions.peers import fetch_peers as fetch_peers
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -33,12 +35,13 @@ else:
             "_insight.query_log": ["RecordedQuery"],
             "_pagination.keyset": ["KeysetPage"],
             "_pagination.page": ["Page"],
+            "_sessions.peers": ["fetch_peers"],
         },
     )
 
 __all__ = [
     "AsyncDriverMissing", "ContextSession", "KeysetPage", "Location", "MixedBinds",
-    "Model", "NAMING_CONVENTION", "NPlusOneError", "NPlusOneWarning", "Page",
-    "RecordedQuery", "SQLAlchemy", "SQLAlchemySettings", "SessionShared",
-    "TransactionBegun", "UnknownBind",
+    "Model", "NAMING_CONVENTION", "NPlusOneError", "NPlusOneWarning", "OnCommitError",
+    "Page", "RecordedQuery", "SQLAlchemy", "SQLAlchemySettings", "SessionShared",
+    "TransactionBegun", "UnknownBind", "fetch_peers",
 ]  # fmt: skip

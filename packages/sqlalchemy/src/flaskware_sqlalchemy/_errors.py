@@ -70,3 +70,10 @@ class AsyncDriverMissing(RuntimeError):
 
 class NPlusOneError(RuntimeError):
     """One line loads the same relationship of one object after another."""
+
+
+class OnCommitError(ExceptionGroup[Exception]):
+    """Functions of ``db.on_commit`` failed after the commit, which stays.
+
+    Its ``exceptions`` are the error of each. The other functions were called.
+    """

@@ -22,7 +22,6 @@ from sqlalchemy import orm
 
 from flaskware_core import active_context
 from flaskware_core import attach
-from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import Extension
 from flaskware_core import Finding
@@ -48,6 +47,7 @@ from ._sessions.request_state import RequestState
 from ._sessions.router import mapped_schemas
 from ._sessions.router import SCHEMAS
 from ._sessions.session import release_sessions
+from ._sessions.session import routed
 from ._sessions.session import RoutedSession
 from ._sessions.session import session_factory
 from ._settings import SQLAlchemySettings
@@ -155,20 +155,10 @@ class SQLAlchemy(
 
     def _build(self, app: App, settings: SQLAlchemySettings) -> Databases:
         from ._databases.databases import build
+        from ._databases.databases import need_key
 
         if settings.sticky_seconds and not app.secret_key:
-            raise ConfigError(
-                settings.distribution,
-                [
-                    ConfigProblem(
-                        "SECRET_KEY",
-                        "a key: SQLALCHEMY_STICKY_SECONDS sets a signed cookie",
-                        "nothing",
-                        "SECRET_KEY = the output of"
-                        " `python -c 'import secrets; print(secrets.token_hex())'`",
-                    )
-                ],
-            )
+            need_key(settings)
         return build(
             settings,
             self._metadatas,
@@ -368,6 +358,22 @@ class SQLAlchemy(
 
         open_session = functools.partial(self.get_session, name)
         return Transaction(open_session, retries, isolation_level, timeout)
+
+    def on_commit(
+        self, function: cabc.Callable[[], _T], *, session: orm.Session | None = None
+    ) -> cabc.Callable[[], _T]:
+        """Call a function after the commit of the outermost transaction.
+
+        It is not called after a rollback, its savepoint's included. Functions are
+        called in their order, each even if another fails; the commit then raises
+        :class:`OnCommitError`. Also a decorator.
+
+        :param session: A session of this extension; :attr:`session` by default.
+        """
+        from ._sessions.commit_hooks import synchronous
+
+        routed(session or self.session).on_commit(synchronous(function))
+        return function
 
     def primary(self) -> contextlib.AbstractContextManager[None]:
         """Read from the primary in the block, and not from a replica."""
@@ -713,6 +719,18 @@ class SQLAlchemy(
 
         open_session = functools.partial(self.get_async_session, name)
         return AsyncTransaction(open_session, retries, isolation_level, timeout)
+
+    def async_on_commit(
+        self, function: cabc.Callable[[], _T], *, session: AsyncSession | None = None
+    ) -> cabc.Callable[[], _T]:
+        """Same as :meth:`on_commit`, but for asynchronous sessions.
+
+        :param function: It may be a coroutine function, which the commit waits for.
+        """
+        from ._sessions.commit_hooks import awaited
+
+        routed(session or self.async_session).on_commit(awaited(function))
+        return function
 
     async def async_get_or_404(
         self,

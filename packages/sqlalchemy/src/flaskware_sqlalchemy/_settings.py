@@ -154,6 +154,12 @@ class SQLAlchemySettings(Settings):
         " of one object after another, or looks objects up in a loop (N+1 queries).",
         examples=["warn"],
     )
+    fetch_peers: bool = pydantic.Field(
+        default=False,
+        description="Fetch a relationship for all objects of a result when it is first"
+        " read for one of them. See `fetch_peers()`.",
+        examples=[True],
+    )
     server_timing: bool | None = pydantic.Field(
         default=None,
         description="Send the header `Server-Timing` with the time spent in the"

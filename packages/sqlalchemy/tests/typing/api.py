@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from flaskware_sqlalchemy import AsyncDriverMissing
 from flaskware_sqlalchemy import ContextSession
+from flaskware_sqlalchemy import fetch_peers
 from flaskware_sqlalchemy import KeysetPage
 from flaskware_sqlalchemy import Location
 from flaskware_sqlalchemy import MixedBinds
@@ -24,6 +25,7 @@ from flaskware_sqlalchemy import Model
 from flaskware_sqlalchemy import NAMING_CONVENTION
 from flaskware_sqlalchemy import NPlusOneError
 from flaskware_sqlalchemy import NPlusOneWarning
+from flaskware_sqlalchemy import OnCommitError
 from flaskware_sqlalchemy import Page
 from flaskware_sqlalchemy import RecordedQuery
 from flaskware_sqlalchemy import SessionShared
@@ -86,6 +88,15 @@ def rename(user: User, name: str) -> int:
 
 
 t.assert_type(rename(User(), "x"), int)
+
+t.assert_type(db.on_commit(lambda: 7), cabc.Callable[[], int])
+db.on_commit(app.create_jinja_environment, session=db.get_session("reports"))
+
+
+@db.on_commit
+def notify() -> str:
+    return "sent"
+
 
 t.assert_type(db.engine, sa.Engine)
 t.assert_type(db.engines, cabc.Mapping[str | None, sa.Engine])
@@ -151,6 +162,11 @@ t.assert_type(users.prev(), Page[User])
 
 with db.transaction(retries=3, isolation_level="SERIALIZABLE", timeout=2.5):
     pass
+with fetch_peers(), fetch_peers(False):
+    t.assert_type(
+        db.session.scalars(sa.select(User.name).options(fetch_peers())).all(),
+        cabc.Sequence[str],
+    )
 with db.primary(), db.schemas({None: "acme"}):
     pass
 with db.assert_queries(max=3) as queries:
@@ -184,6 +200,8 @@ async def coroutine() -> None:
         t.assert_type(session, AsyncSession)
     async with db.async_test_isolation(app):
         pass
+    db.async_on_commit(coroutine, session=scoped)
+    db.async_on_commit(notify)
     await db.async_create_all()
     await db.async_drop_all("audit")
     t.assert_type(await rename_async(User(), "x"), int)
@@ -201,6 +219,7 @@ async def coroutine() -> None:
 t.assert_type(AsyncDriverMissing("x"), AsyncDriverMissing)
 t.assert_type(MixedBinds([None]).keys, list[str | None])
 t.assert_type(SessionShared("x"), SessionShared)
+t.assert_type(OnCommitError("x", [ValueError()]), OnCommitError)
 t.assert_type(TransactionBegun("x"), TransactionBegun)
 t.assert_type(NPlusOneError("x"), NPlusOneError)
 t.assert_type(NPlusOneWarning("x"), NPlusOneWarning)

@@ -87,6 +87,11 @@ class Databases:
             watch_lazy_loads(
                 session, state.lazy_loads, mode, lambda: session.is_getting
             )
+        if self.settings.fetch_peers:
+            from flaskware_sqlalchemy._sessions import peers
+
+            session.fetches_peers = True
+            peers.listen(session)
 
     def engines(self) -> dict[str, sa.Engine]:
         """Return every synchronous engine by the configuration key of its URL."""
@@ -216,4 +221,20 @@ def build(
         copies,
         session_class,
         current_route,
+    )
+
+
+def need_key(settings: SQLAlchemySettings) -> t.NoReturn:
+    """Refuse an app without a key to sign cookies with."""
+    raise ConfigError(
+        settings.distribution,
+        [
+            ConfigProblem(
+                "SECRET_KEY",
+                "a key: SQLALCHEMY_STICKY_SECONDS sets a signed cookie",
+                "nothing",
+                "SECRET_KEY = the output of"
+                " `python -c 'import secrets; print(secrets.token_hex())'`",
+            )
+        ],
     )

@@ -17,6 +17,9 @@ from flaskware_sqlalchemy._engines.statement import parts_of
 from flaskware_sqlalchemy._errors import TransactionBegun
 from flaskware_sqlalchemy._models.legacy_query import LegacyQuery
 
+from .commit_hooks import Begun
+from .commit_hooks import CommitHooks
+from .commit_hooks import Hook
 from .one_thread import OneThreadSession
 from .router import FrozenSchemas
 from .router import Route
@@ -48,6 +51,8 @@ class RoutedSession(OneThreadSession):
     """True if the transaction has written, or may have."""
     has_connection = False
     """True if the transaction may have a connection."""
+    fetches_peers = False
+    """True if relationships are fetched for all objects of a result at once."""
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class RoutedSession(OneThreadSession):
         super().__init__(query_cls=query_cls, close_resets_only=False, **options)
         self.router = router
         self.route = route or Route()
+        self._hooks: CommitHooks | None = None
         self._options: dict[str, t.Any] = {}
         self._variants: dict[sa.Engine, sa.Engine] = {}
         self._chosen: dict[str | None, sa.Engine | None] = {}
@@ -94,10 +100,10 @@ class RoutedSession(OneThreadSession):
 
     @property
     def has_changes(self) -> bool:
-        """True if a rollback would undo something, or may."""
+        """True if a rollback would undo something, or may, or drop functions."""
         return self.in_transaction() and (
             self.wrote
-            or bool(self.new or self.deleted)
+            or bool(self.new or self.deleted or self._hooks)
             or any(self.is_modified(changed) for changed in self.dirty)
         )
 
@@ -138,6 +144,29 @@ class RoutedSession(OneThreadSession):
         """Forget the transaction that has ended."""
         self.wrote = self.has_connection = False
         self._chosen.clear()
+
+    def on_commit(self, function: Hook) -> None:
+        """Call a function after the outermost commit; see :class:`CommitHooks`."""
+        if self._hooks is None:
+            self._hooks = CommitHooks(self)
+        self._hooks.add(function)
+
+    def run_hooks(self) -> None:
+        """Call the functions whose transaction is committed, once it is left."""
+        if self._hooks is not None and not self.in_block:
+            self._hooks.run()
+
+    def begin(self, nested: bool = False) -> orm.SessionTransaction:
+        """Begin a transaction, or a savepoint."""
+        begun = super().begin(nested)
+        if nested:
+            return begun
+        return t.cast("orm.SessionTransaction", Begun(begun, self.run_hooks))
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        super().commit()
+        self.run_hooks()
 
     # SQLAlchemy passes some statements, such as a UNION, to get_bind() only if asked.
     def execute(
@@ -242,6 +271,22 @@ def note_writes(
 
     # SQLAlchemy wraps a listener that returns nothing in another function.
     event.listen(engine, "before_cursor_execute", note, retval=True)
+
+
+def routed(session: object) -> RoutedSession:
+    """Return the session of an extension behind what a user passes on.
+
+    :raises TypeError: if it is no session of this extension.
+    """
+    found: object = getattr(session, "sync_session", session)
+    if isinstance(found, orm.scoped_session):
+        found = t.cast("orm.scoped_session[orm.Session]", found)()
+    if not isinstance(found, RoutedSession):
+        raise TypeError(
+            f"{session!r} is not a session of this extension. Pass `db.session`,"
+            " `db.get_session(name)`, or that of `db.session_scope()`."
+        )
+    return found
 
 
 def _with_clause(

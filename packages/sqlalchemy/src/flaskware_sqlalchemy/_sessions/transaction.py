@@ -124,6 +124,7 @@ class Block:
                 self.session.rollback()
         finally:
             self._leave()
+            self.session.run_hooks()
 
     def end_single_pass(self, error: BaseException | None, retries: int) -> None:
         """End the body of a ``with`` block.
