@@ -272,7 +272,7 @@ class Reader:
                     other.children.append(found)
 
 
-# An option of a later query is for what is not loaded yet, so with peers it can come too
+# An option of a later query is for what is not loaded yet; with peers it can come too
 # late: `test_a_filter_of_the_query_counts` has it alone.
 COMMON = [name for name in QUERIES if name != "filtered"]
 STEPS = st.lists(
