@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import sqlite3
 import subprocess
@@ -15,6 +17,7 @@ from sqlalchemy import exc as sa_exc
 from flaskware_core import ConfigError
 from flaskware_core.testing import make_app
 from flaskware_sqlalchemy import SQLAlchemy
+from flaskware_sqlalchemy._engines import engine as engine_module
 
 
 def pragma(engine, name):
@@ -151,13 +154,78 @@ def test_two_connections_to_a_database_in_memory_share_a_transaction():
     engine.dispose()
 
 
-def test_a_server_is_asked_before_a_connection_is_used_again(pg_site):
-    with pg_site.db.session_scope(pg_site.app) as session:
-        pid = session.scalar(sa.text("select pg_backend_pid()"))
-    with pg_site.app.app_context(), pg_site.db.engines["audit"].begin() as connection:
-        connection.execute(sa.text(f"select pg_terminate_backend({pid})"))
-    with pg_site.db.session_scope(pg_site.app) as session:
+_ID = {"postgresql": "pg_backend_pid()", "mariadb": "connection_id()"}
+_KILL = {
+    "postgresql": "select pg_terminate_backend({}, 5000)",
+    "mariadb": "kill {}",
+}
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def killed(request, make_site):
+    """A site whose pool has a connection that the server has ended."""
+    url = request.getfixturevalue(f"{request.param}_url")
+
+    def make(**config):
+        site = make_site(url, url, **config)
+        with site.db.session_scope(site.app) as session:
+            number = session.scalar(sa.text(f"select {_ID[request.param]}"))
+        engines = site.db.state_of(site.app).router.engines
+        with engines["audit"].begin() as connection:
+            connection.execute(sa.text(_KILL[request.param].format(number)))
+        return site
+
+    return make
+
+
+def test_a_connection_that_was_idle_is_tested_before_it_is_used(killed, monkeypatch):
+    monkeypatch.setattr(engine_module, "IDLE", 0.0)
+    site = killed()
+    with site.db.session_scope(site.app) as session:
         assert session.scalar(sa.select(1)) == 1
+
+
+def test_a_connection_that_was_just_used_is_not_tested(killed, monkeypatch):
+    monkeypatch.setattr(engine_module, "IDLE", 3600.0)
+    site = killed()
+    with site.db.session_scope(site.app) as session:
+        with pytest.raises(sa.exc.OperationalError):
+            session.scalar(sa.select(1))
+        session.rollback()
+        assert session.scalar(sa.select(1)) == 1
+
+
+@pytest.mark.parametrize("pings", [True, False])
+def test_pool_pre_ping_of_the_app_wins(killed, monkeypatch, pings):
+    monkeypatch.setattr(engine_module, "IDLE", 3600.0 if pings else 0.0)
+    site = killed(SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": pings})
+    with site.db.session_scope(site.app) as session:
+        expected = pytest.raises(sa.exc.OperationalError)
+        with contextlib.nullcontext() if pings else expected:
+            assert session.scalar(sa.select(1)) == 1
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_coroutines_have_idle_connections_tested(
+    make_site, postgresql_url, monkeypatch, driver
+):
+    monkeypatch.setattr(engine_module, "IDLE", 0.0)
+    site = make_site(
+        postgresql_url,
+        postgresql_url,
+        SQLALCHEMY_ASYNC_DRIVERS={"postgresql": driver},
+    )
+
+    async def main():
+        async with site.db.async_session_scope(site.app) as session:
+            number = await session.scalar(sa.text("select pg_backend_pid()"))
+        engines = site.db.state_of(site.app).router.engines
+        with engines["audit"].begin() as connection:
+            connection.execute(sa.text(f"select pg_terminate_backend({number}, 5000)"))
+        async with site.db.async_session_scope(site.app) as session:
+            return await session.scalar(sa.select(1))
+
+    assert asyncio.run(main()) == 1
 
 
 def test_mariadb_keeps_all_of_unicode(make_site, mariadb_url):

@@ -179,7 +179,7 @@ def _as_it_was():
 
 
 def name(found):
-    """What a value is, whichever session it is of."""
+    """Return what a value is, whichever session it is of."""
     if isinstance(found, Base):
         return type(found).__name__, sa.inspect(found).identity
     if isinstance(found, dict):
@@ -219,8 +219,8 @@ class Reader:
 
     def __init__(self, session, steps):
         self.session = session
-        # What was loaded before a write differs from what is loaded after it in what
-        # SQLAlchemy does not keep up to date: the order, and what is only for reading.
+        # SQLAlchemy does not keep all that was loaded before a write up to date: not the
+        # order, and nothing that is only for reading.
         self.writes = any(step in {"move", "append"} for step, _ in steps)
         self.known: list[t.Any] = []
         self.said: list[t.Any] = []

@@ -6,11 +6,13 @@ import collections.abc as cabc
 import dataclasses as dc
 import os
 import re
+import time
 import types
 import typing as t
 import weakref
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import pool
 
@@ -28,6 +30,10 @@ from .url import is_memory
 from .url import usable_url
 from .url import with_charset
 
+IDLE = 1.0
+"""Seconds without use after which a connection is tested before the next."""
+
+_USED = "flaskware_sqlalchemy_used"
 _INVALID = re.compile(r"'(\w+)'")
 # Only for suggestions: create_engine takes keywords of any name.
 _OPTIONS = (
@@ -48,12 +54,14 @@ class Source:
     :param options: The keyword arguments of ``create_engine``.
     :param timeout: Seconds that a statement may take.
     :param pragmas: For each new connection to SQLite.
+    :param pings_idle: True to test connections that were not used for a while.
     """
 
     engine: sa.Engine
     options: dict[str, t.Any]
     timeout: float | None
     pragmas: cabc.Mapping[str, object]
+    pings_idle: bool
 
 
 def make_engine(
@@ -86,11 +94,15 @@ def make_engine(
         options = replica_options(url, options)
     if isolation_level is not None:
         options = {"isolation_level": isolation_level, **options}
+    # A replica is tested each time: if it does not answer, another replica is read.
+    pings_idle = not is_replica and "pool_pre_ping" not in options
+    if is_replica and url.get_backend_name() != "sqlite":
+        options = {"pool_pre_ping": True, **options}
     options = {"echo": echo, "echo_pool": echo, **_with_defaults(url, options)}
     engine = _create(url, options)
     if isolation_level is not None:
         _check_level(engine, isolation_level)
-    source = Source(engine, options, timeout, pragmas)
+    source = Source(engine, options, timeout, pragmas, pings_idle)
     prepare(engine, source)
     if not is_shared_memory(engine):
         _forked.add(engine)
@@ -101,8 +113,47 @@ def prepare(engine: sa.Engine, source: Source) -> None:
     """Set up the connections that an engine will make."""
     if engine.dialect.name == "sqlite":
         prepare_sqlite(engine, source.pragmas)
+    elif source.pings_idle:
+        _ping_idle(engine)
     keep_deadlocks(engine)
     limit_statements(engine, source.timeout)
+
+
+def _ping_idle(engine: sa.Engine) -> None:
+    """Test connections that have been idle, before they are used.
+
+    A server or a firewall drops idle connections, and the next request would fail.
+    ``pool_pre_ping`` tests each connection each time, which takes as long as a small
+    query.
+    """
+
+    def used(connection: object, record: t.Any) -> None:
+        if connection is not None:
+            record.info[_USED] = time.monotonic()
+
+    def ping(connection: t.Any, record: t.Any, _: object) -> None:
+        last = record.info.get(_USED)
+        if last is not None and time.monotonic() - last > IDLE:
+            _ping(engine.dialect, connection)
+
+    event.listen(engine, "checkin", used)
+    event.listen(engine, "checkout", ping)
+
+
+def _ping(dialect: t.Any, connection: t.Any) -> None:
+    """Test a connection.
+
+    :raises sqlalchemy.exc.InvalidatePoolError: if it is dead. The pool then drops all
+        connections that it has, and opens a new connection.
+    """
+    try:
+        is_alive = dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        if not dialect.is_disconnect(error, connection, None):
+            raise
+        is_alive = False
+    if not is_alive:
+        raise sa_exc.InvalidatePoolError
 
 
 def _check_level(engine: sa.Engine, level: str) -> None:
@@ -129,8 +180,7 @@ def checked_out(engine: sa.Engine) -> int:
 
 def _with_defaults(url: sa.URL, options: dict[str, t.Any]) -> dict[str, t.Any]:
     if url.get_backend_name() != "sqlite":
-        # A server or a firewall drops idle connections; the next request would fail.
-        return {"pool_pre_ping": True, **options}
+        return options
     defaults = sqlite_defaults(url)
     given: dict[str, t.Any] = options.get("connect_args", {})
     return {

@@ -50,7 +50,7 @@ class CommitHooks:
         for function in functions:
             try:
                 function()
-            except Exception as error:  # noqa: BLE001 told below
+            except Exception as error:  # noqa: BLE001 raised below
                 errors.append(error)
         if errors:
             raise OnCommitError(

@@ -73,7 +73,7 @@ class _Origin(_Option):
 
 
 class _Related(IteratorResult[t.Any]):
-    """What a lazy load expects from its statement."""
+    """Result that a lazy load expects from its statement."""
 
     def unique(self, strategy: t.Any = None) -> t.Self:  # noqa: ARG002
         return self  # it has each object once; those of data classes have no hash
