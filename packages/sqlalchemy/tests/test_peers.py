@@ -219,8 +219,8 @@ class Reader:
 
     def __init__(self, session, steps):
         self.session = session
-        # SQLAlchemy does not keep all that was loaded before a write up to date: not the
-        # order, and nothing that is only for reading.
+        # SQLAlchemy does not keep all that was loaded before a write up to date: not
+        # the order, and nothing that is only for reading.
         self.writes = any(step in {"move", "append"} for step, _ in steps)
         self.known: list[t.Any] = []
         self.said: list[t.Any] = []
