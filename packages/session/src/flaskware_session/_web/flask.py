@@ -55,7 +55,7 @@ class ServerSessionInterface(SessionInterface):
         self._manager = manager
         self._cookie = cookie
         self._save_on_error = save_on_error
-        self._caching = caching
+        self._caching: Caching = caching
         self._bearer = bearer
         self._find_foreign = find_foreign
 
