@@ -162,10 +162,15 @@ def _prepare_base(cls: t.Any) -> None:
 
 
 def _prepare_metadata(cls: t.Any) -> None:
-    own = cls.__dict__
-    if "metadata" in own or "__table__" in own or "__bind_key__" not in own:
+    if "__table__" in cls.__dict__:
         return
-    cls.metadata = cls.__metadatas__[cls.__bind_key__]
+    # The nearest class that says where its tables are: this, a mixin or a parent.
+    for base in cls.__mro__[: cls.__mro__.index(Model)]:
+        if "metadata" in base.__dict__:
+            return
+        if "__bind_key__" in base.__dict__:
+            cls.metadata = cls.__metadatas__[cls.__bind_key__]
+            return
 
 
 def _name_table(cls: t.Any) -> None:
