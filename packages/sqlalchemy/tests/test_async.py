@@ -14,6 +14,7 @@ from sqlalchemy.pool import QueuePool
 from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import NotFound
 
+from flaskware_core import ConfigError
 from flaskware_core import NotInitialised
 from flaskware_core.testing import make_app
 from flaskware_sqlalchemy import AsyncDriverMissing
@@ -442,3 +443,31 @@ def test_session_options_decide_whether_a_commit_expires():
             return db.async_session.sync_session.expire_on_commit
 
     assert run(main) is True
+
+
+LIBPQ = (
+    "sslmode=prefer&application_name=shop&connect_timeout=7&options=-c%20jit%3Doff"
+    "&keepalives_idle=30&target_session_attrs=any&channel_binding=prefer"
+    "&client_encoding=utf8&gssencmode=disable"
+)
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_arguments_of_libpq_are_understood(make_site, postgresql_url, driver):
+    url = f"{postgresql_url}{'&' if '?' in postgresql_url else '?'}{LIBPQ}"
+    site = make_site(url, url, SQLALCHEMY_ASYNC_DRIVERS={"postgresql": driver})
+
+    @site.app.get("/")
+    async def view():
+        show = [sa.text("SHOW application_name"), sa.text("SHOW jit")]
+        return [await site.db.async_session.scalar(one) for one in show]
+
+    assert site.app.test_client().get("/").json == ["shop", "off"]
+
+
+def test_an_argument_that_asyncpg_lacks_is_refused_at_once(make_site, postgresql_url):
+    url = f"{postgresql_url.partition('?')[0]}?channel_binding=require&sslmode=require"
+    drivers = {"postgresql": "asyncpg"}
+    with pytest.raises(ConfigError, match="none of channel_binding") as info:
+        make_site(url, SQLALCHEMY_ASYNC_DRIVERS=drivers)
+    assert '"psycopg"' in str(info.value)

@@ -244,7 +244,14 @@ class SQLAlchemySettings(Settings):
         from ._engines.url import usable_url
 
         try:
-            usable_url(url)
+            usable = usable_url(url)
+            if (
+                usable.get_backend_name() == "postgresql"
+                and self.async_drivers.get("postgresql") == "asyncpg"
+            ):
+                from ._engines.libpq import for_asyncpg
+
+                for_asyncpg(usable, {})
         except EngineProblem as problem:
             given = describe(url, sensitive=True)
             yield ConfigProblem(key, problem.expected, given, problem.write)

@@ -15,8 +15,10 @@ from sqlalchemy.util import LRUCache
 from flaskware_sqlalchemy._engines.engine import is_shared_memory
 from flaskware_sqlalchemy._engines.engine import prepare
 from flaskware_sqlalchemy._engines.engine import Source
+from flaskware_sqlalchemy._engines.libpq import for_asyncpg
 from flaskware_sqlalchemy._engines.replica import Replicas
 from flaskware_sqlalchemy._engines.url import async_url
+from flaskware_sqlalchemy._engines.url import EngineProblem
 from flaskware_sqlalchemy._errors import AsyncDriverMissing
 from flaskware_sqlalchemy._sessions.async_session import in_greenlet
 from flaskware_sqlalchemy._sessions.async_session import RoutedAsyncSession
@@ -71,7 +73,15 @@ class _Template:
             from sqlalchemy.ext.asyncio import create_async_engine
 
             url = async_url(self._source.engine.url, self._drivers)
-            return create_async_engine(url, **self._source.options).sync_engine
+            options = dict(self._source.options)
+            if url.drivername.endswith("+asyncpg"):
+                given: dict[str, t.Any] = options.get("connect_args", {})
+                url, options["connect_args"] = for_asyncpg(url, given)
+            return create_async_engine(url, **options).sync_engine
+        except EngineProblem as problem:
+            raise AsyncDriverMissing(
+                f"This URL needs {problem}. Write {problem.write}."
+            ) from problem
         except ImportError as error:
             raise AsyncDriverMissing(
                 f"Asynchronous sessions need a package that is not installed: {error}."

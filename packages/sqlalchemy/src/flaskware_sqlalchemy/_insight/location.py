@@ -86,5 +86,5 @@ def _is_library(filename: str) -> bool:
 def _relative(filename: str) -> str:
     try:
         return str(Path(filename).relative_to(Path.cwd()))
-    except ValueError:
+    except (OSError, ValueError):  # the folder is gone, or another
         return filename
