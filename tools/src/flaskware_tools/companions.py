@@ -72,7 +72,7 @@ class Companion:
     :param install: The requirements of the suite, besides our package.
     :param alias: The companion that has the alias; its own by default.
     :param config: The configuration file of pytest in the distribution, if any.
-    :param warnings: The filters of warnings, in place of those of the suite.
+    :param warnings: The filters of warnings, in place of those of the suite, if any.
     :param arguments: Of pytest.
     :param least: The number of tests that must pass in each run.
     :param runs: By name, the further requirements of each run.
@@ -181,11 +181,14 @@ def run(companion: Companion, name: str, folder: Path) -> list[str]:
     """Run a suite once, and return what differs from the expectation."""
     report = folder / "report.xml"
     report.unlink(missing_ok=True)
+    filters = ["-o", "filterwarnings=" + "\n".join(companion.warnings)]
+    if not companion.warnings:
+        filters = []
     subprocess.run(
         [
             sys.executable, "-m", "pytest", "-q", "--tb=line", "--show-capture=no",
             "-c", "pytest.ini", f"--rootdir={folder}", f"--junitxml={report}",
-            "-o", "filterwarnings=" + "\n".join(companion.warnings),
+            *filters,
             *companion.arguments, "tests",
         ],
         cwd=folder, check=False,
