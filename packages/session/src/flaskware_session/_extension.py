@@ -504,7 +504,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         state, settings = self.state_of(app), self.settings_of(app)
         store, lifetime = plain_store(state.manager.store), state.manager.lifetime
         has_login = settings.follow_login and hasattr(app, "login_manager")
-        config: cabc.Mapping[str, t.Any] = app.config
+        config = t.cast("cabc.Mapping[str, t.Any]", app.config)
         is_secure = bool(config.get("REMEMBER_COOKIE_SECURE"))
         yield from check_sessions(
             settings,
