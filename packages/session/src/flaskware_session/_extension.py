@@ -354,15 +354,16 @@ class Sessions(Extension[SessionSettings, SessionState]):
         """
         manager, keep, total = self.state.manager, self._current_key(), 0
         for records in self._scan(_BATCH):
+            keys = {record.key for record in records} - {keep}
+            users = {record.user_id for record in records} - {None}
             ended = 0
-            for user_id, found in _by_user(records).items():
-                count = manager.store.delete_user(user_id, keep=keep)
-                # The user's list may have lost a session.
-                for record in found if count < len(found) else ():
-                    if record.key != keep:
-                        count += manager.store.delete(record.key)
-                self._tell_revoked(count, user_id)
-                ended += count
+            if users:
+                user_ids = t.cast("set[str]", users)
+                ended = manager.store.delete_users(user_ids, keep=keep)
+            # The users' lists may have lost a session.
+            for key in keys if ended < len(keys) else ():
+                ended += manager.store.delete(key)
+            self._tell_revoked(ended, None)
             total += ended
             if progress is not None:
                 progress(ended)
@@ -592,7 +593,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
     def _age(self, moment: int) -> int:
         return self.state.manager.now() - moment
 
-    def _tell_revoked(self, count: int, user_id: str) -> None:
+    def _tell_revoked(self, count: int, user_id: str | None) -> None:
         if count:
             signals.notify("session-revoked", count=count, user_id=user_id)
 
@@ -632,14 +633,6 @@ def _sign_in(visit: Visit, user_id: str | int) -> None:
         address = plain(request.remote_addr or "", _LONGEST_ADDRESS)
         agent = plain(request.user_agent.string, _LONGEST_AGENT)
     visit.sign_in(str(user_id), address=address, agent=agent)
-
-
-def _by_user(records: cabc.Iterable[Record]) -> dict[str, list[Record]]:
-    found: dict[str, list[Record]] = {}
-    for record in records:
-        if record.user_id is not None:
-            found.setdefault(record.user_id, []).append(record)
-    return found
 
 
 def _refuse_other_interface(app: flask.Flask) -> None:

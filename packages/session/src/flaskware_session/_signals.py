@@ -17,7 +17,8 @@ session_renewed = _signals.signal("session-renewed")
 """A session has a new id: ``handle``, ``user_id``."""
 
 session_revoked = _signals.signal("session-revoked")
-"""Sessions were ended, by a logout too: ``count``, ``user_id``."""
+"""Sessions were ended, by a logout too: ``count``, ``user_id``, which is ``None`` where
+they were a visitor's or everybody's."""
 
 session_conflict = _signals.signal("session-conflict")
 """Another request changed the session meanwhile: ``handle``, ``keys``, those that both

@@ -196,6 +196,19 @@ class StoreSuite:
             found = self._scanned(store, now, limit)
             assert {record.key: record for record in found} == made
 
+    def test_the_sessions_of_several_users_end(self, store: Store) -> None:
+        kept, now = self.make("ann")
+        other, visitor = self.make("cid")[0], self.make()[0]
+        gone = [self.make(name)[0] for name in ("ann", "bob", "bob", "dan")]
+        for record in (kept, other, visitor, *gone):
+            store.create(record, now)
+        users = {"ann", "bob", "dan", "eve"}
+        assert store.delete_users(users, keep=kept.key) == 4
+        assert store.for_user("ann", now) == [kept]
+        assert store.for_user("cid", now) == [other]
+        assert store.read(visitor.key, now, _INTERVAL) == visitor
+        assert store.for_user("bob", now) == store.for_user("dan", now) == []
+
     def test_a_scan_goes_on_where_sessions_end_meanwhile(self, store: Store) -> None:
         keys, now = set[str](), self.make()[1]
         for number in range(30):

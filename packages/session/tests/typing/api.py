@@ -177,6 +177,7 @@ def keep(store: Store, record: Record, lifetime: Lifetime) -> None:
     assert_type(store.delete("key", version=1), bool)
     assert_type(store.for_user("7", 0), list[Record])
     assert_type(store.delete_user("7", keep=None), int)
+    assert_type(store.delete_users(["7"], keep="key"), int)
     assert_type(store.scan("", 100, 0), Scanned)
     assert_type(store.scan("", 100, 0).records, list[Record])
     assert_type(store.scan("", 100, 0).cursor, str | None)

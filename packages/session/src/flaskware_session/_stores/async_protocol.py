@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
 
 from flaskware_session._records.record import Record
@@ -44,6 +45,12 @@ class AsyncStore(t.Protocol):
     async def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`."""
         ...
+
+    async def delete_users(
+        self, user_ids: cabc.Collection[str], *, keep: str | None = None
+    ) -> int:
+        """See :meth:`Store.delete_users`."""
+        return sum([await self.delete_user(one, keep=keep) for one in user_ids])
 
     async def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """See :meth:`Store.limit_user`."""

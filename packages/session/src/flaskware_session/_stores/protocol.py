@@ -70,6 +70,17 @@ class Store(t.Protocol):
         """
         ...
 
+    def delete_users(
+        self, user_ids: cabc.Collection[str], *, keep: str | None = None
+    ) -> int:
+        """Remove the records of several users; count them.
+
+        By default one user after the other, and so not one step.
+
+        :param keep: The key of a record that stays.
+        """
+        return sum(self.delete_user(user_id, keep=keep) for user_id in user_ids)
+
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         """Remove a user's records beyond so many, the longest unseen first.
 

@@ -169,11 +169,18 @@ class SQLiteStore(Store):
             return [record for row in rows if (record := _record(row)) is not None]
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
+        return self.delete_users([user_id], keep=keep)
+
+    def delete_users(
+        self, user_ids: cabc.Collection[str], *, keep: str | None = None
+    ) -> int:
+        """See :meth:`Store.delete_users`; one statement."""
+        marks = ", ".join("?" * len(user_ids))
         with self._connection() as connection:
             return connection.execute(
-                "DELETE FROM flaskware_session"
-                " WHERE user_id = ? AND namespace = ? AND key != ?",
-                (user_id, self._namespace, keep or ""),
+                f"DELETE FROM flaskware_session WHERE user_id IN ({marks})"  # noqa: S608 # question marks only
+                " AND namespace = ? AND key != ?",
+                (*user_ids, self._namespace, keep or ""),
             ).rowcount
 
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:

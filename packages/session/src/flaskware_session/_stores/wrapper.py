@@ -59,6 +59,11 @@ class StoreWrapper(Store):
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         return int(self._call("delete_user", user_id, keep=keep))
 
+    def delete_users(
+        self, user_ids: cabc.Collection[str], *, keep: str | None = None
+    ) -> int:
+        return int(self._call("delete_users", user_ids, keep=keep))
+
     def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         return int(self._call("limit_user", user_id, count, now, keep=keep))
 

@@ -101,6 +101,11 @@ class AsyncSQLAlchemyStore(AsyncStore):
     async def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         return await self._call(self._rows.delete_user, user_id, keep=keep)
 
+    async def delete_users(
+        self, user_ids: cabc.Collection[str], *, keep: str | None = None
+    ) -> int:
+        return await self._call(self._rows.delete_users, user_ids, keep=keep)
+
     async def limit_user(self, user_id: str, count: int, now: int, *, keep: str) -> int:
         return await self._call(self._rows.limit_user, user_id, count, now, keep=keep)
 

@@ -189,13 +189,19 @@ class TableStore(Store):
 
     def delete_user(self, user_id: str, *, keep: str | None = None) -> int:
         """See :meth:`Store.delete_user`; one transaction."""
+        return self.delete_users([user_id], keep=keep)
+
+    def delete_users(
+        self, user_ids: cabc.Collection[str], *, keep: str | None = None
+    ) -> int:
+        """See :meth:`Store.delete_users`; one transaction."""
+        users = {"users": [user_id.encode() for user_id in user_ids]} | self._own
 
         def work(connection: sa.Connection) -> int:
             self._sql.lock_all(connection)
-            user = {"user": user_id.encode()} | self._own
-            connection.execute(self._sql.LOCK_USER, user)
-            values = user | {"keep": keep or ""}
-            return connection.execute(self._sql.DELETE_USER, values).rowcount
+            connection.execute(self._sql.LOCK_USERS, users)
+            values = users | {"keep": keep or ""}
+            return connection.execute(self._sql.DELETE_USERS, values).rowcount
 
         return self._link.transact(work, self._isolation)
 

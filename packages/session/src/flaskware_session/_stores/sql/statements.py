@@ -13,6 +13,7 @@ _namespace = sa.bindparam("own", type_=sa.String)
 _expected = sa.bindparam("expected", type_=sa.Integer)
 _now = sa.bindparam("now", type_=sa.BigInteger)
 _user = sa.bindparam("user", type_=sa.LargeBinary)
+_users = sa.bindparam("users", type_=sa.LargeBinary, expanding=True)
 _keep = sa.bindparam("keep", type_=sa.String)
 _keys = sa.bindparam("keys", type_=sa.String, expanding=True)
 _count = sa.bindparam("count", type_=sa.Integer)
@@ -66,6 +67,7 @@ class Statements:
         this = c.key == _old_key
         changed = sa.and_(this, c.version == _expected, live)
         of_user = sa.and_(c.user_id == _user, mine)
+        of_users = sa.and_(c.user_id.in_(_users), mine)
         plain: list[sa.ColumnElement[bool]] = []
         if dialect.name == "postgresql":
             # For this one transaction: it is over before the next can follow on the
@@ -114,7 +116,10 @@ class Statements:
         self.LOCK_USER = (
             sa.select(*columns).where(of_user).order_by(c.key).with_for_update()
         )
-        self.DELETE_USER = table.delete().where(of_user, c.key != _keep)
+        self.LOCK_USERS = (
+            sa.select(*columns).where(of_users).order_by(c.key).with_for_update()
+        )
+        self.DELETE_USERS = table.delete().where(of_users, c.key != _keep)
         self.DELETE_KEYS = table.delete().where(c.key.in_(_keys))
         self.DELETE_EXPIRED = table.delete().where(c.key.in_(_keys), c.expires <= _now)
         # The expired among the next rows along the primary key, and the last of them.
