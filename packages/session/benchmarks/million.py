@@ -19,14 +19,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from flaskware_session import Lifetime
 from flaskware_session import Record
 from flaskware_session import SQLAlchemyStore
 from flaskware_session import SQLiteStore
 from flaskware_session import Store
 
 DATA = '{"user_id":7,"cart":[1,2,3],"csrf_token":"0123456789abcdef0123456789abcdef01"}'
-LIFETIME = Lifetime(idle=3_600_000, absolute=36_000_000, touch_interval=60_000)
+IDLE, INTERVAL = 3_600_000, 60_000
 NOW = 1_700_000_000_000
 # As many as one batch of pruning removes, several times over, have expired.
 EXPIRED = 2_000
@@ -38,7 +37,10 @@ def record(number: int, *, expired: bool = False) -> Record:
     key = hashlib.sha256(f"{expired}{number}".encode()).hexdigest()
     expires = NOW - 1 if expired else NOW + 3_000_000
     user = f"user{number}" if number % 3 == 0 else None
-    return Record(key, DATA, 1, NOW, NOW, expires, user, "192.0.2.7", "Browser", NOW)
+    return Record(
+        *(f"{'u' if user else 'v'}{key[:11]}{key}", DATA, 1, NOW, NOW, expires, user),
+        *("192.0.2.7", "Browser", NOW, IDLE, NOW + 10 * IDLE, "", key[:43]),
+    )
 
 
 def everything(count: int) -> cabc.Iterator[Record]:
@@ -48,10 +50,9 @@ def everything(count: int) -> cabc.Iterator[Record]:
 
 def fill_sqlite(path: Path, count: int) -> None:
     connection = sqlite3.connect(path)
-    rows = (dc.astuple(one) for one in everything(count))
-    connection.executemany(
-        "INSERT INTO flaskware_session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-    )
+    rows = ((*dc.astuple(one), "session") for one in everything(count))
+    marks = ", ".join("?" * 15)
+    connection.executemany(f"INSERT INTO flaskware_session VALUES ({marks})", rows)  # noqa: S608
     connection.commit()
     connection.close()
 
@@ -63,7 +64,7 @@ def fill_postgresql(store: SQLAlchemyStore, count: int) -> int:
         cursor.execute("TRUNCATE flaskware_session")
         with cursor.copy("COPY flaskware_session FROM STDIN") as copy:
             for one in everything(count):
-                row = list(dc.astuple(one))
+                row = [*dc.astuple(one), "session"]
                 row[1] = row[1].encode()
                 row[6] = None if row[6] is None else row[6].encode()
                 copy.write_row(row)
@@ -79,7 +80,7 @@ def measure(store: Store, count: int) -> dict[str, float]:
     chosen = random.Random(1)
 
     def read() -> None:
-        assert store.read(record(chosen.randrange(count)).key, NOW, LIFETIME)
+        assert store.read(record(chosen.randrange(count)).key, NOW, INTERVAL)
 
     versions: dict[str, int] = {}
 

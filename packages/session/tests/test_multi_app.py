@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import secrets
 from pathlib import Path
 
 import flask
@@ -62,4 +63,34 @@ def test_apps_on_one_redis_are_kept_apart_by_their_namespace(
     with two.app_context():
         assert two.extensions["session"].for_user("ann") == []
         assert two.extensions["session"].revoke_user("ann") == 0
+    assert client.get("/read").json["user"] == "ann"
+
+
+@pytest.mark.parametrize(
+    "store_url", ["sqlite", "file", "redis", "memcached", "postgresql"], indirect=True
+)
+def test_two_apps_that_share_a_store_share_and_revoke_nothing(
+    build: Build, store_url: str
+) -> None:
+    mine, theirs = (
+        build(
+            Sessions(store=store_url),
+            SESSION_NAMESPACE=f"{name}-{secrets.token_hex(8)}",
+        )
+        for name in ("one", "two")
+    )
+    client, other = mine.test_client(), theirs.test_client()
+    client.get("/login/ann")
+    other.get("/login/ann")
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    stranger = theirs.test_client()
+    stranger.set_cookie("session", cookie.value)
+    assert stranger.get("/read").json["user"] is None
+    with theirs.app_context():
+        sessions = theirs.extensions["session"]
+        assert len(sessions.for_user("ann")) == 1
+        assert sessions.stats().sessions == 1
+        assert sessions.revoke_user("ann") == 1
+    assert other.get("/read").json["user"] is None
     assert client.get("/read").json["user"] == "ann"
