@@ -59,6 +59,7 @@ NOUNS = frozenset(
 )  # fmt: skip
 # Bases with one subclass that are no half of it, with the reason.
 WHOLE: dict[str, str] = {
+    "flaskware_sqlalchemy._coroutines.Coroutines": "the half that is awaited",
     "flaskware_sqlalchemy._models.names.SQLAlchemyNames": "a table of names",
 }
 # Names that only core may use, and the idea that it offers instead.
