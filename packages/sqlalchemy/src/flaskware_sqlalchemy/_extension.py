@@ -199,7 +199,9 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         if settings.commit_on_success:
             # The last hook is the first to see the response: the headers that other
             # hooks send then describe committed changes.
-            attach(app, "after_request", self._commit_on_success, blocking=True)
+            from ._sessions.success import commit_on_success
+
+            commit_on_success(app, self)
 
     def _end_sessions(self, error: BaseException | None = None) -> None:
         end_sessions(error)
@@ -257,12 +259,6 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
 
         if request_state(self).route.wrote:
             remember(response, self.settings.sticky_seconds)
-        return response
-
-    def _commit_on_success(self, response: flask.Response) -> flask.Response:
-        if response.status_code < 400:
-            for session in request_state(self).sessions.values():
-                session.commit()
         return response
 
     # Sessions

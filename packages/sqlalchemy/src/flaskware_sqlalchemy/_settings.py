@@ -134,7 +134,7 @@ class SQLAlchemySettings(Settings):
     commit_on_success: bool = pydantic.Field(
         default=False,
         description="Commit the sessions of a request whose response has a status"
-        " below 400, before it is sent.",
+        " below 400: before it is sent, and again after a stream has ended.",
         examples=[True],
     )
     record_queries: bool = pydantic.Field(

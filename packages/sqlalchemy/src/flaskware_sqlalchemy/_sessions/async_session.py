@@ -13,7 +13,7 @@ from .session import RoutedSession
 
 _T = t.TypeVar("_T")
 PATIENCE = 10.0
-"""Seconds that another thread's event loop is given to close a session."""
+"""Seconds that another thread's event loop is given to commit or to close a session."""
 
 _closing: set[asyncio.Task[None]] = set()
 
@@ -37,23 +37,26 @@ class RoutedAsyncSession(AsyncSession):
         await self.run_sync(lambda _: self.routed.end())
 
 
-def end_session(session: RoutedAsyncSession, loop: asyncio.AbstractEventLoop) -> None:
-    """End a session from any thread, with or without a running event loop."""
+def run_in_loop(
+    function: cabc.Callable[[], cabc.Coroutine[t.Any, t.Any, None]],
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """Call a method of a session from any thread, with or without a running loop."""
     if loop.is_closed():
-        return  # it was ended with the loop
+        return  # the session was ended with the loop
     try:
         running = asyncio.get_running_loop()
     except RuntimeError:
         running = None
     if running is loop:
-        # Nothing can be awaited here; the loop ends the session at its next turn.
-        task = loop.create_task(session.end())
+        # Nothing can be awaited here; the loop calls the method at its next turn.
+        task = loop.create_task(function())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
     elif loop.is_running():
-        asyncio.run_coroutine_threadsafe(session.end(), loop).result(PATIENCE)
+        asyncio.run_coroutine_threadsafe(function(), loop).result(PATIENCE)
     elif running is None:
-        loop.run_until_complete(session.end())
+        loop.run_until_complete(function())
 
 
 async def all_ended() -> None:

@@ -31,7 +31,9 @@ KEY = "_flaskware_sqlalchemy"
 class RequestState:
     """State of one extension for one app context."""
 
-    __slots__ = ("async_sessions", "lazy_loads", "queries", "route", "sessions")
+    __slots__ = (
+        "async_sessions", "lazy_loads", "queries", "route", "sessions", "succeeded",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.route = Route()
@@ -43,6 +45,34 @@ class RequestState:
         """By name, schemas and event loop."""
         self.queries: QueryLog | None = None
         self.lazy_loads: Seen = {}
+        self.succeeded = False
+        """True if what is written from now on is committed at the end."""
+
+    def commit(self) -> None:
+        """Commit every session that has a transaction, or roll all back."""
+        try:
+            for session in self.sessions.values():
+                session.commit()
+            if self.async_sessions:
+                from .async_session import run_in_loop
+
+                for key, asynchronous in self.async_sessions.items():
+                    run_in_loop(asynchronous.commit, key[2])
+        except BaseException:
+            for session in self.sessions.values():
+                session.rollback()
+            raise
+
+    async def commit_in_loop(self) -> None:
+        """Commit the asynchronous sessions of the running event loop."""
+        loop = asyncio.get_running_loop()
+        for key, session in list(self.async_sessions.items()):
+            if key[2] is loop:
+                try:
+                    await session.commit()
+                except BaseException:
+                    await session.rollback()
+                    raise
 
     def query_log(self) -> QueryLog:
         """Return the queries of the context so far."""
@@ -57,13 +87,18 @@ class RequestState:
         ends: list[cabc.Callable[[], None]]
         ends = [session.end for session in self.sessions.values()]
         if self.async_sessions:
-            from .async_session import end_session
+            from .async_session import run_in_loop
 
             ends += [
-                functools.partial(end_session, session, key[2])
+                functools.partial(run_in_loop, session.end, key[2])
                 for key, session in self.async_sessions.items()
             ]
         return ends
+
+    def forget_sessions(self) -> None:
+        """Forget the sessions; they have ended."""
+        self.sessions.clear()
+        self.async_sessions.clear()
 
     async def end_in_loop(self) -> None:
         """End the asynchronous sessions of the running event loop."""
@@ -86,11 +121,16 @@ def request_state(owner: object) -> RequestState:
     return states.setdefault(owner, RequestState()) if state is None else state
 
 
-def end_sessions(error: BaseException | None = None) -> None:  # noqa: ARG001
+def end_sessions(error: BaseException | None = None) -> None:
     """End every session of the current app context, even if some fail to end."""
-    states: dict[object, RequestState] | None = current_context().g.pop(KEY, None)
+    # The state stays: with a stream, Flask ends a context before and after the body.
+    states: dict[object, RequestState] | None = current_context().g.get(KEY)
     if states is not None:
-        _call_all([end for state in states.values() for end in state.ends()])
+        calls = [state.forget_sessions for state in states.values()]
+        calls += [end for state in states.values() for end in state.ends()]
+        if error is None:
+            calls += [state.commit for state in states.values() if state.succeeded]
+        _call_all(calls)
 
 
 def _call_all(functions: list[cabc.Callable[[], None]]) -> None:
@@ -114,5 +154,6 @@ def separate_sessions() -> cabc.Generator[None]:
         context = active_context()
         if context is not None:
             end_sessions()
+            context.g.pop(KEY, None)
             if outer is not None:
                 setattr(context.g, KEY, outer)
