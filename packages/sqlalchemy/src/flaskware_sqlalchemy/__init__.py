@@ -10,6 +10,7 @@ from ._errors import AsyncDriverMissing as AsyncDriverMissing
 from ._errors import MixedBinds as MixedBinds
 from ._errors import NPlusOneError as NPlusOneError
 from ._errors import OnCommitError as OnCommitError
+from ._errors import SchemaUnusable as SchemaUnusable
 from ._errors import SessionShared as SessionShared
 from ._errors import TransactionBegun as TransactionBegun
 from ._errors import UnknownBind as UnknownBind
@@ -40,8 +41,8 @@ else:
     )
 
 __all__ = [
-    "AsyncDriverMissing", "ContextSession", "KeysetPage", "Location", "MixedBinds",
-    "Model", "NAMING_CONVENTION", "NPlusOneError", "NPlusOneWarning", "OnCommitError",
-    "Page", "RecordedQuery", "SQLAlchemy", "SQLAlchemySettings", "SessionShared",
-    "TransactionBegun", "UnknownBind", "fetch_peers",
+    "AsyncDriverMissing", "ContextSession", "fetch_peers", "KeysetPage", "Location",
+    "MixedBinds", "Model", "NAMING_CONVENTION", "NPlusOneError", "NPlusOneWarning",
+    "OnCommitError", "Page", "RecordedQuery", "SchemaUnusable", "SessionShared",
+    "SQLAlchemy", "SQLAlchemySettings", "TransactionBegun", "UnknownBind",
 ]  # fmt: skip

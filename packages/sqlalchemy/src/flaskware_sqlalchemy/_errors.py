@@ -64,6 +64,10 @@ class SessionShared(RuntimeError):
     """Two threads use one session at once."""
 
 
+class SchemaUnusable(RuntimeError):
+    """A statement in a block of ``db.schemas()`` would use the default schema."""
+
+
 class AsyncDriverMissing(RuntimeError):
     """There is no asynchronous driver for a database."""
 

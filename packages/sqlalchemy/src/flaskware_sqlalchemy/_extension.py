@@ -44,6 +44,7 @@ from ._sessions.request_state import request_state
 from ._sessions.request_state import RequestState
 from ._sessions.router import mapped_schemas
 from ._sessions.router import SCHEMAS
+from ._sessions.router import with_schemas
 from ._sessions.session import release_sessions
 from ._sessions.session import routed
 from ._sessions.session import RoutedSession
@@ -363,16 +364,24 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         return primary()
 
     def schemas(
-        self, schemas: cabc.Mapping[str | None, str | None]
+        self,
+        schemas: cabc.Mapping[str | None, str | None],
+        *,
+        shared: cabc.Iterable[str] = (),
     ) -> contextlib.AbstractContextManager[None]:
         """Use other schemas in the block, as with one schema for each tenant.
 
-        The block has sessions of its own, which end with the app context.
+        The block has sessions of its own, which end with the app context. SQL as text
+        and :attr:`engine` use the schema for ``None`` too; where a database has no way
+        to do so, such as SQLite, text that names tables is an error.
 
         :param schemas: The schema to use, by the schema of the models; ``None`` is for
             models without a schema.
+        :param shared: Schemas of PostgreSQL that names are looked up in after that,
+            such as the schema of extensions. The default is none, not ``public``.
+        :raises SchemaUnusable: by text that would use the default schema.
         """
-        return mapped_schemas(schemas)
+        return mapped_schemas(schemas, shared)
 
     # Queries
 
@@ -566,19 +575,22 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
     @property
     def engines(self) -> cabc.Mapping[str | None, sa.Engine]:
         """The engines of the current app by name; the default engine is ``None``."""
-        return self.state.router.engines
+        engines = self.state.router.engines
+        if SCHEMAS.get() is None:
+            return engines
+        return {key: with_schemas(engine) for key, engine in engines.items()}
 
     @property
     def engine(self) -> sa.Engine:
         """The default engine of the current app."""
-        return self.state.router.engine(None)
+        return with_schemas(self.state.router.engine(None))
 
     def get_engine(self, bind_key: str | None = None) -> sa.Engine:
         """Return an engine of the current app.
 
         :raises UnknownBind: if no database of that name is configured.
         """
-        return self.state.router.engine(bind_key)
+        return with_schemas(self.state.router.engine(bind_key))
 
     @property
     def metadatas(self) -> cabc.Mapping[str | None, sa.MetaData]:

@@ -126,6 +126,8 @@ class AsyncDatabases:
         :raises AsyncDriverMissing: if there is no driver for it.
         :raises UnknownBind: if no database of that name is configured.
         """
+        from sqlalchemy.ext.asyncio import AsyncEngine
+
         self._router.engine(key)
         engines = self._loop().engines
         if key not in engines:
@@ -134,7 +136,11 @@ class AsyncDatabases:
                 " belongs to one connection. `db.async_session` works with it; for"
                 " `db.async_engine`, use a file."
             )
-        return engines[key]
+        engine = engines[key]
+        tenant = SCHEMAS.get()
+        return (
+            engine if tenant is None else AsyncEngine(tenant.apply(engine.sync_engine))
+        )
 
     def engines(self) -> dict[str | None, AsyncEngine]:
         """Return the engine of each database for the running loop."""

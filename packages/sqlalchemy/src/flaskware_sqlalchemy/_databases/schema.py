@@ -11,6 +11,7 @@ from sqlalchemy import exc as sa_exc
 
 from flaskware_sqlalchemy._sessions.router import Router
 from flaskware_sqlalchemy._sessions.router import SCHEMAS
+from flaskware_sqlalchemy._sessions.router import with_schemas
 
 ALL: t.Final = "__all__"
 """Every database that is configured or that a model names."""
@@ -92,7 +93,8 @@ def _changing(engine: sa.Engine) -> cabc.Generator[sa.Connection]:
 
 def _drop_foreign_keys(metadata: sa.MetaData, connection: sa.Connection) -> None:
     inspector, quote = sa.inspect(connection), connection.dialect.identifier_preparer
-    schemas = dict(SCHEMAS.get() or ())
+    tenant = SCHEMAS.get()
+    schemas = {} if tenant is None else dict(tenant.schemas)
     for table in metadata.tables.values():
         schema = schemas.get(table.schema, table.schema)
         if not inspector.has_table(table.name, schema):
@@ -109,11 +111,8 @@ def _drop_foreign_keys(metadata: sa.MetaData, connection: sa.Connection) -> None
 
 def _tables(router: Router, keys: Keys) -> cabc.Iterator[tuple[sa.MetaData, sa.Engine]]:
     """Yield the tables of each database, and its engine."""
-    schemas = dict(SCHEMAS.get() or ())
     for key in _selected(router, keys):
-        engine = router.engine(key)
-        if schemas:
-            engine = engine.execution_options(schema_translate_map=schemas)
+        engine = with_schemas(router.engine(key))
         if key in router.metadatas:
             yield router.metadatas[key], engine
 

@@ -7,12 +7,10 @@ import collections.abc as cabc
 import dataclasses as dc
 import datetime as dt
 import decimal
-import enum
 import typing as t
 import uuid
 
 import itsdangerous
-import sqlalchemy as sa
 
 from flaskware_sqlalchemy._errors import CursorInvalid
 
@@ -37,11 +35,11 @@ class CursorFormat:
     """Reader and writer of the cursors of one statement.
 
     :param statement: A text that differs for other statements.
-    :param types: The types of the columns of the order.
+    :param length: The number of columns of the order.
     """
 
     statement: str
-    types: cabc.Sequence[sa.types.TypeEngine[t.Any]]
+    length: int
     signer: itsdangerous.URLSafeSerializer
 
     def write(self, position: CursorPosition) -> str:
@@ -63,10 +61,9 @@ class CursorFormat:
             made_for, values, is_included = self.signer.loads(text)
         except (itsdangerous.BadData, TypeError, ValueError) as error:
             raise CursorInvalid("The cursor was not made here.") from error
-        if made_for != self.statement or len(values) != len(self.types):
+        if made_for != self.statement or len(values) != self.length:
             raise CursorInvalid("The cursor belongs to another list, or is outdated.")
-        unpacked = (_unpack(*pair) for pair in zip(values, self.types, strict=True))
-        return CursorPosition(tuple(unpacked), bool(is_included))
+        return CursorPosition(tuple(map(_unpack, values)), bool(is_included))
 
 
 def _pack(value: t.Any) -> t.Any:
@@ -81,21 +78,23 @@ def _pack(value: t.Any) -> t.Any:
     )
 
 
-def _unpack(value: t.Any, type_: sa.types.TypeEngine[t.Any]) -> t.Any:
+def _unpack(value: t.Any) -> t.Any:
     if not isinstance(value, list):
         return value
     name, packed = t.cast("list[t.Any]", value)
-    if name == "enum":
-        return t.cast("t.Any", type_).enum_class[packed]
     return next(read for other, _, read in _KINDS.values() if other == name)(packed)
 
 
 _Kind: t.TypeAlias = tuple[
     str, cabc.Callable[[t.Any], t.Any], cabc.Callable[[t.Any], t.Any]
 ]
-# A datetime is a date, and some enums are numbers or texts: the narrower kind first.
+# A datetime is a date: the narrower kind first.
 _KINDS: t.Final[dict[type, _Kind]] = {
-    enum.Enum: ("enum", lambda value: value.name, str),
+    list: (
+        "list",
+        lambda values: [*map(_pack, values)],
+        lambda packed: [*map(_unpack, packed)],
+    ),
     dt.datetime: ("datetime", dt.datetime.isoformat, dt.datetime.fromisoformat),
     dt.date: ("date", dt.date.isoformat, dt.date.fromisoformat),
     dt.time: ("time", dt.time.isoformat, dt.time.fromisoformat),

@@ -11,8 +11,10 @@ import itsdangerous
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
+from sqlalchemy.dialects import mysql
 from sqlalchemy.sql import operators
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import Grouping
 
 from .cursor import CursorFormat
 from .cursor import CursorPosition
@@ -27,6 +29,9 @@ _WITHOUT_NULLS_FIRST = {*_MYSQL, "mssql"}
 # Stand-ins for an expression in an order: a label, and a reference to a label.
 _NAMES = {"label", "label_reference", "textual_label_reference"}
 _COMPARES_TUPLES = {"mariadb", "mysql", "postgresql", "sqlite"}
+_ZERO: sa.ColumnElement[float] = sa.literal_column("0e0", sa.Float())
+# Each row has another value, and another one the next time.
+_RANDOM = {"gen_random_uuid", "newid", "rand", "random", "uuid"}
 
 
 @dc.dataclass(frozen=True)
@@ -60,21 +65,42 @@ class _Key:
     """One column of an order.
 
     :param nulls: The place of ``NULL``, if the statement names it.
+    :param is_float: True if the value is a floating-point number.
     """
 
     expression: sa.ColumnElement[t.Any]
     is_descending: bool
     nulls: t.Literal["first", "last"] | None
     is_nullable: bool
+    is_float: bool = False
 
     def comparable(self, dialect: str) -> _Key:
         """Return the same order by a value that is compared as it is sorted."""
-        type_ = self.expression.type
-        if dialect in _MYSQL and isinstance(type_, sa.Enum) and type_.native_enum:
-            # These databases sort an ENUM by its number and compare it as text.
-            number = sa.type_coerce(self.expression, sa.Integer) + 0
-            return dc.replace(self, expression=number)
-        return self
+        kind = _database_type(self.expression.type)
+        expression = _plain(self.expression)
+        is_enum = isinstance(kind, sa.Enum) and kind.native_enum
+        is_number = is_enum or isinstance(kind, mysql.SET | mysql.BIT)
+        if dialect in _MYSQL and is_number and _is_stored(self.expression):
+            # These databases sort such a value by its number, and compare it as text.
+            expression = _plain(sa.type_coerce(expression, sa.Integer) + 0)
+        return dc.replace(
+            self, expression=expression, is_float=isinstance(kind, sa.Float)
+        )
+
+    def readable(self, dialect: sa.Dialect) -> sa.ColumnElement[t.Any]:
+        """Return an expression whose value compares as the database's own does.
+
+        The type of a column may change values, and drivers round: the value of a
+        cursor is neither read nor sent through either.
+        """
+        if dialect.name == "postgresql" and dialect.driver != "asyncpg":
+            # Its texts are exact, and it reads one in the type it is compared with.
+            # asyncpg has no such texts, but exact values.
+            return sa.cast(self.expression, sa.Text())
+        if dialect.name in _MYSQL and self.is_float:
+            # A float of 4 bytes is sent with 6 digits, a double with all.
+            return _plain(sa.type_coerce(self.expression, sa.Float()) + _ZERO)
+        return self.expression
 
     def nulls_first(self, dialect: str) -> bool:
         """Return True if ``NULL`` comes before every value."""
@@ -108,15 +134,18 @@ class _Key:
         if value is None:
             nulls_first = self.nulls_first(dialect)
             return expression.is_not(None) if nulls_first else sa.false()
-        condition: _Condition = expression > value
+        bound = _bound(value)
+        condition: _Condition = expression > bound
         if self.is_descending:
-            condition = expression < value
+            condition = expression < bound
         if self.is_nullable and not self.nulls_first(dialect):
             condition = sa.or_(condition, expression.is_(None))
         return condition
 
     def same(self, value: t.Any) -> _Condition:
-        return self.expression.is_(None) if value is None else self.expression == value
+        if value is None:
+            return self.expression.is_(None)
+        return self.expression == _bound(value)
 
 
 def fetch_keyset(
@@ -133,11 +162,11 @@ def fetch_keyset(
     :raises CursorInvalid: if the cursor is not for this statement.
     :raises ValueError: if the statement cannot be continued from a row.
     """
-    dialect = session.get_bind(clause=statement).dialect.name
+    database = session.get_bind(clause=statement).dialect
+    dialect = database.name
     keys = [key.comparable(dialect) for key in _keys(statement)]
-    cursors = CursorFormat(
-        _name(statement, keys), [key.expression.type for key in keys], signer
-    )
+    name = _name(statement, keys, f"{dialect}+{database.driver}")
+    cursors = CursorFormat(name, len(keys), signer)
     cursor = after if after is not None else before
     position = None if cursor is None else cursors.read(cursor)
     is_backward = after is None and before is not None
@@ -147,10 +176,17 @@ def fetch_keyset(
     )
     if position is not None:
         query = query.where(_beyond(ordered, position, dialect))
-    labels = [key.expression.label(f"flaskware_key_{n}") for n, key in enumerate(keys)]
+    labels = [
+        key.readable(database).label(f"flaskware_key_{n}") for n, key in enumerate(keys)
+    ]
     width = len(statement.column_descriptions)
     rows, found = _run(session, query.add_columns(*labels).limit(limit + 1), width)
     has_more = len(rows) > limit
+    if has_more and tuple(rows[limit - 1][width:]) == tuple(rows[limit][width:]):
+        raise ValueError(
+            "Rows of the statement are equal in its whole order, so some would be on no"
+            " page. Add columns to the order that differ for each row."
+        )
     rows, items = rows[:limit], found[:limit]
     if is_backward:
         rows, items = rows[::-1], items[::-1]
@@ -185,11 +221,10 @@ def _keys(statement: sa.Select[t.Any]) -> list[_Key]:
     keys = [_key(clause, is_outer) for clause in parts._order_by_clauses]  # noqa: SLF001
     known = [key.expression for key in keys]
     # Rows that are equal in the whole order would be skipped.
-    keys.extend(
-        _Key(column, False, None, is_outer)
-        for column in _primary_key(statement)
-        if not any(column.compare(other) for other in known)
-    )
+    for column in _primary_key(statement):
+        if not any(column.compare(other) for other in known):
+            known.append(column)
+            keys.append(_Key(column, False, None, is_outer))
     if not keys:
         raise ValueError("The statement has no order and no table with a primary key.")
     return keys
@@ -223,28 +258,101 @@ def _key(clause: t.Any, is_outer: bool) -> _Key:
             " itself, or by an expression of columns."
         )
     column = t.cast("sa.ColumnElement[t.Any]", clause)
-    is_nullable = is_outer or bool(getattr(column, "nullable", True))
+    for node in t.cast("cabc.Iterable[t.Any]", visitors.iterate(column)):
+        if isinstance(node, sa.Over | sa.FunctionFilter):
+            raise ValueError(
+                f"The statement is ordered by {column}, which no condition on rows can"
+                " name. Give it a label in a subquery, join that, and order by its"
+                " column."
+            )
+        if isinstance(node, sa.Function) and node.name.lower() in _RANDOM:
+            raise ValueError(
+                f"The statement is ordered by {column}, which differs at each reading."
+                " Order by a column."
+            )
+    # A column of a subquery has the flag of the table's column, and may still be NULL.
+    is_nullable = is_outer or not _is_stored(column) or bool(column.nullable)
     return _Key(column, is_descending, nulls, is_nullable)
+
+
+def _is_stored(expression: sa.ColumnElement[t.Any]) -> t.TypeGuard[sa.Column[t.Any]]:
+    """Return True for a column of a table, or of an alias of a table."""
+    table = getattr(expression, "table", None)
+    while isinstance(table, sa.Alias):
+        table = table.element
+    return isinstance(expression, sa.Column) and isinstance(table, sa.Table)
+
+
+def _database_type(
+    type_: sa.types.TypeEngine[t.Any],
+) -> sa.types.TypeEngine[t.Any]:
+    while isinstance(type_, sa.TypeDecorator):
+        type_ = type_.impl_instance
+    return type_
+
+
+def _plain(expression: sa.ColumnElement[t.Any]) -> sa.ColumnElement[t.Any]:
+    """Return an expression whose values pass through no type of SQLAlchemy."""
+    if not isinstance(expression, sa.ColumnClause):
+        # Some dialects write as an operator what is none for SQLAlchemy.
+        expression = Grouping(expression)
+    return sa.type_coerce(expression, sa.types.NullType())
+
+
+def _bound(value: object) -> sa.BindParameter[t.Any]:
+    return sa.bindparam(None, value, type_=sa.types.NullType(), unique=True)
 
 
 def _primary_key(statement: sa.Select[t.Any]) -> cabc.Sequence[sa.ColumnElement[t.Any]]:
     entity: t.Any = statement.column_descriptions[0].get("entity")
+    parts = statement.get_final_froms()
     if entity is not None:
         inspected: t.Any = sa.inspect(entity)
         mapper: orm.Mapper[t.Any] = inspected.mapper
         names = [mapper.get_property_by_column(one).key for one in mapper.primary_key]
-        return [getattr(entity, name).__clause_element__() for name in names]
-    tables = statement.get_final_froms()
-    return list(tables[0].primary_key) if tables else []
+        found = [getattr(entity, name).__clause_element__() for name in names]
+        # Without what is loaded by joins: it makes no rows.
+        bare: t.Any = statement.with_only_columns(*found, maintain_column_froms=True)
+        bare._with_options = ()  # noqa: SLF001 there is no public way to drop options
+        parts = bare.get_final_froms()
+    else:
+        found = list(parts[0].primary_key) if parts else []
+    return [*found, *(column for part in parts for column in _keys_of_joins(part))]
 
 
-def _name(statement: sa.Select[t.Any], keys: cabc.Sequence[_Key]) -> str:
+def _keys_of_joins(part: sa.FromClause) -> cabc.Iterator[sa.ColumnElement[t.Any]]:
+    """Yield the primary keys without which rows of a join may be equal."""
+    if not isinstance(part, sa.Join):
+        yield from part.primary_key
+        return
+    yield from _keys_of_joins(part.left)
+    fixed = [
+        side
+        for clause in _conditions(part.onclause)
+        if clause.operator is operators.eq
+        for side in (clause.left, clause.right)
+    ]
+    key = list(part.right.primary_key)
+    # One row at most is joined where the condition names its whole key.
+    if not key or not all(any(column.compare(one) for one in fixed) for column in key):
+        yield from _keys_of_joins(part.right)
+
+
+def _conditions(clause: t.Any) -> cabc.Iterator[sa.BinaryExpression[t.Any]]:
+    if isinstance(clause, sa.BinaryExpression):
+        yield clause
+    elif getattr(clause, "operator", None) is operators.and_:
+        for one in clause.clauses:
+            yield from _conditions(one)
+
+
+def _name(statement: sa.Select[t.Any], keys: cabc.Sequence[_Key], driver: str) -> str:
     """Return a hash of a statement without the values that it compares with."""
     order = "".join(
         f"{key.expression}{'<' if key.is_descending else '>'}{key.nulls};"
         for key in keys
     )
-    text = f"{statement.order_by(None)}{order}"
+    text = f"{statement.order_by(None)}{order}{driver}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -260,9 +368,7 @@ def _beyond(
         and not any(key.is_nullable or value is None for key, value in pairs)
     ):
         row = sa.tuple_(*(key.expression for key in keys))
-        values = sa.tuple_(
-            *(sa.literal(value, key.expression.type) for key, value in pairs)
-        )
+        values = sa.tuple_(*(_bound(value) for _, value in pairs))
         condition = row < values if keys[0].is_descending else row > values
     else:
         condition = sa.false()

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from flaskware_sqlalchemy._engines.statement import parts_of
+from flaskware_sqlalchemy._engines.tenant import Tenant
 from flaskware_sqlalchemy._errors import MixedBinds
 from flaskware_sqlalchemy._errors import UnknownBind
 from flaskware_sqlalchemy._models.model import BIND_KEY
@@ -21,7 +22,7 @@ if t.TYPE_CHECKING:
 
 
 Schemas: t.TypeAlias = cabc.Mapping[str | None, str | None]
-FrozenSchemas: t.TypeAlias = tuple[tuple[str | None, str | None], ...] | None
+FrozenSchemas: t.TypeAlias = Tenant | None
 
 SCHEMAS: contextvars.ContextVar[FrozenSchemas] = contextvars.ContextVar(
     "flaskware_sqlalchemy_schemas", default=None
@@ -99,10 +100,18 @@ class Router:
         return key, self.engine(key)
 
 
+def with_schemas(engine: sa.Engine) -> sa.Engine:
+    """Return an engine for the schemas of the running block, if there is one."""
+    tenant = SCHEMAS.get()
+    return engine if tenant is None else tenant.apply(engine)
+
+
 @contextlib.contextmanager
-def mapped_schemas(schemas: Schemas) -> cabc.Generator[None]:
+def mapped_schemas(
+    schemas: Schemas, shared: cabc.Iterable[str] = ()
+) -> cabc.Generator[None]:
     """Replace the schemas of the models in sessions that the block opens."""
-    token = SCHEMAS.set(tuple(schemas.items()))
+    token = SCHEMAS.set(Tenant(tuple(schemas.items()), tuple(shared)))
     try:
         yield
     finally:

@@ -70,8 +70,7 @@ class RoutedSession(OneThreadSession):
         self._options: dict[str, t.Any] = {}
         self._variants: dict[sa.Engine, sa.Engine] = {}
         self._chosen: dict[str | None, sa.Engine | None] = {}
-        if schemas:
-            self._options["schema_translate_map"] = dict(schemas)
+        self._tenant = schemas
 
     def get_bind(
         self,
@@ -85,14 +84,14 @@ class RoutedSession(OneThreadSession):
         self.has_connection = True
         if bind is not None:
             # With the options of the others: they share one connection.
-            if self._options and isinstance(bind, sa.Engine):
+            if self._has_variants and isinstance(bind, sa.Engine):
                 return self._variant(bind)
             return bind
         router = self.router
         key, engine = router.locate(mapper, clause)
         if router.replicas and key in router.replicas:
             engine = self._replica_or(engine, key, clause)
-        return self._variant(engine) if self._options else engine
+        return self._variant(engine) if self._has_variants else engine
 
     def note_write(self) -> None:
         """Note that a connection of this session has written, or may have."""
@@ -127,6 +126,10 @@ class RoutedSession(OneThreadSession):
             self._chosen[key] = self.router.replicas[key].choose()
         return self._chosen[key] or engine
 
+    @property
+    def _has_variants(self) -> bool:
+        return bool(self._options) or self._tenant is not None
+
     def use_options(self, **options: t.Any) -> None:
         """Set engine options for the next transaction; ``None`` removes an option."""
         self._variants.clear()
@@ -137,7 +140,12 @@ class RoutedSession(OneThreadSession):
     def _variant(self, engine: sa.Engine) -> sa.Engine:
         # A session has one connection for each engine object, so each is kept.
         if engine not in self._variants:
-            self._variants[engine] = engine.execution_options(**self._options)
+            made: sa.Engine
+            if self._tenant is None:
+                made = engine.execution_options(**self._options)
+            else:
+                made = self._tenant.apply(engine, **self._options)
+            self._variants[engine] = made
         return self._variants[engine]
 
     def forget_transaction(self) -> None:
