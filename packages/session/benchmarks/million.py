@@ -52,7 +52,7 @@ def fill_sqlite(path: Path, count: int) -> None:
     connection = sqlite3.connect(path)
     rows = ((*dc.astuple(one), "session") for one in everything(count))
     marks = ", ".join("?" * 15)
-    connection.executemany(f"INSERT INTO flaskware_session VALUES ({marks})", rows)  # noqa: S608
+    connection.executemany(f"INSERT INTO flaskware_session VALUES ({marks})", rows)
     connection.commit()
     connection.close()
 

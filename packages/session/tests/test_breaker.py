@@ -4,13 +4,13 @@ import typing as t
 
 import pytest
 
+from flaskware_core import CircuitBreaker
 from flaskware_session import Lifetime
 from flaskware_session import MemoryStore
 from flaskware_session import StoreUnavailable
 from flaskware_session._core.operations import Read
 from flaskware_session._core.operations import Steps
 from flaskware_session._core.visit import Visit
-from flaskware_session._drive.sync import CircuitBreaker
 from flaskware_session._drive.sync import StoreClient
 from flaskware_session._errors import StoreBusy
 from flaskware_session.testing import CountingStore
@@ -35,7 +35,7 @@ def call(breaker: CircuitBreaker, function: t.Any, *args: object) -> object:
 
 def test_after_failures_in_a_row_the_store_is_not_asked_for_a_moment() -> None:
     clock, calls = Clock(), []
-    breaker = CircuitBreaker(threshold=3, pause=2, clock=clock)
+    breaker = CircuitBreaker(StoreUnavailable, threshold=3, pause=2, clock=clock)
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
             call(breaker, fail)
@@ -52,7 +52,7 @@ def test_after_failures_in_a_row_the_store_is_not_asked_for_a_moment() -> None:
 
 def test_one_call_finds_out_while_the_others_wait() -> None:
     clock = Clock()
-    breaker = CircuitBreaker(threshold=1, pause=2, clock=clock)
+    breaker = CircuitBreaker(StoreUnavailable, threshold=1, pause=2, clock=clock)
     with pytest.raises(StoreUnavailable):
         call(breaker, fail)
     clock.time = 2
@@ -66,7 +66,7 @@ def test_one_call_finds_out_while_the_others_wait() -> None:
 
 
 def test_a_success_in_between_starts_the_count_again() -> None:
-    breaker = CircuitBreaker(threshold=2)
+    breaker = CircuitBreaker(StoreUnavailable, threshold=2)
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
             call(breaker, fail)
@@ -75,7 +75,7 @@ def test_a_success_in_between_starts_the_count_again() -> None:
 
 
 def test_another_error_is_not_an_outage() -> None:
-    breaker = CircuitBreaker(threshold=1)
+    breaker = CircuitBreaker(StoreUnavailable, threshold=1)
     with pytest.raises(ZeroDivisionError):
         call(breaker, lambda: 1 // 0)
     assert not breaker.is_open

@@ -193,14 +193,6 @@ def test_a_server_that_cannot_be_reached_is_passed_over(make_site, postgresql_ur
     assert site.in_use() == {None: 0, "audit": 0}
 
 
-def test_a_replica_is_waited_for_a_few_seconds_only(make_site):
-    url = "postgresql+psycopg://nobody@127.0.0.1:1/x"
-    site = make_site(SQLALCHEMY_REPLICAS={"audit": [url, f"{url}?connect_timeout=9"]})
-    sources = site.db.state_of(site.app).copies["audit"]
-    assert sources[0].options["connect_args"] == {"connect_timeout": 3}
-    assert "connect_args" not in sources[1].options
-
-
 def serve(site):
     @site.app.get("/read")
     def show():

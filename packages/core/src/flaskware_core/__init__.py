@@ -42,6 +42,8 @@ if t.TYPE_CHECKING:
     from ._process.backoff import backoff as backoff
     from ._process.file_lock import FileLock as FileLock
     from ._process.fork import ForkGuard as ForkGuard
+    from ._process.outage import CircuitBreaker as CircuitBreaker
+    from ._process.outage import Unavailable as Unavailable
     from ._web.signing import signer as signer
 else:
     __getattr__, __dir__ = lazy_names(
@@ -56,17 +58,18 @@ else:
             "_process.backoff": ["backoff"],
             "_process.file_lock": ["FileLock"],
             "_process.fork": ["ForkGuard"],
+            "_process.outage": ["CircuitBreaker", "Unavailable"],
             "_web.signing": ["signer"],
         },
     )
 
 __all__ = [
     "active_app", "active_context", "active_request", "AlreadyInitialised", "attach",
-    "backoff", "check_connections", "closest", "ConfigError", "ConfigProblem",
-    "CoreSettings", "Credential", "CredentialSource", "current_app_object",
-    "current_context", "current_request", "current_session", "describe", "examine",
-    "Extension", "FileLock", "Finding", "FINDING_FORMATS", "FindingFormat", "ForkGuard",
-    "lazy_names", "Level", "NotInitialised", "render_findings", "Report",
-    "request_credential", "request_getter", "request_origin", "RequestOrigin",
-    "Sensitive", "Settings", "signer",
+    "backoff", "check_connections", "CircuitBreaker", "closest", "ConfigError",
+    "ConfigProblem", "CoreSettings", "Credential", "CredentialSource",
+    "current_app_object", "current_context", "current_request", "current_session",
+    "describe", "examine", "Extension", "FileLock", "Finding", "FINDING_FORMATS",
+    "FindingFormat", "ForkGuard", "lazy_names", "Level", "NotInitialised",
+    "render_findings", "Report", "request_credential", "request_getter",
+    "request_origin", "RequestOrigin", "Sensitive", "Settings", "signer", "Unavailable",
 ]  # fmt: skip

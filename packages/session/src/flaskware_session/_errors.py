@@ -4,11 +4,12 @@ import typing as t
 
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Conflict
-from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.exceptions import Unauthorized
 
+from flaskware_core import Unavailable
 
-class StoreUnavailable(ServiceUnavailable):
+
+class StoreUnavailable(Unavailable):
     """The session store did not answer; a request that needs it ends with 503.
 
     :param reason: Message of the driver. For logs: it is not part of the page.
@@ -16,19 +17,14 @@ class StoreUnavailable(ServiceUnavailable):
 
     description = "The session store does not answer. Please try again in a moment."
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(retry_after=5)
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[StoreUnavailable], tuple[str]]:
-        return type(self), (self.reason,)
-
 
 class StoreBusy(StoreUnavailable):
     """This process has asked the store for more at once than it has connections.
 
     It says nothing about the store, so that other requests go on to ask it.
     """
+
+    is_outage = False
 
 
 class StoreRefused(ValueError):

@@ -7,6 +7,7 @@ import typing as t
 from flaskware_core import lazy_names
 
 from ._errors import AsyncDriverMissing as AsyncDriverMissing
+from ._errors import DatabaseUnavailable as DatabaseUnavailable
 from ._errors import MixedBinds as MixedBinds
 from ._errors import NPlusOneError as NPlusOneError
 from ._errors import OnCommitError as OnCommitError
@@ -41,8 +42,9 @@ else:
     )
 
 __all__ = [
-    "AsyncDriverMissing", "ContextSession", "fetch_peers", "KeysetPage", "Location",
-    "MixedBinds", "Model", "NAMING_CONVENTION", "NPlusOneError", "NPlusOneWarning",
-    "OnCommitError", "Page", "RecordedQuery", "SchemaUnusable", "SessionShared",
-    "SQLAlchemy", "SQLAlchemySettings", "TransactionBegun", "UnknownBind",
+    "AsyncDriverMissing", "ContextSession", "DatabaseUnavailable", "fetch_peers",
+    "KeysetPage", "Location", "MixedBinds", "Model", "NAMING_CONVENTION",
+    "NPlusOneError", "NPlusOneWarning", "OnCommitError", "Page", "RecordedQuery",
+    "SchemaUnusable", "SessionShared", "SQLAlchemy", "SQLAlchemySettings",
+    "TransactionBegun", "UnknownBind",
 ]  # fmt: skip

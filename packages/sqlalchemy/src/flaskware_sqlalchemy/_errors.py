@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import typing as t
+
+from sqlalchemy import exc as sa_exc
+
+from flaskware_core import Unavailable
 
 
 class UnknownBind(LookupError):
@@ -81,3 +86,31 @@ class OnCommitError(ExceptionGroup[Exception]):
 
     Its ``exceptions`` are the error of each. The other functions were called.
     """
+
+
+class DatabaseUnavailable(sa_exc.OperationalError, sa_exc.InterfaceError, Unavailable):
+    """A database server did not answer; a request that needs it ends with 503.
+
+    It is also the error that SQLAlchemy raises, for code that handles that.
+
+    :param reason: Message of the driver. For logs: it is not part of the page.
+    :param error: The error of the driver or of SQLAlchemy.
+    """
+
+    code: t.Any = 503
+    description = "The database does not answer. Please try again in a moment."
+
+    def __init__(self, reason: str, error: BaseException | None = None) -> None:
+        statement, params, orig, is_lost = None, None, error, False
+        if isinstance(error, sa_exc.DBAPIError):
+            statement, params, orig = error.statement, error.params, error.orig
+            is_lost = error.connection_invalidated
+        orig = orig or ConnectionError(reason)
+        super().__init__(statement, params, orig, connection_invalidated=is_lost)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+    def __reduce__(self) -> tuple[t.Any, ...]:
+        return type(self), (self.reason,)

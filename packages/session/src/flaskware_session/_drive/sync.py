@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import collections.abc as cabc
 import dataclasses as dc
 import logging
 import random
 import threading
 import time
-import types
 import typing as t
 
+from flaskware_core import CircuitBreaker
 from flaskware_session import _signals as signals
 from flaskware_session._core import operations as ops
 from flaskware_session._core.operations import Steps
 from flaskware_session._core.policy import SessionPolicy
 from flaskware_session._core.visit import Visit
-from flaskware_session._errors import StoreBusy
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import Lifetime
 from flaskware_session._stores.protocol import AmendingStore
@@ -40,69 +38,6 @@ QUEUES = 64
 """Number of queues for requests of one process whose writes met."""
 
 
-class CircuitBreaker:
-    """Stops calls after failures in a row, then lets a single call find out.
-
-    Requests do not queue up behind a store that is down, and not all of them meet it
-    at once when it comes back. A block under it is a call.
-
-    :param threshold: How many failures in a row open it.
-    :param pause: How long it stays open before a call is let through, in seconds.
-    :param clock: Returns the time in seconds, and never goes back.
-    """
-
-    def __init__(
-        self,
-        *,
-        threshold: int = 5,
-        pause: float = 1.0,
-        clock: cabc.Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._threshold = threshold
-        self._pause = pause
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._failures = 0
-        self._open_until = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """True if the store is not being asked."""
-        return self._failures >= self._threshold
-
-    def __enter__(self) -> None:
-        """Begin a call.
-
-        :raises StoreUnavailable: at once, where it is open.
-        """
-        if self._failures < self._threshold:
-            return
-        with self._lock:
-            now = self._clock()
-            if now < self._open_until:
-                raise StoreUnavailable(
-                    f"it failed {self._failures} times in a row and is not asked for"
-                    f" {self._pause:g} s"
-                )
-            # The others go on waiting while this call finds out.
-            self._open_until = now + self._pause
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        if error is None:
-            if self._failures:
-                with self._lock:
-                    self._failures = 0
-        elif isinstance(error, StoreUnavailable) and not isinstance(error, StoreBusy):
-            with self._lock:
-                self._failures += 1
-                self._open_until = self._clock() + self._pause
-
-
 class Guard:
     """Circuit breakers of one store, and a limit of the time that a request waits.
 
@@ -111,9 +46,9 @@ class Guard:
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
-        self.reads = CircuitBreaker()
+        self.reads = CircuitBreaker(StoreUnavailable)
         # Of its own, as a store that is full takes no writes and still answers.
-        self.writes = CircuitBreaker()
+        self.writes = CircuitBreaker(StoreUnavailable)
 
     def enter(self, operation: ops.StoreOperation, visit: Visit) -> CircuitBreaker:
         """Return the breaker of an operation.

@@ -16,6 +16,8 @@ from flaskware_sqlalchemy._engines.engine import is_shared_memory
 from flaskware_sqlalchemy._engines.engine import prepare
 from flaskware_sqlalchemy._engines.engine import Source
 from flaskware_sqlalchemy._engines.libpq import for_asyncpg
+from flaskware_sqlalchemy._engines.outage import guard_connections
+from flaskware_sqlalchemy._engines.outage import with_limits
 from flaskware_sqlalchemy._engines.replica import Replicas
 from flaskware_sqlalchemy._engines.url import async_url
 from flaskware_sqlalchemy._engines.url import EngineProblem
@@ -77,7 +79,11 @@ class _Template:
             if url.drivername.endswith("+asyncpg"):
                 given: dict[str, t.Any] = options.get("connect_args", {})
                 url, options["connect_args"] = for_asyncpg(url, given)
-            return create_async_engine(url, **options).sync_engine
+            options = with_limits(url, options)
+            engine = create_async_engine(url, **options).sync_engine
+            if engine.dialect.name != "sqlite":
+                guard_connections(engine)
+            return engine
         except EngineProblem as problem:
             raise AsyncDriverMissing(
                 f"This URL needs {problem}. Write {problem.write}."

@@ -20,7 +20,9 @@ from flaskware_core import closest
 from flaskware_core import describe
 
 from .deadlock import keep_deadlocks
-from .replica import replica_options
+from .outage import guard_connections
+from .outage import name_lost_connections
+from .outage import with_limits
 from .sqlite import in_instance_folder
 from .sqlite import prepare_sqlite
 from .sqlite import sqlite_defaults
@@ -73,7 +75,6 @@ def make_engine(
     isolation_level: str | None = None,
     timeout: float | None = None,
     pragmas: cabc.Mapping[str, object] = types.MappingProxyType({}),
-    is_replica: bool = False,
 ) -> Source:
     """Make an engine; nothing is connected yet.
 
@@ -84,14 +85,11 @@ def make_engine(
     :param isolation_level: Of its transactions; an option of that name wins.
     :param timeout: Seconds that a statement may take.
     :param pragmas: For each new connection to SQLite.
-    :param is_replica: True if another database can be read when this is slow to answer.
     :raises EngineProblem: if an option is unknown or wrong.
     """
     url = with_charset(usable_url(text))
     if url.get_backend_name() == "sqlite":
         url = in_instance_folder(url, instance_path)
-    if is_replica:
-        options = replica_options(url, options)
     if isolation_level is not None:
         options = {"isolation_level": isolation_level, **options}
     # A replica is tested each time: if it does not answer, another replica is read.
@@ -99,11 +97,13 @@ def make_engine(
     if is_replica and url.get_backend_name() != "sqlite":
         options = {"pool_pre_ping": True, **options}
     options = {"echo": echo, "echo_pool": echo, **_with_defaults(url, options)}
-    engine = _create(url, options)
+    engine = _create(url, with_limits(url, options))
     if isolation_level is not None:
         _check_level(engine, isolation_level)
     source = Source(engine, options, timeout, pragmas, pings_idle)
     prepare(engine, source)
+    if engine.dialect.name != "sqlite":
+        guard_connections(engine)
     if not is_shared_memory(engine):
         _forked.add(engine)
     return source
@@ -113,8 +113,10 @@ def prepare(engine: sa.Engine, source: Source) -> None:
     """Set up the connections that an engine will make."""
     if engine.dialect.name == "sqlite":
         prepare_sqlite(engine, source.pragmas)
-    elif source.pings_idle:
-        _ping_idle(engine)
+    else:
+        name_lost_connections(engine)
+        if source.pings_idle:
+            _ping_idle(engine)
     keep_deadlocks(engine)
     limit_statements(engine, source.timeout)
 

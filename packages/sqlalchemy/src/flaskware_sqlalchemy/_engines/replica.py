@@ -7,23 +7,11 @@ import contextlib
 import contextvars
 import itertools
 import time
-import typing as t
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 
-CONNECT_TIMEOUT = 3
-"""Seconds to wait for a connection to a replica, unless the URL sets a limit."""
-
-_TIMEOUT_ARGUMENT = {
-    "asyncmy": "connect_timeout",
-    "asyncpg": "timeout",
-    "mysqldb": "connect_timeout",
-    "psycopg": "connect_timeout",
-    "psycopg2": "connect_timeout",
-    "pymysql": "connect_timeout",
-}
 _primary: contextvars.ContextVar[bool] = contextvars.ContextVar(
     "flaskware_sqlalchemy_primary", default=False
 )
@@ -74,15 +62,6 @@ class Replicas:
             except (sa_exc.DBAPIError, OSError):
                 self.health.mark_down(number)
         return None
-
-
-def replica_options(url: sa.URL, options: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return options for a replica, so that a hanging server delays no reader long."""
-    name = _TIMEOUT_ARGUMENT.get(url.get_dialect().driver)
-    given: dict[str, t.Any] = options.get("connect_args", {})
-    if name is None or name in url.query or name in given:
-        return options
-    return {**options, "connect_args": {**given, name: CONNECT_TIMEOUT}}
 
 
 @contextlib.contextmanager

@@ -29,6 +29,18 @@ _WITHOUT_NULLS_FIRST = {*_MYSQL, "mssql"}
 # Stand-ins for an expression in an order: a label, and a reference to a label.
 _NAMES = {"label", "label_reference", "textual_label_reference"}
 _COMPARES_TUPLES = {"mariadb", "mysql", "postgresql", "sqlite"}
+_SIMPLE = (
+    sa.Boolean,
+    sa.Date,
+    sa.DateTime,
+    sa.Integer,
+    sa.LargeBinary,
+    sa.Numeric,
+    sa.String,
+    sa.Time,
+    sa.Uuid,
+    sa.types.NullType,
+)
 _ZERO: sa.ColumnElement[float] = sa.literal_column("0e0", sa.Float())
 # Each row has another value, and another one the next time.
 _RANDOM = {"gen_random_uuid", "newid", "rand", "random", "uuid"}
@@ -73,9 +85,12 @@ class _Key:
     nulls: t.Literal["first", "last"] | None
     is_nullable: bool
     is_float: bool = False
+    text_type: sa.types.TypeEngine[t.Any] | None = None
+    """The type that reads the text of a cursor, where the driver does not."""
 
-    def comparable(self, dialect: str) -> _Key:
+    def comparable(self, database: sa.Dialect) -> _Key:
         """Return the same order by a value that is compared as it is sorted."""
+        dialect = database.name
         kind = _database_type(self.expression.type)
         expression = _plain(self.expression)
         is_enum = isinstance(kind, sa.Enum) and kind.native_enum
@@ -83,8 +98,14 @@ class _Key:
         if dialect in _MYSQL and is_number and _is_stored(self.expression):
             # These databases sort such a value by its number, and compare it as text.
             expression = _plain(sa.type_coerce(expression, sa.Integer) + 0)
+        # asyncpg sends values in the type that they are compared with. It has no such
+        # texts, and objects of its own for some types.
+        needs_type = database.driver == "asyncpg" and not isinstance(kind, _SIMPLE)
         return dc.replace(
-            self, expression=expression, is_float=isinstance(kind, sa.Float)
+            self,
+            expression=expression,
+            is_float=isinstance(kind, sa.Float),
+            text_type=kind if needs_type else None,
         )
 
     def readable(self, dialect: sa.Dialect) -> sa.ColumnElement[t.Any]:
@@ -93,9 +114,10 @@ class _Key:
         The type of a column may change values, and drivers round: the value of a
         cursor is neither read nor sent through either.
         """
-        if dialect.name == "postgresql" and dialect.driver != "asyncpg":
+        if dialect.name == "postgresql" and (
+            dialect.driver != "asyncpg" or self.text_type is not None
+        ):
             # Its texts are exact, and it reads one in the type it is compared with.
-            # asyncpg has no such texts, but exact values.
             return sa.cast(self.expression, sa.Text())
         if dialect.name in _MYSQL and self.is_float:
             # A float of 4 bytes is sent with 6 digits, a double with all.
@@ -134,7 +156,7 @@ class _Key:
         if value is None:
             nulls_first = self.nulls_first(dialect)
             return expression.is_not(None) if nulls_first else sa.false()
-        bound = _bound(value)
+        bound = self.bound(value)
         condition: _Condition = expression > bound
         if self.is_descending:
             condition = expression < bound
@@ -145,7 +167,14 @@ class _Key:
     def same(self, value: t.Any) -> _Condition:
         if value is None:
             return self.expression.is_(None)
-        return self.expression == _bound(value)
+        return self.expression == self.bound(value)
+
+    def bound(self, value: object) -> sa.ColumnElement[t.Any]:
+        """Return a parameter to compare with."""
+        found = sa.bindparam(None, value, type_=sa.types.NullType(), unique=True)
+        if self.text_type is None:
+            return found
+        return _plain(sa.cast(sa.cast(found, sa.Text()), self.text_type))
 
 
 def fetch_keyset(
@@ -164,7 +193,7 @@ def fetch_keyset(
     """
     database = session.get_bind(clause=statement).dialect
     dialect = database.name
-    keys = [key.comparable(dialect) for key in _keys(statement)]
+    keys = [key.comparable(database) for key in _keys(statement)]
     name = _name(statement, keys, f"{dialect}+{database.driver}")
     cursors = CursorFormat(name, len(keys), signer)
     cursor = after if after is not None else before
@@ -299,10 +328,6 @@ def _plain(expression: sa.ColumnElement[t.Any]) -> sa.ColumnElement[t.Any]:
     return sa.type_coerce(expression, sa.types.NullType())
 
 
-def _bound(value: object) -> sa.BindParameter[t.Any]:
-    return sa.bindparam(None, value, type_=sa.types.NullType(), unique=True)
-
-
 def _primary_key(statement: sa.Select[t.Any]) -> cabc.Sequence[sa.ColumnElement[t.Any]]:
     entity: t.Any = statement.column_descriptions[0].get("entity")
     parts = statement.get_final_froms()
@@ -368,7 +393,7 @@ def _beyond(
         and not any(key.is_nullable or value is None for key, value in pairs)
     ):
         row = sa.tuple_(*(key.expression for key in keys))
-        values = sa.tuple_(*(_bound(value) for _, value in pairs))
+        values = sa.tuple_(*(key.bound(value) for key, value in pairs))
         condition = row < values if keys[0].is_descending else row > values
     else:
         condition = sa.false()
