@@ -99,7 +99,7 @@ def test_a_request_that_has_used_up_its_time_asks_no_more() -> None:
 
 
 def test_a_process_without_a_free_connection_says_nothing_about_the_store() -> None:
-    breaker = CircuitBreaker(threshold=1)
+    breaker = CircuitBreaker(StoreUnavailable, threshold=1)
 
     def find_no_connection() -> None:
         raise StoreBusy("each connection is in use")

@@ -32,7 +32,7 @@ class Colour(enum.Enum):
 
 
 class Shout(sa.TypeDecorator[str]):
-    """A type that reads another value than the one that is stored."""
+    """A type whose values differ from what is stored."""
 
     impl = sa.String(20)
     cache_ok = True

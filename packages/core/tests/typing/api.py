@@ -21,6 +21,7 @@ from flaskware_core import AlreadyInitialised
 from flaskware_core import attach
 from flaskware_core import backoff
 from flaskware_core import check_connections
+from flaskware_core import CircuitBreaker
 from flaskware_core import closest
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
@@ -51,6 +52,7 @@ from flaskware_core import RequestOrigin
 from flaskware_core import Sensitive
 from flaskware_core import Settings
 from flaskware_core import signer
+from flaskware_core import Unavailable
 from flaskware_core.testing import isolation
 from flaskware_core.testing import make_app
 from flaskware_core.testing import Service
@@ -131,6 +133,8 @@ assert_type(request_getter(app)(), flask.Request)
 assert_type(current_session(), SessionMixin)
 assert_type(signer("mail.link", app=app), URLSafeSerializer)
 assert_type(ForkGuard().in_child(), bool)
+assert_type(CircuitBreaker(Unavailable, threshold=2, pause=1.0).is_open, bool)
+assert_type(Unavailable("down").reason, str)
 ForkGuard().leave(object())
 assert_type(backoff(1, first=0.1, longest=2.0, spread=1.0), float)
 lock = FileLock(Path("mail.lock"), signed=True)

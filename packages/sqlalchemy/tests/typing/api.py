@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from flaskware_sqlalchemy import AsyncDriverMissing
 from flaskware_sqlalchemy import ContextSession
+from flaskware_sqlalchemy import DatabaseUnavailable
 from flaskware_sqlalchemy import fetch_peers
 from flaskware_sqlalchemy import KeysetPage
 from flaskware_sqlalchemy import Location
@@ -28,6 +29,7 @@ from flaskware_sqlalchemy import NPlusOneWarning
 from flaskware_sqlalchemy import OnCommitError
 from flaskware_sqlalchemy import Page
 from flaskware_sqlalchemy import RecordedQuery
+from flaskware_sqlalchemy import SchemaUnusable
 from flaskware_sqlalchemy import SessionShared
 from flaskware_sqlalchemy import SQLAlchemy
 from flaskware_sqlalchemy import SQLAlchemySettings
@@ -221,5 +223,7 @@ t.assert_type(MixedBinds([None]).keys, list[str | None])
 t.assert_type(SessionShared("x"), SessionShared)
 t.assert_type(OnCommitError("x", [ValueError()]), OnCommitError)
 t.assert_type(TransactionBegun("x"), TransactionBegun)
+t.assert_type(SchemaUnusable("x"), SchemaUnusable)
+t.assert_type(DatabaseUnavailable("x", OSError()).reason, str)
 t.assert_type(NPlusOneError("x"), NPlusOneError)
 t.assert_type(NPlusOneWarning("x"), NPlusOneWarning)

@@ -141,7 +141,7 @@ class EngineFactory:
             for number, (url, options) in enumerate(copies):
                 key = self._settings.key_of_replica(bind, number)
                 options = {**self._defaults, **options}
-                source = self._make(bind, url, options, key, key)
+                source = self._make(bind, url, options, key, key, is_replica=True)
                 if source is not None:
                     found.setdefault(bind, []).append(source)
         return found
@@ -153,6 +153,8 @@ class EngineFactory:
         options: dict[str, t.Any],
         key: str,
         options_key: str,
+        *,
+        is_replica: bool = False,
     ) -> Source | None:
         settings = self._settings
         try:
@@ -164,6 +166,7 @@ class EngineFactory:
                 isolation_level=settings.level_of(bind),
                 timeout=settings.timeout_of(bind),
                 pragmas=settings.sqlite_pragmas,
+                is_replica=is_replica,
             )
             self.watch.add_engine(source.engine, bind)
             return source

@@ -75,6 +75,7 @@ def make_engine(
     isolation_level: str | None = None,
     timeout: float | None = None,
     pragmas: cabc.Mapping[str, object] = types.MappingProxyType({}),
+    is_replica: bool = False,
 ) -> Source:
     """Make an engine; nothing is connected yet.
 
@@ -85,6 +86,7 @@ def make_engine(
     :param isolation_level: Of its transactions; an option of that name wins.
     :param timeout: Seconds that a statement may take.
     :param pragmas: For each new connection to SQLite.
+    :param is_replica: True if another database can be read when this is slow to answer.
     :raises EngineProblem: if an option is unknown or wrong.
     """
     url = with_charset(usable_url(text))

@@ -42,7 +42,7 @@ _SIMPLE = (
     sa.types.NullType,
 )
 _ZERO: sa.ColumnElement[float] = sa.literal_column("0e0", sa.Float())
-# Each row has another value, and another one the next time.
+# They give each row a value that differs at each reading.
 _RANDOM = {"gen_random_uuid", "newid", "rand", "random", "uuid"}
 
 
@@ -306,7 +306,7 @@ def _key(clause: t.Any, is_outer: bool) -> _Key:
 
 def _is_stored(expression: sa.ColumnElement[t.Any]) -> t.TypeGuard[sa.Column[t.Any]]:
     """Return True for a column of a table, or of an alias of a table."""
-    table = getattr(expression, "table", None)
+    table: t.Any = getattr(expression, "table", None)
     while isinstance(table, sa.Alias):
         table = table.element
     return isinstance(expression, sa.Column) and isinstance(table, sa.Table)
@@ -323,7 +323,7 @@ def _database_type(
 def _plain(expression: sa.ColumnElement[t.Any]) -> sa.ColumnElement[t.Any]:
     """Return an expression whose values pass through no type of SQLAlchemy."""
     if not isinstance(expression, sa.ColumnClause):
-        # Some dialects write as an operator what is none for SQLAlchemy.
+        # Some dialects write an operator where SQLAlchemy sees a name or a function.
         expression = Grouping(expression)
     return sa.type_coerce(expression, sa.types.NullType())
 
