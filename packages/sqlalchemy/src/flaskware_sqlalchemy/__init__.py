@@ -25,6 +25,8 @@ if t.TYPE_CHECKING:
     from ._insight.lazy_load import NPlusOneWarning as NPlusOneWarning
     from ._insight.location import Location as Location
     from ._insight.query_log import RecordedQuery as RecordedQuery
+    from ._models.utc import Timestamps as Timestamps
+    from ._models.utc import UTCDateTime as UTCDateTime
     from ._pagination.keyset import KeysetPage as KeysetPage
     from ._pagination.page import Page as Page
     from ._sessions.peers import fetch_peers as fetch_peers
@@ -35,6 +37,7 @@ else:
             "_insight.lazy_load": ["NPlusOneWarning"],
             "_insight.location": ["Location"],
             "_insight.query_log": ["RecordedQuery"],
+            "_models.utc": ["Timestamps", "UTCDateTime"],
             "_pagination.keyset": ["KeysetPage"],
             "_pagination.page": ["Page"],
             "_sessions.peers": ["fetch_peers"],
@@ -42,9 +45,9 @@ else:
     )
 
 __all__ = [
-    "AsyncDriverMissing", "ContextSession", "DatabaseUnavailable", "fetch_peers",
-    "KeysetPage", "Location", "MixedBinds", "Model", "NAMING_CONVENTION",
-    "NPlusOneError", "NPlusOneWarning", "OnCommitError", "Page", "RecordedQuery",
-    "SchemaUnusable", "SessionShared", "SQLAlchemy", "SQLAlchemySettings",
-    "TransactionBegun", "UnknownBind",
+    "AsyncDriverMissing", "ContextSession", "DatabaseUnavailable", "KeysetPage",
+    "Location", "MixedBinds", "Model", "NAMING_CONVENTION", "NPlusOneError",
+    "NPlusOneWarning", "OnCommitError", "Page", "RecordedQuery", "SQLAlchemy",
+    "SQLAlchemySettings", "SchemaUnusable", "SessionShared", "Timestamps",
+    "TransactionBegun", "UTCDateTime", "UnknownBind", "fetch_peers",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import datetime as dt
 import typing as t
 
 import flask
@@ -33,8 +34,10 @@ from flaskware_sqlalchemy import SchemaUnusable
 from flaskware_sqlalchemy import SessionShared
 from flaskware_sqlalchemy import SQLAlchemy
 from flaskware_sqlalchemy import SQLAlchemySettings
+from flaskware_sqlalchemy import Timestamps
 from flaskware_sqlalchemy import TransactionBegun
 from flaskware_sqlalchemy import UnknownBind
+from flaskware_sqlalchemy import UTCDateTime
 from flaskware_sqlalchemy.testing import connections_in_use
 
 
@@ -50,6 +53,15 @@ class User(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     nick: Mapped[str | None]
+
+
+class Meeting(Timestamps, Base):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+
+
+t.assert_type(Meeting().created_at, dt.datetime)
+t.assert_type(Meeting().updated_at, dt.datetime)
 
 
 class Entry(DataBase):
