@@ -50,6 +50,7 @@ def own_redis(request: pytest.FixtureRequest, tmp_path: Path) -> cabc.Iterator[s
     path = tmp_path / "r.sock"
     policy = getattr(request, "param", "noeviction")
     command = [binary, "--port", "0", "--unixsocket", str(path), "--save", ""]
+    command += ["--dir", str(tmp_path)]
     command += ["--maxmemory-policy", policy]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while not path.exists():

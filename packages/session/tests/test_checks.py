@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import flask_login
 import pytest
+import redis
 
 from flaskware_core import examine
 from flaskware_core.testing import make_app
@@ -96,6 +97,23 @@ def test_a_remember_cookie_that_goes_over_plain_http_is_found(is_secure: bool) -
 
 def test_while_developing_the_memory_store_is_fine() -> None:
     assert found(deploy=False, SESSION_STORE="memory://") == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "ids"),
+    [
+        ({"save": "60 1"}, {"session.redis-restores"}),
+        ({"save": ""}, set()),
+        ({"save": "60 1", "appendonly": "yes"}, set()),
+    ],
+)
+def test_a_redis_whose_crash_undoes_a_revocation_is_found(
+    own_redis: str, changes: dict[str, str], ids: set[str]
+) -> None:
+    with redis.Redis.from_url(own_redis) as client:
+        for name, value in changes.items():
+            client.config_set(name, value)
+    assert found(SESSION_STORE=own_redis) == ids
 
 
 @pytest.mark.parametrize(

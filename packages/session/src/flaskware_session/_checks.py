@@ -127,7 +127,7 @@ def _store(settings: SessionSettings, store: Store) -> cabc.Iterator[Finding]:
             "session.store-forgets",
             Level.WARNING,
             "memcached removes sessions when its memory is full, and everybody's when"
-            " it restarts.",
+            " it restarts. What was revoked stays revoked.",
             "another SESSION_STORE; or silence this where that may happen",
         )
     if isinstance(store, RedisStore):
@@ -157,7 +157,7 @@ def _clear_transport(url: str) -> cabc.Iterator[Finding]:
 
 def _eviction(store: RedisStore) -> cabc.Iterator[Finding]:
     try:
-        policy = store.eviction_policy()
+        policy, restores = store.eviction_policy(), store.restores_snapshots()
     except StoreUnavailable:
         return  # the check of connections reports it
     # Every session expires, so that the volatile policies drop them as well.
@@ -166,8 +166,17 @@ def _eviction(store: RedisStore) -> cabc.Iterator[Finding]:
             "session.redis-evicts",
             Level.WARNING,
             f"Redis has the maxmemory-policy {policy}: when its memory is full it"
-            " removes sessions that are in use.",
+            " removes sessions that are in use, and signs users out. What was revoked"
+            " stays revoked.",
             "maxmemory-policy noeviction, or a Redis of its own for sessions",
+        )
+    if restores:
+        yield Finding(
+            "session.redis-restores",
+            Level.WARNING,
+            "Redis saves its memory now and then, and keeps no log: after a crash it"
+            " goes back to the last save, and what was revoked since is valid again.",
+            'appendonly yes; or save "", so that a crash signs everybody out',
         )
 
 

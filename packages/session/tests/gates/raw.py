@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import shutil
 import socket
+import time
 import typing as t
 from pathlib import Path
 from urllib.parse import unquote
@@ -38,6 +39,11 @@ class RawRedis(Raw):
     def all(self) -> dict[t.Any, Value]:
         return {name: self._value(name) for name in self.client.keys("*")}
 
+    def outliving(self, seconds: int) -> int:
+        """Count the keys that will be there after so long, by the server's clock."""
+        ends = [self.client.pttl(name) for name in self.client.keys("*")]
+        return sum(end == -1 or end > seconds * 1000 for end in ends)
+
     def put(self, name: t.Any, value: Value) -> bool:
         if isinstance(value, tuple):
             self.client.restore(name, 600_000, value[0], replace=True)
@@ -66,14 +72,22 @@ class RawMemcached(Raw):
         self._server = (parts.hostname or "", parts.port or 0)
         self._client: t.Any = Client(self._server, no_delay=True)
 
-    def all(self) -> dict[t.Any, Value]:
+    def outliving(self, seconds: int) -> int:
+        """Count the keys that will be there after so long, by the server's clock."""
+        ends = [int(fields[1].partition("=")[2]) for fields in self._listed()]
+        return sum(end == -1 or end > time.time() + seconds for end in ends)
+
+    def _listed(self) -> list[list[str]]:
         answer = b""
         with socket.create_connection(self._server) as connection:
             connection.sendall(b"lru_crawler metadump all\r\n")
             while not answer.endswith(b"END\r\n"):
                 answer += connection.recv(65536)
-        lines = (line for line in answer.splitlines() if line.startswith(b"key="))
-        names = [unquote(line.split()[0][4:].decode()) for line in lines]
+        lines = answer.decode().splitlines()
+        return [line.split() for line in lines if line.startswith("key=")]
+
+    def all(self) -> dict[t.Any, Value]:
+        names = [unquote(fields[0][4:]) for fields in self._listed()]
         found = {name: self._client.get(name) for name in names}
         return {name: value for name, value in found.items() if value is not None}
 

@@ -139,16 +139,22 @@ class ForeignMemcached(ForeignStore):
 
         parts = urlsplit(url)
         server = (parts.hostname or "localhost", parts.port or 11211)
-        self._client: t.Any = Client(server, connect_timeout=timeout, timeout=timeout)
+
+        # A client is for one thread, and each session moves once.
+        def connect() -> contextlib.closing[t.Any]:
+            client = Client(server, connect_timeout=timeout, timeout=timeout)
+            return contextlib.closing(client)
+
+        self._connect = connect
 
     def get(self, name: str) -> bytes | None:
-        with contextlib.closing(self._client):
-            found = self._client.get(name)
+        with self._connect() as client:
+            found = client.get(name)
         return found if isinstance(found, bytes) else None
 
     def remove(self, name: str) -> None:
-        with contextlib.closing(self._client):
-            self._client.delete(name)
+        with self._connect() as client:
+            client.delete(name)
 
     def convert(self, function: cabc.Callable[[bytes], bytes | None]) -> None:
         """See :meth:`ForeignStore.convert`; memcached does not list what it holds."""

@@ -139,14 +139,31 @@ class RedisStore(Store):
 
         :raises StoreUnavailable: if it does not answer.
         """
-        answer = self._guard(lambda: self._link.send("INFO", "memory"))
+        return self._info("memory").get("maxmemory_policy")
+
+    def restores_snapshots(self) -> bool:
+        """Return whether the server goes back to an older state after a crash.
+
+        That is where it saves its memory now and then, and keeps no log of writes.
+
+        :raises StoreUnavailable: if it does not answer.
+        """
+        if self._info("persistence").get("aof_enabled") != "0":
+            return False
+        try:
+            answer = self._link.send("CONFIG", "GET", "save")
+        except Exception:  # noqa: BLE001 # a hosted server does not tell
+            return False
         if isinstance(answer, dict):  # redis-py's client has read it
-            return t.cast("dict[str, str]", answer).get("maxmemory_policy")
-        for line in text_of(answer or b"").splitlines():
-            name, _, value = line.partition(":")
-            if name == "maxmemory_policy":
-                return value
-        return None
+            return any(map(text_of, t.cast("dict[str, str | bytes]", answer).values()))
+        return len(answer) > 1 and bool(text_of(answer[1]))
+
+    def _info(self, section: str) -> dict[str, str]:
+        answer = self._guard(lambda: self._link.send("INFO", section))
+        if isinstance(answer, dict):  # redis-py's client has read it
+            return {str(key): str(value) for key, value in answer.items()}
+        lines = text_of(answer or b"").splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
 
     def close(self) -> None:
         self._link.close()

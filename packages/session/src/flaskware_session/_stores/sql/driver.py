@@ -126,7 +126,11 @@ class Link:
         self.engine.dispose()
 
     def _run_once(self, work: cabc.Callable[[DBAPICursor], _T]) -> _T:
-        connection = self.engine.raw_connection()
+        try:
+            connection = self.engine.raw_connection()
+        except self.errors as error:
+            # In the driver's own words, as from a server that is starting.
+            raise exc.DBAPIError(None, None, t.cast("t.Any", error)) from error
         cursor = connection.cursor()
         try:
             answer = work(cursor)
