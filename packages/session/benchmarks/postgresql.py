@@ -30,7 +30,7 @@ from flaskware_session import Sessions
 from flaskware_session import SQLAlchemyStore
 
 _URL = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
-_ROUNDS, _CALLS, _UPDATES = 15, 100, 600
+_ROUNDS, _CALLS, _UPDATES = 15, 60, 300
 _COLUMNS = (
     "key, data, version, created, last_seen, expires, user_id, address, agent, issued,"
     " idle, until, kind, proofs"
