@@ -8,12 +8,12 @@ import typing as t
 
 from flaskware_session import Lifetime
 from flaskware_session import Record
+from flaskware_session import SessionEnded
 from flaskware_session import StoreUnavailable
 from flaskware_session import Written
 from flaskware_session._core.operations import Call
 from flaskware_session._core.operations import Create
 from flaskware_session._core.operations import Delete
-from flaskware_session._core.operations import ForUser
 from flaskware_session._core.operations import LimitUser
 from flaskware_session._core.operations import Notify
 from flaskware_session._core.operations import Operation
@@ -26,27 +26,40 @@ from flaskware_session._core.operations import Update
 from flaskware_session._core.policy import SessionPolicy
 from flaskware_session._core.visit import Visit
 from flaskware_session._records.codec import decode
-from flaskware_session._records.text import alias_of
 from flaskware_session._records.token import Keys
+from flaskware_session._records.token import proof_of
+from flaskware_session._records.token import with_new_secret
 
 NOW = 1_000_000
-TOKEN = "A" * 43
+TOKEN = "u" + "A" * 76
+NEW_TOKEN = with_new_secret(TOKEN)
 LIFETIME = Lifetime(60_000, 600_000, 1_000, renewal=300_000, grace=10_000)
 KEYS = Keys([b"new", b"old"])
 KEY = KEYS.of(TOKEN)
 OLD_KEY = KEYS.older_of(TOKEN)[0]
-OTHER_KEY = "f" * 64
 
 STORED = Record(
-    KEY, '{"a":1}', 3, NOW - 1000, NOW - 10, NOW + 50_000, "ann", issued=NOW - 1000
+    KEY,
+    '{"a":1}',
+    3,
+    NOW - 1000,
+    NOW - 10,
+    NOW + 50_000,
+    "ann",
+    issued=NOW - 1000,
+    idle=60_000,
+    until=NOW + 599_000,
+    proofs=proof_of(TOKEN),
 )
 VISITOR = dc.replace(STORED, user_id=None)
 NEWER = dc.replace(STORED, version=4, data='{"a":1,"b":2}')
-ALIAS = alias_of(STORED, OTHER_KEY, now=NOW - 500, grace=10_000)
+PENDING = dc.replace(
+    STORED, proofs=f"{proof_of(TOKEN)} {proof_of(NEW_TOKEN)}", issued=NOW - 500
+)
+"""As after a renewal whose new id was not seen yet."""
 
 SAVED = Written(saved=True)
 CONFLICT = Written(saved=False, current=NEWER)
-MOVED = Written(saved=False, current=ALIAS)
 GONE = Written(saved=False)
 DOWN = StoreUnavailable("down")
 
@@ -59,12 +72,12 @@ def policy_of(**rules: t.Any) -> SessionPolicy:
     return SessionPolicy(**rules)
 
 
-def visit_of(record: Record | None = STORED, *, is_view: bool = False) -> Visit:
+def visit_of(record: Record | None = STORED, token: str = TOKEN) -> Visit:
     """A visit that has read a record."""
-    visit = Visit(TOKEN)
+    visit = Visit([token])
     if record is not None:
-        id = None if is_view else TOKEN
-        visit.opened(record, decode(record.data) or {}, id, is_view=is_view)
+        visit.sent_id = token
+        visit.opened(record, decode(record.data) or {}, token)
     return visit
 
 
@@ -96,7 +109,7 @@ def play(steps: Steps[t.Any], *answers: object) -> Played:
     except StopIteration as stop:
         assert list(rest) == [], "an answer was not asked for"
         return Played(seen, None, stop.value)
-    except (StoreUnavailable, ValueError, RuntimeError) as error:
+    except (StoreUnavailable, SessionEnded, ValueError, RuntimeError) as error:
         return Played(seen, error, None)
 
 
@@ -107,14 +120,12 @@ def line_of(operation: Operation) -> str:  # noqa: C901 # a table
             return f"update {record.data}"
         case Create(record, _):
             return f"create {record.data}"
-        case Replace(_, record, _, alias):
-            return f"replace {record.data}{' alias' if alias else ''}"
+        case Replace(_, record, _):
+            return f"replace {record.data}"
         case Read(key, _, _):
             return f"read {_name(key)}"
         case Delete(key, version):
             return f"delete {_name(key)}{f' v{version}' if version else ''}"
-        case ForUser(user_id, _):
-            return f"for {user_id}"
         case LimitUser(user_id, most, _, _):
             return f"limit {user_id} {most}"
         case Notify(signal, details, _):
@@ -130,7 +141,7 @@ def line_of(operation: Operation) -> str:  # noqa: C901 # a table
 
 
 def _name(key: str) -> str:
-    names = {KEY: "key", OLD_KEY: "old key", OTHER_KEY: "other key"}
+    names = {KEY: "key", OLD_KEY: "old key"}
     return names.get(key, "new key")
 
 

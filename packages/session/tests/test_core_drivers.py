@@ -21,6 +21,7 @@ from flaskware_session import Record
 from flaskware_session import RedisStore
 from flaskware_session import session_outage
 from flaskware_session import session_renewed
+from flaskware_session import SessionEnded
 from flaskware_session import Store
 from flaskware_session import StoreUnavailable
 from flaskware_session._core.end import end
@@ -89,7 +90,7 @@ def policy() -> SessionPolicy:
 
 
 def opened(run: Runner, policy: SessionPolicy, id: str | None) -> Visit:
-    visit = Visit(id)
+    visit = Visit([] if id is None else [id])
     run(load(visit, policy), visit)
     return visit
 
@@ -119,12 +120,13 @@ def test_a_session_lives_and_ends(run: Runner, policy: SessionPolicy) -> None:
         run(save(two, policy), two)
     assert len(renewed) == 1
     old = opened(run, policy, first.id)
-    assert (old.is_view, old.id, old.data) == (True, None, two.data)
+    assert (old.id, old.data) == (first.id, two.data)
 
     run(end(old, policy), old)
     assert opened(run, policy, two.id).record is None
     put(two, "d", 4)
-    run(save(two, policy), two)
+    with pytest.raises(SessionEnded):
+        run(save(two, policy), two)
     assert opened(run, policy, two.id).record is None
 
 
@@ -135,16 +137,16 @@ def test_a_function_is_called_and_a_pause_ends(run: Runner) -> None:
         yield Queue("k")
         return (yield Call(threading.current_thread))
 
-    assert isinstance(run(steps(), Visit(None)), threading.Thread)
+    assert isinstance(run(steps(), Visit()), threading.Thread)
 
 
 class Down(MemoryStore):
-    def read(self, key: str, now: int, lifetime: object) -> Record | None:
+    def read(self, key: str, now: int, interval: int) -> Record | None:
         raise StoreUnavailable("down")
 
 
 class AsyncDown:
-    async def read(self, key: str, now: int, lifetime: object) -> Record | None:
+    async def read(self, key: str, now: int, interval: int) -> Record | None:
         raise StoreUnavailable("down")
 
 
@@ -158,11 +160,11 @@ def runner_of(store: object, limit: float) -> Runner:
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("store", [Down(), AsyncDown()], ids=["blocking", "async"])
 def test_an_outage_is_thrown_in_and_opens_the_breaker(store: object) -> None:
-    run, visit, seen = runner_of(store, 3), Visit("x"), list[t.Any]()
+    run, visit, seen = runner_of(store, 3), Visit(["x"]), list[t.Any]()
 
     def read() -> Steps[str]:
         try:
-            yield Read("k", 1, LIFETIME)
+            yield Read("k", 1, 1)
         except StoreUnavailable as error:
             return error.reason
         return "answered"
@@ -195,7 +197,7 @@ def test_tasks_that_meet_all_win(policy: SessionPolicy) -> None:
     client = AsyncStoreClient(t.cast("AsyncStore", AsyncMemory()), limit=30)
 
     async def count(id: str | None) -> Visit:
-        visit = Visit(id)
+        visit = Visit([] if id is None else [id])
         await client.run(load(visit, policy), visit)
         visit.data["n"] = visit.data.get("n", 0) + 1
         visit.counted["n"] = 1

@@ -8,6 +8,7 @@ from flaskware_core import lazy_names
 
 from ._errors import NotFresh as NotFresh
 from ._errors import SessionConflict as SessionConflict
+from ._errors import SessionEnded as SessionEnded
 from ._errors import SessionMismatch as SessionMismatch
 from ._errors import SessionTooLarge as SessionTooLarge
 from ._errors import StoreRefused as StoreRefused
@@ -71,7 +72,7 @@ __all__ = [
     "MemoryStore", "NotFresh", "parse_agent", "Record", "RedisStore", "Scanned",
     "ServerSession", "session", "session_conflict", "session_created", "session_outage",
     "session_renewed", "session_revoked", "session_unreadable", "SessionConflict",
-    "SessionInfo", "SessionMismatch", "Sessions", "SessionSettings", "SessionState",
+    "SessionEnded", "SessionInfo", "SessionMismatch", "Sessions", "SessionSettings", "SessionState",
     "SessionTooLarge", "SQLAlchemyStore", "SQLiteStore", "Store", "StoreRefused",
     "StoreStats", "StoreUnavailable", "UnstorableValue", "Written",
 ]  # fmt: skip

@@ -56,7 +56,7 @@ def end_record(record: Record, token: str | None, policy: SessionPolicy) -> Step
     :param token: The id that it was read with.
     :return: Whether it was there.
     """
-    for key in (record.key, *policy.keys.all_of(token)):
+    for key in dict.fromkeys((record.key, *policy.keys.all_of(token))):
         if is_moved(key):
             ended = (yield from bury(dc.replace(record, key=key), policy)) is not None
         else:

@@ -9,6 +9,7 @@ from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records import proofs
 from flaskware_session._records.codec import decode
 from flaskware_session._records.record import Record
+from flaskware_session._records.record import UNSEEN
 from flaskware_session._records.token import handle_of
 from flaskware_session._records.token import proof_of
 
@@ -59,7 +60,7 @@ def load_from(visit: Visit, policy: SessionPolicy, token: str) -> Steps[bool]:
     visit.opened(record, data, token)
     if lifetime.renewal is not None and now - record.issued >= lifetime.renewal:
         visit.is_due = True
-    elif proofs.is_pending(record.proofs, proof):
+    elif record.kind == UNSEEN or proofs.is_pending(record.proofs, proof):
         visit.is_first_seen = True
     return True
 
