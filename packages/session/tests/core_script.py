@@ -11,6 +11,7 @@ from flaskware_session import Record
 from flaskware_session import SessionEnded
 from flaskware_session import StoreUnavailable
 from flaskware_session import Written
+from flaskware_session._core.operations import Amend
 from flaskware_session._core.operations import Call
 from flaskware_session._core.operations import Create
 from flaskware_session._core.operations import Delete
@@ -64,7 +65,7 @@ GONE = Written(saved=False)
 DOWN = StoreUnavailable("down")
 
 # What no answer is needed to.
-_UNANSWERED = (Notify, Pause, Queue)
+_UNANSWERED = (Amend, Notify, Pause, Queue)
 
 
 def policy_of(**rules: t.Any) -> SessionPolicy:
@@ -134,6 +135,8 @@ def line_of(operation: Operation) -> str:  # noqa: C901 # a table
             return " ".join([signal, *t.cast("list[str]", keys)]) + dropped
         case Pause(longest):
             return f"pause {longest:g}"
+        case Amend():
+            return "amend"
         case Queue():
             return "queue"
         case Call():

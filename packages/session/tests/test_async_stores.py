@@ -16,17 +16,18 @@ from flaskware_session import AsyncRedisStore
 from flaskware_session import AsyncSQLAlchemyStore
 from flaskware_session import AsyncStore
 from flaskware_session import BlockingStore
-from flaskware_session import Lifetime
 from flaskware_session import Record
 from flaskware_session import RedisStore
 from flaskware_session import Sessions
 from flaskware_session import Store
 from flaskware_session import StoreUnavailable
 from flaskware_session._migrations import tree
+from flaskware_session._records.token import key_of
+from flaskware_session._records.token import new_token
+from flaskware_session._records.token import proof_of
 from flaskware_session.testing import StoreSuite
 
 Build = cabc.Callable[..., flask.Flask]
-LIFETIME = Lifetime(idle=60_000, absolute=300_000, touch_interval=10_000)
 
 
 class TestAsyncRedisStore(StoreSuite):
@@ -123,14 +124,18 @@ def test_a_closed_one_leaves_no_thread(redis_url: str) -> None:
 
 def test_the_same_records_are_read_without_a_bridge(redis_url: str) -> None:
     blocking = RedisStore(redis_url)
-    record = Record("a" * 64, '{"a":1}', 1, 1, 1, 10**14, "ann", issued=1)
+    token = new_token("ann")
+    record = Record(
+        key_of(token), '{"a":1}', 1, 1, 1, 10**12, "ann", issued=1, idle=10**11,
+        until=10**12, proofs=proof_of(token),
+    )  # fmt: skip
     blocking.create(record, 1)
     blocking.close()
 
     async def read() -> Record | None:
         store = AsyncRedisStore(redis_url)
         try:
-            return await store.read(record.key, 1, LIFETIME)
+            return await store.read(record.key, 1, 1)
         finally:
             await store.close()
 

@@ -257,7 +257,7 @@ def test_a_save_that_found_the_session_gone_stores_nothing(
         flask.session["b"] = "4"
 
     response, client = race(build, mine, "/logout", store=store_url)
-    assert (response.status_code, response.headers.get("Set-Cookie")) == (200, None)
+    assert (response.status_code, response.headers.get("Set-Cookie")) == (409, None)
     assert client.get("/read").json["data"] == {}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses as dc
 import logging
 import re
 
@@ -13,7 +14,7 @@ from flaskware_session import Sessions
 from flaskware_session.testing import CountingStore
 
 Build = cabc.Callable[..., flask.Flask]
-TOKEN = "[A-Za-z0-9_-]{43}"
+TOKEN = "[A-Za-z0-9_-]{77}"
 
 
 def cookie(app: flask.Flask, url: str) -> str:
@@ -44,12 +45,12 @@ def cookie(app: flask.Flask, url: str) -> str:
         (
             {"SESSION_COOKIE_DOMAIN": "x.example", "SESSION_COOKIE_NAME": "id"},
             "https://a.x.example",
-            "id=*; Domain=x.example; Secure; HttpOnly; Path=/; Lax",
+            "__Secure-id=*; Domain=x.example; Secure; HttpOnly; Path=/; Lax",
         ),
         (
             {"APPLICATION_ROOT": "/shop"},
             "https://x.example/shop",
-            "session=*; Secure; HttpOnly; Path=/shop; Lax",
+            "__Secure-session=*; Secure; HttpOnly; Path=/shop; Lax",
         ),
         (
             {"SESSION_COOKIE_PARTITIONED": True, "SESSION_COOKIE_SAMESITE": "None"},
@@ -199,12 +200,19 @@ def test_the_store_does_not_hold_the_id(build: Build) -> None:
     with app.app_context():
         record = sessions.store.for_user("ann", 0)[0]
         handle = sessions.for_user("ann")[0].handle
-    assert re.fullmatch("[0-9a-f]{64}", record.key)
-    assert stored.value not in repr(record) + record.key + record.data
+    assert re.fullmatch("u[A-Za-z0-9_-]{11}[0-9a-f]{64}", record.key)
+    held = "".join(map(str, dc.astuple(record)))
+    assert stored.value not in held
+    assert stored.value[34:] not in held
     assert handle not in record.key
     assert record.key not in repr(record)
     # Whoever read the store has nothing that opens a session.
-    for guess in (record.key, record.key[:43], handle):
+    for guess in (
+        record.key,
+        f"{record.key}A",
+        record.key[:34] + record.proofs,
+        handle,
+    ):
         client.set_cookie("session", guess)
         assert client.get("/read").json["user"] is None
 

@@ -185,6 +185,9 @@ class AsyncMemory:
         self._store = MemoryStore()
 
     def __getattr__(self, name: str) -> t.Any:
+        if not hasattr(self._store, name):
+            raise AttributeError(name)
+
         async def method(*args: t.Any, **kwargs: t.Any) -> t.Any:
             await asyncio.sleep(0)
             return getattr(self._store, name)(*args, **kwargs)

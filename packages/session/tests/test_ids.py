@@ -55,7 +55,7 @@ def test_an_id_and_its_key_are_told_nowhere(
     for signal in signals:
         signal.disconnect(note)
     text = "\n".join((*told, caplog.text))
-    assert len(secrets) >= 6
+    assert len(secrets) >= 5
     assert not [secret for secret in secrets if secret in text]
 
 
@@ -83,7 +83,7 @@ def test_an_outage_tells_neither_id_nor_key_nor_content(
         return "down", 503
 
     client = app.test_client()
-    token = "A" * 43
+    token = "A" * 77
     client.set_cookie("session", token)
     assert client.get("/read").status_code == 503
     assert app.test_client().get("/set/a/s3cret").status_code == 503
@@ -94,7 +94,7 @@ def test_an_outage_tells_neither_id_nor_key_nor_content(
 
 @pytest.mark.parametrize(
     "cookie",
-    ["", "A" * 42, "A" * 44, "A" * 42 + "=", "A" * 42 + "é", "../" + "A" * 40],
+    ["", "A" * 76, "A" * 78, "A" * 76 + "=", "A" * 76 + "é", "../" + "A" * 74],
 )
 def test_an_id_of_another_form_costs_no_trip_and_is_not_adopted(
     build: Build, cookie: str
@@ -110,8 +110,8 @@ def test_an_id_that_was_not_issued_is_never_adopted(
     build: Build, store_url: str
 ) -> None:
     client = build(Sessions(store=store_url)).test_client()
-    client.set_cookie("session", "A" * 43)
+    client.set_cookie("session", "A" * 77)
     client.get("/set/a/1")
     cookie = client.get_cookie("session")
     assert cookie is not None
-    assert cookie.value != "A" * 43
+    assert cookie.value != "A" * 77

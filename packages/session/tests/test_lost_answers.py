@@ -135,9 +135,9 @@ def setting(request: pytest.FixtureRequest, build: Build) -> cabc.Iterator[Setti
     proxy = Proxy((parts.hostname, parts.port))
     through = url.replace(f":{parts.port}", f":{proxy.port}")
     store_of = _ASYNC[kind] if is_async else str
-    app = build(Sessions(store=store_of(through), store_timeout=5, budget=30))
     # By default a store of one's own has this name.
     name = {"SESSION_NAMESPACE": "session"} if is_async else {}
+    app = build(Sessions(store=store_of(through), store_timeout=5, budget=30), **name)
     other = build(Sessions(store=url), **name)
     for one in (app, other):
         one.add_url_rule("/count", "count", count)

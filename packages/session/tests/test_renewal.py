@@ -56,21 +56,24 @@ def test_an_id_is_renewed_when_it_is_due_and_the_session_goes_on(
     assert client.get("/read").json["data"] == {"a": "1"}
 
 
-def test_the_old_id_shows_for_a_moment_what_was_and_changes_nothing(
+def test_the_old_id_is_the_same_session_until_the_new_one_was_seen(
     client: Client, clock: FakeClock
 ) -> None:
     late = with_token(client, token(client))
     clock.advance(minutes=11)
     client.get("/read")
-    client.get("/set/a/2")
-    response = late.get("/read")
-    assert response.json == {"data": {"a": "1"}, "user": "ann", "new": False}
-    assert "Set-Cookie" not in response.headers
+    clock.advance(minutes=5)
     assert late.get("/set/b/late").status_code == 200
-    late.get("/regenerate")
-    assert client.get("/read").json["data"] == {"a": "2"}
-    clock.advance(seconds=11)
+    client.get("/set/a/2")
+    clock.advance(seconds=9)
+    response = late.get("/read")
+    expected = {"a": "2", "b": "late"}
+    assert response.json == {"data": expected, "user": "ann", "new": False}
+    assert "Set-Cookie" not in response.headers
+    assert client.get("/read").json["data"] == expected
+    clock.advance(seconds=2)
     assert late.get("/read").json == {"data": {}, "user": None, "new": True}
+    assert client.get("/read").json["data"] == expected
 
 
 @pytest.mark.parametrize("end", ["/logout", "/login/bob", "/clear"])
@@ -104,11 +107,13 @@ def test_who_had_the_id_before_a_sign_in_sees_nothing_afterwards(
     assert planted.get("/read").json == {"data": {}, "user": None, "new": True}
 
 
-def test_without_grace_the_old_id_ends_at_once(build: Build) -> None:
+def test_without_grace_the_old_id_ends_once_the_new_one_was_seen(build: Build) -> None:
     client = build(Sessions(store="memory://", renewal_grace=0)).test_client()
     client.get("/login/ann")
     late = with_token(client, token(client))
     client.get("/regenerate")
+    assert late.get("/read").json["user"] == "ann"
+    client.get("/read")
     assert late.get("/read").json["user"] is None
 
 

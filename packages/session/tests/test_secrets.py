@@ -93,7 +93,7 @@ def test_what_cannot_be_decrypted_is_no_session_and_an_event(
     store._records[record.key] = record
     key = TWO if damage == "other key" else ONE
 
-    def note(sender: object, handle: str) -> None:
+    def note(sender: object, handle: str, **details: object) -> None:
         handles.append(handle)
 
     with session_unreadable.connected_to(note):

@@ -136,7 +136,7 @@ def test_modified_new_and_accessed_tell_what_happened(build: Build) -> None:
 def test_asking_for_modified_reads_nothing() -> None:
     store = CountingStore(MemoryStore())
     app = make_app(Sessions(store=store))
-    with app.test_request_context(headers={"Cookie": f"session={'A' * 43}"}):
+    with app.test_request_context(headers={"Cookie": f"session={'A' * 77}"}):
         assert not flask.session.modified
         assert repr(flask.session) == "<ServerSession, not read yet>"
     assert store.trips == []
@@ -150,7 +150,7 @@ def test_every_way_of_looking_counts_as_access(
 ) -> None:
     store = CountingStore(MemoryStore())
     app = make_app(Sessions(store=store))
-    with app.test_request_context(headers={"Cookie": f"session={'A' * 43}"}):
+    with app.test_request_context(headers={"Cookie": f"session={'A' * 77}"}):
         look(flask.session)
         assert flask.session.accessed
     assert store.trips == ["read"]

@@ -72,7 +72,8 @@ __all__ = [
     "MemoryStore", "NotFresh", "parse_agent", "Record", "RedisStore", "Scanned",
     "ServerSession", "session", "session_conflict", "session_created", "session_outage",
     "session_renewed", "session_revoked", "session_unreadable", "SessionConflict",
-    "SessionEnded", "SessionInfo", "SessionMismatch", "Sessions", "SessionSettings", "SessionState",
+    "SessionEnded", "SessionInfo", "SessionMismatch", "Sessions", "SessionSettings",
+    "SessionState",
     "SessionTooLarge", "SQLAlchemyStore", "SQLiteStore", "Store", "StoreRefused",
     "StoreStats", "StoreUnavailable", "UnstorableValue", "Written",
 ]  # fmt: skip

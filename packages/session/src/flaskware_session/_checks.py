@@ -189,7 +189,7 @@ def _cookie(cookie: SessionCookie) -> cabc.Iterator[Finding]:
             " take the session.",
             'SESSION_COOKIE_POLICY = "secure"',
         )
-    elif cookie.secure_name == cookie.name and not cookie.name.startswith("__Host-"):
+    elif not cookie.secure_name.startswith("__Host-"):
         yield Finding(
             "session.cookie-prefix",
             Level.INFO,
