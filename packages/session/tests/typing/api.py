@@ -39,6 +39,7 @@ from flaskware_session import session_renewed
 from flaskware_session import session_revoked
 from flaskware_session import session_unreadable
 from flaskware_session import SessionConflict
+from flaskware_session import SessionEnded
 from flaskware_session import SessionInfo
 from flaskware_session import SessionMismatch
 from flaskware_session import Sessions
@@ -225,6 +226,7 @@ FakeClock().advance(seconds=1, minutes=2, days=3)
 assert_type(StoreUnavailable("reason").reason, str)
 assert_type(UnstorableValue("key", "problem").key, object)
 assert_type(SessionConflict(["a"]).keys, list[str])
+assert_type(SessionEnded(["a"]).keys, list[str])
 not_fresh = NotFresh("mfa", 10, is_bearer=True)
 assert_type(not_fresh.factor, str)
 assert_type(not_fresh.minutes, float | None)
