@@ -192,6 +192,13 @@ class SessionSettings(Settings):
         " it.",
         examples=[3600],
     )
+    visitor_timeout: _Positive | None = pydantic.Field(
+        default=None,
+        description="The longest pause between two requests of a session that nobody is"
+        " signed in to, in seconds or as a timedelta. `None` means the same as for a"
+        " user.",
+        examples=[86400],
+    )
     unseen_timeout: _Positive = pydantic.Field(
         default=dt.timedelta(hours=1),
         description="How long a visitor's session is kept that no request has come back"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses as dc
 import datetime as dt
 import importlib
 import inspect
@@ -52,6 +53,7 @@ def build_manager(
     peppers = [pepper.get_secret_value().encode() for pepper in settings.peppers]
     policy = SessionPolicy(
         lifetime,
+        visitor=_visitor(lifetime, settings),
         keys=Keys(peppers, namespace=settings.namespace),
         unseen=settings.unseen_timeout // _MILLISECOND,
         max_bytes=settings.max_bytes,
@@ -159,6 +161,13 @@ def _cipher(settings: SessionSettings) -> Cipher:
             "pip install 'flaskware-session[encryption]'",
         )
         raise ConfigError("flaskware-session", [problem]) from None
+
+
+def _visitor(lifetime: Lifetime, settings: SessionSettings) -> Lifetime | None:
+    if settings.visitor_timeout is None:
+        return None
+    idle = settings.visitor_timeout // _MILLISECOND
+    return dc.replace(lifetime, idle=min(idle, lifetime.absolute))
 
 
 def _lifetime(app: flask.Flask, settings: SessionSettings) -> Lifetime:

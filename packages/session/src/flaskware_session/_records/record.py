@@ -136,6 +136,10 @@ class Lifetime:
     grace: int = 0
 
 
+OWN = "own"
+"""Kind of a session whose timeouts were set for it alone."""
+
+
 class Timeouts(t.NamedTuple):
     """Timeouts of one session, in place of those of the app, in milliseconds.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import datetime as dt
 import typing as t
 
 import flask
@@ -15,9 +16,15 @@ from flaskware_session._core.visit import Intent
 from flaskware_session._core.visit import PERMANENT
 from flaskware_session._core.visit import Visit
 from flaskware_session._records.codec import IMMUTABLE
+from flaskware_session._records.record import OWN
+from flaskware_session._records.record import Timeouts
 
 if t.TYPE_CHECKING:
     from flaskware_session._drive.sync import SessionManager
+
+
+# In seconds.
+_LONGEST = 100 * 365 * 24 * 3600
 
 
 class Access:
@@ -181,6 +188,36 @@ class ServerSession(SessionMixin):
         manager = self.access.manager
         manager.client.run(save(visit, manager.policy), visit)
 
+    def set_expiry(
+        self,
+        idle: dt.timedelta | float,
+        *,
+        absolute: dt.timedelta | float | None = None,
+    ) -> None:
+        """Give this session timeouts of its own, in place of those of the app.
+
+        They are stored with the response, and stay until the next sign-in.
+
+        :param idle: The longest pause between two requests, in seconds or as a
+            timedelta.
+        :param absolute: When the session ends at the latest, counted from its
+            beginning, in seconds or as a timedelta; by default as for every session.
+        :raises ValueError: if a timeout is not positive, or the idle timeout is the
+            longer of the two.
+        """
+        visit, policy = self._load(), self.access.manager.policy
+        pause = _milliseconds("idle", idle)
+        end = policy.lifetime_of(visit.user_id).absolute
+        if absolute is not None:
+            end = _milliseconds("absolute", absolute)
+            if pause > end:
+                raise ValueError(
+                    "The idle timeout is longer than the absolute one: write"
+                    f" `session.set_expiry({end // 1000})` or a longer `absolute=`."
+                )
+        visit.timeouts = Timeouts(OWN, min(pause, end), end)
+        visit.require(Intent.UPDATE)
+
     @property
     def new(self) -> bool:  # type: ignore[override] # an attribute in the mixin
         """True if the store has no such session yet."""
@@ -229,6 +266,16 @@ class ServerSession(SessionMixin):
     def _flush_views(self, visit: Visit) -> None:
         for view in visit.views.values():
             view.flush(self)
+
+
+def _milliseconds(name: str, value: dt.timedelta | float) -> int:
+    seconds = value.total_seconds() if isinstance(value, dt.timedelta) else value
+    if not 0 < seconds < _LONGEST:
+        raise ValueError(
+            f"{name} is a time in seconds or a timedelta, more than 0 and less than"
+            f" 100 years, such as `session.set_expiry(3600)`; not {value!r}"
+        )
+    return max(int(seconds * 1000), 1)
 
 
 session: ServerSession = t.cast("ServerSession", flask.session)
