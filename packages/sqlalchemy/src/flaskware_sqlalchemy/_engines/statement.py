@@ -49,7 +49,7 @@ class StatementParts:
 
 
 _NOTHING = StatementParts(frozenset(), False)
-_known: t.Any = LRUCache(1000)
+_known: LRUCache[t.Any, StatementParts] = LRUCache(1000)
 
 
 def parts_of(clause: t.Any) -> StatementParts:

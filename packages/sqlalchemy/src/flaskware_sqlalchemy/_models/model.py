@@ -88,7 +88,7 @@ class Model:
 
 
 def model_base(
-    base: type | None, metadata: sa.MetaData | None, *, autonaming: bool = True
+    base: type[object] | None, metadata: sa.MetaData | None, *, autonaming: bool = True
 ) -> type[Model]:
     """Return a declarative base that is a :class:`Model`.
 
@@ -108,8 +108,11 @@ def model_base(
     if not hasattr(base, "registry"):
         if metadata is not None:
             own["metadata"] = metadata
-        mixins = (base,) if issubclass(base, Model) else (base, Model)
-        return type("Base", (*mixins, orm.DeclarativeBase), own)
+        parts: list[type[object]] = [base]
+        if not issubclass(base, Model):
+            parts.append(Model)
+        parts.append(orm.DeclarativeBase)
+        return t.cast("type[Model]", type("Base", tuple(parts), own))
     if metadata is not None:
         warnings.warn(
             "SQLAlchemy(metadata=…) is ignored, because model_class is a declarative"
@@ -125,10 +128,12 @@ def model_base(
                 " `__autonaming__ = False` in it."
             )
         return base
-    bases: tuple[type, ...] = (base,) if issubclass(base, Model) else (Model, base)
+    bases: list[type[object]] = [base]
+    if not issubclass(base, Model):
+        bases.insert(0, Model)
     # `declarative_base()` maps a class in its metaclass, after __init_subclass__.
     kind: t.Any = type(base) if issubclass(base, _BASES) else _with_names(type(base))
-    made = kind("Model", bases, {"__abstract__": True, **own})
+    made = kind("Model", tuple(bases), {"__abstract__": True, **own})
     made.__metadatas__ = Metadatas(made.metadata)
     return t.cast("type[Model]", made)
 

@@ -306,9 +306,9 @@ def _key(clause: t.Any, is_outer: bool) -> _Key:
 
 def _is_stored(expression: sa.ColumnElement[t.Any]) -> t.TypeGuard[sa.Column[t.Any]]:
     """Return True for a column of a table, or of an alias of a table."""
-    table: t.Any = getattr(expression, "table", None)
+    table: object = getattr(expression, "table", None)
     while isinstance(table, sa.Alias):
-        table = table.element
+        table = t.cast("object", table.element)
     return isinstance(expression, sa.Column) and isinstance(table, sa.Table)
 
 

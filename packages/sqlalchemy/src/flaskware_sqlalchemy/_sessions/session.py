@@ -360,7 +360,8 @@ def session_factory(
         )
     orm.Session(**options)
     if not issubclass(given, RoutedSession):
-        given = type(given.__name__, (given, RoutedSession), {})
+        bases: list[type[orm.Session]] = [given, RoutedSession]
+        given = type(given.__name__, tuple(bases), {})
     # The factory makes a class for this extension alone: event listeners on
     # `db.session` are attached to it.
     return orm.sessionmaker(class_=t.cast("type[RoutedSession]", given), **options)
