@@ -1,4 +1,4 @@
-"""What core costs a request: an extension that only exists, and one that is read."""
+"""Cost of core in a request: an extension that only exists, and its settings read."""
 
 from __future__ import annotations
 
