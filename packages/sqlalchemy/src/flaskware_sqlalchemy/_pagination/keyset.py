@@ -33,6 +33,7 @@ _SIMPLE = (
     sa.Boolean,
     sa.Date,
     sa.DateTime,
+    sa.Float,
     sa.Integer,
     sa.LargeBinary,
     sa.Numeric,
