@@ -21,6 +21,7 @@ from forms_models import Branch
 from forms_models import Pay
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from flaskware_core.testing import make_app
@@ -296,6 +297,33 @@ def test_htmx_asks_for_the_field_and_sends_the_form(browser, served):
     wait(browser, lambda b: b.find_elements(By.ID, "everything--errors"))
     assert browser.execute_script("return window.stays") is True
     assert browser.find_element(By.TAG_NAME, "h1").text == "A form"
+
+
+HOSTILE = (
+    "button, [type=submit] { display: inline-block; visibility: visible }"
+    "[hidden] { display: block }"
+)
+
+
+def test_no_style_sheet_of_a_site_shows_the_button_of_the_enter_key(browser, served):
+    browser.get(f"{served}/empty")
+    browser.execute_script(
+        "const s = document.createElement('style'); s.textContent = arguments[0];"
+        "document.head.append(s)",
+        HOSTILE,
+    )
+    empty = browser.execute_script(
+        "return [...document.querySelectorAll('button')]"
+        ".filter(b => !b.textContent && b.checkVisibility()).length"
+    )
+    assert empty == 0
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    assert browser.switch_to.active_element.get_attribute("name") == "text"
+    # The key sends the form; it neither adds nor removes a row.
+    browser.execute_script("document.querySelector('main form').noValidate = true")
+    browser.find_element(By.NAME, "homes-0.city").send_keys("Rome" + Keys.ENTER)
+    wait(browser, lambda b: b.find_elements(By.ID, "everything--errors"))
+    assert value(browser, "[name='homes-0.city']") == "Rome"
 
 
 def press(browser: webdriver.Chrome, button: str) -> None:

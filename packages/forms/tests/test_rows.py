@@ -119,8 +119,11 @@ def test_a_row_is_not_added_for_another_site(make_site):
 
 def test_the_enter_key_presses_no_button_of_a_row(make_site):
     page = Page(make_site(SPEC).client.get("/").text)
-    first = next(a for tag, a in page.tags if tag == "button")
-    assert first == {"type": "submit", "hidden": None}
+    names = [tag for tag, _ in page.tags]
+    first = names.index("button")
+    assert page.tags[first][1] == {"type": "submit", "tabindex": "-1", "hidden": None}
+    # No style sheet shows its content by accident.
+    assert names[first - 1] == "datalist"
 
 
 def test_the_buttons_of_rows_say_whose_they_are(make_site):

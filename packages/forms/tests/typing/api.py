@@ -51,6 +51,20 @@ class SignIn(pydantic.BaseModel):
     email: str
 
 
+class Lazy:
+    """A text of Flask-Babel, which has no annotations."""
+
+    def __html__(self) -> str:
+        return ""
+
+
+lazy = Lazy()
+Ui(label=lazy, labels={"a": lazy})
+Ui(attributes={"data-x": "1", "inert": True, "title": lazy})
+Ui(attributes={"data-x": 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+Ui(widget="textaera")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 sign_up = FormSpec(SignUp, name="sign-up")
 assert_type(sign_up, FormSpec[SignUp])
 

@@ -16,13 +16,14 @@ from flaskware_forms._markup.theme import FieldParts
 from flaskware_forms._markup.theme import Macro
 from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._markup.theme import safe
+from flaskware_forms._schema.facets import Text
 
 if t.TYPE_CHECKING:
     from .node import Node
 
 N = t.TypeVar("N", bound="Node")
 ErrorsAt: t.TypeAlias = cabc.Mapping[Path, cabc.Sequence[FormError]]
-Attribute: t.TypeAlias = tuple[str, str | None]
+Attribute: t.TypeAlias = "tuple[str, Text | None]"
 Row: t.TypeAlias = cabc.Callable[[t.Any, ErrorsAt], str]
 
 ROW_BUTTON = "_row"
@@ -51,13 +52,15 @@ class Builder(t.Generic[N]):
         self.path = names.path
         hint_id = f"{self.id}--hint"
         theme = context.theme
-        self.hint = theme.text("hint", id=names.id, text=node.hint) if node.hint else ""
+        hint = "" if node.hint is None else str(node.hint)
+        self.hint = theme.text("hint", id=names.id, text=hint) if hint else ""
         # The ids that describe the control, without and with errors.
-        self.described = f' aria-describedby="{hint_id}"' if node.hint else ""
-        both = f"{hint_id} {self.id}--error" if node.hint else f"{self.id}--error"
+        self.described = f' aria-describedby="{hint_id}"' if hint else ""
+        both = f"{hint_id} {self.id}--error" if hint else f"{self.id}--error"
         self.described_invalid = f' aria-describedby="{both}"'
-        self.plain_text = node.label
-        self.text = str(escape(node.label))
+        # A lazy text has a language only here.
+        self.plain_text = str(node.label)
+        self.text = str(escape(self.plain_text))
         self.label = self.make_label()
         self.attrs = Markup()
         self.prepare()
@@ -130,7 +133,9 @@ class FieldsetBuilder(Builder[N]):
 
     @functools.cached_property
     def _classes(self) -> tuple[str, str]:
-        return self.context.classes(self.input_kind)
+        inner = self.node.inner
+        own: str = getattr(inner[0] if inner else self.node, "own_class", "")
+        return self.context.classes(self.input_kind, own)
 
     def make_label(self) -> str:
         return self.context.theme.text("legend", text=self.plain_text)
@@ -199,7 +204,8 @@ class FieldsetBuilder(Builder[N]):
 
 def attributes_text(attributes: cabc.Iterable[Attribute]) -> str:
     """Attributes as they stand in a tag, each after a space."""
+    # A lazy text would pass for markup.
     return "".join(
-        f" {name}" if value is None else f' {name}="{escape(value)}"'
+        f" {name}" if value is None else f' {name}="{escape(str(value))}"'
         for name, value in attributes
     )

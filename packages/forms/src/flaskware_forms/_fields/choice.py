@@ -14,6 +14,7 @@ from flaskware_forms._body.decoder import translating
 from flaskware_forms._errors.error import Path
 from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.facets import humanise
+from flaskware_forms._schema.facets import Text
 from flaskware_forms._schema.values import items_of
 from flaskware_forms._schema.values import text_of
 
@@ -31,7 +32,7 @@ class Offer:
     """One of a fixed set of values."""
 
     text: str
-    label: str
+    label: Text
     value: t.Any
 
 
@@ -80,7 +81,7 @@ def _options(offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     for offer in offers:
         start = f'<option value="{escape(offer.text)}"'
-        end = f">{escape(offer.label)}</option>"
+        end = f">{escape(str(offer.label))}</option>"
         found.append((offer.text, start + end, f"{start} selected{end}"))
     return found
 
@@ -99,9 +100,9 @@ class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
 
     def _make(self, offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
         name = self.names.name
-        required = "" if self.node.many else attributes_text(self.choice.attributes)
+        attributes = attributes_text(self.choice.attributes)
         return [
-            (o.text, *self.option(index, name, o.text, o.label, required))
+            (o.text, *self.option(index, name, o.text, str(o.label), attributes))
             for index, o in enumerate(offers)
         ]
 

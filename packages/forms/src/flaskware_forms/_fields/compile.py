@@ -115,7 +115,13 @@ def _node(
         else info.default_factory,
         "messages": found.ui.messages,
     }
-    return _build(where, found, common, path)
+    node = _build(where, found, common, path)
+    if found.ui.attributes and node.model_group is not None:
+        raise TypeError(
+            f"{where} has Ui(attributes=...), but a model has no control of its own."
+            " Give them to its fields."
+        )
+    return node
 
 
 def _build(

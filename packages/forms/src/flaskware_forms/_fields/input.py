@@ -41,7 +41,9 @@ class InputBuilder(Builder[L]):
         if node.is_live:
             self.attrs = self.context.live_attributes(self.names.name)
         self.attributes = attributes_text(node.attributes)
-        self.valid_class, self.invalid_class = self.context.classes(node.control)
+        self.valid_class, self.invalid_class = self.context.classes(
+            node.control, node.own_class
+        )
         self._before, self._between, self._after = self.context.theme.frame(
             self.macro,
             "control",
@@ -124,6 +126,8 @@ class Leaf(Node):
 
     required: bool
     attributes: tuple[Attribute, ...] = ()
+    own_class: str = ""
+    """Classes beside those of the theme."""
 
     def __init_subclass__(
         cls, *, control: str = "", types: tuple[t.Any, ...] = ()
@@ -140,9 +144,19 @@ class Leaf(Node):
         :param common: The values of the fields that all kinds have.
         """
         required = not found.nullable and cls.refuses_blank(found)
-        attributes = tuple(cls.attributes_of(found, required))
+        attributes = dict(cls.attributes_of(found, required))
+        for name, value in found.ui.attributes.items():
+            attributes.pop(name, None)
+            if value is not None and value is not False:
+                attributes[name] = None if value is True else value
+        classes = str(attributes.pop("class", None) or "")
         own = {**common, **cls.options(found)}
-        return cls(**own, required=required, attributes=attributes)
+        return cls(
+            **own,
+            required=required,
+            attributes=tuple(attributes.items()),
+            own_class=classes,
+        )
 
     @classmethod
     def options(cls, found: Facets) -> dict[str, t.Any]:  # noqa: ARG003
@@ -164,7 +178,7 @@ class Leaf(Node):
         autocomplete = found.ui.autocomplete or cls.autocomplete
         if autocomplete:
             yield "autocomplete", autocomplete
-        if found.ui.placeholder:
+        if found.ui.placeholder is not None:
             yield "placeholder", found.ui.placeholder
 
     @classmethod
@@ -198,8 +212,8 @@ class Leaf(Node):
         return text_of(value)
 
     def as_entry(self, label: str) -> Node:
-        labelled = (*self.attributes, ("aria-label", label))
-        return dc.replace(self, attributes=labelled)
+        labelled = {"aria-label": label, **dict(self.attributes)}
+        return dc.replace(self, attributes=tuple(labelled.items()))
 
     def relaxed(self, *, defaults: bool) -> Node:
         attributes = tuple(pair for pair in self.attributes if pair[0] != "required")

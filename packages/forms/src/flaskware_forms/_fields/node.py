@@ -12,6 +12,7 @@ from flaskware_forms._body.decoder import Read
 from flaskware_forms._errors.error import Path
 from flaskware_forms._markup.names import ControlNames
 from flaskware_forms._markup.theme import RenderContext
+from flaskware_forms._schema.facets import Text
 
 if t.TYPE_CHECKING:
     from .builder import Builder
@@ -56,13 +57,13 @@ class Node:
 
     key: str
     attribute: str
-    label: str
-    hint: str | None = None
+    label: Text
+    hint: Text | None = None
     nullable: bool = False
     has_default: bool = False
     default: t.Any = None
     factory: cabc.Callable[[], t.Any] | None = None
-    messages: cabc.Mapping[str, str] = dc.field(default_factory=dict[str, str])
+    messages: cabc.Mapping[str, Text] = dc.field(default_factory=dict[str, Text])
 
     @property
     def inner(self) -> tuple[Node, ...]:

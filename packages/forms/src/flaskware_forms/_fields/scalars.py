@@ -218,10 +218,11 @@ class FilesBuilder(FieldsetBuilder["Files"]):
     input_kind = "file"
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:  # noqa: ARG002
-        attributes = attributes_text(t.cast("FileInput", self.node.item).attributes)
+        own = dict(t.cast("FileInput", self.node.item).attributes)
+        attributes = attributes_text({"aria-label": self.plain_text, **own}.items())
         return (
             f'<input type="file" multiple id="{self.id}" name="{self.name}"'
-            f' aria-label="{self.text}"{attributes}{self.input_state(errors)}>'
+            f"{attributes}{self.input_state(errors)}>"
         )
 
 
@@ -263,8 +264,8 @@ class FileInput(Leaf, control="file", types=(Upload,)):
 
     @property
     def _accepted(self) -> str:
-        accept = dict(self.attributes).get("accept")
-        types = [part for part in (accept or "").split(",") if "/" in part]
+        accept = str(dict(self.attributes).get("accept") or "")
+        types = [part for part in accept.split(",") if "/" in part]
         return ", ".join(types) or "application/octet-stream"
 
     def error_codes(self, code: str, value: t.Any) -> tuple[str, str]:  # noqa: ARG002

@@ -332,7 +332,7 @@ class VariantsBuilder(FieldsetBuilder["Variants"]):
     def _frames(self) -> list[tuple[Case, str, str, str]]:
         found: list[tuple[Case, str, str, str]] = []
         for index, case in enumerate(self.node.cases):
-            text, label = case.choice.text, case.choice.label
+            text, label = case.choice.text, str(case.choice.label)
             start, end = self.option(index, self._tag, text, label)
             before, between, after = self.context.theme.frame(
                 "case", "option", "control", text=label

@@ -29,6 +29,14 @@ if t.TYPE_CHECKING:
 _VARY = f"Accept, HX-Request, {VALIDATE_HEADER}"
 M = t.TypeVar("M", bound=pydantic.BaseModel)
 
+# The Enter key presses the first submit button of a form (HTML, "implicit submission"),
+# so no button that removes a row may come first. It works unseen in a datalist, which
+# represents nothing: unlike that of the attribute `hidden`, no style sheet of a site
+# shows its content by accident.
+_DEFAULT_BUTTON = (
+    '<datalist><button type="submit" tabindex="-1" hidden></button></datalist>'
+)
+
 
 class BoundField:
     """One field of a form of a request."""
@@ -279,12 +287,8 @@ class Bound(t.Generic[M]):
         submission = self._submission
         values, errors = submission.values, submission.errors_by_path
         _, fields = submission.markup(live=live)
-        # The Enter key presses the first button of a form, so no button that removes a
-        # row may come first.
-        has_rows = submission.compiled.has_rows
-        first = '<button type="submit" hidden></button>' if has_rows else ""
         parts = [field.row(values.get(key), errors) for key, field in fields.items()]
-        return safe(first + "".join(parts))
+        return safe("".join(parts))
 
     def as_wtforms(self) -> t.Any:
         """A form of WTForms that shows the same, for macros that take one.
@@ -300,13 +304,17 @@ class Bound(t.Generic[M]):
         )
 
     def csrf(self) -> Markup:
-        """The token, as a hidden input; empty where CSRF protection is off.
+        """The hidden part of the form: put it first.
 
-        For an object that counts versions, the version that is shown too.
+        It has the token (unless CSRF protection is off), and the version of an object
+        that counts versions. If there are rows, it keeps the Enter key from pressing a
+        button that removes one.
         """
         submission = self._submission
         return safe(
-            hidden_input() + version_input(submission, submission.compiled.target)
+            hidden_input()
+            + version_input(submission, submission.compiled.target)
+            + (_DEFAULT_BUTTON if submission.compiled.has_rows else "")
         )
 
     def errors_summary(self) -> Markup:

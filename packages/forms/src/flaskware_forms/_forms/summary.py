@@ -59,7 +59,7 @@ def _target(place: Place, path: Path) -> tuple[str, str | None]:
         if isinstance(step, int):
             labels[-1] += number
         else:
-            labels.append(below.node.label)
+            labels.append(str(below.node.label))
         place = below
     if not place.names.path:
         return "", None

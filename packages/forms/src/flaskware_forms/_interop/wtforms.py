@@ -56,7 +56,7 @@ def _unbound(node: Node) -> t.Any:
 
 
 def _common(node: Node) -> dict[str, t.Any]:
-    return {"label": node.label, "description": node.hint or ""}
+    return {"label": str(node.label), "description": str(node.hint or "")}
 
 
 @_unbound.register
@@ -93,7 +93,7 @@ def _choice(node: Choice) -> t.Any:
 
 @_unbound.register
 def _leaf(leaf: Leaf, **options: t.Any) -> t.Any:
-    given = dict(leaf.attributes)
+    given = {name: str(value) for name, value in leaf.attributes}
     found: list[t.Any] = [wv.InputRequired()] if leaf.required else []
     if leaf.nullable:
         found.append(wv.Optional())
@@ -118,7 +118,7 @@ def _offer(value: str, label: str) -> t.Any:
 
 
 def _choices(node: Choice) -> list[t.Any]:
-    return [_offer(offer.text, offer.label) for offer in node.offers()]
+    return [_offer(offer.text, str(offer.label)) for offer in node.offers()]
 
 
 def to_wtforms_instance(

@@ -117,10 +117,13 @@ class RenderContext:
         self.say = say
         self.custom = custom
 
-    def classes(self, kind: str) -> tuple[str, str]:
-        """The class attribute of a valid and of an invalid control."""
+    def classes(self, kind: str, own: str = "") -> tuple[str, str]:
+        """The class attribute of a valid and of an invalid control.
+
+        :param own: More classes, as the declaration of the field has them.
+        """
         return tuple(  # type: ignore[return-value]
-            f' class="{found}"' if (found := text.strip()) else ""
+            f' class="{found}"' if (found := f"{text} {escape(own)}".strip()) else ""
             for text in (
                 self.theme.text("classes", kind=kind, invalid=invalid)
                 for invalid in (False, True)

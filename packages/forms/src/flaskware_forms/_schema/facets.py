@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import re
 import types
 import typing as t
 
 import pydantic
 
+from flaskware_core import closest
 from flaskware_forms._uploads.file import File
 from flaskware_forms._uploads.upload import Image
 
 Widget: t.TypeAlias = t.Literal[
     "text", "textarea", "password", "hidden", "radio", "select", "search", "tel"
 ]
+
+
+class LazyText(t.Protocol):
+    """A text that is translated when it is shown, such as Flask-Babel's."""
+
+    def __html__(self) -> str: ...
+
+
+Text: t.TypeAlias = str | LazyText
+
+# What the markup itself says of a control.
+_OURS = frozenset({
+    "aria-describedby", "aria-invalid", "checked", "disabled", "for", "id", "multiple",
+    "name", "readonly", "required", "selected", "type", "value",
+})  # fmt: skip
+_ATTRIBUTE = re.compile(r"[a-z][a-z0-9_.:-]*")
 
 
 @dc.dataclass(frozen=True, kw_only=True)
@@ -33,21 +51,46 @@ class Ui:
         or pairs of a value and its label, such as the rows of a query.
     :param messages: Sentences of your own, by the code of an error.
         They may use the names of Pydantic's error, such as ``{limit}``.
+    :param attributes: Other attributes of the control, such as ``data-controller`` or
+        ``spellcheck``. ``True`` writes the name alone, ``False`` and ``None`` leave it
+        out. A ``class`` is added to that of the theme.
+    :raises ValueError: for a widget that does not exist, and for an attribute that is
+        the form's own, or that a Content-Security-Policy blocks.
     """
 
-    label: str | None = None
-    hint: str | None = None
+    label: Text | None = None
+    hint: Text | None = None
     autocomplete: str | None = None
     widget: Widget | None = None
-    placeholder: str | None = None
+    placeholder: Text | None = None
     rows: int | None = None
-    labels: cabc.Mapping[str, str] = dc.field(
-        default_factory=dict[str, str], hash=False
+    labels: cabc.Mapping[str, Text] = dc.field(
+        default_factory=dict[str, Text], hash=False
     )
     choices: cabc.Callable[[], cabc.Iterable[t.Any]] | None = None
-    messages: cabc.Mapping[str, str] = dc.field(
-        default_factory=dict[str, str], hash=False
+    messages: cabc.Mapping[str, Text] = dc.field(
+        default_factory=dict[str, Text], hash=False
     )
+    attributes: cabc.Mapping[str, Text | bool | None] = dc.field(
+        default_factory=dict[str, "Text | bool | None"], hash=False
+    )
+
+    def __post_init__(self) -> None:
+        widgets = t.get_args(Widget)
+        if self.widget is not None and self.widget not in widgets:
+            close = closest(str(self.widget), widgets)
+            hint = f"Did you mean {close!r}?" if close else f"Write one of {widgets}."
+            raise ValueError(f"Ui(widget={self.widget!r}) does not exist. {hint}")
+        for name in self.attributes:
+            if name in _OURS:
+                reason = "which the form writes itself"
+            elif name == "style" or name.startswith("on"):
+                reason = "which a Content-Security-Policy blocks"
+            elif not _ATTRIBUTE.fullmatch(name):
+                reason = "which is not the name of an attribute in small letters"
+            else:
+                continue
+            raise ValueError(f"Ui(attributes=...) has {name!r}, {reason}.")
 
 
 def humanise(name: str) -> str:
