@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from .examples import script
 from .matrix import closure
 from .matrix import Package
 from .matrix import packages
@@ -57,20 +58,36 @@ def check_metadata(artifacts: list[Path]) -> None:
 def make_alone(package: Package, wheels: Path, folder: Path) -> Path:
     """Install a package in an empty environment, its siblings from a folder of wheels.
 
-    It is installed by name and version, so that the resolver works as for users.
-
     :return: The environment's interpreter.
     """
-    environment = folder / f"alone-{package.name}"
-    python = empty_environment(environment)
     family = packages(package.root)
     needed = [family[name] for name in closure(package.name, package.root)]
+    python = _install(needed, wheels, folder / f"alone-{package.name}")
+    run(python, "-c", f"import {package.module}", cwd=folder)
+    return python
+
+
+def _install(needed: list[Package], wheels: Path, environment: Path) -> Path:
+    """Install packages by name and version, so that the resolver works as for users."""
+    python = empty_environment(environment)
     run(
         UV, "pip", "install", "--quiet", "--python", python, "--find-links", wheels,
         *(f"{item.distribution}=={item.version}" for item in needed),
     )  # fmt: skip
-    run(python, "-c", f"import {package.module}", cwd=folder)
     return python
+
+
+def run_together(family: list[Package], wheels: Path, folder: Path) -> None:
+    """Install the whole family, nothing else, and run the example of the main README.
+
+    An extension that finds another must not ask for what only an extra brings.
+    """
+    python = _install(family, wheels, folder / "together")
+    code = script((ROOT / "README.md").read_text("utf-8"))
+    place = folder / "example"
+    place.mkdir()
+    (place / "example.py").write_text(code, "utf-8")
+    run(python, "-W", "error", "example.py", cwd=place)
 
 
 def empty_environment(folder: Path) -> Path:
@@ -179,6 +196,9 @@ def main() -> None:
             print(f"{name}: installed alone, its README example ran")
             for line in printed.splitlines():
                 print(f"    {line}")
+        if set(names) == set(family):
+            run_together(list(family.values()), wheels, folder)
+            print("all: installed together, the example of the README ran")
 
 
 if __name__ == "__main__":

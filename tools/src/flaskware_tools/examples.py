@@ -38,9 +38,11 @@ _PARSERS: dict[str, cabc.Callable[[str], object]] = {
 
 def pages() -> list[Path]:
     """Return every page that has examples."""
-    found = sorted(
-        [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs/guides").glob("*.md")]
-    )
+    docs = ROOT / "docs"
+    found = [
+        ROOT / "README.md",
+        *sorted([*docs.glob("*.md"), *docs.glob("guides/*.md")]),
+    ]
     for package in packages().values():
         found += [package.folder / "README.md", *(package.folder / "docs").glob("*.md")]
     return [path for path in found if _has_examples(path.read_text("utf-8"))]

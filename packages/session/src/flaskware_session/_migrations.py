@@ -13,8 +13,7 @@ from ._extension import Sessions
 if t.TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from ._stores.sql.async_store import AsyncSQLAlchemyStore
-    from ._stores.sql.store import SQLAlchemyStore
+    from ._stores.sql.table import InTable
 
 
 def tree(app: flask.Flask) -> cabc.Mapping[str, object] | None:
@@ -37,15 +36,12 @@ def table_of(app: flask.Flask) -> sa.Table:
     return make_table() if store is None else store.table
 
 
-def _store_of(app: flask.Flask) -> SQLAlchemyStore | AsyncSQLAlchemyStore | None:
+def _store_of(app: flask.Flask) -> InTable | None:
     from ._stores.bridge import BlockingStore
-    from ._stores.sql.async_store import AsyncSQLAlchemyStore
-    from ._stores.sql.store import SQLAlchemyStore
+    from ._stores.sql.table import InTable
 
     sessions = app.extensions.get("session")
     store: object = sessions.store if isinstance(sessions, Sessions) else None
     if isinstance(store, BlockingStore):
         store = store.store
-    if isinstance(store, SQLAlchemyStore | AsyncSQLAlchemyStore):
-        return store
-    return None
+    return store if isinstance(store, InTable) else None

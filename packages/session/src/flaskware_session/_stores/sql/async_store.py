@@ -20,6 +20,7 @@ from flaskware_session._stores.async_protocol import AsyncStore
 from .driver import engine_arguments
 from .driver import Link
 from .rows import TableStore
+from .table import InTable
 from .table import make_table
 from .table import TABLE
 
@@ -27,7 +28,7 @@ _T = t.TypeVar("_T")
 _P = t.ParamSpec("_P")
 
 
-class AsyncSQLAlchemyStore(AsyncStore):
+class AsyncSQLAlchemyStore(AsyncStore, InTable):
     """:class:`SQLAlchemyStore` for asyncio: the same table, by the same statements.
 
     It needs ``sqlalchemy[asyncio]``. The parameters are the same; ``url`` names an

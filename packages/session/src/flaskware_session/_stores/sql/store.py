@@ -5,11 +5,12 @@ import sqlalchemy as sa
 from .driver import engine_arguments
 from .driver import Link
 from .rows import TableStore
+from .table import InTable
 from .table import make_table
 from .table import TABLE
 
 
-class SQLAlchemyStore(TableStore):
+class SQLAlchemyStore(TableStore, InTable):
     """Keeps sessions in a table of any database that SQLAlchemy knows.
 
     Over connections of its own, so that no transaction of the app is ever committed or

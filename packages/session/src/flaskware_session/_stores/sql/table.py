@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import collections.abc as cabc
 import typing as t
 
@@ -12,10 +13,30 @@ from sqlalchemy.dialects import postgresql
 from flaskware_session._records.record import checked
 from flaskware_session._records.record import Record
 
+if t.TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
 TABLE = "flaskware_session"
 """The name of the table where nothing else is set."""
 
 _LONGEST_USER_ID = 512
+
+
+class InTable(abc.ABC):
+    """A store whose records are rows of our table; migrations know it by this.
+
+    Migrations never import the store for asyncio, which needs greenlet.
+    """
+
+    @property
+    @abc.abstractmethod
+    def engine(self) -> sa.Engine | AsyncEngine:
+        """Engine that it connects by; for migrations."""
+
+    @property
+    @abc.abstractmethod
+    def table(self) -> sa.Table:
+        """The table, with metadata of its own; what migrations are compared with."""
 
 
 def _ascii(length: int) -> sa.types.TypeEngine[str]:
