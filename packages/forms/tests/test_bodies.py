@@ -14,7 +14,10 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.test import EnvironBuilder
 from werkzeug.test import run_wsgi_app
 
+from flaskware_core.testing import make_app
+from flaskware_forms import Forms
 from flaskware_forms import FormSpec
+from flaskware_forms import Steps
 from flaskware_forms import Upload
 
 FORM = "application/x-www-form-urlencoded"
@@ -29,6 +32,10 @@ class Model(pydantic.BaseModel):
     tags: list[str] = []
     inner: Inner = Inner()
     file: Upload | None = None
+
+
+class Plain(pydantic.BaseModel):
+    name: str = ""
 
 
 SPEC = FormSpec(Model, name="m")
@@ -80,6 +87,30 @@ def test_a_bad_body_is_a_refusal_and_never_a_crash(make_site, name):
     response = site.post(body, content_type=content_type)
     assert response.status_code == status
     assert site.data is None
+
+
+NAMELESS = (
+    b"--b\r\nContent-Disposition: form-data%s\r\n\r\n1\r\n"
+    b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\n1\r\n--b--\r\n'
+)
+
+
+@pytest.mark.parametrize("part", [b"", b'; filename="a"'], ids=["text", "file"])
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin"}, {}])
+def test_a_part_without_a_name_is_refused_on_one_page_and_on_several(part, headers):
+    app = make_app(Forms())
+    spec = FormSpec(Plain, name="a")
+    steps = Steps(Plain, name="b", pages={"p": ["name"]})
+    app.add_url_rule("/", "a", spec.handles(lambda form: str(form.submit())))
+    view = steps.handles(lambda flow, step: str(flow.submit()))
+    app.add_url_rule("/<step>", "b", view)
+    for url in ("/", "/p"):
+        content_type = "multipart/form-data; boundary=b"
+        response = app.test_client().post(
+            url, data=NAMELESS % part, content_type=content_type, headers=headers
+        )
+        assert response.status_code == 400, response.text
+        assert "has no name" in response.text
 
 
 def test_text_that_looks_like_an_escape_of_u0000_is_text(make_site):

@@ -37,7 +37,7 @@ SITES: dict[str | None, list[str]] = {
     # no Origin     its own  null     trusted  another
     None:          ["token", "own",   "token", "own",   "other"],
     "same-origin": ["own",   "own",   "own",   "own",   "own"],
-    "same-site":   ["token", "token", "token", "own",   "token"],
+    "same-site":   ["other", "other", "other", "own",   "other"],
     "cross-site":  ["other", "other", "other", "own",   "other"],
     "none":        ["token", "token", "token", "own",   "token"],
 }  # fmt: skip
@@ -55,10 +55,14 @@ TOKENS = {
 METHODS = ["POST", "PUT", "PATCH", "DELETE"]
 
 
-@pytest.fixture(scope="module")
-def guarded():
-    """An app with a typed form and a plain view, and a token of its session."""
-    app = make_app(Forms(), FLASKWARE_TRUSTED_ORIGINS=[TRUSTED])
+def make_guarded(**config):
+    """An app with a typed form and a plain view, and a page with a token."""
+    app = make_app(Forms(), FLASKWARE_TRUSTED_ORIGINS=[TRUSTED], **config)
+
+    @app.get("/token")
+    def token():
+        source = '<input name="csrf_token" value="{{ csrf_token() }}">'
+        return flask.render_template_string(source)
 
     @app.route("/typed", methods=["GET", *METHODS])
     @SPEC.handles
@@ -72,6 +76,16 @@ def guarded():
         return "", 303
 
     return app
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    return make_guarded()
+
+
+@pytest.fixture(scope="module")
+def by_headers():
+    return make_guarded(FORMS_CSRF_STRATEGY="headers")
 
 
 @pytest.mark.parametrize("url", ["/typed", "/plain"])
@@ -105,6 +119,49 @@ def test_method_site_origin_token_and_cookie_decide(
                 url, method=method, data=data, headers={**sent, "HX-Request": "true"}
             )
             assert got == again.status_code == wanted[verdict], (site, origin)
+
+
+@pytest.mark.parametrize("url", ["/typed", "/plain"])
+@pytest.mark.parametrize("token", [False, True])
+def test_headers_alone_decide_if_the_app_says_so_and_a_token_only_what_they_leave(
+    by_headers, url, token
+):
+    client = by_headers.test_client()
+    data = {"name": "a"}
+    value = csrf_token(client, "/token")
+    if token:
+        data["csrf_token"] = value
+    for site, row in SITES.items():
+        for origin, verdict in zip(ORIGINS, row, strict=True):
+            headers = {"Sec-Fetch-Site": site, "Origin": origin}
+            sent = {k: v for k, v in headers.items() if v is not None}
+            left = "own" if site == "none" and verdict == "token" else verdict
+            wanted = {"own": 303, "other": 403, "token": 303 if token else 400}
+            got = client.post(url, data=data, headers=sent)
+            assert got.status_code == wanted[left], (site, origin)
+
+
+def test_a_page_that_shows_a_form_can_be_cached_if_headers_decide(make_site):
+    site = make_site(SPEC, FORMS_CSRF_STRATEGY="headers", SECRET_KEY=None)
+    page = site.client.get("/")
+    assert "csrf_token" not in page.text
+    assert "Set-Cookie" not in page.headers
+    assert page.headers["Vary"] == "HX-Request"
+    assert submit(site.client, "/", data={"name": "a"}).status_code == 303
+    again = site.client.get("/")
+    assert again.text == page.text
+
+
+def test_a_post_whose_headers_say_nothing_is_told_so(make_site, caplog):
+    site = make_site(SPEC, FORMS_CSRF_STRATEGY="headers")
+    response = site.client.post(
+        "/", data={"name": "a"}, headers={"Accept": "application/json"}
+    )
+    assert response.status_code == 400
+    error = response.get_json()["errors"][0]
+    assert error["code"] == "csrf_unproven"
+    assert "over https" in error["detail"]
+    assert "serve the app over https" in caplog.text
 
 
 # Headers, with a valid token, with cookies: what comes of a post.
@@ -264,6 +321,57 @@ def test_a_proven_post_opens_no_session(make_site):
     assert "Set-Cookie" not in response.headers
 
 
+@pytest.mark.parametrize(
+    ("sent", "code", "words"),
+    [
+        (lambda own, other: None, "csrf_missing", "came without its token"),
+        (lambda own, other: own, "csrf_expired", "open for too long"),
+        (lambda own, other: other, "csrf_invalid", "not from your current session"),
+        (lambda own, other: "m1.x", "csrf_invalid", "not from your current session"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_with_the_token(make_site, sent, code, words):
+    site = make_site(SPEC, WTF_CSRF_TIME_LIMIT=-1 if code == "csrf_expired" else 3600)
+    other = csrf_token(site.app.test_client(), "/")
+    token = sent(csrf_token(site.client, "/"), other)
+    data = {"name": "a"} if token is None else {"name": "a", "csrf_token": token}
+    answer = site.client.post("/", data=data, headers={"Accept": "application/json"})
+    assert answer.status_code == 400
+    (error,) = answer.get_json()["errors"]
+    assert error["code"] == code
+    assert words in error["detail"]
+    assert words in site.client.post("/", data=data).text
+
+
+@pytest.mark.parametrize("url", ["/typed", "/plain"])
+@pytest.mark.parametrize(
+    ("fallbacks", "status"), [(["the old key"], 303), ([], 400), (["another"], 400)]
+)
+def test_a_token_signed_with_an_earlier_key_is_accepted(url, fallbacks, status):
+    app = make_guarded(SECRET_KEY="the old key")
+    client = app.test_client()
+    token = csrf_token(client, "/typed")
+    app.config.update(SECRET_KEY="the new key", SECRET_KEY_FALLBACKS=fallbacks)
+    data = {"name": "a", "csrf_token": token}
+    assert client.post(url, data=data).status_code == status
+    # Of a page that is made from now on, the new key signs the token.
+    app.config.update(SECRET_KEY_FALLBACKS=None)
+    fresh = csrf_token(client, "/typed")
+    data = {"name": "a", "csrf_token": fresh}
+    assert client.post(url, data=data).status_code == 303
+
+
+def test_a_key_for_tokens_alone_can_be_renewed_too():
+    config = {"SECRET_KEY": "of the session", "WTF_CSRF_SECRET_KEY": "old"}
+    app = make_guarded(**config)
+    client = app.test_client()
+    data = {"name": "a", "csrf_token": csrf_token(client, "/typed")}
+    app.config.update(WTF_CSRF_SECRET_KEY="new")
+    assert client.post("/typed", data=data).status_code == 400
+    app.config.update(SECRET_KEY_FALLBACKS=["old"])
+    assert client.post("/typed", data=data).status_code == 303
+
+
 def test_an_expired_token_shows_the_form_again_with_what_was_typed(make_site):
     site = make_site(SPEC, WTF_CSRF_TIME_LIMIT=-1)
     token = csrf_token(site.client, "/")
@@ -281,11 +389,26 @@ def test_a_form_without_a_token_is_told_in_the_log(make_site, caplog):
     assert "{{ form.csrf() }}" in caplog.text
 
 
-def test_a_page_with_a_form_says_that_there_is_no_key(make_site):
-    site = make_site(SPEC)
-    site.app.secret_key = None
-    with pytest.raises(ConfigError, match=r"SECRET_KEY\n +expected +a key"):
-        site.client.get("/")
+@pytest.mark.parametrize(
+    ("config", "refused"),
+    [
+        ({}, True),
+        ({"SECRET_KEY": ""}, True),
+        ({"SECRET_KEY": "x"}, False),
+        ({"WTF_CSRF_SECRET_KEY": "x"}, False),
+        ({"WTF_CSRF_ENABLED": False}, False),
+        ({"FORMS_CSRF_STRATEGY": "headers"}, False),
+    ],
+)
+def test_an_app_that_can_sign_no_token_is_refused_at_the_start(config, refused):
+    if not refused:
+        make_app(Forms(), **{"SECRET_KEY": None, **config})
+        return
+    with pytest.raises(ConfigError) as caught:
+        make_app(Forms(), **{"SECRET_KEY": None, **config})
+    assert "SECRET_KEY" in str(caught.value)
+    assert "secrets.token_hex()" in str(caught.value)
+    assert 'FORMS_CSRF_STRATEGY = "headers"' in str(caught.value)
 
 
 def test_a_token_of_another_session_is_refused(make_site):
@@ -302,7 +425,7 @@ def test_json_with_cookies_needs_the_token_in_a_header(make_site):
     refused = site.client.post("/", json={"name": "a", "csrf_token": token})
     assert refused.status_code == 400
     assert refused.content_type == "application/problem+json"
-    assert refused.get_json()["errors"][0]["code"] == "csrf"
+    assert refused.get_json()["errors"][0]["code"] == "csrf_missing"
     taken = site.client.post("/", json={"name": "a"}, headers={"X-CSRFToken": token})
     assert taken.status_code == 201
 
@@ -457,6 +580,31 @@ def test_protect_can_be_called_for_one_view_where_it_is_off_by_default():
     client = app.test_client()
     assert client.post("/").status_code == 400
     assert submit(client, "/").text == "guarded"
+
+
+@pytest.mark.parametrize("apply", [False, True])
+def test_protect_leaves_out_what_is_exempt_if_it_is_told_to(apply):
+    forms = Forms()
+    app = make_app(forms, WTF_CSRF_CHECK_DEFAULT=False)
+
+    @app.before_request
+    def guard():
+        app.extensions["csrf"].protect(apply_exemptions=apply)
+
+    app.add_url_rule("/a", "a", forms.exempt(lambda: "open"), methods=["POST"])
+    app.add_url_rule("/b", "b", lambda: "guarded", methods=["POST"])
+    blueprint = flask.Blueprint("c", __name__)
+    blueprint.add_url_rule("/c", "c", lambda: "open", methods=["POST"])
+    app.register_blueprint(forms.exempt(blueprint))
+    client = app.test_client()
+    for headers, refused in (({}, 400), ({"Origin": OTHER}, 403)):
+        for url in ("/a", "/c"):
+            status = client.post(url, headers=headers).status_code
+            assert status == (200 if apply else refused)
+        assert client.post("/b", headers=headers).status_code == refused
+        # What has no view is not found, rather than refused.
+        status = client.post("/none", headers=headers).status_code
+        assert status == (404 if apply else refused)
 
 
 def test_requests_that_share_an_app_context_are_judged_one_by_one(make_site):

@@ -17,7 +17,12 @@ class WithFile(pydantic.BaseModel):
     file: Upload
 
 
+class Plain(pydantic.BaseModel):
+    name: str
+
+
 SPEC = FormSpec(WithFile, name="files")
+PLAIN = FormSpec(Plain, name="plain")
 
 
 def findings(app):
@@ -99,8 +104,12 @@ def test_an_upload_folder_that_is_served_is_an_error(folder, told):
     assert (found is not None) is told
 
 
-def test_no_secret_to_sign_with_is_an_error():
-    app = make_app(Forms(), SECRET_KEY=None)
-    assert findings(app)["forms.secret-key"].level is Level.ERROR
-    other = make_app(Forms(), SECRET_KEY=None, WTF_CSRF_SECRET_KEY="x" * 32)
-    assert "forms.secret-key" not in findings(other)
+@pytest.mark.parametrize(
+    ("methods", "told"),
+    [(None, False), (["GET"], True), (["PUT"], False), (["GET", "POST"], False)],
+)
+def test_a_route_that_takes_no_post_is_told(methods, told):
+    app = make_app(Forms())
+    view = PLAIN.handles(lambda form: "")
+    app.add_url_rule("/", "v", view, methods=methods)
+    assert ("forms.no-post.v" in findings(app)) is told

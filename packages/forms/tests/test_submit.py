@@ -415,3 +415,18 @@ def test_a_default_that_depends_on_other_fields_is_not_shown():
         form = FormSpec(Model, name="m").bind()
         assert form["nick"].value is None
         assert form["name"].value == "x"
+
+
+@pytest.mark.parametrize("named", [None, ["GET", "POST"], ["POST"], ["GET"]])
+def test_a_route_without_methods_takes_a_form_and_one_with_methods_takes_these(named):
+    app = make_app(Forms())
+    spec = FormSpec(Address, name="address")
+
+    @app.route("/", methods=named)
+    @spec.handles
+    def view(form: Bound[Address]) -> str:
+        return str(form.submit())
+
+    taken = [app.test_client().get("/"), submit(app.test_client(), "/", data={})]
+    wanted = [(m in (named or ["GET", "POST"])) for m in ("GET", "POST")]
+    assert [response.status_code == 200 for response in taken] == wanted

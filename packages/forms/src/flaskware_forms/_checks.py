@@ -15,6 +15,7 @@ from flaskware_core import Level
 from ._csrf.layered import FORM_MARK
 from ._csrf.layered import LayeredCSRF
 from ._forms.compiled import CompiledForm
+from ._forms.submission import UNSAFE
 from ._settings import FormsSettings
 from ._uploads.upload import readable_size
 
@@ -24,7 +25,6 @@ def check_forms(
 ) -> cabc.Iterator[Finding]:
     """Yield the problems with the forms of an app."""
     yield from _csrf(app, csrf)
-    yield from _secret(app)
     yield from _folder(app)
     views = {
         endpoint: spec
@@ -32,18 +32,8 @@ def check_forms(
         if (spec := getattr(view, FORM_MARK, None)) is not None
     }
     yield from _exempted(app, csrf, views)
+    yield from _unsent(app, views)
     yield from _bodies(app, settings, set(views.values()))
-
-
-def _secret(app: flask.Flask) -> cabc.Iterator[Finding]:
-    if not app.secret_key and not app.config.get("WTF_CSRF_SECRET_KEY"):
-        yield Finding(
-            "forms.secret-key",
-            Level.ERROR,
-            "Neither SECRET_KEY nor WTF_CSRF_SECRET_KEY is set, so no token can be"
-            " signed and no form can be shown.",
-            "Set SECRET_KEY to the output of secrets.token_hex().",
-        )
 
 
 def _folder(app: flask.Flask) -> cabc.Iterator[Finding]:
@@ -80,6 +70,23 @@ def _exempted(
                 " from CSRF protection, so any site can send it for a visitor.",
                 "Remove forms.exempt. Requests with an Authorization header, and JSON"
                 " requests without cookies, need no token anyway.",
+            )
+
+
+def _unsent(
+    app: flask.Flask, views: dict[str, CompiledForm[t.Any]]
+) -> cabc.Iterator[Finding]:
+    for endpoint, spec in sorted(views.items()):
+        rules = list(app.url_map.iter_rules(endpoint))
+        methods = {method for rule in rules for method in rule.methods or ()}
+        if rules and not methods & UNSAFE:
+            yield Finding(
+                f"forms.no-post.{endpoint}",
+                Level.WARNING,
+                f"The view {endpoint!r} handles the form {spec.name!r} and accepts"
+                f" {', '.join(sorted(methods))} only, so sending the form gets"
+                " 405.",
+                'Write methods=["GET", "POST"] in the route, or leave methods out.',
             )
 
 

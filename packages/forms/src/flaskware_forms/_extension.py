@@ -20,6 +20,7 @@ from flaskware_core import Finding
 
 from ._csrf.layered import exempt
 from ._csrf.layered import LayeredCSRF
+from ._csrf.layered import refuse_missing_key
 from ._csrf.layered import V
 from ._forms.state import FormsState
 from ._forms.state import MarkupCache
@@ -59,8 +60,11 @@ class Forms(Extension[FormsSettings, FormsState]):
                 " Forms(app) protects the same views with the same WTF_CSRF_* keys."
                 " Replace csrf.exempt(view) with forms.exempt(view)."
             )
+        if settings.csrf_strategy == "headers_or_token":
+            refuse_missing_key(app)
         trusted = CoreSettings.from_config(app.config).trusted_origins
-        return FormsState(settings, LayeredCSRF(trusted), MarkupCache(settings))
+        csrf = LayeredCSRF(trusted, settings.csrf_strategy)
+        return FormsState(settings, csrf, MarkupCache(settings))
 
     def _attach(self, app: App, settings: FormsSettings, state: FormsState) -> None:  # noqa: ARG002
         from ._cli import forms_commands

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import typing as t
+
 import pydantic
 
 from flaskware_core import Settings
 
 from ._errors.messages import languages
 from ._markup.theme import ThemeName
+
+CsrfStrategy: t.TypeAlias = t.Literal["headers_or_token", "headers"]
 
 
 class FormsSettings(Settings):
@@ -56,6 +60,13 @@ class FormsSettings(Settings):
         description="Maximum number of characters that a form of several pages keeps in"
         " the session; a cookie holds about 4000 in total.",
         examples=[3000],
+    )
+    csrf_strategy: CsrfStrategy = pydantic.Field(
+        default="headers_or_token",
+        description="Proof that a request comes from the app's own pages:"
+        " `headers_or_token`, or `headers`, with which typed forms have no token and"
+        " open no session. `headers` needs https.",
+        examples=["headers"],
     )
     theme: ThemeName = pydantic.Field(
         default="plain",

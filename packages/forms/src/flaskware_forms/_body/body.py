@@ -80,6 +80,9 @@ def form_values(
     if not values and not files and _has_body(request):
         # Werkzeug reads a broken body as an empty form, which could be valid.
         raise BadBody("The body is not the form that its Content-Type says.")
+    if None in t.cast("dict[str | None, t.Any]", values) or None in files:
+        # Werkzeug gives a part of a multipart body without a name as None.
+        raise BadBody("A part of the body has no name.")
     if any("\0" in text for texts in values.values() for text in texts):
         raise BadBody(_NUL)
     if with_files:
@@ -87,8 +90,6 @@ def form_values(
             # A control without a file is sent as a file without a name.
             named = [upload for upload in uploads if upload.filename]
             values.setdefault(name, []).extend(named or [""])
-    # A part of a multipart body may lack a name, which Werkzeug then gives as None.
-    t.cast("dict[str | None, list[t.Any]]", values).pop(None, None)
     return values
 
 

@@ -11,6 +11,7 @@ from flask_wtf.csrf import CSRFError
 from flask_wtf.csrf import CSRFProtect
 from flask_wtf.csrf import generate_csrf  # pyright: ignore[reportUnknownVariableType]
 from flask_wtf.csrf import validate_csrf  # pyright: ignore[reportUnknownVariableType]
+from itsdangerous import SignatureExpired
 from markupsafe import escape
 from wtforms import ValidationError
 
@@ -21,6 +22,7 @@ from flaskware_core import request_credential
 from flaskware_core import request_origin
 from flaskware_forms._body.body import guard_input
 from flaskware_forms._errors.problem import CrossSiteRefused
+from flaskware_forms._settings import CsrfStrategy
 
 from .mask import mask
 from .mask import unmask
@@ -37,28 +39,64 @@ FORM_MARK = "__flaskware_form__"
 
 _NO_KEY = ConfigProblem(
     "SECRET_KEY",
-    "a key to sign the token of a form with",
-    write="the output of: python -c 'import secrets; print(secrets.token_hex())'",
+    "a key to sign the tokens of forms with",
+    write="the output of: python -c 'import secrets; print(secrets.token_hex())'; or"
+    ' FORMS_CSRF_STRATEGY = "headers", which needs no tokens',
 )
 
+_TOKENLESS = (
+    "Refused %s %s: it has no CSRF token. Add {{ form.csrf() }}, or an input named"
+    " csrf_token with the value {{ csrf_token() }}, to a form written by hand. In a"
+    " script, send it as X-CSRFToken."
+)
+_HEADERLESS = (
+    "Refused %s %s: no header says where it comes from. Browsers send Sec-Fetch-Site"
+    " over https and to localhost only, so serve the app over https. A client that is"
+    " no browser may send the app's own address as Origin."
+)
 _PASSED = "flaskware_forms.csrf_passed"
 _EXEMPT_MARK = "__flaskware_csrf_exempt__"
+
+
+class Refusal(t.NamedTuple):
+    """A request that may come from another site.
+
+    :param code: The code of its :class:`FormError`, for the people at a typed form.
+    :param reason: The text of its :exc:`CSRFError`, in the words of Flask-WTF.
+    """
+
+    code: str
+    reason: str
+
+
+_MISSING = Refusal("csrf_missing", "The CSRF token is missing.")
+_UNPROVEN = Refusal(
+    "csrf_unproven",
+    "Neither Sec-Fetch-Site nor Origin shows that the request comes from this site.",
+)
 
 
 class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
     """Flask-WTF's protection, which looks at the browser's headers first.
 
     A request from the app's own pages needs no token, so it opens no session. A request
-    from another site is refused, even with a token. If the headers are missing, the
-    token decides.
+    from another origin is refused, even with a token: a sibling subdomain, which is of
+    the same site, can set the cookie that a token belongs to. If the headers are
+    missing, the token decides.
 
     :param trusted_origins: Other origins that count as the app's own.
+    :param strategy: ``"headers"`` leaves the token out of typed forms.
     """
 
-    def __init__(self, trusted_origins: cabc.Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        trusted_origins: cabc.Collection[str] = (),
+        strategy: CsrfStrategy = "headers_or_token",
+    ) -> None:
         super().__init__()
         self._trusted_origins = trusted_origins
         self._exempt_names: set[str] = set()
+        self._sends_tokens = strategy != "headers"
 
     def init_app(self, app: flask.Flask) -> None:
         """Set Flask-WTF's defaults, and guard every request."""
@@ -74,14 +112,9 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         attach(app, "before_request", self._guard)
 
     def _guard(self) -> None:
-        app, request = flask.current_app, flask.request
-        config = app.config
-        if request.method not in config["WTF_CSRF_METHODS"]:
-            return
+        config = flask.current_app.config
         if config["WTF_CSRF_ENABLED"] and config["WTF_CSRF_CHECK_DEFAULT"]:
-            view = app.view_functions.get(request.endpoint or "")
-            if view is not None and not self._is_exempted(view):
-                self.protect()
+            self.protect(apply_exemptions=True)
 
     def exempt(self, view: t.Any) -> t.Any:
         """Exempt a view, its dotted name, or a blueprint."""
@@ -90,12 +123,13 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
             return view
         return exempt(view)
 
-    def protect(self, apply_exemptions: bool = False) -> None:  # noqa: ARG002
+    def protect(self, apply_exemptions: bool = False) -> None:
         """Refuse the current request if another site may have made it.
 
         For a view of a typed form, the token is checked when the form is submitted, so
         that an expired form is shown again with its input.
 
+        :param apply_exemptions: Whether views and blueprints that are exempt pass.
         :raises CrossSiteRefused: for a request from another site.
         :raises CSRFError: for a request without a valid token.
         """
@@ -103,17 +137,19 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         if request.method not in flask.current_app.config["WTF_CSRF_METHODS"]:
             return
         view = flask.current_app.view_functions.get(request.endpoint or "")
+        if apply_exemptions and (view is None or self._is_exempted(view)):
+            return
         # An earlier request may have left it, if both share an app context.
         flask.g.pop("csrf_valid", None)
         if self._is_proven(request):
             _pass(request)
         elif not hasattr(view, FORM_MARK):
-            reason = self._token_error()
-            if reason is not None:
-                raise CSRFError(reason)
+            refusal = self._token_error()
+            if refusal is not None:
+                raise CSRFError(refusal.reason)
             _pass(request)
 
-    def refusal(self) -> str | None:
+    def refusal(self) -> Refusal | None:
         """Return why the current request is refused; ``None`` if it is not.
 
         :raises CrossSiteRefused: for a request from another site.
@@ -127,14 +163,23 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         view = app.view_functions.get(request.endpoint or "")
         if view is not None and self._is_exempted(view):
             return None
-        reason = None if self._is_proven(request) else self._token_error()
-        if reason is None:
+        refusal = None if self._is_proven(request) else self._token_error()
+        if refusal is None:
             _pass(request)
-        return reason
+        return refusal
+
+    def hidden_input(self) -> str:
+        """The token as a hidden input; empty if no form needs one."""
+        config = flask.current_app.config
+        if not (self._sends_tokens and config["WTF_CSRF_ENABLED"]):
+            return ""
+        name = escape(config["WTF_CSRF_FIELD_NAME"])
+        return f'<input type="hidden" name="{name}" value="{masked_token()}">'
 
     def _is_proven(self, request: flask.Request) -> bool:
         origin = request_origin(request, self._trusted_origins)
-        if origin == "same-origin":
+        # Only people send "none", such as by the address bar. Go's check takes it too.
+        if origin == "same-origin" or (origin == "none" and not self._sends_tokens):
             return True
         # A page can send such a header to another site only if CORS allows it. Beside
         # the cookie of a session it proves nothing, unless that cookie is ignored.
@@ -146,11 +191,11 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
             and authorization.type not in _AMBIENT
         ):
             return True
-        if origin == "cross-site":
+        if origin in {"cross-site", "same-site"}:
             logger.warning(
-                "Refused %s %s: it comes from another site (Origin %r, Host %r). If"
-                " that is the app itself, configure ProxyFix or"
-                " FLASKWARE_TRUSTED_ORIGINS.",
+                "Refused %s %s: it comes from another origin (Origin %r, Host %r). If"
+                " that is the app itself, configure ProxyFix; if it is a site of"
+                " yours, add it to FLASKWARE_TRUSTED_ORIGINS.",
                 request.method,
                 request.path,
                 request.headers.get("Origin"),
@@ -160,22 +205,22 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         # A form cannot send JSON, and without a cookie nobody is signed in.
         return request.is_json and not request.cookies
 
-    def _token_error(self) -> str | None:
+    def _token_error(self) -> Refusal | None:
         token = self._form_token() or self._header_token()
         if token is None:
-            logger.warning(
-                "Refused %s %s: it has no CSRF token. Add {{ form.csrf() }}, or an"
-                " input named csrf_token with the value {{ csrf_token() }}, to a form"
-                " written by hand. In a script, send it as X-CSRFToken.",
-                flask.request.method,
-                flask.request.path,
-            )
+            method, path = flask.request.method, flask.request.path
+            if self._sends_tokens:
+                logger.warning(_TOKENLESS, method, path)
+                return _MISSING
+            logger.warning(_HEADERLESS, method, path)
+            return _UNPROVEN
         try:
-            validate_csrf(unmask(token))
+            validate_csrf(unmask(token), _keys())
         except ValidationError as error:
             reason = str(error.args[0])
             logger.info("%s", reason)
-            return reason
+            expired = isinstance(error.__cause__, SignatureExpired)
+            return Refusal("csrf_expired" if expired else "csrf_invalid", reason)
         return None
 
     def _form_token(self) -> str | None:
@@ -212,6 +257,17 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         ) or (bool(self._exempt_names) and _dotted(view) in self._exempt_names)
 
 
+def refuse_missing_key(app: flask.Flask) -> None:
+    """Refuse an app that can sign no token.
+
+    :raises ConfigError: if CSRF protection is on and there is no key.
+    """
+    config = app.config
+    key: t.Any = app.secret_key or config.get("WTF_CSRF_SECRET_KEY")
+    if not key and config.get("WTF_CSRF_ENABLED", True):
+        raise ConfigError("the app", [_NO_KEY])
+
+
 def _pass(request: flask.Request) -> None:
     request.environ[_PASSED] = True
     # For a FlaskForm in the same view, which then skips its token.
@@ -225,22 +281,15 @@ def exempt(view: V) -> V:
 
 
 def masked_token() -> str:
-    """The token of the session, different in each response.
-
-    :raises ConfigError: if there is no ``SECRET_KEY`` to sign it with.
-    """
-    if not flask.current_app.secret_key:
-        raise ConfigError("the app", [_NO_KEY])
+    """The token of the session, different in each response."""
     return mask(t.cast("str", generate_csrf()))
 
 
-def hidden_input() -> str:
-    """The token as a hidden input; empty if the protection is off."""
-    config = flask.current_app.config
-    if not config.get("WTF_CSRF_ENABLED", True):
-        return ""
-    name = escape(config.get("WTF_CSRF_FIELD_NAME", "csrf_token"))
-    return f'<input type="hidden" name="{name}" value="{masked_token()}">'
+def _keys() -> list[t.Any]:
+    """The keys that a token may be signed with, from the oldest on."""
+    app = flask.current_app
+    key: t.Any = app.config.get("WTF_CSRF_SECRET_KEY") or app.secret_key
+    return [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), key]
 
 
 def _dotted(view: t.Any) -> str:

@@ -15,7 +15,8 @@ class FormError:
 
     :param path: Keys and indexes from the top; empty for the form itself.
     :param code: Stable, for programs: Pydantic's error type, ``"check"`` for a check
-        of the application, ``"csrf"``.
+        of the application; ``"csrf_missing"``, ``"csrf_expired"``,
+        ``"csrf_invalid"`` or ``"csrf_unproven"``.
     :param message: One sentence, for people.
     """
 

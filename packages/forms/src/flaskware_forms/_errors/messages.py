@@ -106,7 +106,14 @@ _SENTENCES: dict[str | _N, str] = {
     "This cannot be changed.": "frozen_field frozen_instance",
     "Tick this box to go on.": "consent",
     "Write an email address, such as ann@example.com.": "email",
-    "This page was open for too long. Nothing was saved; please send it again.": "csrf",
+    "This page was open for too long. Nothing was saved; please send it again.":
+        "csrf_expired",
+    "This form came without its token. Nothing was saved; please send it again.":
+        "csrf_missing",
+    "This page is not from your current session. Nothing was saved; please send it"
+    " again.": "csrf_invalid",
+    "Your browser did not say which page this comes from. Nothing was saved; please"
+    " use a current browser, over https.": "csrf_unproven",
     "Choose a file.": "upload_type",
     "Choose a file of at most {limit}.": "upload_too_large",
     "Choose a file of the kind {kinds}.": "upload_kind",

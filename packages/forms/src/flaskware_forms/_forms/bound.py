@@ -8,7 +8,6 @@ import pydantic
 from markupsafe import escape
 from markupsafe import Markup
 
-from flaskware_forms._csrf.layered import hidden_input
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.problem import problem_response
 from flaskware_forms._errors.problem import wants_json
@@ -238,10 +237,15 @@ class Bound(t.Generic[M]):
             text: str | cabc.Iterator[str] = _fragment(template, block, context)
         else:
             if stream:
-                hidden_input()
+                self._submission.state.csrf.hidden_input()
             make = flask.stream_template if stream else flask.render_template
             text = make(template, **context)
-        return _varied(flask.Response(text, status, mimetype="text/html"))
+        response = flask.Response(text, status, mimetype="text/html")
+        if self.errors:
+            return _varied(response)
+        # A cache keeps a variant for each value of these headers, so as few as can be.
+        response.headers.add("Vary", f"HX-Request{_spoken()}")
+        return response
 
     def __getitem__(self, field: str) -> BoundField:
         fields = self._submission.markup()[1]
@@ -306,13 +310,13 @@ class Bound(t.Generic[M]):
     def csrf(self) -> Markup:
         """The hidden part of the form: put it first.
 
-        It has the token (unless CSRF protection is off), and the version of an object
+        It has the token (unless no form needs it), and the version of an object
         that counts versions. If there are rows, it keeps the Enter key from pressing a
         button that removes one.
         """
         submission = self._submission
         return safe(
-            hidden_input()
+            submission.state.csrf.hidden_input()
             + version_input(submission, submission.compiled.target)
             + (_DEFAULT_BUTTON if submission.compiled.has_rows else "")
         )
@@ -353,7 +357,10 @@ def _is_fragment(request: flask.Request) -> bool:
 
 def _varied(response: flask.Response) -> flask.Response:
     """Name the headers that an answer depends on."""
-    varies = current_state().markup.varies
     # Not by `response.vary`, which reads and writes the header for each name.
-    response.headers.add("Vary", f"{_VARY}, Accept-Language" if varies else _VARY)
+    response.headers.add("Vary", f"{_VARY}{_spoken()}")
     return response
+
+
+def _spoken() -> str:
+    return ", Accept-Language" if current_state().markup.varies else ""

@@ -148,7 +148,8 @@ class FormSpec(t.Generic[M]):
     def handles(self, view: t.Any, /) -> t.Any:
         """Decorate a view that gets the form of the request as its first argument.
 
-        The arguments of the route follow. Put this below the route's decorator.
+        The arguments of the route follow. Put this below the route's decorator. A route
+        that names no methods takes GET and POST.
         """
         return handle(view, self.compiled, functools.partial(open_form, self))
 

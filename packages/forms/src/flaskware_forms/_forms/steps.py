@@ -113,7 +113,8 @@ class Steps(t.Generic[M]):
     def handles(self, view: t.Any, /) -> t.Any:
         """Decorate a view that gets the page of the request as its first argument.
 
-        Its route needs the argument ``step``, which the view gets too.
+        Its route needs the argument ``step``, which the view gets too. A route that
+        names no methods takes GET and POST.
         """
         return handle(view, self.whole.compiled, self._open)
 

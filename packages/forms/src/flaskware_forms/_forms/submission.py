@@ -27,7 +27,8 @@ from .state import FormsState
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
 
-_UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+"""The methods that send a form."""
 
 
 class Submission(t.Generic[M]):
@@ -52,7 +53,7 @@ class Submission(t.Generic[M]):
         self.initial = initial
         request = flask.request
         # True if the request sends the form, rather than asks for it.
-        self.is_sent: bool = request.method in _UNSAFE
+        self.is_sent: bool = request.method in UNSAFE
         if self.is_sent:
             # Before anything reads the body, and be it for the token.
             guard_input(request.environ)
@@ -100,7 +101,8 @@ class Submission(t.Generic[M]):
             row = request.form.get(ROW_BUTTON)
         sent = self._read_body(row is not None)
         if refusal is not None:
-            self.fail(sent, (FormError((), "csrf", self.say("csrf")),), 400)
+            code = refusal.code
+            self.fail(sent, (FormError((), code, self.say(code)),), 400)
             return None
         if row is not None:
             limit = self.state.settings.max_entries
@@ -122,7 +124,7 @@ class Submission(t.Generic[M]):
         refusal = self.state.csrf.refusal()
         sent = self._read_body(keep_blank)
         if refusal is not None:
-            raise CSRFError(self.say("csrf"))
+            raise CSRFError(self.say(refusal.code))
         return sent
 
     def _read_body(self, keep_blank: bool) -> t.Any:

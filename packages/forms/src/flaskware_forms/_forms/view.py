@@ -62,6 +62,9 @@ def handle(
 
         wrapped = handle_sync
     setattr(wrapped, FORM_MARK, form)
+    # Flask takes these for a route that names no methods. With its default, GET alone,
+    # the first person to send the form would get 405.
+    wrapped.methods = getattr(wrapped, "methods", None) or ("GET", "POST")
     return wrapped
 
 
@@ -74,7 +77,7 @@ def _refuse_unread(submission: Submission[t.Any]) -> None:
     if submission.is_sent and not submission.is_read:
         refusal = submission.state.csrf.refusal()
         if refusal is not None:
-            raise CSRFError(refusal)
+            raise CSRFError(refusal.reason)
 
 
 def explain_missing_form(
