@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
+from sqlalchemy.util import greenlet_spawn
 
 from flaskware_core import check_connections
 from flaskware_core import ConfigError
@@ -27,6 +28,7 @@ from flaskware_session import SQLAlchemyStore
 from flaskware_session import Store
 from flaskware_session import StoreUnavailable
 from flaskware_session._migrations import tree
+from flaskware_session._stores.protocol import AmendingStore
 from flaskware_session._stores.sql.statements import Statement
 from flaskware_session.testing import FakeClock
 
@@ -39,6 +41,7 @@ RECORD = Record(
     expires=10**9,
     idle=10**9,
     until=10**9,
+    user_id="ann",
     proofs="x",
 )
 
@@ -185,22 +188,103 @@ def test_an_app_whose_sessions_are_elsewhere_has_no_tree() -> None:
         assert tree(app) is None
 
 
-def test_a_connection_that_the_server_closed_is_opened_again(
-    postgresql_url: str,
-) -> None:
-    store = SQLAlchemyStore(postgresql_url)
-    store.create_table()
-    engine = sa.create_engine(postgresql_url, poolclass=sa.NullPool)
+def _close_by_server(store: Store, admin_url: str) -> None:
+    engine = sa.create_engine(admin_url, poolclass=sa.NullPool)
     with engine.connect() as other:
-        other.execute(
-            sa.text(
+        if engine.dialect.name == "postgresql":
+            query = (
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
+            other.execute(sa.text(query))
+            return
+        query = (
+            "SELECT id FROM information_schema.processlist"
+            " WHERE db = database() AND id <> connection_id()"
         )
-    assert store.create(RECORD, 1)
-    assert store.read(RECORD.key, 1, 10) == RECORD
+        for number in other.execute(sa.text(query)).scalars():
+            other.execute(sa.text(f"KILL {number}"))
+
+
+def _close_by_driver(store: Store, admin_url: str) -> None:
+    """Close the connections that are waiting in the pool, as a driver does itself."""
+    is_bridged = isinstance(store, BlockingStore)
+    inner: t.Any = store.store if is_bridged else store
+    pool = (inner.engine.sync_engine if is_bridged else inner.engine).pool
+
+    def close() -> None:
+        fairies = [pool.connect() for _ in range(pool.checkedin())]
+        for fairy in fairies:
+            fairy.dbapi_connection.close()
+        for fairy in fairies:
+            fairy.close()
+
+    if isinstance(store, BlockingStore):
+        store.wait(greenlet_spawn(close))
+    else:
+        close()
+
+
+_CALLS: dict[str, cabc.Callable[[Store], object]] = {
+    "read": lambda store: store.read(RECORD.key, 1, 10) == RECORD,
+    "note a use": lambda store: store.read(RECORD.key, 99, 10),
+    "create": lambda store: store.create(dc.replace(RECORD, key="b" * 76), 1),
+    "update": lambda store: store.update(dc.replace(RECORD, version=2), 1).saved,
+    "amend": lambda store: (
+        t.cast("AmendingStore", store)
+        .amend(RECORD.key, 1, lambda found: dc.replace(found, version=2))
+        .saved
+    ),
+    "replace": lambda store: (
+        store.replace(RECORD.key, dc.replace(RECORD, key="c" * 76, version=2), 1).saved
+    ),
+    "delete": lambda store: store.delete(RECORD.key),
+    "delete one version": lambda store: store.delete(RECORD.key, version=1),
+    "for_user": lambda store: store.for_user("ann", 1) == [RECORD],
+    "delete_user": lambda store: store.delete_user("ann") == 1,
+    "limit_user": lambda store: store.limit_user("ann", 1, 1, keep=RECORD.key) == 0,
+    "scan": lambda store: store.scan("", 10, 1),
+    "prune": lambda store: store.prune(1, 10) == 0,
+    "stats": lambda store: store.stats(1).sessions == 1,
+    "ping": lambda store: store.ping() is None,
+}
+_DRIVERS = {
+    "psycopg": SQLAlchemyStore,
+    "psycopg2": SQLAlchemyStore,
+    "pymysql": SQLAlchemyStore,
+    "asyncpg": lambda url: BlockingStore(AsyncSQLAlchemyStore(url)),
+    "psycopg (async)": lambda url: BlockingStore(AsyncSQLAlchemyStore(url)),
+}
+
+
+@pytest.mark.parametrize("close", [_close_by_server, _close_by_driver])
+@pytest.mark.parametrize("driver", _DRIVERS)
+def test_a_connection_that_was_closed_is_opened_again(
+    driver: str,
+    close: cabc.Callable[[Store, str], None],
+    request: pytest.FixtureRequest,
+) -> None:
+    server = "mariadb" if driver == "pymysql" else "postgresql"
+    admin_url: str = request.getfixturevalue(f"{server}_url")
+    base = sa.make_url(admin_url)
+    name = f"{base.get_backend_name()}+{driver.partition(' ')[0]}"
+    store = _DRIVERS[driver](base.set(drivername=name))
+    Sessions(app := flask.Flask(__name__), store=store)
+    app.test_cli_runner().invoke(args=["session", "create-table"])
+    failed: dict[str, object] = {}
+    for call, ask in _CALLS.items():
+        store.delete_user("ann")
+        assert store.create(RECORD, 1)
+        close(store, admin_url)
+        try:
+            answer = ask(store)
+        except Exception as error:  # noqa: BLE001 # each of them is a finding
+            failed[call] = error
+        else:
+            if not answer:
+                failed[call] = answer
     store.close()
+    assert not failed
 
 
 def test_an_error_of_the_database_shows_no_value(empty_url: str) -> None:

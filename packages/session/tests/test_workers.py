@@ -17,7 +17,10 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork"),
+]
 
 APP = """
 import os
@@ -59,9 +62,6 @@ def address(
 ) -> cabc.Iterator[str]:
     """The address of two workers of a kind."""
     kind = str(request.param)
-    if "gevent" in kind:
-        pytest.importorskip("gevent", reason="gevent is not installed")
-    pytest.importorskip("gunicorn", reason="gunicorn is not installed")
     code = APP.format(folder=str(tmp_path), url=store_url, name=tmp_path.name)
     (tmp_path / "workers_app.py").write_text(code)
     with socket.socket() as probe:

@@ -152,7 +152,7 @@ class RedisStore(Store):
             return False
         try:
             answer = self._link.send("CONFIG", "GET", "save")
-        except Exception:  # noqa: BLE001 # a hosted server does not tell
+        except Exception:  # noqa: BLE001 # a hosted server refuses this
             return False
         if isinstance(answer, dict):  # redis-py's client has read it
             return any(map(text_of, t.cast("dict[str, str | bytes]", answer).values()))
@@ -161,7 +161,8 @@ class RedisStore(Store):
     def _info(self, section: str) -> dict[str, str]:
         answer = self._guard(lambda: self._link.send("INFO", section))
         if isinstance(answer, dict):  # redis-py's client has read it
-            return {str(key): str(value) for key, value in answer.items()}
+            found = t.cast("dict[object, object]", answer)
+            return {str(key): str(value) for key, value in found.items()}
         lines = text_of(answer or b"").splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import functools
 import typing as t
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import exc
 from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.pool import PoolProxiedConnection
 
 from flaskware_core import ForkGuard
 from flaskware_session._errors import StoreBusy
@@ -131,22 +133,19 @@ class Link:
         except self.errors as error:
             # In the driver's own words, as from a server that is starting.
             raise exc.DBAPIError(None, None, t.cast("t.Any", error)) from error
-        cursor = connection.cursor()
+        cursor: DBAPICursor | None = None
         try:
+            # A connection that is known to be lost may refuse this already.
+            cursor = connection.cursor()
             answer = work(cursor)
             cursor.close()
-        except self.errors as error:
-            is_lost = _state_of(error) in _STALE_STATES or (
-                self.engine.dialect.is_disconnect(
-                    t.cast("t.Any", error), connection, cursor
-                )
-            )
+        except (self.errors, ConnectionError) as error:
+            is_lost = self._is_lost(error, connection, cursor)
             if is_lost:
                 connection.invalidate()
                 # The others were lost too, as by a restart of the server.
                 self.engine.dispose()
             else:
-                cursor.close()
                 connection.close()
             raise exc.DBAPIError(
                 *(None, None, t.cast("t.Any", error)), connection_invalidated=is_lost
@@ -158,15 +157,51 @@ class Link:
         connection.close()
         return answer
 
+    def _is_lost(
+        self,
+        error: Exception,
+        connection: PoolProxiedConnection,
+        cursor: DBAPICursor | None,
+    ) -> bool:
+        if cursor is None or isinstance(error, ConnectionError):
+            return True
+        if _state_of(error) in _STALE_STATES or self.engine.dialect.is_disconnect(
+            t.cast("t.Any", error), connection, cursor
+        ):
+            return True
+        try:
+            cursor.close()
+        except self.errors:
+            return True
+        return False
+
     def _transact_once(
         self, work: cabc.Callable[[sa.Connection], _T], isolation: Isolation | None
     ) -> _T:
         with self.engine.connect() as connection:
             if isolation is None:
                 return work(connection)
-            connection = connection.execution_options(isolation_level=isolation)
-            with connection.begin():
-                return work(connection)
+            # Not by an option of the Connection: that is undone where an error of the
+            # driver loses a place in the pool.
+            set_level = functools.partial(
+                self.engine.dialect.set_isolation_level,
+                t.cast("t.Any", connection.connection.dbapi_connection),
+            )
+            try:
+                set_level(isolation)
+                try:
+                    with connection.begin():
+                        return work(connection)
+                finally:
+                    if not connection.invalidated:
+                        set_level("AUTOCOMMIT")
+            except (self.errors, ConnectionError) as error:
+                # Outside of a statement only a lost connection causes one, and it comes
+                # in the driver's own words.
+                connection.invalidate()
+                raise exc.DBAPIError(
+                    *(None, None, t.cast("t.Any", error)), connection_invalidated=True
+                ) from error
 
     def _repeat(self, once: cabc.Callable[[], _T]) -> _T:
         self._leave_to_parent()
@@ -240,7 +275,7 @@ class _Postgresql:
         cursor.execute(f"SELECT {columns}")
         self._is_pooled = cursor.fetchone()[0] != told
         cursor.close()
-        if not self._is_pooled and self._driver.startswith("psycopg"):
+        if not self._is_pooled and self._driver in {"psycopg", "psycopg_async"}:
             driver.prepare_threshold = _PREPARE_AFTER
 
 
@@ -285,5 +320,6 @@ def _state_of(error: object) -> str:
 
 
 def _code_of(error: object) -> int | None:
-    first = next(iter(getattr(error, "args", ())), None)
+    arguments: tuple[object, ...] = getattr(error, "args", ())
+    first = arguments[0] if arguments else None
     return first if isinstance(first, int) else None
