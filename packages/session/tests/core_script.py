@@ -6,7 +6,6 @@ import collections.abc as cabc
 import dataclasses as dc
 import typing as t
 
-from flaskware_session import Lifetime
 from flaskware_session import Record
 from flaskware_session import SessionEnded
 from flaskware_session import StoreUnavailable
@@ -27,6 +26,7 @@ from flaskware_session._core.operations import Update
 from flaskware_session._core.policy import SessionPolicy
 from flaskware_session._core.visit import Visit
 from flaskware_session._records.codec import decode
+from flaskware_session._records.record import Lifetime
 from flaskware_session._records.token import Keys
 from flaskware_session._records.token import proof_of
 from flaskware_session._records.token import with_new_secret

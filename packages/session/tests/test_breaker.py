@@ -5,7 +5,6 @@ import typing as t
 import pytest
 
 from flaskware_core import CircuitBreaker
-from flaskware_session import Lifetime
 from flaskware_session import MemoryStore
 from flaskware_session import StoreUnavailable
 from flaskware_session._core.operations import Read
@@ -87,7 +86,7 @@ def test_a_request_that_has_used_up_its_time_asks_no_more() -> None:
     visit = Visit(None)
 
     def read() -> Steps[object]:
-        return (yield Read("k", 1, Lifetime(1, 1, 1)))
+        return (yield Read("k", 1, 1))
 
     client.run(read(), visit)
     assert visit.waited > 0

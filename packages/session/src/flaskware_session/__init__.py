@@ -17,7 +17,6 @@ from ._errors import UnstorableValue as UnstorableValue
 from ._extension import Sessions as Sessions
 from ._extension import SessionState as SessionState
 from ._records.record import Clock as Clock
-from ._records.record import Lifetime as Lifetime
 from ._records.record import Record as Record
 from ._records.record import Scanned as Scanned
 from ._records.record import SessionInfo as SessionInfo
@@ -68,12 +67,11 @@ else:
 
 __all__ = [
     "Agent", "AsyncRedisStore", "AsyncSQLAlchemyStore", "AsyncStore", "BlockingStore",
-    "Clock", "DEVICE_TEXTS", "DeviceTexts", "FileStore", "Lifetime", "MemcachedStore",
+    "Clock", "DEVICE_TEXTS", "DeviceTexts", "FileStore", "MemcachedStore",
     "MemoryStore", "NotFresh", "parse_agent", "Record", "RedisStore", "Scanned",
     "ServerSession", "session", "session_conflict", "session_created", "session_outage",
     "session_renewed", "session_revoked", "session_unreadable", "SessionConflict",
     "SessionEnded", "SessionInfo", "SessionMismatch", "Sessions", "SessionSettings",
-    "SessionState",
-    "SessionTooLarge", "SQLAlchemyStore", "SQLiteStore", "Store", "StoreRefused",
-    "StoreStats", "StoreUnavailable", "UnstorableValue", "Written",
+    "SessionState", "SessionTooLarge", "SQLAlchemyStore", "SQLiteStore", "Store",
+    "StoreRefused", "StoreStats", "StoreUnavailable", "UnstorableValue", "Written",
 ]  # fmt: skip

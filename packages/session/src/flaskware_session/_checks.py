@@ -71,8 +71,8 @@ def check_sessions(
             yield Finding(
                 "session.remember-cookie",
                 Level.WARNING,
-                "Flask-Login sends its remember cookie over plain http too, where all"
-                " who listen can take it and sign in.",
+                "Flask-Login sends its remember cookie over plain http too, where"
+                " anyone who listens can take it and sign in.",
                 "REMEMBER_COOKIE_SECURE = True",
             )
 
@@ -127,7 +127,7 @@ def _store(settings: SessionSettings, store: Store) -> cabc.Iterator[Finding]:
             "session.store-forgets",
             Level.WARNING,
             "memcached removes sessions when its memory is full, and everybody's when"
-            " it restarts. What was revoked stays revoked.",
+            " it restarts. Revoked sessions stay revoked.",
             "another SESSION_STORE; or silence this where that may happen",
         )
     if isinstance(store, RedisStore):
@@ -166,8 +166,8 @@ def _eviction(store: RedisStore) -> cabc.Iterator[Finding]:
             "session.redis-evicts",
             Level.WARNING,
             f"Redis has the maxmemory-policy {policy}: when its memory is full it"
-            " removes sessions that are in use, and signs users out. What was revoked"
-            " stays revoked.",
+            " removes sessions that are in use, and signs users out. Revoked sessions"
+            " stay revoked.",
             "maxmemory-policy noeviction, or a Redis of its own for sessions",
         )
     if restores:

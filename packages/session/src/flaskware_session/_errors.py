@@ -59,9 +59,9 @@ class SessionEnded(SessionConflict):
 
     Another request signed in, signed out or was revoked. The session of this request is
     empty from now on, and the cookie stays as it is, since the browser may have a newer
-    one. Raised by ``session.save()``; at the end of a request only where
+    cookie. Raised by ``session.save()``; at the end of a request only where
     ``SESSION_ON_CONFLICT`` is ``"raise"``, which then is answered with 409. A signal
-    and a line of the log tell of it in any case.
+    and a line of the log report it in any case.
     """
 
     description = "The session has ended. Please sign in again."
@@ -73,7 +73,7 @@ class NotFresh(Unauthorized):
     :param factor: The proof to ask for, such as ``"mfa"``; ``"sign-in"`` for any
         sign-in.
     :param minutes: How old it may be, if that is known.
-    :param is_bearer: Whether the client is to be told so by a challenge.
+    :param is_bearer: Whether the response carries a challenge for a client of an API.
     """
 
     description = "Please sign in again to continue."

@@ -209,7 +209,7 @@ class SessionSettings(Settings):
     renewal_grace: t.Annotated[dt.timedelta, pydantic.Field(ge=_ZERO)] = pydantic.Field(
         default=dt.timedelta(seconds=10),
         description="How long the id that `regenerate` or the renewal timeout has"
-        " replaced is still good after the browser has used the new one, in seconds or"
+        " replaced is still good after the browser has used the new id, in seconds or"
         " as a timedelta: for requests that are under way.",
         examples=[10],
     )

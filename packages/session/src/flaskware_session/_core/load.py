@@ -104,7 +104,7 @@ def _rekey(old_key: str, token: str, policy: SessionPolicy) -> Steps[Record | No
 
 
 def unreadable(record: Record) -> ops.Notify:
-    """Tell that the content of a record cannot be understood."""
+    """Report that the content of a record cannot be understood."""
     reason = "its content is no JSON of a session"
     if not record.data:
         reason = "its content cannot be decrypted"

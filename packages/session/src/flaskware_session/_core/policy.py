@@ -70,7 +70,7 @@ class SessionPolicy:
 
     @property
     def interval(self) -> int:
-        """How often at most a read is noted as use, in milliseconds."""
+        """Shortest time between two reads that are noted as use, in milliseconds."""
         return self.lifetime.touch_interval
 
     def new_record(

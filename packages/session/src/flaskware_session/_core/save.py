@@ -85,9 +85,10 @@ def _create(visit: Visit, policy: SessionPolicy, content: Content) -> Steps[None
 
 
 def _start_over(visit: Visit, policy: SessionPolicy, base: Record) -> Steps[None]:
-    """Sign in, or begin a new session in place of one that was emptied.
+    """Sign in, or begin a new session in place of an emptied session.
 
-    Whoever had the old id must see nothing of what comes after, and cannot end it.
+    A client that has only the old id must see nothing of the new session, and cannot
+    end it.
     """
     content, id = pack(visit.data), visit.sent_id
     if visit.forget_foreign is not None:
@@ -365,7 +366,7 @@ def _refuse_new_id(visit: Visit) -> None:
 
 
 def _dropped(visit: Visit, content: Content) -> Steps[None]:
-    """Tell that a change was not stored, as the session has ended."""
+    """Report that a change was not stored, as the session has ended."""
     handle = handle_of(t.cast("Record", visit.record).key)
     keys = visit.changes(content.items).keys
     # The cookie stays as it is: the browser may hold the next session's by now.

@@ -2,7 +2,7 @@
 
 The other extension's cookie stands for an id of ours, so that all requests that carry
 it meet on one record: the first of them makes it, and the others find it. That cookie
-opens the session until the browser has used the new one, and the old record stays
+opens the session until the browser has used the new cookie, and the old record stays
 where it is until it expires.
 """
 
@@ -87,7 +87,7 @@ def _take_over(
             return False
     visit.forget_foreign = session.forget
     # The browser still has the other extension's cookie alone, unless another request
-    # of the same page is about to bring it the new one.
+    # of the same page is about to bring it the new cookie.
     record = visit.record
     if record is not None and (
         record.version == 1 or policy.now() - record.issued >= policy.lifetime.grace

@@ -30,7 +30,7 @@ class Intent(enum.IntEnum):
     UPDATE = 1
     """Store it although nothing differs."""
     RENEW = 2
-    """Hand out a new id; the old id is good until the new one has been seen."""
+    """Hand out a new id; the old id is good until the new id has been seen."""
     SIGN_IN = 3
     """Start a new session with the content. The old id shows nothing."""
     RESTART = 4
@@ -92,7 +92,7 @@ class Visit:
         self.timeouts: Timeouts | None = None
         """Timeouts to store with the session, if they change."""
         self.forget_foreign: cabc.Callable[[], None] | None = None
-        """Removes the session of another extension that this one was taken from."""
+        """Removes the session of another extension that this session was taken from."""
         self.data: dict[str, t.Any] = {}
         self.user_id: str | None = None
         self.address = ""
@@ -281,6 +281,6 @@ def items_of(record: Record) -> dict[str, str]:
 
 
 def _outlives(record: Record) -> tuple[bool, int]:
-    # A text of the value cannot be told from a nested key of that name.
+    # A nested key of that name looks the same as the key itself.
     is_permanent = PERMANENT in record.data and items_of(record).get(PERMANENT)
     return is_permanent == "true", record.until if is_permanent == "true" else 0

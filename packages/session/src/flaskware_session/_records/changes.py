@@ -143,7 +143,7 @@ def _both(
     """Merge what two requests added to a list; ``None`` if that is ambiguous.
 
     Both must have kept what was there. Where nothing was, two lists may as well be two
-    results of which one counts, unless the list is a queue.
+    results, and only the later counts, unless the list is a queue.
 
     :param is_queue: Whether the list is only ever added to and taken from as a whole.
     """
@@ -157,7 +157,7 @@ def _both(
         return None
     count = len(old)
     if is_queue:
-        # Who has taken the old entries away has shown them.
+        # The request that has taken the old entries away has shown them.
         is_taken = old != one[:count] or old != two[:count]
         added = [part[count:] if part[:count] == old else part for part in (one, two)]
         return _dumps([*([] if is_taken else old), *added[0], *added[1]])

@@ -22,8 +22,8 @@ _MARK = "~"
 _PAIRS = "~d"
 # Beside the keys of a session: which writes have led to the text; see `changes`.
 WRITES = "~w"
-# What is deeper may be read by a decoder, but not written again by the encoder. The
-# tags of this module take a level as well.
+# The decoder may read deeper values that the encoder could not write again. The tags of
+# this module take a level as well.
 _DEEPEST = 200
 IMMUTABLE = frozenset[type]({str, int, float, bool, type(None)})
 """Types whose values nobody can change from inside."""

@@ -14,7 +14,7 @@ import hmac
 
 _HASH = 43
 # Each of many requests at once may renew the id, and the browser keeps the cookie that
-# arrives last. A client that never takes a cookie is offered a new one each time.
+# arrives last. A client that never takes a cookie is offered a new id each time.
 _MOST_PENDING = 16
 _MOST_LEAVING = 16
 
@@ -38,7 +38,7 @@ def is_pending(proofs: str, proof: str) -> bool:
 
 
 def seen(proofs: str, proof: str, *, now: int, grace: int) -> str:
-    """Make a pending secret the current one; its predecessor leaves after the grace.
+    """Make a pending secret current; its predecessor leaves after the grace.
 
     :param grace: In milliseconds.
     :return: The same text, if the secret is not pending.
@@ -46,8 +46,8 @@ def seen(proofs: str, proof: str, *, now: int, grace: int) -> str:
     if not is_pending(proofs, proof):
         return proofs
     current, *others = proofs.split(" ")
-    # The answers to parallel requests hand out several; the browser keeps the one that
-    # comes last, which need not be the one that it sends first.
+    # The answers to parallel requests hand out several secrets; the browser keeps the
+    # last to arrive, which need not be the first that it sends.
     pending = [part for part in others if ":" not in part and part != proof]
     leaving = [part for part in others if now < _moment(part.partition(":")[2])]
     if grace:

@@ -79,7 +79,7 @@ class Record:
 def checked(key: str, values: cabc.Sequence[object]) -> Record | None:
     """Make a record of what a store holds; ``None`` if it cannot be one.
 
-    Whatever comes from a store goes through here: another program, an operator or a
+    All that comes from a store goes through here: another program, an operator or a
     fault of the disk may have put anything there.
 
     :param values: In the order of the fields after the key.
@@ -126,7 +126,7 @@ class Lifetime:
     :param absolute: The longest time from its creation, whatever happens.
     :param touch_interval: How often at most a request that only reads is noted.
     :param renewal: After how long an id is replaced; ``None`` for never.
-    :param grace: How long the old id is good for after the new one was first seen.
+    :param grace: How long the old id is good for after the new id was first seen.
     """
 
     idle: int

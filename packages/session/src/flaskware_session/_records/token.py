@@ -52,7 +52,7 @@ def with_secret_of(token: str, other: str) -> str:
 def moved_token(foreign_id: str) -> str:
     """Return the id that the cookie of another extension stands for.
 
-    Whoever has that cookie has this id, and nobody else.
+    Only a client that has the cookie has this id.
     """
     name = _digest(f"flaskware-session moved name:{foreign_id}")
     secret = _digest(f"flaskware-session moved secret:{foreign_id}")

@@ -166,7 +166,7 @@ class MemcachedStore(Store):
         """See :meth:`Store.delete_user`; some trips for each session."""
         epoch, name = new_mark(), self._epoch_name(tag_of(user_id))
         is_kept = keep is not None and self._keep(user_id, keep, epoch)
-        # From here on no session lives, listed or not, but the one that is kept.
+        # From here on no session lives, listed or not, except the kept session.
         if is_kept:
             self._ask(name, lambda c: c.set(name, epoch))
         else:

@@ -24,7 +24,7 @@ from .protocol import Store
 
 _SCHEMA_VERSION = 2
 _SCHEMA = (
-    # What was there before the first release.
+    # The table from before the first release.
     "DROP TABLE IF EXISTS flaskware_session",
     """CREATE TABLE flaskware_session (
         key TEXT PRIMARY KEY,
@@ -72,7 +72,7 @@ _TOUCH = """UPDATE flaskware_session SET last_seen = ?, expires = ?
 _PRUNE = """DELETE FROM flaskware_session WHERE key IN
     (SELECT key FROM flaskware_session WHERE expires <= ? AND namespace = ? LIMIT ?)"""
 _DELETE = "DELETE FROM flaskware_session WHERE key = ?"
-# What an update changes, in the order of its parameters.
+# The columns that an update changes, in the order of its parameters.
 _changed = operator.attrgetter(
     "data", "version", "last_seen", "expires", "issued", "idle", "until", "kind",
     "proofs",

@@ -110,7 +110,7 @@ class ServerSessionInterface(SessionInterface):
         try:
             session.save()
         except SessionEnded as error:
-            # It was told by a signal and in the log.
+            # A signal and the log have reported it.
             if self._manager.policy.on_conflict == "raise":
                 _replace(app, response, error)
         except SessionConflict as error:

@@ -212,7 +212,7 @@ class ServerSession(SessionMixin):
             end = _milliseconds("absolute", absolute)
             if pause > end:
                 raise ValueError(
-                    "The idle timeout is longer than the absolute one: write"
+                    "The idle timeout is longer than the absolute timeout: write"
                     f" `session.set_expiry({end // 1000})` or a longer `absolute=`."
                 )
         visit.timeouts = Timeouts(OWN, min(pause, end), end)

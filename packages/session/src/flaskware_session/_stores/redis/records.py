@@ -47,7 +47,7 @@ class Names(t.NamedTuple):
 
     @property
     def sessions(self) -> str:
-        """What the name of each session begins with."""
+        """Prefix of the name of each session."""
         return f"{self.start}s:"
 
     def all(self, key: str) -> tuple[str, ...]:

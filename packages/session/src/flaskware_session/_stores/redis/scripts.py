@@ -9,7 +9,7 @@ on one node, and every key that a script touches can be declared:
 - ``<namespace>:{<tag>}:u`` is a sorted set of the user's keys by expiry, for listing;
 - ``<namespace>:{<tag>}:e`` is the epoch of the user: a random text which the sessions
   of the user have too. A revocation replaces it, and with that every session that has
-  the old one has ended, whether it is listed or not. Where it is missing, as after an
+  the old epoch has ended, whether it is listed or not. Where it is missing, as after an
   eviction, they have ended as well: nobody stays signed in by a loss.
 """
 
