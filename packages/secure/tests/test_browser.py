@@ -21,6 +21,7 @@ from flaskware_secure import Cors
 from flaskware_secure import Policy
 from flaskware_secure import report_collected
 from flaskware_secure import SecureHeaders
+from flaskware_secure._policy.inline import hash_source
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -374,7 +375,7 @@ def test_what_a_browser_reports_is_collected_and_its_suggestion_satisfies_it(
         "/a.png", "image", lambda: flask.Response(b"", mimetype="image/png")
     )
     images = serve(host)
-    secure = SecureHeaders(reports="memory")
+    secure = SecureHeaders(reports="memory", reports_min_clients=1)
     app = _app(tmp_path, secure)
     _page(app, "/page", f"<img src='{images}/a.png?secret=1'>")
     browser.get(f"{serve(app, 'localhost')}/page?token=secret")
@@ -391,6 +392,36 @@ def test_what_a_browser_reports_is_collected_and_its_suggestion_satisfies_it(
     browser.get(f"{serve(app, 'localhost')}/page")
     time.sleep(2)
     assert again.reports(app) == []
+
+
+def test_a_blocked_handler_is_suggested_by_its_hash_and_then_asks_again(
+    tmp_path: Path, browser: webdriver.Chrome, serve: Serve
+) -> None:
+    handler = "return confirm('Delete it?')"
+    form = f'<form action="/gone"><button onclick="{handler}">Delete</button></form>'
+
+    def click(secure: SecureHeaders) -> flask.Flask:
+        app = _app(tmp_path, secure)
+        _page(app, "/page", form)
+        app.add_url_rule("/gone", "gone", lambda: "deleted")
+        browser.get(f"{serve(app, 'localhost')}/page")
+        browser.find_element("tag name", "button").click()
+        return app
+
+    secure = SecureHeaders(reports="memory", reports_min_clients=1)
+    app = click(secure)
+    # The question is not asked: that is what the suggestion has to say.
+    _wait_for(lambda: "deleted" in browser.page_source)
+    _wait_for(lambda: secure.suggestions(app))
+    [suggestion] = secure.suggestions(app)
+    assert suggestion.sources == ("'unsafe-hashes'", hash_source(handler))
+    assert "at the first click" in suggestion.effect
+    followed = Policy.strict(script_src_attr=suggestion.sources)
+    click(SecureHeaders(policy=followed))
+    alert = browser.switch_to.alert
+    assert alert.text == "Delete it?"
+    alert.dismiss()
+    assert "deleted" not in browser.page_source
 
 
 def test_over_https_every_kind_of_report_comes_by_reporting_endpoints(

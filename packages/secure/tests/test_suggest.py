@@ -3,26 +3,31 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flaskware_core.testing import make_app
 from flaskware_secure import append
 from flaskware_secure import Policy
-from flaskware_secure import Report
 from flaskware_secure import ReportGroup
 from flaskware_secure import SecureHeaders
 from flaskware_secure import Suggestion
-from flaskware_secure._reports.suggest import clean_since
+from flaskware_secure import Trial
+from flaskware_secure._policy.inline import hash_source
+from flaskware_secure._policy.lint import lint
+from flaskware_secure._policy.vocabulary import DIRECTIVES
+from flaskware_secure._reports.report import Report
 from flaskware_secure._reports.suggest import suggest
 
 HOSTS = Policy.strict(script_src=["'self'"])
 
 
 def _group(subject: str, blocked: str, count: int = 1, **more: t.Any) -> ReportGroup:
+    clients = more.pop("clients", ("a", "b"))
     fields = {"kind": "csp", "disposition": "enforce", **more}
-    report = Report(
-        subject=subject, blocked=blocked, document="http://localhost/page", **fields
-    )
-    return ReportGroup(report, count, 1.0, 2.0)
+    page = "http://localhost/page"
+    report = Report(subject=subject, blocked=blocked, document=page, **fields)
+    return ReportGroup(report, count, 1.0, 2.0, clients, (page,))
 
 
 def _one(
@@ -59,10 +64,22 @@ def test_a_source_is_suggested_where_it_ends_the_report(
     found = _one(subject, blocked)
     assert (found.directive, found.sources) == (directive, (source,))
     # Taken as it is, it makes a policy that is right.
-    changes: t.Any = {directive: append(*found.sources)}
-    policy = HOSTS.changed(csp=changes)
+    policy = _followed(HOSTS, found)
     make_app(SecureHeaders(policy=policy))
     assert source in policy.csp[directive]
+    # What is not the app's has a caution.
+    foreign = "://" in source or source == "'unsafe-eval'"
+    assert any(source in caution for caution in found.cautions) == foreign
+
+
+def _followed(policy: Policy, suggestion: Suggestion) -> Policy:
+    """Return a policy with the change that a suggestion says to write."""
+    return t.cast(
+        "Policy",
+        eval(  # what we printed ourselves
+            f"policy.changed({suggestion.change})", {"policy": policy, "append": append}
+        ),
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,10 +150,101 @@ def test_a_trial_is_judged_by_its_own_policy() -> None:
     assert (trial.report_only, trial.sources) == (True, ("https://cdn.example",))
 
 
-def test_a_policy_is_clean_since_the_last_report_of_a_trial() -> None:
-    enforced = _group("img-src", "https://a.example")
-    trial = _group("img-src", "https://a.example", disposition="report")
-    assert clean_since([], 1.5) == 1.5
-    assert clean_since([enforced], 1.5) == 1.5
-    assert clean_since([enforced, trial], 1.5) == 2.0
-    assert clean_since([trial], 3.0) == 3.0
+def test_a_trial_is_clean_since_the_last_time_that_is_not_known_to_be_clean() -> None:
+    assert Trial(1.5).clean_since == 1.5
+    assert Trial(1.5, 2.0).clean_since == 2.0
+    assert Trial(3.0, 2.0).clean_since == 3.0
+    assert Trial(1.0, 2.0, 4.0).clean_since == 4.0
+
+
+def test_what_one_client_says_is_withheld() -> None:
+    alone = _group("img-src", "https://evil.example", clients=("a",))
+    [found] = suggest([alone], HOSTS)
+    assert (found.sources, found.change, found.clients, found.pages) == ((), "", 1, 1)
+    [withheld] = found.withheld
+    assert withheld.source == "https://evil.example"
+    assert "one client" in withheld.reason
+    # The same from another script counts, and from another page.
+    other = _group("img-src", "https://evil.example", clients=("b",), line=7)
+    [found] = suggest([alone, other], HOSTS)
+    assert found.sources == ("https://evil.example",)
+    assert [found.clients, found.withheld] == [2, ()]
+    [found] = suggest([alone], HOSTS, min_clients=1)
+    assert found.sources == ("https://evil.example",)
+
+
+def test_lint_judges_each_suggestion() -> None:
+    # Beside a nonce, hosts are fine; beside 'unsafe-inline', a hash is not.
+    loose = Policy.strict(script_src=["'self'", "'unsafe-inline'"])
+    [found] = suggest(
+        [_group("script-src-elem", "inline", code_hash=hash_source("go()"))], loose
+    )
+    assert found.sources == ()
+    assert "csp.unsafe-inline-cancelled" in found.withheld[0].reason
+
+
+def test_a_host_that_serves_anybodys_scripts_weakens() -> None:
+    found = _one("script-src-elem", "https://cdn.jsdelivr.net")
+    assert any("weakens" in caution for caution in found.cautions)
+
+
+def test_hashes_of_inline_code_are_suggested_with_their_cost() -> None:
+    code = "return confirm('Delete?')"
+    found = _one("script-src-attr", "inline", code_hash=hash_source(code), sample=code)
+    assert found.sources == ("'unsafe-hashes'", hash_source(code))
+    assert found.change.startswith("script_src_attr=[")
+    assert any("injected markup" in caution for caution in found.cautions)
+    assert "at the first click" in found.effect
+    policy = _followed(HOSTS, found)
+    assert policy.csp["script-src-attr"] == found.sources
+    assert not [*lint(policy)]
+
+
+def test_what_stops_working_is_said_of_each_directive_that_code_relies_on() -> None:
+    for subject in ("script-src-attr", "script-src-elem", "form-action", "connect-src"):
+        assert _one(subject, "https://a.example").effect.startswith("Where it is")
+
+
+_blocked = (
+    st.sampled_from(["inline", "eval", "wasm-eval", "self", "data", "blob", "ws", ""])
+    | st.text(max_size=30)
+    | st.sampled_from(["https://", "http://", "wss://"]).flatmap(
+        lambda scheme: st.text(max_size=20).map(scheme.__add__)
+    )
+)
+_reports = st.builds(
+    Report,
+    kind=st.sampled_from(["csp", "permissions", "integrity", "coop"]),
+    disposition=st.sampled_from(["enforce", "report"]),
+    subject=st.sampled_from([*DIRECTIVES, "camera", "foo", "geolocation"]),
+    blocked=_blocked,
+    document=st.just("http://localhost/page"),
+    sample=st.text(max_size=40),
+    code_hash=st.sampled_from(["", hash_source("go()")]),
+)
+_policies = st.sampled_from(
+    [HOSTS, Policy.strict(), Policy.legacy(), Policy.api(), Policy()]
+)
+
+
+@given(st.lists(_reports, max_size=6), _policies)
+def test_whatever_is_reported_a_suggestion_is_right_and_says_what_it_allows(
+    reports: list[Report], policy: Policy
+) -> None:
+    groups = [
+        ReportGroup(report, 1, 1.0, 2.0, ("a", "b"), (report.document,))
+        for report in reports
+        if report.is_plausible
+    ]
+    before = {(each.key, each.code) for each in lint(policy)}
+    for found in suggest(groups, policy):
+        if not found.sources:
+            assert found.advice or found.withheld
+            continue
+        changed = _followed(policy, found)
+        assert {(each.key, each.code) for each in lint(changed)} <= before
+        for source in found.sources:
+            assert "*" not in source
+            assert source not in {"http:", "https:", "'unsafe-inline'"}
+            if "://" in source:
+                assert any(source in caution for caution in found.cautions)

@@ -19,6 +19,8 @@ from ._policy.policy import Policy as Policy
 from ._policy.vocabulary import Directive as Directive
 from ._policy.vocabulary import Feature as Feature
 from ._reports.open import table_reports as table_reports
+from ._reports.store import Batch as Batch
+from ._reports.store import Ledger as Ledger
 from ._reports.store import LogReports as LogReports
 from ._reports.store import MemoryReports as MemoryReports
 from ._reports.store import ReportGroup as ReportGroup
@@ -35,6 +37,8 @@ if t.TYPE_CHECKING:
     from ._reports.collector import report_dropped as report_dropped
     from ._reports.report import Report as Report
     from ._reports.suggest import Suggestion as Suggestion
+    from ._reports.suggest import Trial as Trial
+    from ._reports.suggest import Withheld as Withheld
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -43,15 +47,15 @@ else:
             "_audit.grading": ["Grade", "GradeFinding"],
             "_reports.collector": ["report_collected", "report_dropped"],
             "_reports.report": ["Report"],
-            "_reports.suggest": ["Suggestion"],
+            "_reports.suggest": ["Suggestion", "Trial", "Withheld"],
         },
     )
 
 __all__ = [
-    "Append", "append", "Changes", "clear_site_data", "Cors", "Csp", "Directive",
-    "EndpointAudit", "Feature", "Grade", "GradeFinding", "IntegrityError", "LogReports",
-    "MemoryReports", "NonceError", "Policy", "PolicyProblem", "Report",
-    "report_collected", "report_dropped", "ReportGroup", "ReportStore",
+    "Append", "append", "Batch", "Changes", "clear_site_data", "Cors", "Csp",
+    "Directive", "EndpointAudit", "Feature", "Grade", "GradeFinding", "IntegrityError",
+    "Ledger", "LogReports", "MemoryReports", "NonceError", "Policy", "PolicyProblem",
+    "Report", "report_collected", "report_dropped", "ReportGroup", "ReportStore",
     "ReportStoreError", "SecureHeaders", "SecureSettings", "Suggestion",
-    "table_reports",
+    "table_reports", "Trial", "Withheld",
 ]  # fmt: skip

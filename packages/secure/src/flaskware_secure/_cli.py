@@ -18,6 +18,9 @@ from flaskware_core import render_findings
 
 from ._reports.store import LogReports
 from ._reports.store import MemoryReports
+from ._reports.store import MOST_CLIENTS
+from ._reports.store import MOST_PAGES
+from ._reports.store import ReportGroup
 from ._reports.store import ReportStore
 from ._static.files import static_folders
 from ._static.integrity import write_manifest
@@ -25,6 +28,8 @@ from ._static.integrity import write_manifest
 if t.TYPE_CHECKING:
     from ._audit.audit import EndpointAudit
     from ._extension import SecureHeaders
+    from ._reports.store import Ledger
+    from ._reports.suggest import Suggestion
 
 _GRADES = ("A+", "A", "A-", "B+", "B", "B-", "C+", "C", "C-", "D+", "D", "D-", "F")
 
@@ -130,16 +135,40 @@ def reports(*, as_json: bool, clear: bool) -> None:
         click.echo("Nothing was reported.")
     else:
         for group in groups:
-            report = group.report
-            click.secho(f"{group.count:>6}  {report.kind}  {report.subject}", bold=True)
-            verb = "blocked" if report.disposition == "enforce" else "would block"
-            click.echo(f"        {verb} {report.blocked or report.sample or '-'}")
-            click.echo(f"        on {report.document or '-'}")
-            if report.source:
-                click.echo(f"        by {report.source}:{report.line}")
-            click.echo(f"        {_day(group.first_seen)} to {_day(group.last_seen)}")
+            _print_group(group)
+    if not as_json:
+        _print_losses(extension.ledger(app))
     if clear:
         store.clear()
+
+
+def _print_group(group: ReportGroup) -> None:
+    report = group.report
+    click.secho(f"{group.count:>6}  {report.kind}  {report.subject}", bold=True)
+    verb = "blocked" if report.disposition == "enforce" else "would block"
+    click.echo(f"        {verb} {report.blocked or report.sample or '-'}")
+    click.echo(f"        on {report.document or '-'}")
+    if report.source:
+        click.echo(f"        by {report.source}:{report.line}")
+    click.echo(f"        {_seen(len(group.clients), len(group.pages))}")
+    click.echo(f"        {_day(group.first_seen)} to {_day(group.last_seen)}")
+
+
+def _seen(clients: int, pages: int) -> str:
+    more_clients = f"{MOST_CLIENTS} or more" if clients >= MOST_CLIENTS else clients
+    more_pages = f"{MOST_PAGES} or more" if pages >= MOST_PAGES else pages
+    return f"seen by {more_clients} client(s) on {more_pages} page(s)"
+
+
+_LOSSES = {
+    "rate": "came beyond SECURE_REPORTS_PER_MINUTE or its total",
+    "evicted": "made room, see SECURE_REPORTS_MAX_GROUPS",
+}
+
+
+def _print_losses(ledger: Ledger) -> None:
+    for reason, count in sorted(ledger.lost.items()):
+        click.secho(f"{count} reports are lost: they {_LOSSES[reason]}.", fg="yellow")
 
 
 @secure.command("suggest")
@@ -148,23 +177,33 @@ def suggest() -> None:
     app, extension = _current()
     _shared_store(app, extension)
     for each in extension.suggestions(app):
-        whose = "report-only" if each.report_only else "enforced"
-        click.secho(f"{each.count:>6}  {each.directive}  ({whose})", bold=True)
-        if each.sources:
-            sources = ", ".join(map(repr, each.sources))
-            click.echo(f"        append({sources})")
-        if each.advice:
-            click.echo(f"        {each.advice}")
-        for group in each.groups[:3]:
-            report = group.report
-            click.echo(f"        {group.count} times on {report.document or '-'}")
-    since = extension.clean_since(app)
-    if since is not None:
-        days = max(0.0, time.time() - since) / 86400
+        _print_suggestion(each)
+    _print_losses(extension.ledger(app))
+    if (trial := extension.trial(app)) is not None:
+        days = max(0.0, time.time() - trial.clean_since) / 86400
         click.echo(
             f"The report-only policy has been clean for {days:.1f} days,"
-            f" since {_day(since)}."
+            f" since {_day(trial.clean_since)}."
         )
+        if trial.clean_since == trial.last_unread:
+            click.echo("Then, reports were lost unread; they may have been violations.")
+
+
+def _print_suggestion(each: Suggestion) -> None:
+    whose = "report-only" if each.report_only else "enforced"
+    click.secho(f"{each.count:>6}  {each.directive}  ({whose})", bold=True)
+    lines = [each.change, each.effect, each.advice]
+    lines.extend(f"caution: {caution}" for caution in each.cautions)
+    lines.extend(
+        f"not suggested: {withheld.source}: {withheld.reason}"
+        for withheld in each.withheld
+    )
+    lines.append(_seen(each.clients, each.pages))
+    for group in each.groups[:3]:
+        sample = f"  {group.report.sample}" if group.report.sample else ""
+        lines.append(f"{group.count} times on {group.report.document or '-'}{sample}")
+    for line in filter(None, lines):
+        click.echo(f"        {line}")
 
 
 @secure.command("manifest")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import hashlib
 import typing as t
 import weakref
 
@@ -39,7 +40,11 @@ from ._policy.overrides import override_for
 from ._policy.overrides import refuse_wrong
 from ._policy.policy import Changes
 from ._policy.policy import Policy
+from ._reports.buffer import ReportBuffer
 from ._reports.open import open_store
+from ._reports.store import Ledger
+from ._reports.store import LogReports
+from ._reports.store import MemoryReports
 from ._reports.store import ReportGroup
 from ._reports.store import ReportStore
 from ._reports.store import watch
@@ -51,6 +56,7 @@ from ._static.files import StaticFiles
 if t.TYPE_CHECKING:
     from ._audit.audit import EndpointAudit
     from ._reports.suggest import Suggestion
+    from ._reports.suggest import Trial
 
 Target: t.TypeAlias = "cabc.Callable[..., t.Any] | Blueprint"
 V = t.TypeVar("V", bound=Target)
@@ -65,6 +71,7 @@ class SecureState:
     :param policy: The policy of the app, before any override.
     :param resolver: Resolves and compiles the policy of a request on first use.
     :param store: The store of reports; ``None`` if no reports are taken.
+    :param buffer: Reports that wait for the store; ``None`` without a store.
     :param watch: Returns the time since which the report-only policy is in force, in
         seconds since 1970; ``None`` without such a policy.
     """
@@ -75,6 +82,7 @@ class SecureState:
     trusted_origins: frozenset[str]
     static: StaticFiles
     store: ReportStore | None
+    buffer: ReportBuffer | None
     watch: cabc.Callable[[], float | None]
 
 
@@ -203,8 +211,22 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
 
         :raises ReportStoreError: if the store does not answer.
         """
-        store = self.state_of(app).store
-        return [] if store is None else store.groups()
+        buffer = self.state_of(app).buffer
+        if buffer is None:
+            return []
+        buffer.flush()
+        return buffer.store.groups()
+
+    def ledger(self, app: App) -> Ledger:
+        """Return what decisions rest on, with the number of reports that are lost.
+
+        :raises ReportStoreError: if the store does not answer.
+        """
+        buffer = self.state_of(app).buffer
+        if buffer is None:
+            return Ledger()
+        buffer.flush()
+        return buffer.store.ledger()
 
     def suggestions(self, app: App) -> list[Suggestion]:
         """Return the smallest changes that would end the reports about an app.
@@ -213,24 +235,36 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         """
         from ._reports.suggest import suggest
 
-        report_only = self.settings_of(app).report_only
-        policy = self.state_of(app).policy
-        return suggest(self.reports(app), policy, report_only=report_only)
+        settings = self.settings_of(app)
+        return suggest(
+            self.reports(app),
+            self.state_of(app).policy,
+            report_only=settings.report_only,
+            min_clients=settings.reports_min_clients,
+        )
+
+    def trial(self, app: App) -> Trial | None:
+        """Return the evidence about an app's report-only policy.
+
+        :return: ``None`` without such a policy, or if no reports are kept.
+        :raises ReportStoreError: if the store does not answer.
+        """
+        from ._reports.suggest import trial_of
+
+        since = self.state_of(app).watch()
+        return None if since is None else trial_of(self.ledger(app), since)
 
     def clean_since(self, app: App) -> float | None:
         """Return the time since which an app's report-only policy has had no reports.
+
+        Reports that were lost unread count as violations.
 
         :return: Seconds since 1970 (UTC); ``None`` without such a policy, or if no
             reports are kept.
         :raises ReportStoreError: if the store does not answer.
         """
-        from ._reports.suggest import clean_since
-
-        state = self.state_of(app)
-        since = state.watch()
-        if since is None or state.store is None:
-            return None
-        return clean_since(state.store.groups(), since)
+        trial = self.trial(app)
+        return None if trial is None else trial.clean_since
 
     def _build(self, app: App, settings: SecureSettings) -> SecureState:
         policy = settings.composed_policy()
@@ -264,6 +298,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
                 optional_nonce_function(resolver.of),
             ),
             store=store,
+            buffer=None if store is None else _buffer(store, settings),
             watch=watch_trial,
         )
 
@@ -284,14 +319,17 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         if settings.cookies != "off":
             readable = frozenset(settings.cookies_readable)
             fix_cookies(app, readable, enforce=settings.cookies == "fix")
-        if state.store is not None:
+        if state.buffer is not None:
             from ._reports.collector import Collector
             from ._reports.collector import ENDPOINT
-            from ._reports.collector import RateLimit
             from ._reports.collector import register
+            from ._reports.limits import ReportLimit
 
-            limit = RateLimit(settings.reports_per_minute)
-            collector = Collector(state.store, limit, state.trusted_origins)
+            limit = ReportLimit(
+                settings.reports_per_minute, settings.reports_per_minute_total
+            )
+            key = _tag_key(app.secret_key)
+            collector = Collector(state.buffer, limit, key, state.trusted_origins)
             register(app, collector, settings.reports_path)
             state.resolver.overrides[ENDPOINT] = {"cross_site": True}
         attach_first(app, answer_preflight(app, request, state.resolver.for_method))
@@ -301,6 +339,8 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         app.cli.add_command(commands)
 
     def _close(self, state: SecureState) -> None:
+        if state.buffer is not None:
+            state.buffer.close()
         close: cabc.Callable[[], None] | None = getattr(state.store, "close", None)
         if close is not None:
             close()
@@ -316,6 +356,19 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             lambda name: state.resolver.at(name, None).policy,
             deploy=deploy,
         )
+
+
+def _buffer(store: ReportStore, settings: SecureSettings) -> ReportBuffer:
+    # Memory and the log cost next to nothing, and nobody waits for a batch of theirs.
+    direct = isinstance(store, MemoryReports | LogReports)
+    delay = 0.0 if direct else settings.reports_delay
+    return ReportBuffer(store, delay, settings.reports_max_groups)
+
+
+def _tag_key(secret_key: object) -> bytes:
+    """Return the key of the tags of clients, the same in every process of an app."""
+    given = secret_key if isinstance(secret_key, bytes) else str(secret_key).encode()
+    return hashlib.blake2b(given, person=b"report clients").digest()
 
 
 def _redirection(app: App, settings: SecureSettings) -> Redirection:

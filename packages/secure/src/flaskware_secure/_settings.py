@@ -167,13 +167,34 @@ class SecureSettings(Settings):
     reports_per_minute: int = pydantic.Field(
         default=60,
         ge=1,
-        description="Number of requests with reports that a client may send in a"
-        " minute. More requests get the same answer, but their reports are dropped.",
+        description="Number of reports that a client may send in a minute, and for each"
+        " 4 KiB. More get the same answer, but are only counted as lost.",
+    )
+    reports_per_minute_total: int = pydantic.Field(
+        default=1200,
+        ge=1,
+        description="Number of reports that all clients together may send to a process"
+        " in a minute, and for each 4 KiB.",
+    )
+    reports_delay: float = pydantic.Field(
+        default=2.0,
+        gt=0,
+        le=60,
+        description="Seconds that a report may wait in the process. Reports are written"
+        " to a database in batches, by a thread and not in the request.",
+    )
+    reports_min_clients: int = pydantic.Field(
+        default=2,
+        ge=1,
+        le=16,
+        description="Number of clients that must have reported a source before it is"
+        " suggested. 1 is for development, where you are the only one.",
     )
     reports_max_groups: int = pydantic.Field(
         default=500,
         ge=1,
-        description="Number of different reports to keep; the oldest are dropped.",
+        description="Number of different reports to keep. To make room, the client that"
+        " alone reported most loses its oldest.",
     )
 
     @property

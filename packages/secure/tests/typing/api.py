@@ -16,6 +16,7 @@ from secure import Secure
 
 from flaskware_secure import Append
 from flaskware_secure import append
+from flaskware_secure import Batch
 from flaskware_secure import Changes
 from flaskware_secure import clear_site_data
 from flaskware_secure import Cors
@@ -26,6 +27,7 @@ from flaskware_secure import Feature
 from flaskware_secure import Grade
 from flaskware_secure import GradeFinding
 from flaskware_secure import IntegrityError
+from flaskware_secure import Ledger
 from flaskware_secure import LogReports
 from flaskware_secure import MemoryReports
 from flaskware_secure import NonceError
@@ -41,6 +43,8 @@ from flaskware_secure import SecureHeaders
 from flaskware_secure import SecureSettings
 from flaskware_secure import Suggestion
 from flaskware_secure import table_reports
+from flaskware_secure import Trial
+from flaskware_secure import Withheld
 from flaskware_secure.testing import assert_csp
 from flaskware_secure.testing import assert_nonces
 from flaskware_secure.testing import assert_snapshot
@@ -130,6 +134,13 @@ t.assert_type(secure.static_style("app.css", endpoint="admin.static"), Markup)
 t.assert_type(secure.reports(app), list[ReportGroup])
 t.assert_type(secure.suggestions(app), list[Suggestion])
 t.assert_type(secure.clean_since(app), float | None)
+t.assert_type(secure.trial(app), Trial | None)
+t.assert_type(Trial(1.0, None).clean_since, float)
+t.assert_type(secure.ledger(app), Ledger)
+t.assert_type(secure.ledger(app).lost.get("rate"), int | None)
+t.assert_type(secure.suggestions(app)[0].withheld, tuple[Withheld, ...])
+t.assert_type(secure.suggestions(app)[0].clients, int)
+t.assert_type(Batch(tuple(secure.reports(app))).groups, tuple[ReportGroup, ...])
 
 
 @app.errorhandler(404)

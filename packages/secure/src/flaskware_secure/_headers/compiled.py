@@ -38,6 +38,7 @@ _SECURE_ONLY = "upgrade-insecure-requests"
 # The name for reports that name no endpoint, such as deprecations (W3C Reporting API,
 # section 3.3).
 _ENDPOINT = "default"
+_SAMPLE = "'report-sample'"
 
 
 @dc.dataclass(frozen=True)
@@ -126,9 +127,24 @@ def with_reporting(policy: Policy, url: str) -> Policy:
 def _reported(directives: Directives, url: str) -> Directives:
     if not directives or "report-to" in directives or "report-uri" in directives:
         return directives
+    sampled = {
+        name: (*sources, _SAMPLE) if _takes_sample(name, directives) else sources
+        for name, sources in directives.items()
+    }
     return types.MappingProxyType(
-        {**directives, "report-to": (_ENDPOINT,), "report-uri": (url,)}
+        {**sampled, "report-to": (_ENDPOINT,), "report-uri": (url,)}
     )
+
+
+def _takes_sample(name: str, directives: Directives) -> bool:
+    """True where the sample of a report names the inline code that was blocked."""
+    if name == "default-src":
+        return "script-src" not in directives and _runs_code(directives[name])
+    return name.startswith(("script-src", "style-src")) and _runs_code(directives[name])
+
+
+def _runs_code(sources: tuple[str, ...]) -> bool:
+    return bool(sources) and sources != ("'none'",) and _SAMPLE not in sources
 
 
 def _vary(policy: Policy, *, isolated: bool) -> tuple[str, ...]:
@@ -217,7 +233,7 @@ def _filled(sources: tuple[str, ...], nonce: str | None) -> tuple[str, ...]:
     # 'strict-dynamic' voids hosts and 'self' (CSP3, section 8.2): without nonce and
     # hash nothing runs. An empty list must not fall back on default-src.
     if "'strict-dynamic'" in rest and not any(s.startswith("'sha") for s in rest):
-        return ("'none'",)
+        rest = tuple(s for s in rest if s == _SAMPLE)
     return rest or ("'none'",)
 
 

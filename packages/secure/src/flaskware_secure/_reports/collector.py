@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import collections
 import collections.abc as cabc
 import dataclasses as dc
-import ipaddress
-import logging
-import threading
+import hashlib
 import time
 import typing as t
 from urllib.parse import urlsplit
@@ -17,83 +14,46 @@ from blinker import Namespace
 from flask.sansio.app import App
 from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.sansio.request import Request
 
+from .buffer import ReportBuffer
+from .limits import LONGEST_BODY
+from .limits import network_of
+from .limits import ReportLimit
 from .report import CSP_REPORT
 from .report import parse_reports
 from .report import Report
 from .report import ReportError
 from .report import REPORTS_JSON
-from .store import ReportStore
-from .store import ReportStoreError
 
-logger = logging.getLogger("flaskware.secure")
 BLUEPRINT = "flaskware_secure"
 ENDPOINT = f"{BLUEPRINT}.reports"
 
-# Browsers cut samples at 40 characters; longer reports quote a policy of many hosts.
-_LONGEST_BODY = 64 * 1024
-_WINDOW = 60.0  # seconds
 _signals = Namespace()
 
 report_collected = _signals.signal("flaskware-secure-report-collected")
-"""Sent by the app with ``report``, a :class:`Report`, once it is stored."""
+"""Sent by the app with ``report``, a :class:`Report`, once it is taken."""
 
 report_dropped = _signals.signal("flaskware-secure-report-dropped")
-"""Sent by the app with ``reason``: ``"rate"``, ``"noise"`` or ``"foreign"``."""
+"""Sent by the app with ``reason``.
 
-
-class RateLimit:
-    """Count the requests of each client in a minute.
-
-    :param per_minute: Number of requests of a client that pass in a minute.
-    :param max_clients: Number of clients that are remembered, to bound the memory; the
-        client not seen for longest is forgotten first.
-    """
-
-    def __init__(self, per_minute: int, max_clients: int = 4096) -> None:
-        self._per_minute = per_minute
-        self._max_clients = max_clients
-        self._clients: collections.OrderedDict[str, tuple[float, int]] = (
-            collections.OrderedDict()
-        )
-        self._lock = threading.Lock()
-
-    def allows(self, address: str | None, now: float) -> bool:
-        """Count a request; return whether it is within the limit."""
-        client = _client(address)
-        with self._lock:
-            start, count = self._clients.pop(client, (now, 0))
-            if now - start >= _WINDOW or now < start:
-                start, count = now, 0
-            self._clients[client] = start, count + 1
-            if len(self._clients) > self._max_clients:
-                self._clients.popitem(last=False)
-        return count < self._per_minute
-
-
-def _client(address: str | None) -> str:
-    """Return an address; of IPv6, the network that one customer gets."""
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
-        return address or ""
-    if parsed.version == 4:
-        return str(parsed)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
+``"rate"``: over a limit; ``"noise"``: an extension of the browser did it;
+``"foreign"``: about a page of another host; ``"malformed"``: no browser writes that.
+"""
 
 
 @dc.dataclass(frozen=True)
 class Collector:
-    """Check and store the reports that an app receives.
+    """Check the reports that an app receives, and hand them to the buffer.
 
+    :param key: The key of the tags of clients: no address is kept.
     :param origins: Origins beside the app's own whose pages may report.
     """
 
-    store: ReportStore
-    limit: RateLimit
+    buffer: ReportBuffer
+    limit: ReportLimit
+    key: bytes = b""
     origins: frozenset[str] = frozenset()
     now: cabc.Callable[[], float] = time.time
 
@@ -103,41 +63,64 @@ class Collector:
         :raises UnsupportedMediaType: for another type than those of reports.
         :raises RequestEntityTooLarge: for a body that is too long by its own account.
         """
-        if not self.limit.allows(request.remote_addr, self.now()):
-            report_dropped.send(sender, reason="rate")
-            return False
         if request.mimetype not in {CSP_REPORT, REPORTS_JSON}:
             raise UnsupportedMediaType(f"Reports are {CSP_REPORT} or {REPORTS_JSON}.")
-        if (request.content_length or 0) > _LONGEST_BODY:
+        length = request.content_length
+        if (length or 0) > LONGEST_BODY:
             raise RequestEntityTooLarge
+        # Without a length, the body may be as long as is read.
+        size = LONGEST_BODY if length is None else length
+        now = self.now()
+        if not self.limit.admits(network_of(request.remote_addr), size, now):
+            self.buffer.lose("rate", 1, unread_at=now)
+            report_dropped.send(sender, reason="rate")
+            return False
         return True
 
     def take(self, sender: App, request: Request, body: bytes) -> None:
-        """Store the reports of a body.
+        """Take the reports of a body.
 
         :raises BadRequest: for a body that holds no report.
-        :raises ServiceUnavailable: if the store does not answer.
         """
-        if len(body) > _LONGEST_BODY:
+        if len(body) > LONGEST_BODY:
             raise RequestEntityTooLarge
         try:
             reports = parse_reports(request.mimetype, body)
         except ReportError as error:
             raise BadRequest(str(error)) from None
+        now, wanted = self.now(), list[Report]()
         for report in reports:
-            if (reason := self._unwanted(report, request.host)) is not None:
+            reason = self._unwanted(report, request.host)
+            if reason is None:
+                wanted.append(report)
+            else:
                 report_dropped.send(sender, reason=reason)
-                continue
-            try:
-                self.store.add(report, self.now())
-            except ReportStoreError as error:
-                logger.error("A report is lost: %s", error)
-                raise ServiceUnavailable("Reports cannot be stored now.") from None
+        network = network_of(request.remote_addr)
+        granted = self.limit.take(network, len(wanted), now)
+        client = self._tag(request.remote_addr)
+        for report in wanted[:granted]:
+            self.buffer.add(report, client, now)
             report_collected.send(sender, report=report)
+        self._refuse(sender, wanted[granted:], now)
+
+    def _refuse(self, sender: App, reports: list[Report], now: float) -> None:
+        if not reports:
+            return
+        self.buffer.lose("rate", len(reports))
+        # A violation counts, however many other reports were sent along.
+        if any(r.kind == "csp" and r.disposition == "report" for r in reports):
+            self.buffer.saw_trial(now)
+        report_dropped.send(sender, reason="rate")
+
+    def _tag(self, address: str | None) -> str:
+        network = network_of(address, ipv6_prefix=48).encode()
+        return hashlib.blake2b(network, key=self.key, digest_size=5).hexdigest()
 
     def _unwanted(self, report: Report, host: str) -> str | None:
         if report.is_noise:
             return "noise"
+        if not report.is_plausible:
+            return "malformed"
         try:
             parts = urlsplit(report.document)
         except ValueError:
@@ -160,7 +143,7 @@ def _register_flask(app: flask.Flask, collector: Collector, path: str) -> None:
         request = flask.request
         if collector.admits(app, request):
             # One byte more: reading stops at the limit without an error.
-            request.max_content_length = _LONGEST_BODY + 1
+            request.max_content_length = LONGEST_BODY + 1
             collector.take(app, request, request.get_data(cache=False))
         return "", 204
 

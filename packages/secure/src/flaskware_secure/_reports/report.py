@@ -6,8 +6,12 @@ import collections.abc as cabc
 import dataclasses as dc
 import hashlib
 import json
+import re
 import typing as t
 from urllib.parse import urlsplit
+
+from flaskware_secure._policy.inline import hash_source
+from flaskware_secure._policy.vocabulary import DIRECTIVES
 
 CSP_REPORT = "application/csp-report"
 REPORTS_JSON = "application/reports+json"
@@ -29,6 +33,15 @@ _KINDS: dict[str, ReportKind] = {
 }
 _LONGEST = 300
 _MOST = 100
+# CSP3, section 5.5 (and Trusted Types, section 4.4): a longer sample is cut.
+_WHOLE_SAMPLE = 40
+# In place of a URL, a browser reports a word, such as "inline" or a scheme, or the
+# serialized origin: in lower case, and in ASCII.
+_BLOCKED = re.compile(
+    r"[a-z][a-z0-9+.-]{0,40}"
+    r"|(https?|wss?)://(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?)(:[0-9]{1,5})?"
+)
+_SUBJECT = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,79}")
 # Addresses of browser extensions and of the browser's own pages.
 _NOISY_SCHEMES = frozenset(
     {
@@ -59,6 +72,8 @@ class Report:
     :param line: The line in it; 0 if not known.
     :param sample: The first 40 characters of an inline script, where the policy asks
         for it by ``'report-sample'``; the sink and text for Trusted Types.
+    :param code_hash: The source that allows the inline code, such as ``"'sha256-…'"``,
+        if the sample is all of it.
     """
 
     kind: ReportKind
@@ -69,15 +84,25 @@ class Report:
     source: str = ""
     line: int = 0
     sample: str = ""
+    code_hash: str = ""
 
     @property
     def key(self) -> str:
         """Key that reports of the same violation share: 64 hexadecimal digits."""
         same = (
             self.kind, self.disposition, self.subject, self.blocked, self.source,
-            self.line,
+            self.line, self.code_hash,
         )  # fmt: skip
         return hashlib.sha256(json.dumps(same).encode()).hexdigest()
+
+    @property
+    def is_plausible(self) -> bool:
+        """False if no browser writes such a report, as for a directive of no policy."""
+        if self.kind == "csp" and self.subject not in DIRECTIVES:
+            return False
+        if not _SUBJECT.fullmatch(self.subject):
+            return False
+        return not self.blocked or _BLOCKED.fullmatch(self.blocked) is not None
 
     @property
     def is_noise(self) -> bool:
@@ -127,6 +152,7 @@ def _csp_report(body: cabc.Mapping[str, object]) -> Report:
         source=_address(body.get("source-file")),
         line=_number(body.get("line-number")),
         sample=_text(body.get("script-sample")),
+        code_hash=_code_hash(body.get("blocked-uri"), body.get("script-sample")),
     )
 
 
@@ -145,6 +171,7 @@ def _reported(
         source=_address(body.get("sourceFile")),
         line=_number(body.get("lineNumber")),
         sample=_text(body.get("sample") or body.get("message")),
+        code_hash=_code_hash(body.get("blockedURL"), body.get("sample")),
     )
 
 
@@ -183,6 +210,15 @@ def _first_word(body: cabc.Mapping[str, object], names: tuple[str, ...]) -> str:
 
 def _number(value: object) -> int:
     return value if type(value) is int and 0 <= value < 1 << 31 else 0
+
+
+def _code_hash(blocked: object, sample: object) -> str:
+    """Return the hash of inline code of which a report has the whole."""
+    if blocked != "inline" or not isinstance(sample, str):
+        return ""
+    if not 0 < len(sample) < _WHOLE_SAMPLE:
+        return ""
+    return hash_source(sample)
 
 
 def _disposition(value: object) -> str:
