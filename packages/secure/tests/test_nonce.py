@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import collections.abc as cabc
 import threading
+import typing as t
 
 import flask
 import pytest
+import quart
 
 from flaskware_core.testing import make_app
 from flaskware_secure import NonceError
@@ -242,3 +245,61 @@ def test_an_async_view_and_its_response_have_the_same_nonce(
     app.add_url_rule("/async", "async", view)
     response = app.test_client().get("/async")
     assert nonce_of(response) == response.text
+
+
+def test_pages_of_others_get_the_nonce_below_the_paths_that_are_named() -> None:
+    app = make_app(SecureHeaders(nonces_below=["/admin/"]))
+    page = "<script>go()</script><style>p {}</style>"
+    for path in ("/admin/", "/admin/user/", "/administration"):
+        app.add_url_rule(path, path, lambda: page)
+    app.add_url_rule("/admin/json", "json", lambda: {"markup": page})
+    app.add_url_rule(
+        "/admin/stream", "stream", lambda: flask.Response(iter([page]), 200)
+    )
+    client = app.test_client()
+    for path in ("/admin/", "/admin/user/"):
+        response = client.get(path)
+        assert_nonces(response)
+        assert nonce_of(response) is not None
+    for path in ("/administration", "/admin/json", "/admin/stream"):
+        assert nonce_of(client.get(path)) is None
+
+
+def test_a_page_whose_policy_takes_no_nonce_is_left_as_it_is() -> None:
+    secure = SecureHeaders(
+        nonces_below=["/"], paths={"/old": {"policy": Policy.legacy()}}
+    )
+    app = make_app(secure)
+    app.add_url_rule("/old", "old", lambda: "<script>go()</script>")
+    assert app.test_client().get("/old").text == "<script>go()</script>"
+
+
+def test_pages_of_others_get_the_nonce_in_quart_too() -> None:
+    app = quart.Quart("quart_nonces")
+    app.config["SECURE_NONCES_BELOW"] = ["/admin"]
+    SecureHeaders(app)
+
+    @app.get("/admin")
+    async def admin() -> str:
+        return "<script>go()</script>"
+
+    @app.get("/admin/stream")
+    async def stream() -> quart.Response:
+        async def parts() -> t.Any:
+            yield b"<script>go()</script>"
+
+        return quart.Response(parts(), mimetype="text/html")
+
+    async def ask() -> tuple[str, str, str]:
+        client = app.test_client()
+        page, streamed = await client.get("/admin"), await client.get("/admin/stream")
+        return (
+            await page.get_data(as_text=True),
+            page.headers["Content-Security-Policy"],
+            await streamed.get_data(as_text=True),
+        )
+
+    page, csp, streamed = asyncio.run(ask())
+    nonce = page.removeprefix("<script nonce=").partition(">")[0]
+    assert f"'nonce-{nonce}'" in csp
+    assert streamed == "<script>go()</script>"

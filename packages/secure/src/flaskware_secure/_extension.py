@@ -25,6 +25,7 @@ from flaskware_core import request_getter
 
 from ._headers.cookies import fix_cookies
 from ._headers.hooks import add_headers
+from ._headers.hooks import add_nonces_below
 from ._headers.hooks import answer_preflight
 from ._headers.hooks import attach_first
 from ._headers.hooks import isolate
@@ -121,9 +122,9 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
     def add_nonces(self, response: R) -> R:
         """Give each script and style of a page the nonce of the request.
 
-        For pages of other packages, such as an API browser, whose templates know no
-        nonce: ``their_blueprint.after_request(secure.add_nonces)``. An injected script
-        would get the nonce too, so the page must not show content of users.
+        For a hook of your own. The setting ``nonces_below`` does the same for all pages
+        below a path, such as an admin whose templates know no nonce. An injected script
+        would get the nonce too, so the page must not show markup of users.
 
         :raises NonceError: see :meth:`csp_nonce`.
         """
@@ -314,8 +315,14 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
                 request, compiled_for, state.trusted_origins, enforce=enforce
             )
             attach(app, "before_request", refuse)
+        pages: cabc.Callable[..., t.Any] | None = None
+        if settings.nonces_below:
+            pages = add_nonces_below(app, request, compiled_for, settings.nonces_below)
         removed = frozenset(name.lower() for name in settings.removed_headers)
         attach(app, "after_request", add_headers(request, compiled_for, removed))
+        if pages is not None:
+            # Hooks run in reverse: the headers are made once the page has its nonce.
+            app.after_request(pages)  # type: ignore[attr-defined]
         if settings.cookies != "off":
             readable = frozenset(settings.cookies_readable)
             fix_cookies(app, readable, enforce=settings.cookies == "fix")

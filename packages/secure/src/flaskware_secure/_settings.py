@@ -122,6 +122,13 @@ class SecureSettings(Settings):
         " paths.",
         examples=[{"/static/": {"corp": "cross-origin"}}],
     )
+    nonces_below: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="Paths of pages of other packages, with all paths below them. Each"
+        " script and style of these pages gets the nonce, an injected script too: only"
+        " for pages that show no markup of users.",
+        examples=[["/admin/", "/apidocs/"]],
+    )
     cookies: CookieFixing = pydantic.Field(
         default="fix",
         description="Handling of cookies without `Secure` (over https), `HttpOnly` or"
@@ -239,14 +246,18 @@ class SecureSettings(Settings):
                 'SECURE_HTTPS_HOST = "www.example.org"',
                 code="redirect.bad-host",
             )
-        for path in self.redirect_exempt:
+        yield from self._relative_paths("redirect_exempt", "redirect.bad-path")
+        yield from self._relative_paths("nonces_below", "nonces.bad-path")
+
+    def _relative_paths(self, field: str, code: str) -> cabc.Iterator[ConfigProblem]:
+        for path in getattr(self, field):
             if not path.startswith("/"):
                 yield PolicyProblem(
-                    self.key("redirect_exempt"),
+                    self.key(field),
                     "paths that start with '/'",
                     describe(path),
-                    f'SECURE_REDIRECT_EXEMPT = ["/{path}"]',
-                    code="redirect.bad-path",
+                    f'{self.key(field)} = ["/{path}"]',
+                    code=code,
                 )
 
     def _by_key(self, problem: PolicyProblem) -> PolicyProblem:

@@ -17,10 +17,12 @@ from werkzeug.sansio.response import Response
 from flaskware_core import active_request
 from flaskware_core import attach
 from flaskware_secure._policy.cors import Cors
+from flaskware_secure._policy.overrides import is_below
 
 from .compiled import Compiled
 from .isolation import is_forged
 from .nonce import new_nonce
+from .nonce import nonced_markup
 from .nonce import NonceError
 from .nonce import note_sent
 from .nonce import private_cache_control
@@ -194,6 +196,39 @@ def optional_nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str 
         return csp_nonce()
 
     return optional_nonce
+
+
+def add_nonces_below(
+    app: App, current: CurrentRequest, compiled_for: CompiledFor, paths: tuple[str, ...]
+) -> cabc.Callable[..., t.Any]:
+    """Return a hook that gives the scripts and styles of some pages the nonce."""
+    csp_nonce = optional_nonce_function(compiled_for)
+
+    def nonce_for(response: Response) -> str | None:
+        if response.mimetype != "text/html":
+            return None
+        path = current().path
+        return csp_nonce() if any(is_below(path, each) for each in paths) else None
+
+    # A stream is left alone: its headers are sent before its last element is made.
+
+    def add(response: flask.Response) -> flask.Response:
+        if not response.is_streamed and (nonce := nonce_for(response)) is not None:
+            response.set_data(nonced_markup(response.get_data(as_text=True), nonce))
+        return response
+
+    if isinstance(app, flask.Flask):
+        return add
+    from quart import Response as QuartResponse
+
+    async def add_in_quart(response: QuartResponse) -> QuartResponse:
+        whole = isinstance(response.response, response.data_body_class)
+        if whole and (nonce := nonce_for(response)) is not None:
+            markup = await response.get_data(as_text=True)
+            response.set_data(nonced_markup(markup, nonce))
+        return response
+
+    return add_in_quart
 
 
 def attach_first(app: App, function: cabc.Callable[[], object]) -> None:
