@@ -322,7 +322,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         attach(app, "after_request", add_headers(request, compiled_for, removed))
         if pages is not None:
             # Hooks run in reverse: the headers are made once the page has its nonce.
-            app.after_request(pages)  # type: ignore[attr-defined]
+            app.after_request(pages)
         if settings.cookies != "off":
             readable = frozenset(settings.cookies_readable)
             fix_cookies(app, readable, enforce=settings.cookies == "fix")

@@ -349,7 +349,9 @@ def _answer_csp(report: Report, csp: Directives) -> _Answer:
         return _Answer(directive, (), _IN_CODE[directive])
     if directive == "trusted-types":
         name = report.sample.split("|")[0].strip()
-        return _Answer(directive, (name,) if name else ())
+        if not name:
+            return _Answer(directive, (), "Name the policy that the script creates.")
+        return _Answer(directive, (name,))
     if directive in _ATTRIBUTES:
         by_hash = ("'unsafe-hashes'", report.code_hash) if report.code_hash else ()
         return _Answer(directive, by_hash, _ATTRIBUTES[directive])
