@@ -13,10 +13,19 @@ import quart
 from flaskware_core import AlreadyInitialised
 from flaskware_core import check_connections
 from flaskware_core import ConfigError
+from flaskware_core import Extension
+from flaskware_core import Misuse
 from flaskware_core import NotInitialised
+from flaskware_core import Settings
 from flaskware_core.testing import make_app
 
 URL = "smtp://localhost"
+
+
+class PostSettings(Settings):
+    prefix = "POST_"
+    distribution = "flaskware-post"
+    box: int
 
 
 def test_an_extension_is_found_under_its_name(mail_class):
@@ -82,6 +91,50 @@ def test_the_place_is_outside_of_every_package_of_the_family(mail_class):
     with pytest.raises(AlreadyInitialised) as caught:
         inside["initialise"](mail, app)
     assert str(caught.value).count("test_init_app.py") == 2
+
+
+def test_the_flask_command_prints_a_misuse_with_its_place(mail_class, capsys):
+    with pytest.raises(Misuse) as caught:
+        mail_class(object())
+    line = caught.traceback[0].lineno + 1
+    caught.value.show()
+    assert capsys.readouterr().err == (
+        "Error: Mail takes an app, such as flask.Flask(__name__), not an object of type"
+        f" 'object'.\n  at {__file__}:{line}\n"
+    )
+    assert isinstance(caught.value, TypeError)
+
+
+def test_a_place_that_the_message_names_is_not_printed_again(mail_class, capsys):
+    app = make_app(mail_class(), MAIL_URL=URL)
+    with pytest.raises(AlreadyInitialised) as caught:
+        mail_class(app)
+    caught.value.show()
+    assert capsys.readouterr().err.count(caught.value.place) == 1
+
+
+def test_problems_of_extensions_that_come_later_are_in_the_same_list(mail_class):
+    class Post(Extension[PostSettings, None]):
+        name = "post"
+
+    waiting = Post(), Post()
+    with pytest.raises(ConfigError) as caught:
+        make_app(mail_class(), MAIL_PROT=1, POST_BOX="x", POST_BXO=1)
+    keys = [problem.key for problem in caught.value.problems]
+    assert keys == ["MAIL_PROT", "MAIL_URL", "POST_BXO", "POST_BOX"]
+    assert "flaskware-mail, flaskware-post:" in str(caught.value)
+    del waiting
+
+
+def test_keys_that_are_missing_for_a_later_extension_are_not_in_the_list(mail_class):
+    class Post(Extension[PostSettings, None]):
+        name = "post"
+
+    waiting = Post()
+    with pytest.raises(ConfigError) as caught:
+        make_app(mail_class(), MAIL_URL=1)
+    assert [problem.key for problem in caught.value.problems] == ["MAIL_URL"]
+    del waiting
 
 
 def test_a_predecessor_under_the_same_name_is_refused(mail_class):

@@ -19,6 +19,7 @@ from flask.sansio.app import App
 
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
+from flaskware_core import DeclarationError
 from flaskware_core import Extension
 from flaskware_core import Finding as Problem
 
@@ -98,12 +99,12 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         **overrides: t.Any,
     ) -> None:
         if source is not None and engine is not None:
-            raise TypeError(
+            raise DeclarationError(
                 "Alembic takes an extension or engine=..., not both: which of the"
                 " engines would be migrated?"
             )
         if isinstance(source, App):
-            raise TypeError(
+            raise DeclarationError(
                 "Alembic takes the extension with the engines first. Write"
                 " Alembic(db, app), or Alembic(app=app)."
             )

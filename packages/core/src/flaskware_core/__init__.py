@@ -5,6 +5,8 @@ from __future__ import annotations
 import typing as t
 
 from ._errors import AlreadyInitialised as AlreadyInitialised
+from ._errors import DeclarationError as DeclarationError
+from ._errors import Misuse as Misuse
 from ._errors import NotInitialised as NotInitialised
 from ._extension import check_connections as check_connections
 from ._extension import Extension as Extension
@@ -68,8 +70,9 @@ __all__ = [
     "backoff", "check_connections", "CircuitBreaker", "closest", "ConfigError",
     "ConfigProblem", "CoreSettings", "Credential", "CredentialSource",
     "current_app_object", "current_context", "current_request", "current_session",
-    "describe", "examine", "Extension", "FileLock", "Finding", "FINDING_FORMATS",
-    "FindingFormat", "ForkGuard", "lazy_names", "Level", "NotInitialised",
-    "render_findings", "Report", "request_credential", "request_getter",
-    "request_origin", "RequestOrigin", "Sensitive", "Settings", "signer", "Unavailable",
+    "DeclarationError", "describe", "examine", "Extension", "FileLock", "Finding",
+    "FINDING_FORMATS", "FindingFormat", "ForkGuard", "lazy_names", "Level", "Misuse",
+    "NotInitialised", "render_findings", "Report", "request_credential",
+    "request_getter", "request_origin", "RequestOrigin", "Sensitive", "Settings",
+    "signer", "Unavailable",
 ]  # fmt: skip

@@ -2,10 +2,54 @@
 
 from __future__ import annotations
 
+import sys
+import typing as t
 
-class NotInitialised(RuntimeError):
+import click
+
+
+class Misuse(click.ClickException):
+    """Code uses an extension in a way that cannot work; the message says what to write.
+
+    Also a :class:`click.ClickException`, so that the ``flask`` command prints the
+    message and the place in your code, without a traceback, and exits with 1.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.place = caller()
+        """The file and line of the code that is wrong."""
+
+    def show(self, file: t.IO[t.Any] | None = None) -> None:
+        """Print the message and the place; called by click."""
+        super().show(file)
+        # Below the prefix is no code of yours, but the `flask` command or a library.
+        is_yours = not self.place.startswith((sys.prefix, sys.base_prefix))
+        if is_yours and self.place not in self.message:
+            click.echo(f"  at {self.place}", file=file or sys.stderr)
+
+
+class NotInitialised(Misuse, RuntimeError):
     """An extension is used where no app that it was initialised on is active."""
 
 
-class AlreadyInitialised(RuntimeError):
+class AlreadyInitialised(Misuse, RuntimeError):
     """An extension is initialised a second time on the same app."""
+
+
+class DeclarationError(Misuse, TypeError):
+    """A declaration in code, or an argument, is of a kind that cannot work."""
+
+
+def caller() -> str:
+    """Return the first place on the stack that is outside of the family."""
+    # Not inspect.stack(), which reads the source of every frame.
+    frame = sys._getframe(1)  # noqa: SLF001
+    while frame.f_back is not None and _is_between(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _is_between(module: str) -> bool:
+    # SQLAlchemy's proxy of a session stands between your code and ours.
+    return module.startswith(("flaskware_", "sqlalchemy."))

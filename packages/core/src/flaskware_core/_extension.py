@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import sys
 import typing as t
 import weakref
 
 from flask.sansio.app import App
 
 from ._errors import AlreadyInitialised
+from ._errors import caller
+from ._errors import DeclarationError
 from ._errors import NotInitialised
 from ._findings.finding import Finding
 from ._settings.app import check_secret_key
@@ -28,6 +29,8 @@ S = t.TypeVar("S", bound=Settings)
 T = t.TypeVar("T")
 
 _KEY = "flaskware"
+# Extensions that were made and not initialised yet, as in a module of extensions.
+_waiting: weakref.WeakSet[Extension[t.Any, t.Any]] = weakref.WeakSet()
 
 
 class Installed(t.NamedTuple, t.Generic[S, T]):
@@ -44,6 +47,7 @@ class Installed(t.NamedTuple, t.Generic[S, T]):
     check: cabc.Callable[..., cabc.Iterable[Finding]]
     probe: cabc.Callable[[App], cabc.Iterable[ConfigProblem]]
     isolate: cabc.Callable[[App], contextlib.AbstractContextManager[object]]
+    read: cabc.Callable[[cabc.Mapping[str, t.Any]], S]
 
 
 class Extension(t.Generic[S, T]):
@@ -79,7 +83,9 @@ class Extension(t.Generic[S, T]):
 
     def __init__(self, app: App | None = None, **overrides: t.Any) -> None:
         self._overrides = overrides
-        if app is not None:
+        if app is None:
+            _waiting.add(self)
+        else:
             self.init_app(app)
 
     def init_app(self, app: App) -> None:
@@ -87,18 +93,17 @@ class Extension(t.Generic[S, T]):
 
         :raises ConfigError: listing everything that is wrong in the configuration.
         :raises AlreadyInitialised: if the app has this extension already.
-        :raises TypeError: if ``app`` is not an app.
+        :raises DeclarationError: if ``app`` is not an app.
         """
-        place = _caller()
+        place = caller()
         self._refuse_stranger(app)
         self._refuse_second(app, place)
-        check_secret_key(app.config)
-        CoreSettings.from_config(app.config)
-        settings = t.cast(
-            "S", self.settings_class.from_config(app.config, self._overrides)
-        )
-        state = self._build(app, settings)
-        hooks = self._check, self._probe, self._isolate
+        _waiting.discard(self)
+        try:
+            settings, state = self._configure(app)
+        except ConfigError as error:
+            raise _with_waiting(error, app.config) from error.__cause__
+        hooks = self._check, self._probe, self._isolate, self._read
         installed = Installed(self, settings, state, place, *hooks)
         registry: dict[str, Installed[t.Any, t.Any]]
         registry = app.extensions.setdefault(_KEY, {})
@@ -113,6 +118,19 @@ class Extension(t.Generic[S, T]):
         if self._has_close:
             # Not at exit: a forked worker must not close what its parent opened.
             weakref.finalize(app, self._close, state).atexit = False
+
+    def _configure(self, app: App) -> tuple[S, T]:
+        check_secret_key(app.config)
+        CoreSettings.from_config(app.config)
+        settings = self._read(app.config)
+        return settings, self._build(app, settings)
+
+    def _read(self, config: cabc.Mapping[str, t.Any]) -> S:
+        """Return the settings that a config gives this extension, validated.
+
+        :raises ConfigError: listing everything that is wrong.
+        """
+        return t.cast("S", self.settings_class.from_config(config, self._overrides))
 
     @property
     def state(self) -> T:
@@ -203,7 +221,7 @@ class Extension(t.Generic[S, T]):
 
     def _refuse_stranger(self, app: object) -> None:
         if not isinstance(app, App):
-            raise TypeError(
+            raise DeclarationError(
                 f"{type(self).__name__} takes an app, such as flask.Flask(__name__),"
                 f" not an object of type {type(app).__name__!r}."
             )
@@ -230,6 +248,25 @@ def installed_on(app: App) -> dict[str, Installed[t.Any, t.Any]]:
     return found
 
 
+def _with_waiting(error: ConfigError, config: cabc.Mapping[str, t.Any]) -> ConfigError:
+    """Add what is wrong with the keys of extensions that an app initialises later.
+
+    An app factory initialises one after the other; with all problems in one list, its
+    configuration is right after one correction.
+    """
+    owners, problems = [error.owner], list(error.problems)
+    for settings in {type(waiting).settings_class for waiting in _waiting}:
+        try:
+            settings.from_config(config)
+        except ConfigError as other:
+            known = {problem.key for problem in problems}
+            # Without the keys that are missing: the extension may be another app's.
+            more = [p for p in other.problems if p.key in config.keys() - known]
+            owners += [other.owner] if more else []
+            problems += more
+    return ConfigError(", ".join(owners), problems)
+
+
 def check_connections(app: App) -> None:
     """Check that every database, cache and store of an app can be reached.
 
@@ -245,16 +282,3 @@ def check_connections(app: App) -> None:
     ]
     if problems:
         raise ConfigError(f"the app {app.name!r}", problems)
-
-
-def _caller() -> str:
-    """Return the first place on the stack that is in no package of the family."""
-    # Not inspect.stack(), which reads the source of every frame.
-    frame = sys._getframe(1)  # noqa: SLF001
-    while frame.f_back is not None and _is_own(frame.f_globals.get("__name__", "")):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def _is_own(module: str) -> bool:
-    return module.startswith("flaskware_")

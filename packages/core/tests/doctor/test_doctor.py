@@ -39,6 +39,22 @@ def test_a_sound_app_has_no_findings():
 
 
 @pytest.mark.parametrize(
+    ("late", "named"),
+    [
+        ({"MAIL_PORT": 7}, ["MAIL_PORT"]),
+        ({"MAIL_PROT": 7, "MAIL_MODE": "of"}, ["MAIL_PROT", "MAIL_MODE"]),
+        ({"MAIL_PORT": 25, "OTHER": 1}, []),
+    ],
+)
+def test_a_setting_that_changes_after_init_app_is_found(mail_class, late, named):
+    app = make_app(mail_class(), MAIL_URL="smtp://localhost")
+    app.config.update(late)
+    findings = examine(app).findings
+    messages = [f.message for f in findings if f.id == "core.late-setting"]
+    assert [message.split()[0] for message in messages] == named
+
+
+@pytest.mark.parametrize(
     ("config", "expected"),
     [
         ({"SECRET_KEY": None}, "core.secret-key-missing"),

@@ -32,6 +32,7 @@ from flaskware_core import current_app_object
 from flaskware_core import current_context
 from flaskware_core import current_request
 from flaskware_core import current_session
+from flaskware_core import DeclarationError
 from flaskware_core import describe
 from flaskware_core import examine
 from flaskware_core import Extension
@@ -42,6 +43,7 @@ from flaskware_core import FindingFormat
 from flaskware_core import ForkGuard
 from flaskware_core import lazy_names
 from flaskware_core import Level
+from flaskware_core import Misuse
 from flaskware_core import NotInitialised
 from flaskware_core import render_findings
 from flaskware_core import Report
@@ -148,6 +150,9 @@ try:
     mail.init_app(app)
 except (AlreadyInitialised, NotInitialised) as error:
     assert_type(error, AlreadyInitialised | NotInitialised)
+except DeclarationError as declaration:
+    misuse: Misuse = declaration
+    assert_type(misuse.place, str)
 
 assert_type(make_app(mail, SECRET_KEY="x"), flask.Flask)
 with serving(app) as address:

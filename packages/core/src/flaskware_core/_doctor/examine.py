@@ -13,6 +13,8 @@ from flaskware_core._extension import installed_on
 from flaskware_core._findings.finding import Finding
 from flaskware_core._findings.finding import Level
 from flaskware_core._settings.app import CoreSettings
+from flaskware_core._settings.base import Settings
+from flaskware_core._settings.problems import ConfigError
 
 from .app_checks import check_app
 
@@ -53,6 +55,7 @@ def examine(app: App, *, deploy: bool = False) -> Report:
     installed = installed_on(app)
     found = list(check_app(app, deploy=deploy))
     for item in installed.values():
+        found.extend(_changed_later(item, app))
         found.extend(item.check(app, deploy=deploy))
         if deploy:
             found.extend(_unreachable(item, app))
@@ -66,6 +69,28 @@ def examine(app: App, *, deploy: bool = False) -> Report:
         silenced=tuple(sorted(ids & silenced)),
         unknown_silenced=tuple(sorted(silenced - ids)),
     )
+
+
+def _changed_later(item: Installed[t.Any, t.Any], app: App) -> cabc.Iterator[Finding]:
+    try:
+        now = item.read(app.config)
+    except ConfigError as error:
+        changed = [problem.key for problem in error.problems]
+    else:
+        before: Settings = item.settings
+        changed = [
+            before.key(field)
+            for field in type(before).model_fields
+            if getattr(now, field) != getattr(before, field)
+        ]
+    for key in changed:
+        yield Finding(
+            "core.late-setting",
+            Level.ERROR,
+            f"{key} was changed after {type(item.extension).__name__} was initialised,"
+            " and has no effect.",
+            f"Set it before the line that initialises the extension: {item.place}.",
+        )
 
 
 def _unreachable(item: Installed[t.Any, t.Any], app: App) -> cabc.Iterator[Finding]:
