@@ -38,6 +38,7 @@ from ._web.origin import RequestOrigin as RequestOrigin
 if t.TYPE_CHECKING:
     from ._doctor.examine import examine as examine
     from ._doctor.examine import Report as Report
+    from ._doctor.health import add_health as add_health
     from ._findings.formats import FINDING_FORMATS as FINDING_FORMATS
     from ._findings.formats import FindingFormat as FindingFormat
     from ._findings.formats import render_findings as render_findings
@@ -52,6 +53,7 @@ else:
         __name__,
         {
             "_doctor.examine": ["examine", "Report"],
+            "_doctor.health": ["add_health"],
             "_findings.formats": [
                 "FINDING_FORMATS",
                 "FindingFormat",
@@ -66,13 +68,13 @@ else:
     )
 
 __all__ = [
-    "active_app", "active_context", "active_request", "AlreadyInitialised", "attach",
-    "backoff", "check_connections", "CircuitBreaker", "closest", "ConfigError",
-    "ConfigProblem", "CoreSettings", "Credential", "CredentialSource",
-    "current_app_object", "current_context", "current_request", "current_session",
-    "DeclarationError", "describe", "examine", "Extension", "FileLock", "Finding",
-    "FINDING_FORMATS", "FindingFormat", "ForkGuard", "lazy_names", "Level", "Misuse",
-    "NotInitialised", "render_findings", "Report", "request_credential",
-    "request_getter", "request_origin", "RequestOrigin", "Sensitive", "Settings",
-    "signer", "Unavailable",
+    "active_app", "active_context", "active_request", "add_health",
+    "AlreadyInitialised", "attach", "backoff", "check_connections", "CircuitBreaker",
+    "closest", "ConfigError", "ConfigProblem", "CoreSettings", "Credential",
+    "CredentialSource", "current_app_object", "current_context", "current_request",
+    "current_session", "DeclarationError", "describe", "examine", "Extension",
+    "FileLock", "Finding", "FINDING_FORMATS", "FindingFormat", "ForkGuard",
+    "lazy_names", "Level", "Misuse", "NotInitialised", "render_findings", "Report",
+    "request_credential", "request_getter", "request_origin", "RequestOrigin",
+    "Sensitive", "Settings", "signer", "Unavailable",
 ]  # fmt: skip

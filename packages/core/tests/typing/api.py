@@ -17,6 +17,7 @@ from itsdangerous import URLSafeSerializer
 from flaskware_core import active_app
 from flaskware_core import active_context
 from flaskware_core import active_request
+from flaskware_core import add_health
 from flaskware_core import AlreadyInitialised
 from flaskware_core import attach
 from flaskware_core import backoff
@@ -129,6 +130,7 @@ assert_type(active_context(), AppContext | None)
 assert_type(current_context(), AppContext)
 assert_type(active_app(), App | None)
 assert_type(current_app_object(), App)
+add_health(app, live="/up", ready="/ready")
 assert_type(active_request(), flask.Request | None)
 assert_type(current_request(), flask.Request)
 assert_type(request_getter(app)(), flask.Request)
