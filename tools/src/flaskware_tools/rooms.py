@@ -39,6 +39,7 @@ LEAVES = {
     "flaskware_core._lazy": "every package imports it before anything else",
     "flaskware_core._process.backoff": "one home for an idea of several packages",
     "flaskware_core._process.fork": "one home for an idea of several packages",
+    "flaskware_core._doctor.health": "views of its own, which no other module uses",
     "flaskware_core._settings.suggest": "one home for an idea of several packages",
     "flaskware_core._web.hooks": "the one place that attaches to Flask or Quart",
     "flaskware_core._web.signing": "imported late, as it loads itsdangerous",

@@ -9,7 +9,7 @@ from flask.sansio.app import App
 
 from flaskware_core._extension import installed_on
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("flaskware.core")
 _HEADERS = {"Cache-Control": "no-store"}
 
 _Answer: t.TypeAlias = tuple[dict[str, str], int, dict[str, str]]
