@@ -57,7 +57,7 @@ def sent_by(page: Page) -> dict[str, list[str]]:
         elif tag == "input" and (
             attrs["type"] not in {"checkbox", "radio"} or "checked" in attrs
         ):
-            raw.setdefault(name, []).append(attrs["value"] or "")
+            raw.setdefault(name, []).append(attrs.get("value") or "")
     return raw
 
 

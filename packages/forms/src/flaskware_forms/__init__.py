@@ -14,6 +14,7 @@ from ._errors.problem import UnsupportedBody as UnsupportedBody
 from ._extension import Forms as Forms
 from ._forms.bound import Bound as Bound
 from ._forms.bound import BoundField as BoundField
+from ._forms.compiled import Button as Button
 from ._forms.spec import FormSpec as FormSpec
 from ._forms.spec import to_wtforms as to_wtforms
 from ._interop.wtforms import from_wtforms as from_wtforms
@@ -35,7 +36,8 @@ else:
     )
 
 __all__ = [
-    "BadBody", "BodyTooLarge", "Bound", "BoundField", "BoundSteps", "CrossSiteRefused",
-    "File", "FormError", "Forms", "FormsSettings", "FormSpec", "Image", "Steps", "Ui",
+    "BadBody", "BodyTooLarge", "Bound", "BoundField", "BoundSteps", "Button",
+    "CrossSiteRefused", "File", "FormError", "Forms", "FormsSettings", "FormSpec",
+    "Image", "Steps", "Ui",
     "Upload", "UnsupportedBody", "from_wtforms", "to_wtforms",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ import flask
 from flaskware_core import Finding
 from flaskware_core import Level
 
-from ._csrf.layered import FORM_MARK
+from ._csrf.layered import form_of
 from ._csrf.layered import LayeredCSRF
 from ._forms.compiled import CompiledForm
 from ._forms.submission import UNSAFE
@@ -29,7 +29,7 @@ def check_forms(
     views = {
         endpoint: spec
         for endpoint, view in app.view_functions.items()
-        if (spec := getattr(view, FORM_MARK, None)) is not None
+        if (spec := form_of(view)) is not None
     }
     yield from _exempted(app, csrf, views)
     yield from _unsent(app, views)
@@ -79,7 +79,7 @@ def _unsent(
     for endpoint, spec in sorted(views.items()):
         rules = list(app.url_map.iter_rules(endpoint))
         methods = {method for rule in rules for method in rule.methods or ()}
-        if rules and not methods & UNSAFE:
+        if spec.method == "post" and rules and not methods & UNSAFE:
             yield Finding(
                 f"forms.no-post.{endpoint}",
                 Level.WARNING,

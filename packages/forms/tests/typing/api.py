@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import assert_type
 
 import flask
+import flask.views
 import pydantic
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
@@ -18,6 +19,7 @@ from flaskware_forms import BodyTooLarge
 from flaskware_forms import Bound
 from flaskware_forms import BoundField
 from flaskware_forms import BoundSteps
+from flaskware_forms import Button
 from flaskware_forms import CrossSiteRefused
 from flaskware_forms import File
 from flaskware_forms import FormError
@@ -161,7 +163,31 @@ def show(form: Bound[SignUp]) -> None:
     assert_type([field.name for field in form], list[str])
 
 
-assert_type(sign_up.bind(obj={"email": "a"}), Bound[SignUp])
+assert_type(sign_up.bind(obj={"email": "a"}, prefix="a"), Bound[SignUp])
+named = FormSpec(
+    SignIn, name="n", buttons={"a": "A", "b": Button(lazy, validates=False)}
+)
+search = FormSpec(SignIn, name="s", method="get")
+FormSpec(SignIn, name="s", method="put")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Edit(flask.views.MethodView):
+    @named.handles
+    def post(self, form: Bound[SignIn], user_id: int) -> ResponseReturnValue:
+        assert_type(form.pressed, str | None)
+        assert_type(form.id, str)
+        assert_type(form.status, int)
+        assert_type(form.buttons(), Markup)
+        return form.done("/", form.submit())
+
+    @named.handles
+    async def put(self, form: Bound[SignIn], user_id: int) -> ResponseReturnValue:
+        return form.done("/", await form.async_submit())
+
+
+assert_type(Edit().post(1), ResponseReturnValue)
+assert_type(Edit().put(user_id=1), cabc.Awaitable[ResponseReturnValue])
+Edit().post("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 class Card(pydantic.BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
 
 import flask
@@ -15,9 +16,10 @@ from flaskware_forms._settings import FormsSettings
 
 from .decoder import Decoder
 
-_FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 # No control of a page sends it, and PostgreSQL cannot store it.
 _NUL = "A text holds the character U+0000."
+V = t.TypeVar("V")
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
 
 
@@ -27,17 +29,19 @@ def read_body(
     settings: FormsSettings,
     with_files: bool = False,
     keep_blank: bool = False,
+    prefix: str = "",
 ) -> t.Any:
     """Decode a body to the data that Pydantic validates.
 
     :param with_files: Whether the form takes files; otherwise they are ignored.
     :param keep_blank: Whether rows of a form that nobody filled in are kept.
+    :param prefix: Starts the names of the form's controls; other names are ignored.
     :raises HTTPException: 400, 413 or 415 if it is not the body of a form.
     """
     if request.mimetype_params.get("charset", "").lower() not in _CHARSETS:
         raise UnsupportedBody("Send the body in UTF-8.")
-    if request.mimetype in _FORMS:
-        values = form_values(request, with_files)
+    if request.mimetype in FORM_TYPES:
+        values = without_prefix(form_values(request, with_files), prefix)
         return decode_values(values, decoder, settings, keep_blank)
     if request.is_json:
         return _json(request, settings)
@@ -50,7 +54,7 @@ def read_body(
 
 
 def decode_values(
-    values: dict[str, list[t.Any]],
+    values: cabc.Mapping[str, list[t.Any]],
     decoder: Decoder,
     settings: FormsSettings,
     keep_blank: bool = False,
@@ -65,6 +69,28 @@ def decode_values(
         max_entries=settings.max_entries,
         keep_blank=keep_blank,
     )
+
+
+def without_prefix(values: cabc.Mapping[str, V], prefix: str) -> cabc.Mapping[str, V]:
+    """Return the values whose names have a prefix, without the prefix."""
+    if not prefix:
+        return values
+    start = f"{prefix}."
+    return {
+        name.removeprefix(start): value
+        for name, value in values.items()
+        if name.startswith(start)
+    }
+
+
+def query_values(request: flask.Request) -> dict[str, list[t.Any]]:
+    """Return the values of a query string by name.
+
+    :raises BadBody: if one of them holds the character U+0000.
+    """
+    values: dict[str, list[t.Any]] = dict(request.args.lists())
+    _refuse_nul(values)
+    return values
 
 
 def form_values(
@@ -83,14 +109,18 @@ def form_values(
     if None in t.cast("dict[str | None, t.Any]", values) or None in files:
         # Werkzeug gives a part of a multipart body without a name as None.
         raise BadBody("A part of the body has no name.")
-    if any("\0" in text for texts in values.values() for text in texts):
-        raise BadBody(_NUL)
+    _refuse_nul(values)
     if with_files:
         for name, uploads in files.lists():
             # A control without a file is sent as a file without a name.
             named = [upload for upload in uploads if upload.filename]
             values.setdefault(name, []).extend(named or [""])
     return values
+
+
+def _refuse_nul(values: dict[str, list[t.Any]]) -> None:
+    if any("\0" in text for texts in values.values() for text in texts):
+        raise BadBody(_NUL)
 
 
 def _refuse_cut(request: flask.Request) -> None:

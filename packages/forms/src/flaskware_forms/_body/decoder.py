@@ -55,7 +55,7 @@ class Decoder:
 
     def decode(
         self,
-        raw: dict[str, Values],
+        raw: cabc.Mapping[str, Values],
         *,
         max_depth: int,
         max_entries: int,

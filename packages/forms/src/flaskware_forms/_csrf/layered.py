@@ -143,7 +143,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         flask.g.pop("csrf_valid", None)
         if self._is_proven(request):
             _pass(request)
-        elif not hasattr(view, FORM_MARK):
+        elif form_of(view, request.method) is None:
             refusal = self._token_error()
             if refusal is not None:
                 raise CSRFError(refusal.reason)
@@ -272,6 +272,22 @@ def _pass(request: flask.Request) -> None:
     request.environ[_PASSED] = True
     # For a FlaskForm in the same view, which then skips its token.
     flask.g.csrf_valid = True
+
+
+def form_of(view: t.Any, method: str = "") -> t.Any:
+    """Return the form that a view handles; ``None`` if it handles none.
+
+    :param method: The method of the request, for a class of views; any by default.
+    """
+    found = getattr(view, FORM_MARK, None)
+    kind = getattr(view, "view_class", None)
+    if found is not None or kind is None:
+        return found
+    names = [method] if method else t.cast("cabc.Iterable[str]", kind.methods or ())
+    functions = [getattr(kind, name.lower(), None) for name in names]
+    functions.append(kind.dispatch_request)
+    forms = (getattr(function, FORM_MARK, None) for function in functions)
+    return next(filter(None, forms), None)
 
 
 def exempt(view: V) -> V:

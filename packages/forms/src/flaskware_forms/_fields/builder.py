@@ -47,6 +47,7 @@ class Builder(t.Generic[N]):
         self.context = context
         self.names = names
         self.field = node.attribute
+        self.key = node.key
         self.id = str(escape(names.id))
         self.name = str(escape(names.name))
         self.path = names.path

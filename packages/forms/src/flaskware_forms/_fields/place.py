@@ -47,10 +47,10 @@ def steps_of(schema: Group, name: str) -> list[str]:
 
 
 def follow(
-    schema: Group, form: str, steps: cabc.Iterable[str], values: t.Any
+    schema: Group, root: ControlNames, steps: cabc.Iterable[str], values: t.Any
 ) -> Place | None:
     """Return the place that a control's name leads to; ``None`` for no field."""
-    place = Place(schema, ControlNames.root(form), values)
+    place = Place(schema, root, values)
     for step in steps:
         below = place.node.enter(place, step)
         if below is None:
@@ -70,7 +70,7 @@ def rearrange(
     kind, _, name = asked.partition(":")
     steps = steps_of(schema, name)
     index = steps.pop() if kind == "remove" and steps else ""
-    place = follow(schema, "", steps, data)
+    place = follow(schema, ControlNames.root(""), steps, data)
     value: t.Any = None
     if place is not None and kind == "add":
         value = place.node.grown(place.value, max_entries)

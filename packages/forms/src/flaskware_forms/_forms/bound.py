@@ -13,11 +13,17 @@ from flaskware_forms._errors.problem import problem_response
 from flaskware_forms._errors.problem import wants_json
 from flaskware_forms._fields.builder import Builder
 from flaskware_forms._interop.wtforms import to_wtforms_instance
+from flaskware_forms._markup.names import BUTTON
+from flaskware_forms._markup.names import FORM
+from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._markup.theme import safe
 from flaskware_forms._markup.theme import VALIDATE_HEADER
 from flaskware_forms._orm.edit import Edit
 from flaskware_forms._orm.edit import version_input
 
+from .partial import answer
+from .partial import async_answer
+from .partial import PARTIAL_HEADER
 from .state import current_state
 from .submission import Submission
 from .summary import summary
@@ -59,13 +65,13 @@ class BoundField:
     @property
     def value(self) -> t.Any:
         """The value of its control: text as it was typed, or the initial value."""
-        return self._submission.values.get(self.name)
+        return self._submission.values.get(self._markup.key)
 
     @property
     def errors(self) -> tuple[FormError, ...]:
         """The errors of the field, and of the fields inside of it."""
-        name = self.name
-        return tuple(e for e in self._submission.errors if e.path[:1] == (name,))
+        path = self._markup.path
+        return tuple(e for e in self._submission.errors if e.path[:1] == path)
 
     def row(self) -> Markup:
         """Label, hint, control and errors."""
@@ -91,13 +97,37 @@ class BoundField:
 class Bound(t.Generic[M]):
     """A form of one request: its data, its errors and its markup."""
 
-    __slots__ = ("_submission", "spec", "submitted")
+    __slots__ = ("_submission", "spec")
 
     def __init__(self, spec: FormSpec[M], submission: Submission[M]) -> None:
         self.spec = spec
-        self.submitted: bool = submission.is_sent
-        """True if the request sends the form, rather than asks for it."""
         self._submission = submission
+
+    @property
+    def submitted(self) -> bool:
+        """True if the request sends this form, rather than asks for its page."""
+        return self._submission.is_sent
+
+    @property
+    def id(self) -> str:
+        """The id of the form in the page: its name, and its prefix if it has one."""
+        return self._submission.root.id
+
+    @property
+    def pressed(self) -> str | None:
+        """The name of the button that sent the form; the first after the Enter key.
+
+        ``None`` if :class:`FormSpec` has no ``buttons``, if the request does not send
+        the form or has no valid token, and for JSON.
+
+        :raises BadBody: if there is no such button.
+        """
+        return self._submission.pressed
+
+    @property
+    def status(self) -> int:
+        """The status of an answer that shows the errors of the form."""
+        return self._submission.status
 
     @property
     def is_multipart(self) -> bool:
@@ -120,10 +150,15 @@ class Bound(t.Generic[M]):
         :raises RuntimeError: in an async view, if a check is async: await
             :meth:`async_submit` there.
         """
+        if PARTIAL_HEADER in flask.request.environ and self.submitted:
+            # A form beside that of the view, which is asked about its fields.
+            flask.abort(answer(self._submission))
         return self._submission.submit()
 
     async def async_submit(self) -> M | None:
         """Same as :meth:`submit`, for async views: its checks are awaited."""
+        if PARTIAL_HEADER in flask.request.environ and self.submitted:
+            flask.abort(await async_answer(self._submission))
         return await self._submission.async_submit()
 
     def add_error(
@@ -219,7 +254,8 @@ class Bound(t.Generic[M]):
     ) -> flask.Response:
         """Show the form, with its errors if there are any.
 
-        A page is 200, or 422 with errors. htmx gets the block of the template only, or
+        A page is 200, or 422 with errors; those of another form in ``context`` count
+        too. htmx gets the block of the template only, or
         the form where there is no such block. A JSON client gets a problem document
         (RFC 9457).
 
@@ -229,9 +265,11 @@ class Bound(t.Generic[M]):
             first, as the cookie of a session that is opened later is lost.
         :param context: Other variables of the template.
         """
-        status = self._submission.status if self.errors else 200
-        if self.errors and wants_json(flask.request):
-            return _varied(problem_response(self.errors, status))
+        forms = [self, *(each for each in context.values() if isinstance(each, Bound))]
+        failed = next((form for form in forms if form.errors), None)
+        status = 200 if failed is None else failed.status
+        if failed is not None and wants_json(flask.request):
+            return _varied(problem_response(failed.errors, status))
         context["form"] = self
         if _is_fragment(flask.request):
             text: str | cabc.Iterator[str] = _fragment(template, block, context)
@@ -271,20 +309,39 @@ class Bound(t.Generic[M]):
         :param live: Whether htmx sends it, and asks for each field that changes.
         """
         context, _ = self._submission.markup(live=live)
+        method = self._submission.compiled.method
         kind = ' enctype="multipart/form-data"' if self.is_multipart else ""
+        if live and method == "get":
+            raise ValueError("A form with method='get' is not validated live.")
         if live:
             target = f' hx-post="{escape(action)}" hx-target="this" hx-swap="outerHTML"'
             kind += f"{target} data-live" + (
                 ' hx-encoding="multipart/form-data"' if kind else ""
             )
         where = f' action="{escape(action)}"' if action else ""
-        text = context.say("Send") if submit is None else submit
-        button = context.theme.button(kind="submit", text=text)
         return safe(
-            f'<form method="post" id="{self.spec.name}" class="form"{where}{kind}>\n'
-            f"{self.csrf()}\n{self.errors_summary()}{self.rows(live=live)}{button}\n"
-            "</form>"
+            f'<form method="{method}" id="{self.id}" class="form"{where}{kind}>\n'
+            f"{self.csrf()}\n{self.errors_summary()}{self.rows(live=live)}"
+            f"{self._buttons(context, submit)}\n</form>"
         )
+
+    def buttons(self) -> Markup:
+        """The buttons that send the form."""
+        return safe(self._buttons(self._submission.markup()[0], None))
+
+    def _buttons(self, context: RenderContext, submit: str | None) -> str:
+        make, named = context.theme.button, self._submission.compiled.buttons
+        if not named:
+            text = context.say("Send") if submit is None else submit
+            return make(kind="submit", text=text)
+        parts: list[str] = []
+        for name, button in named.items():
+            attrs = Markup(' name="{}" value="{}"').format(BUTTON, name)
+            if not button.validates:
+                attrs += Markup(" formnovalidate")
+            kind = "other" if parts else "submit"
+            parts.append(make(kind=kind, text=str(button.text), attrs=attrs))
+        return " ".join(parts)
 
     def rows(self, *, live: bool = False) -> Markup:
         """Every field, without the form element around them."""
@@ -310,16 +367,21 @@ class Bound(t.Generic[M]):
     def csrf(self) -> Markup:
         """The hidden part of the form: put it first.
 
-        It has the token (unless no form needs it), and the version of an object
-        that counts versions. If there are rows, it keeps the Enter key from pressing a
-        button that removes one.
+        It has the token (unless no form needs it), the form's id, and the version of an
+        object that counts versions. A form with ``method="get"`` needs none of these.
+        If there are rows, it keeps the Enter key from pressing a button that removes
+        one.
         """
         submission = self._submission
-        return safe(
-            submission.state.csrf.hidden_input()
-            + version_input(submission, submission.compiled.target)
-            + (_DEFAULT_BUTTON if submission.compiled.has_rows else "")
-        )
+        compiled = submission.compiled
+        found = _DEFAULT_BUTTON if compiled.has_rows else ""
+        if compiled.method == "post":
+            found = (
+                f"{submission.state.csrf.hidden_input()}"
+                f'<input type="hidden" name="{FORM}" value="{self.id}">'
+                f"{version_input(submission, compiled.target)}{found}"
+            )
+        return safe(found)
 
     def errors_summary(self) -> Markup:
         """All errors, each a link to its control; empty where there are none."""
@@ -327,10 +389,14 @@ class Bound(t.Generic[M]):
 
 
 def open_form(
-    spec: FormSpec[M], _arguments: object = None, *, obj: object = None
+    spec: FormSpec[M],
+    _arguments: object = None,
+    *,
+    obj: object = None,
+    prefix: str = "",
 ) -> tuple[Bound[M], Submission[M], None]:
     """Open the form of the current request, which shows an object until it is sent."""
-    submission = Submission(spec.compiled, current_state(), obj)
+    submission = Submission(spec.compiled, current_state(), obj, prefix)
     return Bound(spec, submission), submission, None
 
 

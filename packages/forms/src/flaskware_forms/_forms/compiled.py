@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses as dc
 import typing as t
 
 import pydantic
@@ -12,6 +13,9 @@ from flaskware_forms._fields.compile import compile_model
 from flaskware_forms._fields.node import Node
 from flaskware_forms._fields.scalars import FileInput
 from flaskware_forms._fields.structures import Group
+from flaskware_forms._markup.names import BUTTON
+from flaskware_forms._markup.names import FORM
+from flaskware_forms._schema.facets import Text
 
 from .checks import Check
 
@@ -20,6 +24,20 @@ if t.TYPE_CHECKING:
     from flaskware_forms._settings import FormsSettings
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
+Method: t.TypeAlias = t.Literal["post", "get"]
+
+
+@dc.dataclass(frozen=True)
+class Button:
+    """A button that sends a form.
+
+    :param text: Its text.
+    :param validates: Whether the form is validated. If not, :meth:`Bound.submit` gives
+        ``None`` without errors, such as for a button that deletes what is shown.
+    """
+
+    text: Text
+    validates: bool = True
 
 
 class CompiledForm(t.Generic[M]):
@@ -28,19 +46,34 @@ class CompiledForm(t.Generic[M]):
     :raises TypeError: if the model has a field that no form can have.
     """
 
-    def __init__(self, model: type[M], name: str) -> None:
+    def __init__(
+        self,
+        model: type[M],
+        name: str,
+        method: Method = "post",
+        buttons: cabc.Mapping[str, Button] | None = None,
+    ) -> None:
         # A model with names that were not defined yet is not complete; here it must be.
         model.model_rebuild()
         self.model = model
         self.name = name
+        self.method: Method = method
+        self.buttons = dict(buttons or {})
         self.schema: Group = compile_model(model)
-        self.refuse_fields(ROW_BUTTON)
+        self.refuse_fields(ROW_BUTTON, FORM, BUTTON)
         self.decoder = self.schema.decoder
         leaves = tuple(self.schema.leaves())
         # The number of files of each field with files, and their size if declared.
         self.upload_sizes = tuple(
             (n, leaf.max_bytes) for leaf, n in leaves if isinstance(leaf, FileInput)
         )
+        if method == "get":
+            for leaf, _ in leaves:
+                if leaf.is_file or leaf.is_secret:
+                    raise TypeError(
+                        f"{model.__name__}.{leaf.attribute} is a file or a secret,"
+                        " which does not belong in a URL. Leave out method='get'."
+                    )
         # True if a button in the form adds something.
         self.has_rows = self.schema.grows
         self.asks_choices = any(leaf.asks_choices for leaf, _ in leaves)

@@ -24,7 +24,6 @@ from .checks import choice_errors
 from .checks import Due
 from .checks import due
 from .checks import failures
-from .compiled import CompiledForm
 from .submission import Submission
 
 PARTIAL_HEADER = "HTTP_" + VALIDATE_HEADER.upper().replace("-", "_")
@@ -46,7 +45,7 @@ class PartialValidation:
         if len(names) > _MOST:
             raise BadBody(_UNKNOWN)
         self._names = names
-        self._paths = [field_for(form, name).names.path for name in self._names]
+        self._paths = [field_for(submission, name).names.path for name in self._names]
         # Where a row is asked for by its number, no other may be left out.
         numbered = any(isinstance(step, int) for p in self._paths for step in p)
         self._sent = sent = submission.read(keep_blank=numbered)
@@ -93,9 +92,7 @@ class PartialValidation:
         if "HX-Request" in flask.request.headers:
             context, _ = submission.markup(live=True)
             at = submission.errors_by_path
-            places = [
-                field_for(submission.compiled, n, self._sent) for n in self._names
-            ]
+            places = [field_for(submission, name, self._sent) for name in self._names]
             rows = [p.node.build(p.names, context).row(p.value, at) for p in places]
             response = flask.Response("".join(rows), mimetype="text/html")
         elif found:
@@ -119,12 +116,17 @@ async def async_answer(submission: Submission[t.Any]) -> flask.Response:
     return partial.answer(await async_failures(partial.checks()))
 
 
-def field_for(form: CompiledForm[t.Any], name: str, values: t.Any = None) -> Place:
+def field_for(submission: Submission[t.Any], name: str, values: t.Any = None) -> Place:
     """Return the field that a control's name leads to.
 
     :raises BadBody: if there is none.
     """
-    place = follow(form.schema, form.name, steps_of(form.schema, name), values)
+    schema, root = submission.compiled.schema, submission.root
+    start = f"{root.name}." if root.name else ""
+    place = None
+    if name.startswith(start):
+        steps = steps_of(schema, name.removeprefix(start))
+        place = follow(schema, root, steps, values)
     if place is None:
         raise BadBody(_UNKNOWN)
     return place

@@ -5,26 +5,32 @@ import functools
 import re
 import typing as t
 
+import flask.views
 import pydantic
 from flask.typing import ResponseReturnValue
 
 from flaskware_forms._interop.wtforms import form_class
 from flaskware_forms._interop.wtforms import WTForm
 from flaskware_forms._orm.edit import VERSION
+from flaskware_forms._schema.facets import Text
 
 from .bound import Bound
 from .bound import open_form
 from .checks import Check
+from .compiled import Button
 from .compiled import CompiledForm
+from .compiled import Method
 from .view import handle
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
 N = t.TypeVar("N", bound=pydantic.BaseModel)
 P = t.ParamSpec("P")
+V = t.TypeVar("V", bound=flask.views.View)
 Said: t.TypeAlias = "str | cabc.Awaitable[str | None] | None"
 FieldCheck = t.TypeVar("FieldCheck", bound=cabc.Callable[[t.Any], Said])
 S_co = t.TypeVar("S_co", bound=Said, covariant=True)
 
+_PREFIX = re.compile(r"[A-Za-z0-9_]+")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
@@ -33,24 +39,45 @@ class FormSpec(t.Generic[M]):
 
     :param model: The declaration.
     :param name: Starts every id in the markup: letters, digits, hyphens.
+    :param method: ``"get"`` for a search, whose values are in the query string.
+    :param buttons: The buttons that send the form, by name: a text, or a
+        :class:`Button`. The Enter key presses the first. :attr:`Bound.pressed` gives
+        the name.
     :raises TypeError: if the model has a field that no form can have.
     """
 
-    def __init__(self, model: type[M], *, name: str) -> None:
+    def __init__(
+        self,
+        model: type[M],
+        *,
+        name: str,
+        method: Method = "post",
+        buttons: cabc.Mapping[str, Text | Button] | None = None,
+    ) -> None:
+        if method not in t.get_args(Method):
+            raise ValueError(f"method is {method!r}. Write 'post' or 'get'.")
         if not _NAME.fullmatch(name):
             raise ValueError(
                 "The name of a form starts ids in the markup, so it takes letters,"
                 f" digits and hyphens; given {name!r}."
             )
-        for method in ("__bool__", "__len__"):
-            if hasattr(model, method):
+        for name_of in ("__bool__", "__len__"):
+            if hasattr(model, name_of):
                 raise TypeError(
-                    f"{model.__name__} has {method}, so valid data could be false in"
-                    f" `if data := form.submit():`. Remove {method}."
+                    f"{model.__name__} has {name_of}, so valid data could be false in"
+                    f" `if data := form.submit():`. Remove {name_of}."
                 )
         self.model = model
         self.name = name
-        self.compiled: CompiledForm[M] = CompiledForm(model, name)
+        self.compiled: CompiledForm[M] = CompiledForm(
+            model,
+            name,
+            method,
+            {
+                key: each if isinstance(each, Button) else Button(each)
+                for key, each in (buttons or {}).items()
+            },
+        )
         """The form as the package itself sees it."""
 
     @staticmethod
@@ -60,19 +87,20 @@ class FormSpec(t.Generic[M]):
         *,
         name: str,
         view_writes: cabc.Collection[str] = (),
+        buttons: cabc.Mapping[str, Text | Button] | None = None,
     ) -> FormSpec[N]:
         """A form that edits objects of a class that SQLAlchemy maps.
 
         :param entity: The mapped class; each field of the model is an attribute of it.
         :param model: The declaration; models inside of it stand for relationships.
-        :param name: See :class:`FormSpec`.
+        :param name: See :class:`FormSpec`, as for ``buttons``.
         :param view_writes: Fields that :meth:`Bound.apply` leaves to the view.
         :raises TypeError: listing every mismatch, such as a missing attribute, or a
             text that its column cannot hold.
         """
         from flaskware_forms._orm.target import Target
 
-        spec = FormSpec(model, name=name)
+        spec = FormSpec(model, name=name, buttons=buttons)
         compiled = spec.compiled
         compiled.target = Target(entity, model, compiled.schema, frozenset(view_writes))
         compiled.refuse_fields(VERSION)
@@ -145,21 +173,48 @@ class FormSpec(t.Generic[M]):
         self, view: cabc.Callable[t.Concatenate[Bound[M], P], ResponseReturnValue], /
     ) -> cabc.Callable[P, ResponseReturnValue]: ...
 
+    @t.overload
+    def handles(
+        self,
+        view: cabc.Callable[
+            t.Concatenate[V, Bound[M], P], cabc.Awaitable[ResponseReturnValue]
+        ],
+        /,
+    ) -> cabc.Callable[t.Concatenate[V, P], cabc.Awaitable[ResponseReturnValue]]: ...
+
+    @t.overload
+    def handles(
+        self,
+        view: cabc.Callable[t.Concatenate[V, Bound[M], P], ResponseReturnValue],
+        /,
+    ) -> cabc.Callable[t.Concatenate[V, P], ResponseReturnValue]: ...
+
     def handles(self, view: t.Any, /) -> t.Any:
         """Decorate a view that gets the form of the request as its first argument.
 
-        The arguments of the route follow. Put this below the route's decorator. A route
-        that names no methods takes GET and POST.
+        The arguments of the route follow. Put this below the route's decorator, or on a
+        method of a :class:`flask.views.MethodView`. A route that names no methods takes
+        GET and POST, or GET if the form has ``method="get"``.
         """
         return handle(view, self.compiled, functools.partial(open_form, self))
 
-    def bind(self, obj: object = None) -> Bound[M]:
+    def bind(self, obj: object = None, *, prefix: str = "") -> Bound[M]:
         """Return the form of the current request.
 
+        A page may have several forms; bind all of them before you submit one. The
+        request says which of them it sends.
+
         :param obj: The object or mapping that the form shows until it is sent.
+        :param prefix: Starts the ids and the names of the controls, so that a page can
+            hold the same form twice: letters, digits and underscores.
         :raises NotInitialised: if the app has no :class:`Forms`.
         """
-        return open_form(self, obj=obj)[0]
+        if prefix and not _PREFIX.fullmatch(prefix):
+            raise ValueError(
+                "A prefix starts the names of controls, so it takes letters, digits and"
+                f" underscores; given {prefix!r}."
+            )
+        return open_form(self, obj=obj, prefix=prefix)[0]
 
 
 def to_wtforms(spec: FormSpec[t.Any]) -> WTForm:

@@ -26,6 +26,9 @@ if t.TYPE_CHECKING:
 
 Fields: t.TypeAlias = dict[str, Builder[t.Any]]
 
+# A page may hold a form many times, each with a prefix of its own.
+_KEPT_MARKUP = 64
+
 
 class MarkupCache:
     """The markup of an app's forms, made once for each form, language and theme."""
@@ -36,7 +39,8 @@ class MarkupCache:
             language(settings.languages[0]) if len(settings.languages) == 1 else None
         )
         self._kept: weakref.WeakKeyDictionary[
-            CompiledForm[t.Any], dict[tuple[bool, str], tuple[RenderContext, Fields]]
+            CompiledForm[t.Any],
+            dict[tuple[bool, str, ControlNames], tuple[RenderContext, Fields]],
         ] = weakref.WeakKeyDictionary()
         self._template: jinja2.Template | None = None
 
@@ -71,17 +75,23 @@ class MarkupCache:
         )
 
     def of(
-        self, form: CompiledForm[t.Any], *, live: bool
+        self, form: CompiledForm[t.Any], root: ControlNames, *, live: bool
     ) -> tuple[RenderContext, Fields]:
-        """Return the fields of a form, by their names in a body."""
+        """Return the fields of a form, by their names in a body.
+
+        :param root: The names of the form on this page.
+        """
         self._follow_template()
         tag = self.language().tag
         kept = self._kept.setdefault(form, {})
-        found = kept.get((live, tag))
+        key = live, tag, root
+        found = kept.get(key)
         if found is None:
             context = self.context(live=live)
-            fields = form.schema.build_fields(ControlNames.root(form.name), context)
-            found = kept[live, tag] = context, fields
+            fields = form.schema.build_fields(root, context)
+            if len(kept) >= _KEPT_MARKUP:
+                kept.clear()
+            found = kept[key] = context, fields
         return found
 
     def _follow_template(self) -> None:

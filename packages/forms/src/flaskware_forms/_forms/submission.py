@@ -7,14 +7,23 @@ import flask
 import pydantic
 from flask_wtf.csrf import CSRFError
 
+from flaskware_forms._body.body import decode_values
+from flaskware_forms._body.body import FORM_TYPES
 from flaskware_forms._body.body import guard_input
+from flaskware_forms._body.body import query_values
 from flaskware_forms._body.body import read_body
+from flaskware_forms._body.body import without_prefix
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
+from flaskware_forms._errors.problem import BadBody
 from flaskware_forms._fields.builder import ROW_BUTTON
 from flaskware_forms._fields.place import rearrange
+from flaskware_forms._fields.place import steps_of
 from flaskware_forms._fields.validation import from_validation
+from flaskware_forms._markup.names import BUTTON
+from flaskware_forms._markup.names import ControlNames
+from flaskware_forms._markup.names import FORM
 from flaskware_forms._markup.theme import RenderContext
 
 from .checks import async_failures
@@ -30,6 +39,11 @@ M = t.TypeVar("M", bound=pydantic.BaseModel)
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 """The methods that send a form."""
 
+_SAFE = frozenset({"GET", "HEAD"})
+_LIMIT = "flaskware_forms.limit"
+READ = "flaskware_forms.read"
+"""The key of a WSGI environment once a form of the request was read."""
+
 
 class Submission(t.Generic[M]):
     """A form as one request sent it, with its data and its errors.
@@ -41,27 +55,35 @@ class Submission(t.Generic[M]):
     """
 
     __slots__ = (
-        "_by_path", "_values", "compiled", "data", "errors", "initial", "is_read",
-        "is_sent", "sent", "state", "status",
+        "_by_path", "_is_sent", "_values", "compiled", "data", "errors", "initial",
+        "is_read", "root", "sent", "state", "status",
     )  # fmt: skip
 
     def __init__(
-        self, compiled: CompiledForm[M], state: FormsState, initial: object
+        self,
+        compiled: CompiledForm[M],
+        state: FormsState,
+        initial: object,
+        prefix: str = "",
     ) -> None:
         self.compiled = compiled
+        # The names of the form on this page.
+        self.root = ControlNames.root(compiled.name, prefix)
         self.state = state
         self.initial = initial
         request = flask.request
-        # True if the request sends the form, rather than asks for it.
-        self.is_sent: bool = request.method in UNSAFE
-        if self.is_sent:
+        self._is_sent: bool | None = None
+        if request.method in UNSAFE:
             # Before anything reads the body, and be it for the token.
             guard_input(request.environ)
-            if request.max_content_length is None:
+            before = request.environ.get(_LIMIT)
+            if request.max_content_length == before:
                 limit = state.settings.max_body_size
                 if compiled.upload_sizes:
                     limit = compiled.max_body_size(state.settings)
-                request.max_content_length = limit
+                # The largest of the forms of a page, as only the body says which it is.
+                limit = max(limit, before or 0)
+                request.max_content_length = request.environ[_LIMIT] = limit
         # True once the body was read, or an error was added.
         self.is_read = False
         # The decoded body, and the validated data until an error is found.
@@ -72,6 +94,26 @@ class Submission(t.Generic[M]):
         self.status = 422
         self._values: dict[str, t.Any] | None = None
         self._by_path: dict[Path, list[FormError]] | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        """True if the request sends this form, rather than asks for its page."""
+        if self._is_sent is None:
+            self._is_sent = self._find_out()
+        return self._is_sent
+
+    def _find_out(self) -> bool:
+        request = flask.request
+        if self.compiled.method == "get":
+            schema = self.compiled.schema
+            names = without_prefix(request.args, self.root.name)
+            heads = {next(iter(steps_of(schema, name)), "") for name in names}
+            return request.method in _SAFE and not heads.isdisjoint(schema.by_key)
+        if request.method not in UNSAFE:
+            return False
+        # A form that was written by hand may not say which it is, and JSON never does.
+        sent = request.form.getlist(FORM) if request.mimetype in FORM_TYPES else ()
+        return not sent or self.root.id in sent
 
     def submit(self) -> M | None:
         """Return the data if it is valid and all checks pass."""
@@ -94,11 +136,12 @@ class Submission(t.Generic[M]):
             return self.data
         self.is_read = True
         # First, so that no body of another site is read.
-        refusal = self.state.csrf.refusal()
+        refusal = None
         request = flask.request
-        row: str | None = None
-        if self.compiled.has_rows and not request.is_json and refusal is None:
-            row = request.form.get(ROW_BUTTON)
+        if self.compiled.method == "post":
+            refusal = self.state.csrf.refusal()
+        request.environ[READ] = True
+        row = self._row() if refusal is None else None
         sent = self._read_body(row is not None)
         if refusal is not None:
             code = refusal.code
@@ -106,10 +149,18 @@ class Submission(t.Generic[M]):
             return None
         if row is not None:
             limit = self.state.settings.max_entries
-            rearrange(sent, self.compiled.schema, row, max_entries=limit)
+            kind, _, name = row.partition(":")
+            start = f"{self.root.name}." if self.root.name else ""
+            if name.startswith(start):
+                row = f"{kind}:{name.removeprefix(start)}"
+                rearrange(sent, self.compiled.schema, row, max_entries=limit)
             self._values = sent
             return None
         self.sent = sent
+        pressed = self.pressed
+        if pressed is not None and not self.compiled.buttons[pressed].validates:
+            self._values = sent
+            return None
         try:
             return self.validate(sent)
         except pydantic.ValidationError as error:
@@ -128,8 +179,48 @@ class Submission(t.Generic[M]):
         return sent
 
     def _read_body(self, keep_blank: bool) -> t.Any:
-        decoder, files = self.compiled.decoder, bool(self.compiled.upload_sizes)
-        return read_body(flask.request, decoder, self.state.settings, files, keep_blank)
+        request, settings = flask.request, self.state.settings
+        decoder, prefix = self.compiled.decoder, self.root.name
+        if self.compiled.method == "get":
+            values = without_prefix(query_values(request), prefix)
+            return decode_values(values, decoder, settings, keep_blank)
+        files = bool(self.compiled.upload_sizes)
+        return read_body(request, decoder, settings, files, keep_blank, prefix)
+
+    def hidden(self, name: str) -> str | None:
+        """A value of the form that is not that of a field; JSON has none."""
+        request = flask.request
+        if self.compiled.method == "get":
+            return request.args.get(name)
+        return None if request.is_json else request.form.get(name)
+
+    def hidden_name(self, name: str) -> str:
+        """The name of such a value on a page that has the form several times."""
+        return f"{self.root.name}.{name}" if self.root.name else name
+
+    def _row(self) -> str | None:
+        """The button that was pressed to add or remove a row."""
+        return self.hidden(ROW_BUTTON) if self.compiled.has_rows else None
+
+    @property
+    def pressed(self) -> str | None:
+        """The button that sent the form; the first after the Enter key.
+
+        ``None`` if the form has no named buttons, is not sent, or was refused.
+
+        :raises BadBody: if there is no such button.
+        """
+        buttons = self.compiled.buttons
+        if not buttons or not self.is_sent or flask.request.is_json:
+            return None
+        if self.compiled.method == "post" and self.state.csrf.refusal() is not None:
+            return None
+        if self._row() is not None:
+            return None
+        name = self.hidden(BUTTON) or next(iter(buttons))
+        if name not in buttons:
+            raise BadBody("The form has no such button.")
+        return name
 
     def validate(self, sent: t.Any) -> M:
         """Return the validated data of a decoded body.
@@ -218,4 +309,4 @@ class Submission(t.Generic[M]):
 
     def markup(self, *, live: bool = False) -> tuple[RenderContext, Fields]:
         """Return the markup of the form, ready to be filled in."""
-        return self.state.markup.of(self.compiled, live=live)
+        return self.state.markup.of(self.compiled, self.root, live=live)

@@ -9,7 +9,6 @@ from markupsafe import escape
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._fields.place import Place
-from flaskware_forms._markup.names import ControlNames
 from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._markup.theme import safe
 
@@ -22,12 +21,12 @@ def summary(submission: Submission[t.Any]) -> str:
     form = submission.compiled
     context, _ = submission.markup()
     # The values name the chosen models of unions.
-    root = Place(form.schema, ControlNames.root(form.name), submission.values)
+    root = Place(form.schema, submission.root, submission.values)
     errors = submission.errors
     items = "".join(f"<li>{_item(error, root, context)}</li>" for error in errors)
     return context.theme.text(
         "summary",
-        id=form.name,
+        id=submission.root.id,
         text=context.say("Nothing was saved yet. Please check:"),
         items=safe(items),
     )

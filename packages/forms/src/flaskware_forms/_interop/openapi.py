@@ -14,7 +14,7 @@ from werkzeug.routing import IntegerConverter
 from werkzeug.routing import Rule
 from werkzeug.routing import UUIDConverter
 
-from flaskware_forms._csrf.layered import FORM_MARK
+from flaskware_forms._csrf.layered import form_of
 from flaskware_forms._errors.problem import MIMETYPE
 from flaskware_forms._fields.flat_schema import FlatSchema
 from flaskware_forms._fields.flat_schema import Schema
@@ -90,7 +90,7 @@ def document(app: flask.Flask, *, title: str, version: str) -> Schema:
     views: list[tuple[Rule, Described]] = [
         (rule, form)
         for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
-        if (form := getattr(app.view_functions.get(rule.endpoint), FORM_MARK, None))
+        if (form := form_of(app.view_functions.get(rule.endpoint)))
     ]
     models = list(dict.fromkeys(form.model for _, form in views))
     references, whole = models_json_schema(

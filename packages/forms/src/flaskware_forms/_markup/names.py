@@ -4,6 +4,12 @@ import dataclasses as dc
 
 from flaskware_forms._errors.error import Path
 
+FORM = "_form"
+"""The name under which a form of a page says which of them it is."""
+
+BUTTON = "_button"
+"""The name of the buttons that send a form, if it has several."""
+
 
 @dc.dataclass(frozen=True, slots=True)
 class ControlNames:
@@ -14,9 +20,12 @@ class ControlNames:
     path: Path
 
     @classmethod
-    def root(cls, form: str) -> ControlNames:
-        """The names of the form itself, which has no control."""
-        return cls(form, "", ())
+    def root(cls, form: str, prefix: str = "") -> ControlNames:
+        """The names of the form itself, which has no control.
+
+        :param prefix: Starts the names of all controls.
+        """
+        return cls(f"{form}-{prefix}" if prefix else form, prefix, ())
 
     def child(self, key: str) -> ControlNames:
         """A field of the model that stands here."""

@@ -36,14 +36,20 @@ VERSION = "_version"
 class Submitted(t.Protocol):
     """The part of a submission that an edit needs."""
 
-    is_sent: bool
     sent: t.Any
     data: t.Any
     initial: object
     status: int
 
     @property
+    def is_sent(self) -> bool: ...
+
+    @property
     def errors(self) -> tuple[FormError, ...]: ...
+
+    def hidden(self, name: str) -> str | None: ...
+
+    def hidden_name(self, name: str) -> str: ...
 
     def say(self, code: str, **context: t.Any) -> str: ...
 
@@ -56,12 +62,13 @@ def version_input(submission: Submitted, target: Target | None) -> str:
         return ""
     # Changes on top of an older version keep that version, until a conflict is shown.
     if submission.is_sent and submission.status != 409 and not flask.request.is_json:
-        version = flask.request.form.get(VERSION)
+        version = submission.hidden(submission.hidden_name(VERSION))
     else:
         version = text_of(getattr(submission.initial, target.version, None))
     if version is None:
         return ""
-    return f'<input type="hidden" name="{VERSION}" value="{escape(version)}">'
+    name = submission.hidden_name(VERSION)
+    return f'<input type="hidden" name="{name}" value="{escape(version)}">'
 
 
 class Edit:
@@ -109,7 +116,8 @@ class Edit:
     def _seen_version(self) -> str | None:
         request = flask.request
         if not request.is_json:
-            return request.form.get(VERSION)
+            name = self._submission.hidden_name(VERSION)
+            return self._submission.hidden(name)
         # RFC 9110, section 13.1.1: a version is an entity tag, so it is in quotes.
         tags = request.if_match.as_set()
         if tags:

@@ -27,7 +27,7 @@ class LazyText(t.Protocol):
 
 Text: t.TypeAlias = str | LazyText
 
-# What the markup itself says of a control.
+# The attributes of a control that the form writes itself.
 _OURS = frozenset({
     "aria-describedby", "aria-invalid", "checked", "disabled", "for", "id", "multiple",
     "name", "readonly", "required", "selected", "type", "value",
