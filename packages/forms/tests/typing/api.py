@@ -46,7 +46,9 @@ class SignUp(pydantic.BaseModel):
     email: str
     name: t.Annotated[str, Ui(label="Full name", hint="As on letters", rows=2)]
     paper: t.Annotated[Upload, File("pdf", max_bytes=9)] | None = None
-    picture: t.Annotated[Upload, Image("png", "jpeg", max_bytes=2 << 20)] | None = None
+    picture: (
+        t.Annotated[Upload, Image("png", "jpeg", max_bytes=2 << 20, decode=True)] | None
+    ) = None
 
 
 class SignIn(pydantic.BaseModel):
@@ -252,6 +254,8 @@ to_wtforms(sign_up)
 
 
 def keep(upload: Upload) -> None:
+    assert_type(upload.original_filename, str)
+    assert_type(upload.encoding, str | None)
     assert_type(upload.filename, str)
     assert_type(upload.content_type, str)
     assert_type(upload.size, int)

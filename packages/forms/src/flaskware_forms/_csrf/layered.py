@@ -262,9 +262,8 @@ def refuse_missing_key(app: flask.Flask) -> None:
 
     :raises ConfigError: if CSRF protection is on and there is no key.
     """
-    config = app.config
-    key: t.Any = app.secret_key or config.get("WTF_CSRF_SECRET_KEY")
-    if not key and config.get("WTF_CSRF_ENABLED", True):
+    config: dict[str, t.Any] = app.config
+    if not _key(app) and config.get("WTF_CSRF_ENABLED", True):
         raise ConfigError("the app", [_NO_KEY])
 
 
@@ -303,9 +302,13 @@ def masked_token() -> str:
 
 def _keys() -> list[t.Any]:
     """The keys that a token may be signed with, from the oldest on."""
-    app = flask.current_app
-    key: t.Any = app.config.get("WTF_CSRF_SECRET_KEY") or app.secret_key
-    return [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), key]
+    config: dict[str, t.Any] = flask.current_app.config
+    return [*(config.get("SECRET_KEY_FALLBACKS") or ()), _key(flask.current_app)]
+
+
+def _key(app: flask.Flask) -> t.Any:
+    config: dict[str, t.Any] = app.config
+    return config.get("WTF_CSRF_SECRET_KEY") or app.secret_key
 
 
 def _dotted(view: t.Any) -> str:

@@ -119,6 +119,7 @@ _SENTENCES: dict[str | _N, str] = {
     "Choose a file of the kind {kinds}.": "upload_kind",
     "Choose a picture in the format {formats}.": "image_unreadable",
     "Choose a picture of at most {pixels} megapixels.": "image_too_large",
+    "This picture takes too much to open. Choose another.": "image_costly",
     "This is taken already.": "taken",
     "This cannot be saved as it is.": "constraint",
     "Somebody else changed this meanwhile; it is now {current}.": "conflict",

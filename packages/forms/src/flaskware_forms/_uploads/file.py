@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import codecs
+import collections.abc as cabc
 import dataclasses as dc
+import json
 import os
+import tomllib
 import typing as t
 
 import pydantic
 import pydantic_core
 from pydantic_core import core_schema
 
+from .containers import COMPOUND
+from .containers import COMPOUNDS
+from .containers import kinds_inside
+from .containers import ZIP
+from .containers import ZIPPED
 from .upload import receive_within
 from .upload import Upload
 
-# Kinds without a signature of their own; any text is one of them.
-_TEXTS = frozenset({"txt", "csv", "json", "md", "ics", "vcf", "yaml", "toml"})
 _SAMPLE = 1 << 16
+# Kinds of text, which have no signature, and their types.
+_TEXTS = {
+    "csv": "text/csv", "ics": "text/calendar", "json": "application/json",
+    "md": "text/markdown", "toml": "application/toml", "txt": "text/plain",
+    "vcf": "text/vcard", "yaml": "application/yaml",
+}  # fmt: skip
+# Of a text, the kinds that are more than any text.
+_GRAMMARS: dict[str, cabc.Callable[[str], object]] = {
+    "ics": lambda text: _begin(text, "BEGIN:VCALENDAR"),
+    "json": json.loads,
+    "toml": tomllib.loads,
+    "vcf": lambda text: _begin(text, "BEGIN:VCARD"),
+}
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 @dc.dataclass(frozen=True)
@@ -23,12 +48,16 @@ class File:
     """Accepts only uploads of a kind; goes into ``Annotated[Upload, ...]``.
 
     puremagic detects the kind from the content; the name and the type from the client
-    are ignored. Text is UTF-8 without control characters such as U+0000. Needs
-    ``flaskware-forms[files]``. For pictures, which are opened too, use :class:`Image`.
+    are ignored. Documents of office programs are recognised by what is inside of them.
+    Text is in UTF-8, in UTF-16 with a byte order mark, or in Windows-1252 (Latin-1),
+    without control characters such as U+0000; see :attr:`Upload.encoding`. Needs
+    ``flaskware-forms[files]``. For pictures use :class:`Image`.
 
     :param kinds: The accepted kinds, as endings of names: ``"pdf"``, ``"zip"``,
         ``"docx"``, ``"csv"``.
     :param max_bytes: The maximum size of the file in bytes.
+    :raises ValueError: for a kind that looks like other kinds, such as a format of its
+        own in a ZIP.
     """
 
     kinds: tuple[str, ...]
@@ -41,6 +70,7 @@ class File:
                 ' File("pdf", "csv"); given:'
                 f" {', '.join(map(repr, kinds)) or 'none'}."
             )
+        _refuse_shared(kinds)
         object.__setattr__(self, "kinds", kinds)
         object.__setattr__(self, "max_bytes", max_bytes)
 
@@ -72,30 +102,70 @@ class File:
         return upload
 
     def _kind_of(self, upload: Upload) -> str | None:
-        magic = _puremagic()
-        try:
-            found: list[t.Any] = magic.magic_stream(upload.open())
-        except (magic.PureError, ValueError):
-            found = []
-        endings = {str(each.extension).removeprefix(".") for each in found}
-        # Several kinds begin alike, such as everything based on ZIP.
+        types = _types_of(upload)
+        inside = kinds_inside(upload.open())
         wished = upload.filename.rpartition(".")[2].lower()
         for kind in sorted(self.kinds, key=lambda kind: kind != wished):
-            if kind in endings:
-                types = [e.mime_type for e in found if e.extension == f".{kind}"]
-                upload.content_type = types[0] or "application/octet-stream"
-                return kind
-            if kind in _TEXTS and _is_text(upload):
-                upload.content_type = "text/plain"
+            if kind in _TEXTS:
+                encoding = None if inside is not None else _encoding_of(upload.open())
+                if encoding is not None and _is_of(kind, upload, encoding):
+                    upload.encoding = encoding
+                    upload.content_type = _TEXTS[kind]
+                    return kind
+            elif kind in (types if inside is None else inside):
+                upload.content_type = types.get(kind) or "application/octet-stream"
                 return kind
         return None
 
 
-def _is_text(upload: Upload) -> bool:
-    import codecs
+def _types_of(upload: Upload) -> dict[str, str]:
+    """The types of the kinds whose signature a file has."""
+    magic = _puremagic()
+    try:
+        found: list[t.Any] = magic.magic_stream(upload.open())
+    except (magic.PureError, ValueError):
+        return {}
+    # The most likely first.
+    return {
+        str(each.extension).removeprefix("."): str(each.mime_type)
+        for each in reversed(found)
+    }
 
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    stream = upload.open()
+
+def _refuse_shared(kinds: tuple[str, ...]) -> None:
+    for kind in kinds:
+        heads = {
+            each.byte_match
+            for each in _puremagic().magic_header_array
+            if each.extension == f".{kind}" and each.offset == 0
+        }
+        for shared, known in ((ZIP, ZIPPED), (COMPOUND, COMPOUNDS)):
+            alike = heads and all(head.startswith(shared) for head in heads)
+            if alike and kind not in known:
+                raise ValueError(
+                    f"File({kind!r}) begins like other files, and File() does not look"
+                    " inside."
+                    f" Of such files, it knows: {', '.join(sorted(known))}."
+                )
+
+
+def _encoding_of(stream: t.IO[bytes]) -> str | None:
+    """Return the encoding of a text; ``None`` for anything but text.
+
+    Nothing can tell apart the encodings of one byte for each character, so they count
+    as Windows-1252, which browsers read Latin-1 as (WHATWG Encoding, section 4.2).
+    charset-normalizer guesses between them by the frequency of letters, which in a
+    table of names and numbers it often gets wrong.
+    """
+    head = stream.read(3)
+    marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), "")
+    candidates = [marked] if marked else ["utf-8", "cp1252"]
+    return next((name for name in candidates if _decodes(stream, name)), None)
+
+
+def _decodes(stream: t.IO[bytes], encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    stream.seek(0)
     try:
         while piece := stream.read(_SAMPLE):
             text = decoder.decode(piece)
@@ -105,6 +175,22 @@ def _is_text(upload: Upload) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _is_of(kind: str, upload: Upload, encoding: str) -> bool:
+    grammar = _GRAMMARS.get(kind)
+    if grammar is None:
+        return True
+    try:
+        grammar(upload.read().decode(encoding))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _begin(text: str, start: str) -> None:
+    if not text.lstrip().upper().startswith(start):
+        raise ValueError
 
 
 def _puremagic() -> t.Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses as dc
 import os
-import shutil
 import typing as t
 from pathlib import Path
 
@@ -13,7 +12,10 @@ import pydantic
 import pydantic_core
 from pydantic_core import core_schema
 from werkzeug.datastructures import FileStorage
-from werkzeug.utils import secure_filename
+
+from .decoder import decode
+from .names import copy_to
+from .names import safe_filename
 
 ImageFormat: t.TypeAlias = t.Literal["png", "jpeg", "gif", "webp"]
 
@@ -21,12 +23,9 @@ _SUFFIXES: dict[ImageFormat, tuple[str, ...]] = {
     "png": (".png",), "jpeg": (".jpg", ".jpeg"), "gif": (".gif",), "webp": (".webp",),
 }  # fmt: skip
 _PIXELS = 50_000_000
-# Five bytes per pixel are 250 MB: a photo of 50 megapixels, and a quarter more.
-_BYTES_PER_PIXEL = 5
-# Of one component each. A progressive photo of 50 megapixels has about fourteen.
-_PASSES_PER_PIXEL = 20
-# libwebp keeps two canvases and two copies of them beside the decoded picture.
-_WEBP_BYTES_PER_PIXEL = 17
+# Pillow reads all that is no marker of a JPEG byte by byte. Photos take a few hundred
+# reads.
+_MAX_READS = 20_000
 
 
 class Upload:
@@ -36,23 +35,43 @@ class Upload:
     Use :meth:`save` to keep it.
     """
 
-    __slots__ = ("_stream", "content_type", "filename", "size")
+    __slots__ = (
+        "_stream", "content_type", "encoding", "filename", "original_filename", "size",
+    )  # fmt: skip
 
     filename: str
-    """A name without directories or special characters, safe to join to a path."""
+    """A name without directories or special characters, safe to join to a path. It has
+    at most 120 bytes in UTF-8; letters of every script are kept."""
+
+    original_filename: str
+    """The name as the client sent it, to be shown and never to be opened."""
 
     content_type: str
     """The detected type of an :class:`Image` or a :class:`File`; for other files, the
     type from the client."""
 
+    encoding: str | None
+    """The encoding of a text that a :class:`File` detected, such as ``"utf-8"``;
+    ``None`` for other files."""
+
     size: int
     """The number of bytes."""
 
     def __init__(
-        self, stream: t.IO[bytes], *, filename: str, content_type: str, size: int
+        self,
+        stream: t.IO[bytes],
+        *,
+        filename: str,
+        content_type: str,
+        size: int,
+        original_filename: str | None = None,
     ) -> None:
         self._stream = stream
         self.filename = filename
+        self.original_filename = (
+            filename if original_filename is None else original_filename
+        )
+        self.encoding = None
         self.content_type = content_type
         self.size = size
 
@@ -69,16 +88,15 @@ class Upload:
         return self.open().read()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Copy the content to a file in pieces, and return its path.
+        """Copy the content to a new file in pieces, and return its path.
 
-        :param path: The file to write, or a directory for a file of this name.
+        No file is ever overwritten.
+
+        :param path: The file to write; or a directory, for a file of this name. If the
+            directory has such a file, the name gets random digits at its end.
+        :raises FileExistsError: if ``path`` is a file.
         """
-        target = Path(path)
-        if target.is_dir():
-            target /= self.filename
-        with target.open("wb") as file:
-            shutil.copyfileobj(self.open(), file)
-        return target
+        return copy_to(self.open(), Path(path), self.filename)
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -125,7 +143,8 @@ def receive_within(value: object, limit: int | None) -> Upload:
         )
     return Upload(
         stream,
-        filename=secure_filename(value.filename or "") or "file",
+        filename=safe_filename(value.filename or ""),
+        original_filename=value.filename or "",
         content_type=value.mimetype or "application/octet-stream",
         size=size,
     )
@@ -139,28 +158,51 @@ def readable_size(size: int) -> str:
     return f"{size} bytes"
 
 
+class _Header:
+    """A picture of which only the header is read, with a limited number of reads."""
+
+    def __init__(self, stream: t.IO[bytes]) -> None:
+        self._stream = stream
+        self._left = _MAX_READS
+
+    def __getattr__(self, name: str) -> t.Any:
+        return getattr(self._stream, name)
+
+    def read(self, size: int = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise OSError
+        return self._stream.read(size)
+
+
 @dc.dataclass(frozen=True, init=False)
 class Image:
-    """Accepts only pictures as uploads, and opens them to make sure.
+    """Accepts only pictures as uploads, and reads their headers to make sure.
 
     Write ``Annotated[Upload, Image("png", "jpeg", max_bytes=2 << 20)]``. The name
     and the type from the client are ignored. Needs ``flaskware-forms[images]``.
 
     :param formats: The accepted formats.
     :param max_bytes: The maximum size of the file in bytes.
-    :param max_pixels: The maximum of width times height, read from the header before
-        the picture is unpacked. It bounds memory too: 250 MB with the default of 50
-        megapixels, and five bytes per pixel above that. Formats that need more memory,
-        such as progressive JPEG (7 to 12 bytes) and WebP (17 bytes), are limited to
-        fewer pixels. A JPEG with more than 100 scans is refused.
+    :param max_pixels: The maximum of width times height, as the header says.
+    :param decode: Whether the first frame is decoded too, which refuses pictures that
+        are cut off or broken. This happens in a process of its own with 512 MB of
+        memory (on Linux) and 10 seconds of computing, and takes at least the 0.1
+        seconds that such a process needs to start. A picture that needs more is
+        refused.
     """
 
     formats: tuple[ImageFormat, ...]
     max_bytes: int
     max_pixels: int
+    decode: bool
 
     def __init__(
-        self, *formats: ImageFormat, max_bytes: int = 5 << 20, max_pixels: int = _PIXELS
+        self,
+        *formats: ImageFormat,
+        max_bytes: int = 5 << 20,
+        max_pixels: int = _PIXELS,
+        decode: bool = False,
     ) -> None:
         unknown = [name for name in formats if name not in _SUFFIXES]
         if unknown or not formats:
@@ -171,6 +213,7 @@ class Image:
         object.__setattr__(self, "formats", formats)
         object.__setattr__(self, "max_bytes", max_bytes)
         object.__setattr__(self, "max_pixels", max_pixels)
+        object.__setattr__(self, "decode", decode)
 
     @property
     def accept(self) -> str:
@@ -188,64 +231,57 @@ class Image:
 
     def _receive(self, value: object) -> Upload:
         upload = receive_within(value, self.max_bytes)
-        kind = self._open(upload)
+        kind = self._read_header(upload)
+        if self.decode:
+            self._decode(upload)
         upload.content_type = f"image/{kind}"
         stem, suffix = os.path.splitext(upload.filename)  # noqa: PTH122
         if suffix.lower() not in _SUFFIXES[kind]:
             upload.filename = f"{stem or 'image'}{_SUFFIXES[kind][0]}"
         return upload
 
-    def _open(self, upload: Upload) -> ImageFormat:
+    def _read_header(self, upload: Upload) -> ImageFormat:
         pillow = _pillow()
-        wanted = [name.upper() for name in self.formats]
+        header = _Header(upload.open())
         try:
-            self._refuse_costly_jpeg(upload)
-            with pillow.open(upload.open(), formats=wanted) as picture:
+            with pillow.open(header, formats=self._plugins) as picture:
                 kind = str(picture.format).lower()
                 width, height = picture.size
-                cost = _WEBP_BYTES_PER_PIXEL if kind == "webp" else 0
-                self._refuse_pixels(width * height, cost)
-                picture.load()
-        except pydantic_core.PydanticCustomError:
-            raise
         except (pillow.DecompressionBombError, pillow.DecompressionBombWarning):
-            raise _too_many_pixels(self.max_pixels) from None
-        except Exception:  # noqa: BLE001 - on hostile bytes, decoders raise anything
-            raise pydantic_core.PydanticCustomError(
-                "image_unreadable",
-                "Choose a picture in the format {formats}.",
-                {"formats": " or ".join(name.upper() for name in self.formats)},
-            ) from None
+            raise self._too_many_pixels() from None
+        except Exception:  # noqa: BLE001 - on hostile bytes, plugins raise anything
+            raise self._unreadable() from None
+        if width * height > self.max_pixels:
+            raise self._too_many_pixels()
         # Phones append a preview to a JPEG, and Pillow calls the result MPO.
         return t.cast("ImageFormat", "jpeg" if kind == "mpo" else kind)
 
-    def _refuse_costly_jpeg(self, upload: Upload) -> None:
-        if "jpeg" not in self.formats:
-            return
-        from .jpeg import read_jpeg
+    def _decode(self, upload: Upload) -> None:
+        outcome = decode(upload.read(), self._plugins)
+        if outcome == "unreadable":
+            raise self._unreadable()
+        if outcome == "costly":
+            raise pydantic_core.PydanticCustomError(
+                "image_costly", "This picture takes too much to open. Choose another."
+            )
 
-        if (jpeg := read_jpeg(upload.open())) is not None:
-            self._refuse_pixels(jpeg.pixels, jpeg.memory, jpeg.passes)
+    @property
+    def _plugins(self) -> list[str]:
+        return [name.upper() for name in self.formats]
 
-    def _refuse_pixels(self, pixels: int, memory: float, passes: int = 0) -> None:
-        """Refuse more pixels than are allowed at the cost of each."""
-        most = self.max_pixels
-        # A small max_pixels limits the picture, not the memory of the server.
-        bound = max(most, _PIXELS)
-        if memory:
-            most = min(most, int(bound * _BYTES_PER_PIXEL / memory))
-        if passes:
-            most = min(most, bound * _PASSES_PER_PIXEL // passes)
-        if pixels > most:
-            raise _too_many_pixels(most)
+    def _unreadable(self) -> pydantic_core.PydanticCustomError:
+        return pydantic_core.PydanticCustomError(
+            "image_unreadable",
+            "Choose a picture in the format {formats}.",
+            {"formats": " or ".join(self._plugins)},
+        )
 
-
-def _too_many_pixels(most: int) -> pydantic_core.PydanticCustomError:
-    return pydantic_core.PydanticCustomError(
-        "image_too_large",
-        "Choose a picture of at most {pixels} megapixels.",
-        {"pixels": f"{most / 1_000_000:.3g}"},
-    )
+    def _too_many_pixels(self) -> pydantic_core.PydanticCustomError:
+        return pydantic_core.PydanticCustomError(
+            "image_too_large",
+            "Choose a picture of at most {pixels} megapixels.",
+            {"pixels": f"{self.max_pixels / 1_000_000:.3g}"},
+        )
 
 
 def _pillow() -> t.Any:
@@ -253,7 +289,7 @@ def _pillow() -> t.Any:
         import PIL.Image
     except ImportError:
         raise ImportError(
-            "Image() opens pictures with Pillow, which is not installed."
+            "Image() reads pictures with Pillow, which is not installed."
             " Run `pip install 'flaskware-forms[images]'`."
         ) from None
     return PIL.Image
