@@ -375,6 +375,8 @@ def test_flask_security_registers_and_logs_in(tmp_path):
 def test_an_env_of_flask_migrate_migrates(tmp_path, template, monkeypatch):
     migrate = pytest.importorskip("flask_migrate")
     monkeypatch.chdir(tmp_path)
+    # Each env.py calls it, and it silences the loggers of the whole test run.
+    monkeypatch.setattr("logging.config.fileConfig", lambda _: None)
     db = SQLAlchemy()
 
     class Book(db.Model):
