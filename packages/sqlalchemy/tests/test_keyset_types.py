@@ -164,6 +164,8 @@ class Site:
             locals().update(body)
 
         self.thing: t.Any = Thing
+        # One event loop, and so one connection, for thousands of walks.
+        self.runner = asyncio.Runner()
         self.is_async = name in {"asyncpg", "aiosqlite", "asyncmy"}
         drivers = {"postgresql": "asyncpg"} if name == "asyncpg" else {}
         self.db = SQLAlchemy(model_class=Base)
@@ -188,7 +190,7 @@ class Site:
     def walk(self, statement: t.Any, limit: int) -> tuple[list[int], list[int]]:
         """Return the ids in the order of the pages, forwards and then backwards."""
         if self.is_async:
-            return asyncio.run(self._walk_async(statement, limit))
+            return self.runner.run(self._walk_async(statement, limit))
         with self.app.app_context():
             forwards, page = [], self.db.keyset(statement, limit=limit)
             forwards += page.items
@@ -232,7 +234,9 @@ def typed(request, tmp_path):
     url = "sqlite:///app.db"
     if backend != "sqlite":
         url = request.getfixturevalue(f"{backend}_url")
-    return Site(request.param, url, tmp_path)
+    site = Site(request.param, url, tmp_path)
+    with site.runner:
+        yield site
 
 
 # SQLAlchemy 2.1 warns of types of its own.
