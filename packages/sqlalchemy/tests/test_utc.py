@@ -115,6 +115,19 @@ def test_rows_note_when_they_were_made_and_changed(events):
     assert event.created_at == made
 
 
+def test_rows_of_one_insert_note_the_same_time(events):
+    session = events.session
+    for insert, rows in (
+        (sa.insert(Event), [{"at": None}, {"at": None}]),
+        (sa.insert(Event).values([{"at": None}, {"at": None}]), None),
+    ):
+        session.execute(insert, rows)
+        found = session.scalars(sa.select(Event)).all()
+        times = {time for each in found for time in (each.created_at, each.updated_at)}
+        assert (len(found), len(times)) == (2, 1)
+        session.rollback()
+
+
 def test_columns_and_migrations_name_the_public_class():
     assert UTCDateTime.__module__ == "flaskware_sqlalchemy"
     assert list(Event.__table__.columns.keys()) == [

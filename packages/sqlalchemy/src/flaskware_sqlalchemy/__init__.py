@@ -8,9 +8,11 @@ from flaskware_core import lazy_names
 
 from ._errors import AsyncDriverMissing as AsyncDriverMissing
 from ._errors import DatabaseUnavailable as DatabaseUnavailable
+from ._errors import LockTaken as LockTaken
 from ._errors import MixedBinds as MixedBinds
 from ._errors import NPlusOneError as NPlusOneError
 from ._errors import OnCommitError as OnCommitError
+from ._errors import ReadOnlySession as ReadOnlySession
 from ._errors import SchemaUnusable as SchemaUnusable
 from ._errors import SessionShared as SessionShared
 from ._errors import TransactionBegun as TransactionBegun
@@ -46,8 +48,9 @@ else:
 
 __all__ = [
     "AsyncDriverMissing", "ContextSession", "DatabaseUnavailable", "KeysetPage",
-    "Location", "MixedBinds", "Model", "NAMING_CONVENTION", "NPlusOneError",
-    "NPlusOneWarning", "OnCommitError", "Page", "RecordedQuery", "SQLAlchemy",
-    "SQLAlchemySettings", "SchemaUnusable", "SessionShared", "Timestamps",
-    "TransactionBegun", "UTCDateTime", "UnknownBind", "fetch_peers",
+    "Location", "LockTaken", "MixedBinds", "Model", "NAMING_CONVENTION",
+    "NPlusOneError", "NPlusOneWarning", "OnCommitError", "Page", "ReadOnlySession",
+    "RecordedQuery", "SQLAlchemy", "SQLAlchemySettings", "SchemaUnusable",
+    "SessionShared", "Timestamps", "TransactionBegun", "UTCDateTime", "UnknownBind",
+    "fetch_peers",
 ]  # fmt: skip

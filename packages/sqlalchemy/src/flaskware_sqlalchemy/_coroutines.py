@@ -42,6 +42,8 @@ if t.TYPE_CHECKING:
     from ._pagination.request import KeysetArgs
     from ._pagination.request import PageArgs
     from ._sessions.async_transaction import AsyncTransaction
+    from ._sessions.upsert import Attributes
+    from ._sessions.upsert import Rows
 
 
 _O = t.TypeVar("_O")
@@ -85,10 +87,11 @@ class Coroutines(Extension[SQLAlchemySettings, "Databases"]):
 
     @contextlib.asynccontextmanager
     async def async_session_scope(
-        self, app: App | None = None
+        self, app: App | None = None, *, read_only: bool = False
     ) -> cabc.AsyncGenerator[AsyncSession]:
         """Same as :meth:`session_scope`, but for coroutines."""
         session = self._databases(app).asynchronous.session()
+        session.routed.read_only(read_only)
         try:
             yield session
         finally:
@@ -100,13 +103,16 @@ class Coroutines(Extension[SQLAlchemySettings, "Databases"]):
         retries: int = 0,
         isolation_level: str | None = None,
         timeout: float | None = None,
+        read_only: bool = False,
         name: str = "default",
     ) -> AsyncTransaction:
         """Same as :meth:`transaction`, but for ``async with`` and ``async def``."""
         from ._sessions.async_transaction import AsyncTransaction
 
         open_session = functools.partial(self.get_async_session, name)
-        return AsyncTransaction(open_session, retries, isolation_level, timeout)
+        return AsyncTransaction(
+            open_session, retries, isolation_level, timeout, read_only
+        )
 
     def async_on_commit(
         self, function: cabc.Callable[[], _T], *, session: AsyncSession | None = None
@@ -119,6 +125,30 @@ class Coroutines(Extension[SQLAlchemySettings, "Databases"]):
 
         routed(session or self.async_session).on_commit(awaited(function))
         return function
+
+    async def async_advisory_lock(
+        self, name: str, *, timeout: float | None = None, session: str = "default"
+    ) -> None:
+        """Same as :meth:`advisory_lock`, but for coroutines."""
+        from ._sessions.advisory_lock import lock
+
+        found = self.get_async_session(session)
+        await found.run_sync(lambda _: lock(routed(found), name, timeout))
+
+    async def async_upsert(
+        self,
+        entity: type[t.Any],
+        rows: Rows,
+        *,
+        by: Attributes | None = None,
+        update: Attributes | None = None,
+        session: AsyncSession | None = None,
+    ) -> None:
+        """Same as :meth:`upsert`, but for coroutines."""
+        from ._sessions.upsert import upsert
+
+        found = session or self.async_session
+        await found.run_sync(lambda _: upsert(routed(found), entity, rows, by, update))
 
     async def async_get_or_404(
         self,

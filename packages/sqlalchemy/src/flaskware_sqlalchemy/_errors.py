@@ -69,6 +69,14 @@ class SessionShared(RuntimeError):
     """Two threads use one session at once."""
 
 
+class ReadOnlySession(RuntimeError):
+    """A statement would write in a session or a transaction that only reads."""
+
+
+class LockTaken(TimeoutError):
+    """Another transaction has an advisory lock, longer than could be waited."""
+
+
 class SchemaUnusable(RuntimeError):
     """A statement in a block of ``db.schemas()`` would use the default schema."""
 

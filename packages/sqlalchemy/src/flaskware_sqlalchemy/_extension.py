@@ -61,6 +61,8 @@ if t.TYPE_CHECKING:
     from ._pagination.request import PageArgs
     from ._sessions.router import Route
     from ._sessions.transaction import Transaction
+    from ._sessions.upsert import Attributes
+    from ._sessions.upsert import Rows
 
 # Other modules are imported at their first use: at `init_app`, or by the first
 # request, test or command that needs them. Importing all of them at once takes as
@@ -188,6 +190,10 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         app.add_template_global(_page_query, "page_query")
         if settings.slow_query is not None:
             state.watch.listen(QueryListener(warn_of_slow, least=settings.slow_query))
+        if settings.spans:
+            from ._insight.spans import SpanListener
+
+            state.watch.listen(SpanListener())
         timing = settings.server_timing
         if timing is None:
             timing = app.debug
@@ -300,14 +306,18 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         return state.sessions.setdefault(key, databases.session(state))
 
     @contextlib.contextmanager
-    def session_scope(self, app: App | None = None) -> cabc.Generator[orm.Session]:
+    def session_scope(
+        self, app: App | None = None, *, read_only: bool = False
+    ) -> cabc.Generator[orm.Session]:
         """Open a session for a script, a worker or a thread, without an app context.
 
         It is rolled back and closed at the end; commit before that to keep changes.
 
         :param app: The app of the databases; the current app by default.
+        :param read_only: True to refuse every write; see :meth:`transaction`.
         """
         session = self._databases(app).session()
+        session.read_only(read_only)
         try:
             yield session
         finally:
@@ -319,6 +329,7 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         retries: int = 0,
         isolation_level: str | None = None,
         timeout: float | None = None,
+        read_only: bool = False,
         name: str = "default",
     ) -> Transaction:
         """Commit the changes of a session in the block, or roll back on an error.
@@ -332,14 +343,17 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
             cannot be run twice.
         :param isolation_level: Such as ``"SERIALIZABLE"``.
         :param timeout: Seconds that a statement may take.
+        :param read_only: True to refuse every write: this extension with
+            :class:`ReadOnlySession`, and the database for what it does not see, such
+            as a function that writes. It may read from a replica.
         :param name: The name of the session; see :meth:`get_session`.
-        :raises TransactionBegun: if the level or the timeout is for a transaction that
-            has already written.
+        :raises TransactionBegun: if one of these is for a transaction that has already
+            written.
         """
         from ._sessions.transaction import Transaction
 
         open_session = functools.partial(self.get_session, name)
-        return Transaction(open_session, retries, isolation_level, timeout)
+        return Transaction(open_session, retries, isolation_level, timeout, read_only)
 
     def on_commit(
         self, function: cabc.Callable[[], _T], *, session: orm.Session | None = None
@@ -356,6 +370,54 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
 
         routed(session or self.session).on_commit(synchronous(function))
         return function
+
+    def advisory_lock(
+        self, name: str, *, timeout: float | None = None, session: str = "default"
+    ) -> None:
+        """Take a lock that only one transaction holds, until the transaction ends.
+
+        It orders what no row can be locked for, such as a job that must run once. It
+        locks no table and no row. Its block of :meth:`transaction` may take it again.
+        On SQLite, such a block is alone in any case.
+
+        :param name: Any text, for this database.
+        :param timeout: Seconds to wait: ``None`` for no limit, 0 not to wait. SQLite
+            has its own limit, ``timeout`` in ``connect_args``.
+        :param session: The name of the session; see :meth:`get_session`.
+        :raises LockTaken: if another transaction has it for longer.
+        :raises TransactionBegun: outside a block.
+        """
+        from ._sessions.advisory_lock import lock
+
+        lock(routed(self.get_session(session)), name, timeout)
+
+    def upsert(
+        self,
+        entity: type[t.Any],
+        rows: Rows,
+        *,
+        by: Attributes | None = None,
+        update: Attributes | None = None,
+        session: orm.Session | None = None,
+    ) -> None:
+        """Insert rows, or update the rows that exist, in one statement.
+
+        Objects of this model that the session holds are read again when they are next
+        used. As with every statement, no event of the ORM is called for a row.
+
+        :param entity: A model with one table.
+        :param rows: Values by the name of the attribute, the same names in each row.
+        :param by: The columns of a unique constraint that find the row which exists;
+            the primary key by default.
+        :param update: The columns to update: all others of the rows by default, none
+            if empty. Columns with ``onupdate`` are set too.
+        :param session: A session of this extension; :attr:`session` by default.
+        :raises ValueError: if a column is unknown, or a row would not be found by
+            exactly one key. MySQL and MariaDB look at every unique key.
+        """
+        from ._sessions.upsert import upsert
+
+        upsert(routed(session or self.session), entity, rows, by, update)
 
     def primary(self) -> contextlib.AbstractContextManager[None]:
         """Read from the primary in the block, and not from a replica."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import types
 import typing as t
+from importlib.util import find_spec
 
 import pydantic
 import sqlalchemy as sa
@@ -160,6 +161,12 @@ class SQLAlchemySettings(Settings):
         " read for one of them. See `fetch_peers()`.",
         examples=[True],
     )
+    spans: bool = pydantic.Field(
+        default=False,
+        description="Make a span of OpenTelemetry for each statement. It needs"
+        " `flaskware-sqlalchemy[otel]`.",
+        examples=[True],
+    )
     server_timing: bool | None = pydantic.Field(
         default=None,
         description="Send the header `Server-Timing` with the time spent in the"
@@ -202,6 +209,13 @@ class SQLAlchemySettings(Settings):
             value: object = getattr(self, field)
             if isinstance(value, dict):
                 yield from self._unknown_names(field, t.cast("_Options", value))
+        if self.spans and find_spec("opentelemetry") is None:
+            yield ConfigProblem(
+                self.key("spans"),
+                "opentelemetry-api, which is not installed",
+                "",
+                "`pip install 'flaskware-sqlalchemy[otel]'`, or remove the key",
+            )
         if DEFAULT in self.binds:
             yield ConfigProblem(
                 self.key_of(DEFAULT),

@@ -22,6 +22,7 @@ from flaskware_sqlalchemy import DatabaseUnavailable
 from flaskware_sqlalchemy import fetch_peers
 from flaskware_sqlalchemy import KeysetPage
 from flaskware_sqlalchemy import Location
+from flaskware_sqlalchemy import LockTaken
 from flaskware_sqlalchemy import MixedBinds
 from flaskware_sqlalchemy import Model
 from flaskware_sqlalchemy import NAMING_CONVENTION
@@ -29,6 +30,7 @@ from flaskware_sqlalchemy import NPlusOneError
 from flaskware_sqlalchemy import NPlusOneWarning
 from flaskware_sqlalchemy import OnCommitError
 from flaskware_sqlalchemy import Page
+from flaskware_sqlalchemy import ReadOnlySession
 from flaskware_sqlalchemy import RecordedQuery
 from flaskware_sqlalchemy import SchemaUnusable
 from flaskware_sqlalchemy import SessionShared
@@ -91,6 +93,10 @@ with db.session_scope(app) as scoped:
     t.assert_type(scoped, Session)
 with db.transaction() as session:
     t.assert_type(session, Session)
+with db.transaction(read_only=True) as session:
+    t.assert_type(session, Session)
+with db.session_scope(app, read_only=True) as scoped:
+    t.assert_type(scoped, Session)
 with db.test_isolation(app):
     pass
 
@@ -121,6 +127,10 @@ db.create_all()
 db.create_all(bind_key=None)
 db.drop_all(bind_key=["audit", None])
 
+db.advisory_lock("report", timeout=0.5)
+db.upsert(User, [{"id": 1, "name": "Ada"}])
+db.upsert(User, ({"id": n, "name": "x"} for n in range(3)), by=[User.id], update=[])
+db.upsert(User, [], by=["id"], update=[User.name], session=db.get_session("reports"))
 t.assert_type(db.get_or_404(User, 7), User)
 t.assert_type(db.get_or_404(User, 7, description="no such user"), User)
 t.assert_type(db.one_or_404(sa.select(User)), User)
@@ -210,12 +220,18 @@ async def coroutine() -> None:
     t.assert_type(db.get_async_engine("audit"), AsyncEngine)
     async with db.async_session_scope(app) as scoped:
         t.assert_type(scoped, AsyncSession)
+    async with db.async_session_scope(read_only=True) as scoped:
+        t.assert_type(scoped, AsyncSession)
+    async with db.async_transaction(read_only=True) as session:
+        t.assert_type(session, AsyncSession)
     async with db.async_transaction(isolation_level="SERIALIZABLE") as session:
         t.assert_type(session, AsyncSession)
     async with db.async_test_isolation(app):
         pass
     db.async_on_commit(coroutine, session=scoped)
     db.async_on_commit(notify)
+    await db.async_advisory_lock("report")
+    await db.async_upsert(User, [{"id": 1}], by=[User.id], session=scoped)
     await db.async_create_all()
     await db.async_drop_all("audit")
     t.assert_type(await rename_async(User(), "x"), int)
@@ -235,6 +251,8 @@ t.assert_type(MixedBinds([None]).keys, list[str | None])
 t.assert_type(SessionShared("x"), SessionShared)
 t.assert_type(OnCommitError("x", [ValueError()]), OnCommitError)
 t.assert_type(TransactionBegun("x"), TransactionBegun)
+t.assert_type(ReadOnlySession("x"), ReadOnlySession)
+t.assert_type(LockTaken("x"), LockTaken)
 t.assert_type(SchemaUnusable("x"), SchemaUnusable)
 t.assert_type(DatabaseUnavailable("x", OSError()).reason, str)
 t.assert_type(NPlusOneError("x"), NPlusOneError)

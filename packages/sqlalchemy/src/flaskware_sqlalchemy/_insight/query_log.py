@@ -113,11 +113,18 @@ def _before(*arguments: t.Any) -> None:
         setattr(context, _START, time.perf_counter())
 
 
+class Listener(t.Protocol):
+    """Listener to the statements of engines."""
+
+    def attach(self, engine: sa.Engine, key: str | None) -> None:
+        """Begin to listen to an engine."""
+
+
 class QueryWatch:
     """All listeners to an app's engines, including engines that are made later."""
 
     def __init__(self) -> None:
-        self._listeners: list[QueryListener] = []
+        self._listeners: list[Listener] = []
         self._engines: list[tuple[sa.Engine, str | None]] = []
 
     def add_engine(self, engine: sa.Engine, key: str | None) -> None:
@@ -130,7 +137,7 @@ class QueryWatch:
         """Let go of an engine that is no longer used."""
         self._engines = [item for item in self._engines if item[0] is not engine]
 
-    def listen(self, listener: QueryListener) -> None:
+    def listen(self, listener: Listener) -> None:
         """Attach a listener to every engine."""
         self._listeners.append(listener)
         for engine, key in self._engines:

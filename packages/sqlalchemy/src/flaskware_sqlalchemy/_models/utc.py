@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.dialects import mysql
 
+_TIME = "_flaskware_sqlalchemy_time"
+
 
 class UTCDateTime(sa.types.TypeDecorator[dt.datetime]):
     """A point in time, to the microsecond.
@@ -62,12 +64,14 @@ class UTCDateTime(sa.types.TypeDecorator[dt.datetime]):
         return value.astimezone(dt.UTC)
 
 
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
-def _created(context: t.Any) -> dt.datetime:
-    return t.cast("dt.datetime", context.get_current_parameters()["created_at"])
+def _now(context: t.Any) -> dt.datetime:
+    """Return the time of a statement, the same for all of its rows."""
+    found: dt.datetime | None = getattr(context, _TIME, None)
+    if found is None:
+        found = dt.datetime.now(dt.UTC)
+        if context is not None:
+            setattr(context, _TIME, found)
+    return found
 
 
 class Timestamps:
@@ -83,6 +87,6 @@ class Timestamps:
     """The time of the ``INSERT``, unless you set it."""
 
     updated_at: orm.Mapped[dt.datetime] = orm.mapped_column(
-        UTCDateTime, default=_created, onupdate=_now, sort_order=1001
+        UTCDateTime, default=_now, onupdate=_now, sort_order=1001
     )
     """The time of the last ``UPDATE``; at first, that of the ``INSERT``."""

@@ -33,6 +33,7 @@ class AsyncTransaction(contextlib.AbstractAsyncContextManager["AsyncSession", No
     _retries: int
     _level: str | None
     _timeout: float | None
+    _read_only: bool = False
     _entered: list[tuple[RoutedAsyncSession, Block]] = dc.field(
         default_factory=list[t.Any]
     )
@@ -84,6 +85,7 @@ class AsyncTransaction(contextlib.AbstractAsyncContextManager["AsyncSession", No
             session.routed,
             level=self._level,
             timeout=self._timeout,
+            read_only=self._read_only,
             may_repeat=may_repeat,
         )
         await session.run_sync(lambda _: block.begin())

@@ -12,6 +12,8 @@ from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
+from flaskware_sqlalchemy._engines.read_only import read_only
+from flaskware_sqlalchemy._engines.read_only import refuse_change
 from flaskware_sqlalchemy._engines.statement import is_write
 from flaskware_sqlalchemy._engines.statement import parts_of
 from flaskware_sqlalchemy._errors import TransactionBegun
@@ -47,6 +49,8 @@ class RoutedSession(OneThreadSession):
     """
 
     in_block = False
+    is_read_only = False
+    """True if the transaction, or the whole session, only reads."""
     wrote = False
     """True if the transaction has written, or may have."""
     has_connection = False
@@ -114,7 +118,7 @@ class RoutedSession(OneThreadSession):
         if (
             # SQLAlchemy's own recipe for routing sessions asks it too.
             self._flushing
-            or self.in_block
+            or (self.in_block and not self.is_read_only)
             or self.route.wrote
             or self.route.is_sticky
             or self.router.is_isolated
@@ -128,7 +132,7 @@ class RoutedSession(OneThreadSession):
 
     @property
     def _has_variants(self) -> bool:
-        return bool(self._options) or self._tenant is not None
+        return self.is_read_only or bool(self._options) or self._tenant is not None
 
     def use_options(self, **options: t.Any) -> None:
         """Set engine options for the next transaction; ``None`` removes an option."""
@@ -136,6 +140,11 @@ class RoutedSession(OneThreadSession):
         self._options.update(options)
         for name in [name for name, value in self._options.items() if value is None]:
             del self._options[name]
+
+    def read_only(self, on: bool) -> None:
+        """Let the next transactions only read, or write again."""
+        self.is_read_only = on
+        self._variants.clear()
 
     def _variant(self, engine: sa.Engine) -> sa.Engine:
         # A session has one connection for each engine object, so each is kept.
@@ -145,6 +154,11 @@ class RoutedSession(OneThreadSession):
                 made = engine.execution_options(**self._options)
             else:
                 made = self._tenant.apply(engine, **self._options)
+            if self.is_read_only and not self.router.is_isolated:
+                # An isolated test has one connection, in which others write.
+                if made is engine:
+                    made = engine.execution_options()
+                read_only(made)
             self._variants[engine] = made
         return self._variants[engine]
 
@@ -272,6 +286,8 @@ def note_writes(
         if is_write(statement, context):
             owner = _owners.get(connection)
             if owner is not None:
+                if owner.is_read_only:
+                    refuse_change(statement)
                 owner.note_write()
             elif (route := current_route()) is not None:
                 route.wrote = True

@@ -47,6 +47,7 @@ class Block:
 
     :param level: The isolation level, as SQLAlchemy names it.
     :param timeout: Seconds that a statement may take.
+    :param read_only: True if it must not write.
     :param may_repeat: True if a rollback may be followed by another pass.
     """
 
@@ -56,6 +57,7 @@ class Block:
         *,
         level: str | None = None,
         timeout: float | None = None,
+        read_only: bool = False,
         may_repeat: bool = False,
     ) -> None:
         self.session = session
@@ -63,12 +65,18 @@ class Block:
         self._may_repeat = may_repeat
         self._level = level
         self._timeout = timeout
+        self._read_only = read_only
         self._is_committing = False
         self._savepoint: orm.SessionTransaction | None = None
         if self.is_inner and (level is not None or timeout is not None):
             raise TransactionBegun(
                 "An isolation level and a timeout are for a whole transaction, and this"
                 " block is inside another block. Pass them to the outer block."
+            )
+        if self.is_inner and read_only and not session.is_read_only:
+            raise TransactionBegun(
+                "The outer block of this block writes. Pass `read_only` to the outer"
+                " block, or begin this block outside of it."
             )
 
     def begin(self) -> None:
@@ -84,15 +92,18 @@ class Block:
             self._savepoint = session.begin_nested()
             return
         is_fresh = self._end_reads()
-        if not is_fresh and (self._level is not None or self._timeout is not None):
+        if not is_fresh and self._is_special:
             raise TransactionBegun(
                 "The session has already written, or has unflushed changes, so its"
-                " isolation level and timeout cannot change. Commit before the block,"
-                " or begin the block earlier."
+                " isolation level and timeout cannot change, and it cannot become"
+                " read-only. Commit before the block, or begin the block earlier."
             )
         session.in_block = True
+        if self._read_only:
+            session.read_only(True)
         if is_fresh and (self._level is not None or session.router.has_sqlite):
-            session.use_options(**{"isolation_level": self._level, WRITING: True})
+            writing = None if self._read_only else True
+            session.use_options(**{"isolation_level": self._level, WRITING: writing})
         if self._timeout is not None:
             event.listen(session, "after_begin", self._limit)
 
@@ -154,6 +165,11 @@ class Block:
         lost = isinstance(error, sa_exc.DBAPIError) and error.connection_invalidated
         return not (self._is_committing and lost)
 
+    @property
+    def _is_special(self) -> bool:
+        """True if the transaction has options, which need a new transaction."""
+        return self._read_only or self._level is not None or self._timeout is not None
+
     def _end_reads(self) -> bool:
         """End a transaction that only read. Return True if the next is new."""
         session = self.session
@@ -161,7 +177,7 @@ class Block:
             return True
         if session.has_changes:
             return False
-        if self._level or self._timeout or session.router.has_sqlite:
+        if self._is_special or session.router.has_sqlite:
             # On SQLite, a transaction that has read cannot write once others have.
             session.commit()
             return True
@@ -175,6 +191,8 @@ class Block:
     def _leave(self) -> None:
         self.session.in_block = False
         self.session.use_options(**{"isolation_level": None, WRITING: None})
+        if self._read_only:
+            self.session.read_only(False)
         if self._timeout is not None:
             event.remove(self.session, "after_begin", self._limit)
 
@@ -199,6 +217,7 @@ class Transaction(contextlib.AbstractContextManager[orm.Session, None]):
     _retries: int
     _level: str | None
     _timeout: float | None
+    _read_only: bool = False
     _entered: list[Block] = dc.field(default_factory=list["Block"])
 
     def __enter__(self) -> orm.Session:
@@ -246,7 +265,11 @@ class Transaction(contextlib.AbstractContextManager[orm.Session, None]):
     def _begin(self, *, may_repeat: bool = False) -> Block:
         session = t.cast("RoutedSession", self._open_session())
         block = Block(
-            session, level=self._level, timeout=self._timeout, may_repeat=may_repeat
+            session,
+            level=self._level,
+            timeout=self._timeout,
+            read_only=self._read_only,
+            may_repeat=may_repeat,
         )
         block.begin()
         return block
