@@ -87,9 +87,10 @@ class Edit:
         self._target = target
         self._constraints = constraints
 
-    def apply(self, obj: t.Any) -> frozenset[str]:
+    def apply(self, obj: t.Any, session: t.Any = None) -> frozenset[str]:
         """Write the values that differ, or add the errors to the submission.
 
+        :param session: The session that finds chosen objects for a new object.
         :return: The names of the attributes that changed.
         :raises RuntimeError: if nothing was submitted.
         """
@@ -111,7 +112,7 @@ class Edit:
         if unknown:
             submission.reject(*unknown, status=422)
             return frozenset()
-        return target.write(obj, data)
+        return target.write(obj, data, session)
 
     def _seen_version(self) -> str | None:
         request = flask.request
@@ -148,7 +149,7 @@ class Edit:
 
         data = self._submission.data
         try:
-            self.apply(obj)
+            self.apply(obj, session)
             if self._submission.errors:
                 return False
             session.add(obj)
