@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import click
 import flask
 import pytest
@@ -67,3 +70,51 @@ def test_an_example_in_another_language_is_parsed(language, right, wrong):
     assert f"line 3: {language}: " in (
         examples.misspelled(page.format(language, wrong)) or ""
     )
+
+
+_ROOT = Path(__file__).parents[2]
+_FINDING = re.compile(
+    r'Finding\(\s*f?"((?:core|secure|session|forms|sqlalchemy|alembic)\.[a-z-]+)'
+    r'[^"]*",\s*Level\.([A-Z]+)'
+)
+_ROW = re.compile(
+    r"^\| `([a-z]+\.[a-z-]+)` \| ([a-z]+)(?: ●)? \| .+ \| (\S+) \|$", re.M
+)
+_NONE = "\N{EN DASH}"
+
+
+def test_every_finding_of_the_doctor_has_a_row_with_its_level_and_requirement():
+    page = (_ROOT / "docs/doctor.md").read_text("utf-8")
+    rows = {id: (level, item) for id, level, item in _ROW.findall(page)}
+    sources = [
+        *(_ROOT / "packages").glob("*/src/*/_checks.py"),
+        *(_ROOT / "packages/core/src/flaskware_core/_doctor").glob("*.py"),
+    ]
+    written = {
+        (id, level.lower())
+        for path in sources
+        for id, level in _FINDING.findall(path.read_text("utf-8"))
+        # An id that is put together from a base and a kind is tested by its package.
+        if not id.endswith("-")
+    }
+    assert len(written) > 60
+    shown = {(id, level) for id, (level, _) in rows.items()}
+    assert written - shown == set()
+    for id, (_, requirement) in rows.items():
+        assert requirement == _NONE or re.fullmatch(r"\d+\.\d+\.\d+", requirement), id
+
+
+def test_the_page_of_the_doctor_names_no_finding_that_is_not_there():
+    page = (_ROOT / "docs/doctor.md").read_text("utf-8")
+    sources = "".join(
+        path.read_text("utf-8") for path in (_ROOT / "packages").glob("*/src/**/*.py")
+    )
+    kinds = ("placeholder", "published", "short", "high")
+    for id, *_ in _ROW.findall(page):
+        base, _, kind = id.rpartition("-")
+        name = id.removeprefix("secure.")
+        assert (
+            f'"{id}' in sources
+            or f'"{name}"' in sources
+            or (kind in kinds and f'"{base}"' in sources)
+        ), id

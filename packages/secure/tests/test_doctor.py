@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import flask
 import pytest
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flaskware_core import examine
 from flaskware_core.testing import make_app
@@ -47,6 +48,70 @@ def test_a_report_only_policy_that_reports_is_not_told_about() -> None:
         csp_report_only={"img-src": ["'none'"], "report-uri": ["/reports"]}
     )
     assert _ids(make_app(SecureHeaders(policy=policy))) == []
+
+
+def _app_ids(app: flask.Flask) -> set[str]:
+    return {finding.id for finding in examine(app, deploy=True).findings}
+
+
+COOKIES = {
+    "core.cookie-secure", "core.cookie-samesite", "core.cookie-httponly",
+    "core.cookie-prefix",
+}  # fmt: skip
+CARELESS = {
+    "SESSION_COOKIE_HTTPONLY": False,
+    "SESSION_COOKIE_NAME": "__Host-s",
+    "SESSION_COOKIE_PATH": "/x",
+}
+
+
+def test_nothing_is_said_about_cookies_that_are_fixed_on_their_way_out() -> None:
+    unfixed = make_app(SecureHeaders(), SECURE_COOKIES="report", **CARELESS)
+    assert _app_ids(unfixed) >= COOKIES
+    assert _app_ids(make_app(SecureHeaders(), **CARELESS)) & COOKIES == set()
+    readable = make_app(
+        SecureHeaders(), SECURE_COOKIES_READABLE=["__Host-s"], **CARELESS
+    )
+    assert _app_ids(readable) & COOKIES == {"core.cookie-httponly"}
+
+
+@pytest.mark.parametrize(
+    ("isolation", "expected"),
+    [("enforce", set[str]()), ("report", {"core.csrf-absent"})],
+)
+def test_nothing_is_said_about_headers_and_forged_requests_that_are_refused(
+    isolation: str, expected: set[str]
+) -> None:
+    app = make_app(SecureHeaders(), SECURE_ISOLATION=isolation)
+    app.add_url_rule("/post", "post", lambda: "", methods=["POST"])
+    assert _app_ids(app) & {"core.no-headers", "core.csrf-absent"} == expected
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_a_proxy_fix_is_found_on_either_side_of_the_headers(outside: bool) -> None:
+    app = make_app()
+    if not outside:
+        app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    SecureHeaders(app)
+    assert ("core.proxy" in _app_ids(app)) == outside
+    if outside:
+        app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    assert "core.proxy" not in _app_ids(app)
+
+
+def test_every_finding_here_names_its_requirement() -> None:
+    app = make_app(
+        SecureHeaders(),
+        SECURE_REPORT_ONLY=True,
+        SECURE_HSTS_SECONDS=0,
+        SECURE_ISOLATION="off",
+        SECURE_COOKIES="off",
+        SECURE_POLICY="legacy",
+    )
+    findings = examine(app, deploy=True).findings
+    found = [each for each in findings if each.id.startswith("secure.")]
+    assert len(found) >= 6
+    assert [each.id for each in found if not each.asvs] == []
 
 
 def test_an_override_that_weakens_scripts_or_contradicts_is_told(

@@ -1,7 +1,7 @@
 """An extension: one object that is initialised on any number of apps.
 
-Rooms: _lazy < _errors < _process < _web < _settings < _findings < _extension <
-_doctor < _cli
+Rooms: _lazy < _errors < _process < _web < _settings < _findings < _installed <
+_doctor < _cli < _extension
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ import weakref
 
 from flask.sansio.app import App
 
+from ._cli import doctor
 from ._errors import AlreadyInitialised
 from ._errors import caller
 from ._errors import DeclarationError
 from ._errors import NotInitialised
 from ._findings.finding import Finding
+from ._installed import Installed
+from ._installed import installed_on
+from ._installed import register
 from ._settings.app import check_secret_key
 from ._settings.app import CoreSettings
 from ._settings.base import Settings
@@ -28,26 +32,8 @@ from ._web.current import active_app
 S = t.TypeVar("S", bound=Settings)
 T = t.TypeVar("T")
 
-_KEY = "flaskware"
 # Extensions that were made and not initialised yet, as in a module of extensions.
 _waiting: weakref.WeakSet[Extension[t.Any, t.Any]] = weakref.WeakSet()
-
-
-class Installed(t.NamedTuple, t.Generic[S, T]):
-    """One extension on one app, with what it offers to the rest of this package.
-
-    :param place: The file and line that called ``init_app``.
-    :param check: :meth:`Extension._check` of the extension, and so on.
-    """
-
-    extension: Extension[S, T]
-    settings: S
-    state: T
-    place: str
-    check: cabc.Callable[..., cabc.Iterable[Finding]]
-    probe: cabc.Callable[[App], cabc.Iterable[ConfigProblem]]
-    isolate: cabc.Callable[[App], contextlib.AbstractContextManager[object]]
-    read: cabc.Callable[[cabc.Mapping[str, t.Any]], S]
 
 
 class Extension(t.Generic[S, T]):
@@ -103,11 +89,9 @@ class Extension(t.Generic[S, T]):
             settings, state = self._configure(app)
         except ConfigError as error:
             raise _with_waiting(error, app.config) from error.__cause__
-        hooks = self._check, self._probe, self._isolate, self._read
-        installed = Installed(self, settings, state, place, *hooks)
-        registry: dict[str, Installed[t.Any, t.Any]]
-        registry = app.extensions.setdefault(_KEY, {})
-        registry[self.name] = installed
+        hooks = self._check, self._probe, self._covers, self._isolate, self._read
+        installed = Installed(self, self.name, settings, state, place, *hooks)
+        registry = register(app, installed)
         app.extensions[self.name] = self
         try:
             self._attach(app, settings, state)
@@ -115,6 +99,9 @@ class Extension(t.Generic[S, T]):
             # A test or a factory may try again, with the configuration corrected.
             del registry[self.name], app.extensions[self.name]
             raise
+        if "doctor" not in app.cli.commands:
+            # The entry point is seen by `flask` only, and not by a runner of tests.
+            app.cli.add_command(doctor)
         if self._has_close:
             # Not at exit: a forked worker must not close what its parent opened.
             weakref.finalize(app, self._close, state).atexit = False
@@ -191,6 +178,14 @@ class Extension(t.Generic[S, T]):
         """Return a problem for each backend that cannot be reached right now."""
         return ()
 
+    def _covers(self, app: App) -> cabc.Collection[str]:  # noqa: ARG002
+        """Return ids of findings about an app that this extension makes untrue.
+
+        ``core.cookie-secure`` of an app whose cookies get the flag on their way out, or
+        a finding that this extension reports in its own words.
+        """
+        return ()
+
     def _isolate(self, app: App) -> contextlib.AbstractContextManager[object]:  # noqa: ARG002
         """Return a context manager that undoes what a test does to an app's stores."""
         return contextlib.nullcontext()
@@ -240,12 +235,6 @@ class Extension(t.Generic[S, T]):
                 f" ({other.__module__}.{other.__qualname__})."
                 f" Use either that extension or {type(self).__name__}, not both."
             )
-
-
-def installed_on(app: App) -> dict[str, Installed[t.Any, t.Any]]:
-    """Return every Flaskware extension of an app by name, in order of ``init_app``."""
-    found: dict[str, Installed[t.Any, t.Any]] = app.extensions.get(_KEY, {})
-    return found
 
 
 def _with_waiting(error: ConfigError, config: cabc.Mapping[str, t.Any]) -> ConfigError:

@@ -111,7 +111,7 @@ def ask(source: CredentialSource) -> None:
 
 
 assert_type(request_origin(flask.request, {"https://a.example"}), RequestOrigin)
-assert_type(examine(app, deploy=True), Report)
+assert_type(examine(app, deploy=True, timeout=2.5), Report)
 assert_type(examine(app).worst(), Level | None)
 assert_type(describe("text", sensitive=True), str)
 assert_type(ConfigError("x", []).problems, tuple[ConfigProblem, ...])
@@ -120,6 +120,7 @@ assert_type(listed(), list[str])
 check_connections(app)
 
 finding = Finding("mail.sent", Level.INFO, "None was sent.", "Send one.", line=1)
+assert_type(finding.asvs, str)
 assert_type(finding.place, str)
 assert_type(finding.as_dict(), dict[str, t.Any])
 chosen: FindingFormat = "sarif"

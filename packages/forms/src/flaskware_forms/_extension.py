@@ -85,6 +85,10 @@ class Forms(Extension[FormsSettings, FormsState]):
         state.csrf.init_app(t.cast("flask.Flask", app))
         flask.got_request_exception.connect(explain_missing_form, app)
 
+    def _covers(self, app: App) -> cabc.Collection[str]:  # noqa: ARG002
+        # These are reported here, with what a typed form adds.
+        return ("core.csrf-absent", "core.csrf-off", "core.upload-folder")
+
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:  # noqa: ARG002
         from ._checks import check_forms
 

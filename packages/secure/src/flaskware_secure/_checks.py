@@ -47,6 +47,7 @@ def _weak(policy: Policy, whose: str) -> cabc.Iterator[Finding]:
             Level.WARNING,
             f"{whose} is weak at {weakness.directive}: {weakness.message}.",
             f"Write {weakness.fix}.",
+            asvs="3.4.3",
         )
 
 
@@ -59,6 +60,7 @@ def _unreported(settings: SecureSettings, policy: Policy) -> cabc.Iterator[Findi
             "A report-only CSP names no endpoint for its reports, so violations only"
             " show in the browser's console.",
             "Add report-to with reporting_endpoints, or report-uri.",
+            asvs="3.4.7",
         )
 
 
@@ -70,6 +72,7 @@ def _override(endpoint: str, policy: Policy, base: Policy) -> cabc.Iterator[Find
             f"With its overrides, the policy of the endpoint {endpoint!r} is wrong at"
             f" {problem.key}: expected {problem.expected}.",
             problem.write,
+            asvs="3.4.3",
         )
     if policy.csp != base.csp and not [*weaknesses(base.csp)]:
         yield from _weak(policy, f"The override of the endpoint {endpoint!r}")
@@ -86,6 +89,7 @@ def _transport(
             " and the host of a request may be forged.",
             'TRUSTED_HOSTS = ["www.example.org"], or SECURE_REDIRECT_HTTPS = False'
             " if the server in front redirects.",
+            asvs="4.1.2",
         )
     seconds = settings.hsts.seconds
     if seconds == 0:
@@ -95,6 +99,7 @@ def _transport(
             "HSTS is off, so an attacker can intercept each visit that starts over"
             " http.",
             "SECURE_HSTS_SECONDS = 3600, then more once everything works over https.",
+            asvs="3.4.1",
         )
     elif seconds < _HALF_A_YEAR and not settings.hsts_steps:
         yield Finding(
@@ -102,6 +107,7 @@ def _transport(
             Level.INFO,
             f"SECURE_HSTS_SECONDS is {seconds}, less than half a year.",
             "SECURE_HSTS_SECONDS = 31536000, once everything works over https.",
+            asvs="3.4.1",
         )
 
 
@@ -113,6 +119,7 @@ def _collection(settings: SecureSettings) -> cabc.Iterator[Finding]:
             "SECURE_REPORTS is 'memory', so each process has its own reports and"
             " loses them when it ends.",
             'SECURE_REPORTS = "sqlite:///reports.db", or another database.',
+            asvs="3.4.7",
         )
 
 
@@ -123,6 +130,7 @@ def _leniencies(settings: SecureSettings) -> cabc.Iterator[Finding]:
             Level.WARNING,
             "SECURE_REPORT_ONLY is on, so the CSP blocks nothing.",
             "SECURE_REPORT_ONLY = False",
+            asvs="3.4.3",
         )
     if settings.cookies != "fix":
         yield Finding(
@@ -131,6 +139,7 @@ def _leniencies(settings: SecureSettings) -> cabc.Iterator[Finding]:
             f"SECURE_COOKIES is {settings.cookies!r}, so cookies keep the flags that"
             " the code gave them.",
             'SECURE_COOKIES = "fix"',
+            asvs="3.3.1",
         )
     if settings.isolation != "enforce":
         yield Finding(
@@ -140,4 +149,5 @@ def _leniencies(settings: SecureSettings) -> cabc.Iterator[Finding]:
             " make a browser post here.",
             'SECURE_ISOLATION = "enforce", with override(cross_site=True) for the'
             " views that other sites may post to.",
+            asvs="3.5.1",
         )

@@ -352,6 +352,18 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         if close is not None:
             close()
 
+    def _covers(self, app: App) -> cabc.Collection[str]:
+        settings = self.settings_of(app)
+        covered = ["core.no-headers"]
+        if settings.isolation == "enforce":
+            covered.append("core.csrf-absent")
+        if settings.cookies == "fix":
+            covered += ["core.cookie-secure", "core.cookie-samesite"]
+            covered += ["core.cookie-prefix", "core.cookie-none-insecure"]
+            if app.config["SESSION_COOKIE_NAME"] not in settings.cookies_readable:
+                covered.append("core.cookie-httponly")
+        return covered
+
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
         from ._checks import check_secure
 

@@ -498,6 +498,10 @@ class Sessions(Extension[SessionSettings, SessionState]):
     def _close(self, state: SessionState) -> None:
         state.manager.store.close()
 
+    def _covers(self, app: App) -> cabc.Collection[str]:  # noqa: ARG002
+        # Its own checks look at the cookie and the timeouts that it really uses.
+        return ("core.cookie-prefix", "core.session-lifetime")
+
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
         from ._checks import check_devices
         from ._checks import check_sessions

@@ -7,7 +7,7 @@ import typing as t
 
 from flask.sansio.app import App
 
-from flaskware_core._extension import installed_on
+from flaskware_core._installed import installed_on
 
 _log = logging.getLogger("flaskware.core")
 _HEADERS = {"Cache-Control": "no-store"}

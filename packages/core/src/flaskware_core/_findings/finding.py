@@ -41,6 +41,8 @@ class Finding:
     :param lock: The database lock that the code takes.
     :param waiver: The reason given in the code for waiving it; ``None`` if not waived.
     :param points: Its effect on a grade; below zero for what weakens.
+    :param asvs: The requirement of OWASP ASVS 5.0 that it breaks, such as
+        ``"13.4.2"``.
     :param can_fix: True if a ``--fix`` option writes the fix.
     """
 
@@ -58,6 +60,7 @@ class Finding:
     waiver: str | None = None
     points: int | None = None
     can_fix: bool = False
+    asvs: str = ""
 
     @property
     def place(self) -> str:

@@ -89,7 +89,9 @@ def _unplaced(finding: Finding) -> str:
         finding.level.value.upper(), fg=_COLORS[finding.level], bold=True
     )
     lines = [f"{level}  {finding.id}", _said(finding), finding.reason]
-    return "\n  ".join([*filter(None, lines), f"fix: {finding.fix}"]) + "\n"
+    lines.append(f"fix: {finding.fix}")
+    lines.append(f"ASVS 5.0: {finding.asvs}" if finding.asvs else "")
+    return "\n  ".join(filter(None, lines)) + "\n"
 
 
 def _placed(finding: Finding, width: int | None) -> str:
@@ -135,6 +137,8 @@ def _sarif_rule(finding: Finding) -> dict[str, t.Any]:
     }
     if not finding.reason:
         rule["help"] = {"text": finding.fix}
+    if finding.asvs:
+        rule["properties"] = {"tags": ["security", f"OWASP-ASVS-5.0-{finding.asvs}"]}
     return rule
 
 

@@ -13,7 +13,7 @@ from flask.sansio.app import App
 from werkzeug.serving import make_server
 
 from flaskware_core._extension import Extension
-from flaskware_core._extension import installed_on
+from flaskware_core._installed import installed_on
 
 
 def make_app(

@@ -135,8 +135,7 @@ MESSAGES: dict[str, str | _N] = {
 """The sentence for each code of an error."""
 
 WORDS = (
-    "Add", "Remove", "Send", "Back", "Next", "None of these", "Yes", "No",
-    "optional", "required", "There is a problem", "Error",
+    "Add", "Remove", "Send", "Back", "Next", "None of these",
     "Nothing was saved yet. Please check:",
 )  # fmt: skip
 """The words of the markup itself."""

@@ -29,20 +29,14 @@ if t.TYPE_CHECKING:
     from .flat_schema import FlatName
     from .flat_schema import Schema
 
-N = t.TypeVar("N", bound=Node)
+L = t.TypeVar("L", bound="Leaf")
 
 
-class InputBuilder(Builder[N]):
+class InputBuilder(Builder[L]):
     """An ``<input>`` that holds a text."""
 
-    @property
-    def leaf(self) -> Leaf:
-        """The field of one value that its control is made for."""
-        inner = self.node.inner
-        return t.cast("Leaf", inner[0] if inner else self.node)
-
     def prepare(self) -> None:
-        node = self.leaf
+        node = self.node
         self.kind = node.control
         if node.is_live:
             self.attrs = self.context.live_attributes(self.names.name)
@@ -127,9 +121,6 @@ class Leaf(Node):
     shows_value: t.ClassVar[bool] = True
     # True if it is validated when it changes.
     is_live: t.ClassVar[bool] = True
-    # True if a browser can show it without letting anybody change it (HTML, "the
-    # readonly attribute").
-    may_be_readonly: t.ClassVar[bool] = False
     # The number of characters of a value that the control shows.
     text_size: t.ClassVar[int | None] = None
 
@@ -152,8 +143,7 @@ class Leaf(Node):
 
         :param common: The values of the fields that all kinds have.
         """
-        locked = found.ui.readonly or found.ui.disabled
-        required = not found.nullable and not locked and cls.refuses_blank(found)
+        required = not found.nullable and cls.refuses_blank(found)
         attributes = dict(cls.attributes_of(found, required))
         for name, value in found.ui.attributes.items():
             attributes.pop(name, None)
@@ -185,10 +175,6 @@ class Leaf(Node):
         if required:
             yield "required", None
         yield from cls.constraints(found)
-        if found.ui.disabled:
-            yield "disabled", None
-        elif found.ui.readonly and not cls.is_hidden:
-            yield "readonly", None
         autocomplete = found.ui.autocomplete or cls.autocomplete
         if autocomplete:
             yield "autocomplete", autocomplete

@@ -63,8 +63,6 @@ class Node:
     has_default: bool = False
     default: t.Any = None
     factory: cabc.Callable[[], t.Any] | None = None
-    # True if a request cannot change it.
-    locked: bool = False
     messages: cabc.Mapping[str, Text] = dc.field(default_factory=dict[str, Text])
 
     @property
@@ -102,14 +100,6 @@ class Node:
     def error_codes(self, code: str, value: t.Any) -> tuple[str, str]:
         """The code of an error of Pydantic, and the code of the sentence for it."""
         return code, code
-
-    def guarded(self, sent: t.Any, source: object, *, for_page: bool = False) -> t.Any:
-        """The decoded data, without what a request cannot change.
-
-        :param source: The object with the values of the fields that are locked.
-        :param for_page: Whether the data is to be shown, and so has every such field.
-        """
-        return sent
 
     # Shown as markup.
 

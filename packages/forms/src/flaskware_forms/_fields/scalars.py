@@ -41,7 +41,6 @@ class Text(Leaf, control="text", types=(str,)):
     """A text in one line."""
 
     is_text = True
-    may_be_readonly = True
 
     @classmethod
     def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:
@@ -86,7 +85,6 @@ class Hidden(Leaf, control="hidden"):
     """A value that nobody sees, of any type."""
 
     is_hidden = True
-    may_be_readonly = True
     is_live = False
 
 
@@ -107,7 +105,6 @@ class Textarea(Leaf, control="textarea"):
     """A text of several lines."""
 
     builder = TextareaBuilder
-    may_be_readonly = True
     rows: int | None = None
 
     @classmethod
@@ -125,8 +122,6 @@ class Textarea(Leaf, control="textarea"):
 
 class Number(Leaf, control="number", types=(int, float, decimal.Decimal)):
     """A number, whole or not."""
-
-    may_be_readonly = True
 
     @classmethod
     def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:
@@ -149,8 +144,6 @@ class Number(Leaf, control="number", types=(int, float, decimal.Decimal)):
 
 class Time(Leaf, control="time", types=(dt.time,)):
     """A time of day."""
-
-    may_be_readonly = True
 
     @classmethod
     def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:

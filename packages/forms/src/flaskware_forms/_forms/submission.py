@@ -25,8 +25,6 @@ from flaskware_forms._markup.names import BUTTON
 from flaskware_forms._markup.names import ControlNames
 from flaskware_forms._markup.names import FORM
 from flaskware_forms._markup.theme import RenderContext
-from flaskware_forms._schema.values import fields_in
-from flaskware_forms._schema.values import items_of
 
 from .checks import async_failures
 from .checks import choice_errors
@@ -123,16 +121,14 @@ class Submission(t.Generic[M]):
         if data is None:
             return None
         checks = self.compiled.checks
-        found = failures(due(checks, data, self.initial)) if checks else []
-        return self.accept(data, found)
+        return self.accept(data, failures(due(checks, data)) if checks else [])
 
     async def async_submit(self) -> M | None:
         """Return the data as :meth:`submit` does, with the checks awaited."""
         data = self._receive()
         if data is None:
             return None
-        checks = due(self.compiled.checks, data, self.initial)
-        return self.accept(data, await async_failures(checks))
+        return self.accept(data, await async_failures(due(self.compiled.checks, data)))
 
     def _receive(self) -> M | None:
         """Decode and validate the body, once; ``None`` if no check is to follow."""
@@ -158,12 +154,12 @@ class Submission(t.Generic[M]):
             if name.startswith(start):
                 row = f"{kind}:{name.removeprefix(start)}"
                 rearrange(sent, self.compiled.schema, row, max_entries=limit)
-            self.show(sent)
+            self._values = sent
             return None
         self.sent = sent
         pressed = self.pressed
         if pressed is not None and not self.compiled.buttons[pressed].validates:
-            self.show(sent)
+            self._values = sent
             return None
         try:
             return self.validate(sent)
@@ -231,7 +227,6 @@ class Submission(t.Generic[M]):
 
         :raises pydantic.ValidationError: if it is not valid.
         """
-        sent = self.compiled.guarded(sent, self.initial)
         return self.compiled.validate(sent, strict=self.strict, context=self.context)
 
     @property
@@ -256,7 +251,7 @@ class Submission(t.Generic[M]):
             self.fail(self.sent, tuple(errors))
             return None
         self.data = data
-        self.show(self.sent)
+        self._values = self.sent
         return data
 
     def fail(
@@ -277,28 +272,11 @@ class Submission(t.Generic[M]):
         if status is not None:
             self.status = status
 
-    def refuse_unknown_row(self, path: Path, field: str | None) -> None:
-        """Raise :exc:`ValueError` if a path names a row that the form does not have."""
-        value: t.Any = self.values
-        for step in path:
-            if isinstance(step, int):
-                rows = items_of(value)
-                if step >= len(rows):
-                    raise ValueError(
-                        f"{field!r} names row {step}, but the form was sent with"
-                        f" {len(rows)} rows; the first is row 0."
-                    )
-                value = rows[step]
-            else:
-                value = fields_in(value).get(step)
-
     def show(self, sent: t.Any) -> None:
         """Show a decoded body instead of the initial values."""
-        values = fields_in(sent)
-        if self.compiled.has_locked:
-            schema = self.compiled.schema
-            values = schema.guarded(values, self.initial, for_page=True)
-        self._values = values
+        self._values = (
+            t.cast("dict[str, t.Any]", sent) if isinstance(sent, dict) else {}
+        )
 
     def say(self, code: str, **context: t.Any) -> str:
         """Return the sentence for the code of an error."""

@@ -87,10 +87,9 @@ class Edit:
         self._target = target
         self._constraints = constraints
 
-    def apply(self, obj: t.Any, session: t.Any = None) -> frozenset[str]:
+    def apply(self, obj: t.Any) -> frozenset[str]:
         """Write the values that differ, or add the errors to the submission.
 
-        :param session: The session that finds chosen objects for a new object.
         :return: The names of the attributes that changed.
         :raises RuntimeError: if nothing was submitted.
         """
@@ -112,7 +111,7 @@ class Edit:
         if unknown:
             submission.reject(*unknown, status=422)
             return frozenset()
-        return target.write(obj, data, session)
+        return target.write(obj, data)
 
     def _seen_version(self) -> str | None:
         request = flask.request
@@ -149,7 +148,7 @@ class Edit:
 
         data = self._submission.data
         try:
-            self.apply(obj, session)
+            self.apply(obj)
             if self._submission.errors:
                 return False
             session.add(obj)

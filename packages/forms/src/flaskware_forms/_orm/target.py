@@ -13,11 +13,9 @@ from sqlalchemy import orm
 
 from flaskware_core import closest
 from flaskware_forms._errors.error import Path
-from flaskware_forms._fields.choice import Choice
 from flaskware_forms._fields.node import Node
 from flaskware_forms._fields.structures import Group
 from flaskware_forms._schema.facets import facets
-from flaskware_forms._schema.values import key_of
 from flaskware_forms._schema.values import text_of
 
 _PLAIN = (bool, int, float, str, decimal.Decimal, dt.datetime, dt.date, dt.time)
@@ -111,15 +109,9 @@ class Target:
             return
         prop: t.Any = getattr(getattr(self.entity, name), "property", None)
         if isinstance(prop, orm.RelationshipProperty):
-            if _is_choice(node):
-                yield from self._link_problems(node, prop)
-                return
             group = node.model_group
             if group is None or group.recursive:
-                yield (
-                    "is a relationship, which takes a model, a list of models, or the"
-                    " primary keys of what Ui(choices=...) offers."
-                )
+                yield "is a relationship, which takes a model or a list of models."
                 return
             try:
                 self.child(node)
@@ -130,13 +122,6 @@ class Target:
                 yield f"is a relationship with a problem: {error}"
         elif isinstance(prop, orm.ColumnProperty) and not node.nested:
             yield from self._column_problems(node, prop.columns[0], child=child)
-
-    def _link_problems(self, node: Node, prop: t.Any) -> t.Iterator[str]:
-        if len(prop.target.primary_key) != 1:
-            yield f"is a choice, but {prop.target} has several primary keys."
-        if prop.uselist != node.many:
-            wanted = "a list of keys" if prop.uselist else "one key"
-            yield f"is a relationship that takes {wanted}."
 
     def _column_problems(
         self, leaf: Node, column: t.Any, *, child: bool
@@ -203,22 +188,16 @@ class Target:
         for node in self._written(data):
             if not node.nested:
                 sent = self._value(node, data)
-                current = key_of(getattr(obj, node.attribute))
+                current = getattr(obj, node.attribute)
                 if current != sent:
                     yield Difference((node.key,), text_of(current), text_of(sent))
 
-    def write(
-        self, obj: t.Any, data: pydantic.BaseModel, session: t.Any = None
-    ) -> frozenset[str]:
-        """Write the values that differ, and return the names of their attributes.
-
-        :param session: The session that finds chosen objects for an object without one.
-        """
-        session = orm.object_session(obj) or session
+    def write(self, obj: t.Any, data: pydantic.BaseModel) -> frozenset[str]:
+        """Write the values that differ, and return the names of their attributes."""
         return frozenset(
             node.attribute
             for node in self._written(data)
-            if self._write(node, obj, data, session)
+            if self._write(node, obj, data)
         )
 
     def _written(self, data: pydantic.BaseModel) -> t.Iterator[Node]:
@@ -237,23 +216,18 @@ class Target:
             return str(value)
         return value
 
-    def _write(
-        self, node: Node, obj: t.Any, data: pydantic.BaseModel, session: t.Any
-    ) -> bool:
+    def _write(self, node: Node, obj: t.Any, data: pydantic.BaseModel) -> bool:
         name = node.attribute
         value = self._value(node, data)
         current = getattr(obj, name)
-        prop: t.Any = getattr(getattr(self.entity, name), "property", None)
-        if isinstance(prop, orm.RelationshipProperty) and _is_choice(node):
-            return _link(obj, name, current, value, prop.mapper.class_, session)
         if node.many and node.model_group is not None:
-            return self._write_rows(self.child(node), current, value, session)
+            return self._write_rows(self.child(node), current, value)
         if node.model_group is node and value is not None:
             target = self.child(node)
             if current is not None:
-                return bool(target.write(current, value, session))
+                return bool(target.write(current, value))
             current = target.entity()
-            target.write(current, value, session)
+            target.write(current, value)
             setattr(obj, name, current)
             return True
         if current == value:
@@ -261,9 +235,7 @@ class Target:
         setattr(obj, name, value)
         return True
 
-    def _write_rows(
-        self, target: Target, current: t.Any, rows: t.Any, session: t.Any
-    ) -> bool:
+    def _write_rows(self, target: Target, current: t.Any, rows: t.Any) -> bool:
         own = target.by_key(current)
         changed = False
         kept: list[t.Any] = []
@@ -271,11 +243,11 @@ class Target:
             key = target.key_of(row)
             if key is None:
                 child = target.entity()
-                target.write(child, row, session)
+                target.write(child, row)
                 changed = True
             else:
                 child = own[key]
-                changed |= bool(target.write(child, row, session))
+                changed |= bool(target.write(child, row))
             kept.append(child)
         before = list(current)
         for child in before:
@@ -288,41 +260,6 @@ class Target:
                 add = current.add if hasattr(current, "add") else current.append
                 add(child)
         return changed
-
-
-def _is_choice(node: Node) -> bool:
-    """True for one or several keys of objects that are offered."""
-    return isinstance(node.inner[0] if node.inner else node, Choice)
-
-
-def _link(
-    obj: t.Any, name: str, current: t.Any, keys: t.Any, entity: t.Any, session: t.Any
-) -> bool:
-    """Make a relationship lead to the objects of some primary keys.
-
-    :raises RuntimeError: if there is no session to find them in.
-    """
-    several = isinstance(keys, list | set | tuple | frozenset)
-    chosen: list[t.Any] = [*keys] if several else [keys]
-    before: dict[t.Any, t.Any] = {
-        key_of(each): each for each in (current if several else [current])
-    }
-    if set(chosen) == set(before):
-        return False
-    if session is None:
-        raise RuntimeError(
-            f"{type(obj).__name__}.{name} is chosen by its key, so a session must find"
-            " it. Add the object to a session before form.apply(obj), or call"
-            " form.save(session, obj)."
-        )
-    with session.no_autoflush:
-        after = [
-            None if key is None else before.get(key) or session.get_one(entity, key)
-            for key in dict.fromkeys(chosen)
-        ]
-    kept: t.Any = after if several else after[0]
-    setattr(obj, name, set(after) if isinstance(current, set) else kept)
-    return True
 
 
 def _columns(mapper: t.Any) -> dict[str, list[t.Any]]:

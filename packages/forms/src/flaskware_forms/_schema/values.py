@@ -43,15 +43,6 @@ def text_of(value: t.Any) -> str:
     return str(value)
 
 
-def key_of(value: t.Any) -> t.Any:
-    """The primary key of an object that SQLAlchemy maps; any other value as it is."""
-    mapper: t.Any = getattr(t.cast("object", value), "__mapper__", None)
-    if mapper is None:
-        return value
-    (key,) = mapper.primary_key_from_instance(value)
-    return key
-
-
 def is_on(value: t.Any) -> bool:
     """True if a checkbox is ticked for a value."""
     if isinstance(value, str):

@@ -42,6 +42,7 @@ _IN_CODE = {
     "upgrade-insecure-requests": "Write https in the address.",
 }
 _NONCE = "Give the element the nonce of csp_nonce()."
+_DECIDING = ("script-src-elem", "script-src", "default-src")
 # By directive, most special first: what does not happen where the policy is enforced.
 _EFFECTS = {
     "script-src-attr": "Where it is enforced, the handler does not run and the element"
@@ -359,21 +360,30 @@ def _answer_csp(report: Report, csp: Directives) -> _Answer:
         # One directive instead of two, unless the policy has the narrow directive.
         directive = directive.removesuffix("-elem")
     if report.blocked == "inline":
-        if not report.code_hash:
-            return _Answer(directive, (), _NONCE)
-        advice = (
-            f"Better: {_NONCE[0].lower()}{_NONCE[1:]} A hash ends with each change."
-        )
-        return _Answer(directive, (report.code_hash,), advice)
-    is_script = directive.startswith(("script-src", "default-src"))
-    if is_script and report.blocked not in {"eval", "wasm-eval"}:
-        dynamic = "'strict-dynamic'" in csp.get(directive, ())
-        if dynamic or report.blocked in {"data", "blob", ""}:
-            return _Answer(directive, (), f"{_NONCE} The address has no say here.")
+        return _answer_inline(report, directive)
+    if directive.startswith(("script-src", "default-src")) and _is_void(report, csp):
+        return _Answer(directive, (), f"{_NONCE} The address has no say here.")
     source = _source(report)
     if not source:
         return _Answer(directive, (), "Name the origin that the page asks.")
     return _Answer(directive, (source,))
+
+
+def _answer_inline(report: Report, directive: str) -> _Answer:
+    if not report.code_hash:
+        return _Answer(directive, (), _NONCE)
+    advice = f"{_NONCE} A hash is for code that never changes."
+    return _Answer(directive, (report.code_hash,), advice)
+
+
+def _is_void(report: Report, csp: Directives) -> bool:
+    """True if a source for the script has no effect, or allows injected code."""
+    if report.blocked in {"eval", "wasm-eval"}:
+        return False
+    if report.blocked in {"data", "blob", ""}:
+        return True
+    decides = next((d for d in _DECIDING if d in csp), "")
+    return "'strict-dynamic'" in csp.get(decides, ())
 
 
 def _source(report: Report) -> str:

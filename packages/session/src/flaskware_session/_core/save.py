@@ -40,9 +40,6 @@ from .visit import Visit
 # Of the writers that meet, one succeeds each time.
 _MAX_RETRIES = 100
 _MAX_TENDS = 3
-# No answer is under way for longer, in milliseconds: the browser has the last id that
-# it was handed out.
-_SETTLED = 600_000
 
 _WriteOnce: t.TypeAlias = cabc.Callable[[Record, Content], Steps[Written]]
 
@@ -229,9 +226,6 @@ def _proofs_after(
     if proof is not None:
         now, grace = policy.now(), policy.lifetime.grace
         text = proofs.seen(text, proof, now=now, grace=grace)
-        is_long_ago = new_id is not None and now - base.issued >= _SETTLED
-        if is_long_ago and text.startswith(proof):
-            text = proofs.settled(text, now=now, grace=grace)
     return text if new_id is None else proofs.offered(text, proof_of(new_id))
 
 
