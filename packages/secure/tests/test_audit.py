@@ -88,7 +88,7 @@ def test_sending_sees_what_the_view_set(
 def test_the_command_prints_headers_and_grades(app: flask.Flask) -> None:
     result = app.test_cli_runner().invoke(args=["secure", "audit"])
     assert result.exit_code == 0, result.output
-    assert "A+ (125)" in result.output
+    assert "A+ (130)" in result.output
     assert "/page  page  (by its policy)" in result.output
     assert "Strict-Transport-Security: max-age=31536000" in result.output
 
@@ -209,7 +209,7 @@ def test_an_address_over_https_is_audited_with_its_scripts(
     with serving(app, certificate=certificate) as address:
         audit = audit_url(f"{address}/foreign")
     codes = {finding.code for finding in audit.grade.findings}
-    assert {"sri-missing", "corp", "csp-no-unsafe"} <= codes
+    assert {"sri-missing", "corp", "csp-default-none"} <= codes
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(AuditError, match="did not answer"):
         audit_url(f"{address}/foreign")

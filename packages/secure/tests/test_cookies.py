@@ -3,9 +3,11 @@ from __future__ import annotations
 import logging
 
 import flask
+import flask_jwt_extended
 import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from flaskware_core import examine
 from flaskware_core.testing import make_app
 from flaskware_secure import SecureHeaders
 from flaskware_secure._headers.cookies import fixed_cookie
@@ -43,6 +45,12 @@ def _bake() -> flask.Response:
         ("__Secure-a=1", False, "__Secure-a=1; Secure; HttpOnly; SameSite=Lax"),
         ("a=1; Secure; Partitioned", True, None),
         ("theme=1", True, "theme=1; Secure; SameSite=Lax"),
+        # A script of the library reads these and sends them back.
+        ("XSRF-TOKEN=1", True, "XSRF-TOKEN=1; Secure; SameSite=Lax"),
+        ("csrf_access_token=1", False, "csrf_access_token=1; SameSite=Lax"),
+        ("__Host-csrftoken=1; Path=/; Secure", True, None),
+        # Browsers decide on this over http; it is never another cookie unnoticed.
+        ("a=1; Secure; SameSite=None", False, None),
     ],
 )
 def test_a_cookie_gets_the_flags_that_it_should_have(
@@ -106,3 +114,51 @@ def test_cookies_can_be_left_alone(baking: flask.Flask) -> None:
     SecureHeaders(baking, cookies="off")
     lines = baking.test_client().get("/").headers.getlist("Set-Cookie")
     assert "a=1; Path=/" in lines
+
+
+def test_a_change_of_a_cookie_is_logged_once_and_found_by_doctor(
+    baking: flask.Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    SecureHeaders(baking)
+    with caplog.at_level(logging.INFO, "flaskware.secure"):
+        for _ in range(3):
+            baking.test_client().get("/")
+    logged = [record for record in caplog.records if "cookie a was" in record.message]
+    assert [record.levelname for record in logged] == ["WARNING"]
+    assert "HttpOnly added" in logged[0].message
+    quiet = [record for record in caplog.records if "cookie session" in record.message]
+    assert [record.levelname for record in quiet] == ["INFO"]
+    found = {f.symbol for f in examine(baking).findings if "cookie-changed" in f.id}
+    assert found == {"a", "session", "theme"}
+
+
+@pytest.mark.parametrize("key", ["JWT_ACCESS_CSRF_COOKIE_NAME", "CSRF_COOKIE_NAME"])
+def test_a_cookie_that_another_library_names_for_its_script_stays_readable(
+    baking: flask.Flask, key: str
+) -> None:
+    baking.config[key] = "a"
+    SecureHeaders(baking)
+    lines = baking.test_client().get("/").headers.getlist("Set-Cookie")
+    assert "a=1; Path=/; SameSite=Lax" in lines
+
+
+def test_the_cookies_of_flask_jwt_extended_work_for_its_script() -> None:
+    app = make_app(
+        SecureHeaders(), JWT_SECRET_KEY="x" * 40, JWT_TOKEN_LOCATION=["cookies"]
+    )
+    flask_jwt_extended.JWTManager(app)
+
+    @app.get("/login")
+    def login() -> flask.Response:
+        response = flask.jsonify(ok=True)
+        token = flask_jwt_extended.create_access_token("user")
+        flask_jwt_extended.set_access_cookies(response, token)
+        return response
+
+    response = app.test_client().get("/login", base_url="https://www.example.org")
+    flags = {
+        line.partition("=")[0]: line for line in response.headers.getlist("Set-Cookie")
+    }
+    assert "; HttpOnly" in flags["access_token_cookie"]
+    assert "; HttpOnly" not in flags["csrf_access_token"]
+    assert all("; Secure" in line for line in flags.values())

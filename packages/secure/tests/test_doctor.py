@@ -28,7 +28,7 @@ def test_a_deployed_app_with_known_hosts_has_no_finding() -> None:
 @pytest.mark.parametrize(
     ("config", "id"),
     [
-        ({}, "secure.redirect-inactive"),
+        ({}, "secure.redirect-any-host"),
         ({"SECURE_HSTS_SECONDS": 0}, "secure.hsts-off"),
         ({"SECURE_HSTS_SECONDS": 3600}, "secure.hsts-short"),
         ({"SECURE_REPORT_ONLY": True}, "secure.report-only"),

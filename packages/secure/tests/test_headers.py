@@ -73,7 +73,7 @@ def test_every_kind_of_response_gets_the_headers(
 
     response = app.test_client().get(path)
     assert response.status_code == status
-    assert_csp(response, object_src=["'none'"])
+    assert_csp(response, default_src=["'none'"], frame_ancestors=["'none'"])
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     response.close()
 
@@ -81,7 +81,7 @@ def test_every_kind_of_response_gets_the_headers(
 def test_a_method_that_is_not_allowed_gets_the_headers(app: flask.Flask) -> None:
     response = app.test_client().put("/plain")
     assert response.status_code == 405
-    assert_csp(response, object_src=["'none'"])
+    assert_csp(response, base_uri=["'none'"])
 
 
 def test_an_enforced_and_a_report_only_policy_are_separate_lines() -> None:
@@ -89,7 +89,7 @@ def test_an_enforced_and_a_report_only_policy_are_separate_lines() -> None:
         csp_report_only={"require-trusted-types-for": ["'script'"]},
     )
     response = make_app(SecureHeaders(policy=policy)).test_client().get("/")
-    assert_csp(response, require_trusted_types_for=None, object_src=["'none'"])
+    assert_csp(response, require_trusted_types_for=None, base_uri=["'none'"])
     assert csp_of(response, report_only=True) == {
         "require-trusted-types-for": ("'script'",)
     }
@@ -101,7 +101,7 @@ def test_report_only_blocks_nothing_and_sends_both_policies() -> None:
     headers = app.test_client().get("/").headers
     assert "Content-Security-Policy" not in headers
     first, second = headers.getlist("Content-Security-Policy-Report-Only")
-    assert "default-src 'self'" in first
+    assert "default-src 'none'" in first
     # A browser warns of this one in a report-only policy, where it does nothing.
     assert "upgrade-insecure-requests" not in first
     assert second == "img-src 'none'"
@@ -150,4 +150,4 @@ def test_an_untrusted_host_over_https_is_a_400_with_the_headers(
     app = live_app(TRUSTED_HOSTS=["www.example.org"])
     response = app.test_client().get("/", base_url="https://evil.example")
     assert response.status_code == 400
-    assert_csp(response, object_src=["'none'"])
+    assert_csp(response, base_uri=["'none'"])

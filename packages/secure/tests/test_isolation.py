@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import typing as t
 
 import flask
 import pytest
@@ -35,7 +36,9 @@ def test_what_a_page_of_another_site_sends_is_refused(
     )
     assert response.status_code == 403
     assert "another site" in response.text
-    assert_csp(response, object_src=["'none'"])
+    assert_csp(response, frame_ancestors=["'none'"])
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Vary" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -109,21 +112,24 @@ def test_what_others_may_load_is_loaded(
         assert client.post(f"/{name}", headers=headers).status_code == 403
 
 
-def test_caches_are_told_what_decides(app: flask.Flask) -> None:
+def test_caches_are_told_what_decides_where_the_browser_does_not(
+    app: flask.Flask, secure: SecureHeaders
+) -> None:
     @app.get("/varied")
+    @secure.override(corp=None)
     def varied() -> flask.Response:
         response = flask.make_response("varied")
         response.vary.update(["Accept", "sec-fetch-site"])
         return response
 
     client = app.test_client()
-    own = "Sec-Fetch-Site, Sec-Fetch-Mode, Sec-Fetch-Dest"
-    assert client.get("/plain").headers.getlist("Vary") == [own]
-    assert client.get("/plain", headers=_LOADED).headers.getlist("Vary") == [own]
+    # Its Cross-Origin-Resource-Policy has the browser block what a cache gives.
+    assert "Vary" not in client.get("/plain").headers
     varies = client.get("/varied").vary
     assert [*varies] == ["Accept", "sec-fetch-site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"]
     lenient = make_app(SecureHeaders(), SECURE_ISOLATION="off")
-    assert "Vary" not in lenient.test_client().get("/").headers
+    view = lenient.test_client().get("/", headers=_LOADED)
+    assert "Vary" not in view.headers
 
 
 def test_a_trusted_origin_may_post(secure: SecureHeaders) -> None:
@@ -173,4 +179,53 @@ def test_a_session_that_was_used_is_told_to_caches_too(
 
     response = app.test_client().get("/used")
     assert len(response.headers.getlist("Vary")) == 1
-    assert {"Cookie", "Sec-Fetch-Site"} <= set(response.vary)
+    assert set(response.vary) == {"Cookie"}
+
+
+_SIBLING = {**_LOADED, "Sec-Fetch-Site": "same-site"}
+
+
+@pytest.mark.parametrize("corp", ["same-origin", "same-site", "cross-origin", None])
+def test_a_load_is_refused_exactly_where_the_browser_would_block_it(
+    app: flask.Flask, secure: SecureHeaders, corp: t.Any
+) -> None:
+    app.add_url_rule("/a", "a", secure.override(corp=corp)(lambda: "loaded"))
+    client = app.test_client()
+    sibling = client.get("/a", headers=_SIBLING)
+    assert sibling.status_code == (403 if corp == "same-origin" else 200)
+    other = client.get("/a", headers=_LOADED)
+    assert other.status_code == (200 if corp == "cross-origin" else 403)
+    assert client.get("/a", headers={"Sec-Fetch-Site": "same-origin"}).text == "loaded"
+
+
+def test_other_hosts_of_the_site_can_count_as_other_sites(
+    secure: SecureHeaders,
+) -> None:
+    post = {"Sec-Fetch-Site": "same-site", "Origin": "https://blog.example.org"}
+    assert _posting(SecureHeaders()).test_client().post("/", headers=post).text
+    client = _posting(secure, SECURE_ISOLATE_SAME_SITE=True).test_client()
+    assert client.post("/", headers=post).status_code == 403
+    assert client.get("/", headers=_SIBLING).status_code == 403
+    corp = client.get("/").headers["Cross-Origin-Resource-Policy"]
+    assert corp == "same-origin"
+
+
+def test_a_refusal_names_the_remedy_in_debug_mode_only(
+    secure: SecureHeaders, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = _posting(secure)
+    client = app.test_client()
+    assert "override" not in client.post("/", headers=CROSS_SITE).text
+    # Whoever reads the log learns it in production too.
+    assert "@secure.override(cross_site=True)" in caplog.text
+    app.debug = True
+    posted = client.post("/", headers=CROSS_SITE)
+    assert "@secure.override(cross_site=True) below the route of" in posted.text
+    assert 'corp="cross-origin"' in client.get("/", headers=_LOADED).text
+
+
+def test_a_preflight_is_left_to_the_app(secure: SecureHeaders) -> None:
+    asked = {**CROSS_SITE, "Access-Control-Request-Method": "POST"}
+    response = _posting(secure).test_client().options("/", headers=asked)
+    assert response.status_code == 200
+    assert "Access-Control-Allow-Origin" not in response.headers

@@ -187,14 +187,34 @@ def test_a_nonce_outside_a_request_is_an_error(
         secure.csp_nonce()
 
 
-def test_a_nonce_first_asked_for_while_streaming_is_an_error(app: flask.Flask) -> None:
+def test_a_streamed_page_may_ask_for_its_nonce_at_any_time(app: flask.Flask) -> None:
     @app.get("/late")
     def late() -> cabc.Iterator[str]:
-        return flask.stream_template_string("a{{ csp_nonce() }}")
+        return flask.stream_template_string(
+            "<p>{{ 1 }}</p><script nonce='{{ csp_nonce() }}'></script>"
+        )
 
     response = app.test_client().get("/late")
+    assert nonce_of(response) is not None
+    assert_nonces(response)
+    assert response.headers["Cache-Control"] == "private"
+    head = app.test_client().head("/late")
+    assert nonce_of(head) is not None
+
+
+def test_a_nonce_first_asked_for_after_other_headers_is_an_error(
+    app: flask.Flask, secure: SecureHeaders
+) -> None:
+    @app.get("/late")
+    def late() -> flask.Response:
+        def lines() -> cabc.Iterator[str]:
+            yield f"nonce: {secure.csp_nonce()}"
+
+        stream = flask.stream_with_context(lines())
+        return flask.Response(stream, mimetype="text/plain")
+
     with pytest.raises(NonceError, match="before the response is returned"):
-        response.get_data()
+        app.test_client().get("/late").get_data()
 
 
 def test_a_nonce_asked_for_before_streaming_reaches_the_streamed_page(
@@ -261,8 +281,9 @@ def test_pages_of_others_get_the_nonce_below_the_paths_that_are_named() -> None:
         response = client.get(path)
         assert_nonces(response)
         assert nonce_of(response) is not None
-    for path in ("/administration", "/admin/json", "/admin/stream"):
+    for path in ("/administration", "/admin/json"):
         assert nonce_of(client.get(path)) is None
+    assert "nonce" not in client.get("/admin/stream").text
 
 
 def test_a_page_whose_policy_takes_no_nonce_is_left_as_it_is() -> None:

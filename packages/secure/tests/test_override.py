@@ -36,7 +36,7 @@ def test_a_view_replaces_appends_and_drops_directives(
         frame_ancestors=[PARTNER],
         img_src=["'self'", "data:", "https://cdn.example"],
         form_action=None,
-        object_src=["'none'"],
+        base_uri=["'none'"],
     )
     assert response.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
     assert "Cross-Origin-Resource-Policy" not in response.headers

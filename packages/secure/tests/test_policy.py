@@ -58,7 +58,7 @@ def test_the_legacy_preset_lets_inline_scripts_run() -> None:
 
 
 def test_cross_origin_isolation_is_two_values() -> None:
-    policy = Policy.strict(coep="require-corp")
+    policy = Policy.strict(coop="same-origin", coep="require-corp")
     headers = make_app(SecureHeaders(policy=policy)).test_client().get("/").headers
     assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"

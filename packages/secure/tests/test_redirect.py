@@ -24,7 +24,7 @@ def test_plain_http_goes_to_https_with_the_path_and_the_query(
         response.headers["Location"]
         == "https://www.example.org/a%20b//c?q=1%262&r=%C3%A9"
     )
-    assert_csp(response, object_src=["'none'"])
+    assert_csp(response, base_uri=["'none'"])
 
 
 def test_a_post_stays_a_post(live_app: LiveApp) -> None:
@@ -50,10 +50,50 @@ def test_a_forged_host_is_redirected_to_the_configured_one(live_app: LiveApp) ->
     assert response.headers["Location"] == "https://www.example.org:8443/x"
 
 
-def test_without_known_hosts_nothing_is_redirected(live_app: LiveApp) -> None:
+_PAGE = {"Accept": "text/html,*/*"}
+
+
+def test_without_known_hosts_a_page_goes_to_https_on_the_host_that_it_names(
+    live_app: LiveApp,
+) -> None:
     client = live_app().test_client()
-    response = client.get("/", base_url=HTTP, headers={"Host": "evil.example"})
-    assert response.status_code == 200
+    response = client.get("/?a=b", base_url=f"{HTTP}:8080", headers=_PAGE)
+    assert response.status_code == 308
+    assert response.headers["Location"] == "https://www.example.org/?a=b"
+    # A host that somebody forged reaches nobody else through a cache.
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Accept": "application/json"},
+        # Browsers send this over https only: a proxy in front does not say so.
+        {**_PAGE, "Sec-Fetch-Site": "none"},
+        {**_PAGE, "X-Forwarded-Proto": "https"},
+    ],
+)
+def test_without_known_hosts_what_might_go_round_in_circles_is_served(
+    live_app: LiveApp, headers: dict[str, str]
+) -> None:
+    client = live_app().test_client()
+    assert client.get("/", base_url=HTTP, headers=headers).text == "served"
+    assert client.post("/", base_url=HTTP, headers=_PAGE).text == "served"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "10.0.0.5", "10.0.0.5:8000", "[fd00::1]", "nas", "nas.local", "app.internal",
+        "box.lan:8080", "-a.example", "a_b.example", "1.2.3",
+    ],
+)  # fmt: skip
+def test_without_known_hosts_a_name_without_a_certificate_is_served(
+    live_app: LiveApp, host: str
+) -> None:
+    client = live_app().test_client()
+    assert client.get("/", base_url=f"http://{host}", headers=_PAGE).text == "served"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +137,6 @@ def test_a_forged_proxy_header_is_not_trusted_and_makes_no_loop(
         {"X-Forwarded-Proto": "https"},
         {"Forwarded": 'for=x;proto="https"'},
     ):
-        caplog.clear()
         with caplog.at_level(logging.ERROR, "flaskware.secure"):
             response = client.get("/", base_url=HTTP, headers=header)
         assert response.status_code == 421

@@ -75,7 +75,7 @@ def test_the_environment_can_set_a_directive(monkeypatch: pytest.MonkeyPatch) ->
     app.config.from_prefixed_env()
     SecureHeaders(app)
     response = app.test_client().get("/", base_url="https://www.example.org")
-    assert_csp(response, img_src=["https://cdn.example"], object_src=["'none'"])
+    assert_csp(response, img_src=["https://cdn.example"], base_uri=["'none'"])
     assert response.headers["Strict-Transport-Security"] == "max-age=60"
 
 

@@ -13,13 +13,13 @@ from flaskware_secure.testing import csp_of
 def test_assert_csp_names_what_differs(app: flask.Flask) -> None:
     response = app.test_client().get("/plain")
     with pytest.raises(AssertionError) as caught:
-        assert_csp(response, script_src=["'self'"], object_src=None, media_src=["*"])
+        assert_csp(response, script_src=["'self'"], base_uri=None, worker_src=["*"])
     message = str(caught.value)
     assert (
         "script-src: expected [\"'self'\"], the response has (\"'none'\",)" in message
     )
-    assert "object-src: expected None" in message
-    assert "media-src: expected ['*'], the response has None" in message
+    assert "base-uri: expected None" in message
+    assert "worker-src: expected ['*'], the response has None" in message
 
 
 def test_csp_of_a_response_without_one_is_an_error() -> None:

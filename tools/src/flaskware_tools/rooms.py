@@ -47,7 +47,6 @@ LEAVES = {
     "flaskware_core._web.signing": "imported late, as it loads itsdangerous",
     "flaskware_session._records.text": "for stores that keep texts, and for no other",
     "flaskware_secure._headers.clear_site_data": "a function for views, in no hook",
-    "flaskware_secure._headers.isolation": "judges a request without any framework",
     "flaskware_secure._policy.parsing": "read by policies, audit and test helpers",
     "flaskware_sqlalchemy._sessions.sticky": "imported late, as it loads itsdangerous",
     "flaskware_session._migrations": "an entry point of the package names it",

@@ -9,6 +9,7 @@ from flask.sansio.app import App
 from flaskware_core import Finding
 from flaskware_core import Level
 
+from ._headers.transport import is_loopback
 from ._headers.transport import Redirection
 from ._policy.lint import lint
 from ._policy.policy import Policy
@@ -22,6 +23,7 @@ def check_secure(
     app: App,
     settings: SecureSettings,
     redirection: Redirection,
+    cookies: cabc.Mapping[str, str],
     policy_of: cabc.Callable[[str | None], Policy],
     *,
     deploy: bool,
@@ -34,6 +36,7 @@ def check_secure(
         policy = policy_of(endpoint)
         if policy is not base:
             yield from _override(endpoint, policy, base)
+    yield from _changed_cookies(cookies)
     if deploy:
         yield from _transport(settings, redirection)
         yield from _leniencies(settings)
@@ -78,18 +81,40 @@ def _override(endpoint: str, policy: Policy, base: Policy) -> cabc.Iterator[Find
         yield from _weak(policy, f"The override of the endpoint {endpoint!r}")
 
 
+def _changed_cookies(cookies: cabc.Mapping[str, str]) -> cabc.Iterator[Finding]:
+    for name, change in sorted(cookies.items()):
+        yield Finding(
+            "secure.cookie-changed",
+            Level.INFO,
+            f"The cookie {name} leaves the app with other flags than it was set with:"
+            f" {change}.",
+            "Set these flags where the cookie is set, or name it in"
+            " SECURE_COOKIES_READABLE if a script reads it.",
+            symbol=name,
+        )
+
+
 def _transport(
     settings: SecureSettings, redirection: Redirection
 ) -> cabc.Iterator[Finding]:
-    if settings.redirect_https and not redirection:
+    if redirection.on and not redirection.knows_hosts:
         yield Finding(
-            "secure.redirect-inactive",
+            "secure.redirect-any-host",
             Level.WARNING,
-            "Plain http is not redirected to https: the app does not know its hosts,"
-            " and the host of a request may be forged.",
+            "The app does not know its hosts, so only pages are redirected from plain"
+            " http to https, to the host that a request names.",
             'TRUSTED_HOSTS = ["www.example.org"], or SECURE_REDIRECT_HTTPS = False'
             " if the server in front redirects.",
             asvs="4.1.2",
+        )
+    if any(is_loopback(host) for host in redirection.trusted_hosts):
+        yield Finding(
+            "secure.proxy-hides-host",
+            Level.WARNING,
+            "TRUSTED_HOSTS names this machine. A proxy in front that does not pass on"
+            " Host, as nginx by default, makes every request look like one to it.",
+            "Remove it from TRUSTED_HOSTS, and have the proxy pass the host on:"
+            " proxy_set_header Host $host;",
         )
     seconds = settings.hsts.seconds
     if seconds == 0:

@@ -17,25 +17,29 @@ from flask.sansio.blueprints import Blueprint
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from flaskware_core import attach
 from flaskware_core import CoreSettings
 from flaskware_core import Extension
 from flaskware_core import Finding
-from flaskware_core import request_getter
 
-from ._headers.cookies import fix_cookies
-from ._headers.hooks import add_headers
+from ._headers.cookies import CookieFixer
+from ._headers.cookies import named_by
+from ._headers.edge import Edge
+from ._headers.edge import wrap_edge
 from ._headers.hooks import add_nonces_below
 from ._headers.hooks import answer_preflight
 from ._headers.hooks import attach_first
+from ._headers.hooks import attach_last
+from ._headers.hooks import guard
 from ._headers.hooks import isolate
 from ._headers.hooks import nonce_function
 from ._headers.hooks import optional_nonce_function
 from ._headers.hooks import redirect
+from ._headers.hooks import renew_nonces
 from ._headers.nonce import nonced_markup
 from ._headers.resolution import Resolver
 from ._headers.transport import Redirection
 from ._policy.overrides import attach_override
+from ._policy.overrides import note_prefix
 from ._policy.overrides import Override
 from ._policy.overrides import override_for
 from ._policy.overrides import refuse_wrong
@@ -75,6 +79,7 @@ class SecureState:
     :param buffer: Reports that wait for the store; ``None`` without a store.
     :param watch: Returns the time since which the report-only policy is in force, in
         seconds since 1970; ``None`` without such a policy.
+    :param cookies: Fixes cookies; ``None`` if the settings leave them alone.
     """
 
     policy: Policy
@@ -85,6 +90,7 @@ class SecureState:
     store: ReportStore | None
     buffer: ReportBuffer | None
     watch: cabc.Callable[[], float | None]
+    cookies: CookieFixer | None
 
 
 class SecureHeaders(Extension[SecureSettings, SecureState]):
@@ -171,6 +177,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
 
         def attach_to(target: V) -> V:
             attach_override(target, override)
+            note_prefix(target)
             return target
 
         return attach_to
@@ -288,6 +295,10 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             watch_trial,
             reports_url=None if store is None else root + settings.reports_path,
         )
+        cookies: CookieFixer | None = None
+        if settings.cookies != "off":
+            readable = frozenset(settings.cookies_readable) | named_by(app.config)
+            cookies = CookieFixer(readable, enforce=settings.cookies == "fix")
         return SecureState(
             policy=policy,
             resolver=resolver,
@@ -301,31 +312,13 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             store=store,
             buffer=None if store is None else _buffer(store, settings),
             watch=watch_trial,
+            cookies=cookies,
         )
 
     def _attach(self, app: App, settings: SecureSettings, state: SecureState) -> None:
         from ._cli import secure as commands
 
-        request, compiled_for = request_getter(app), state.resolver.of
-        if state.redirection:
-            attach(app, "before_request", redirect(app, request, state.redirection))
-        if settings.isolation != "off":
-            enforce = settings.isolation == "enforce"
-            refuse = isolate(
-                request, compiled_for, state.trusted_origins, enforce=enforce
-            )
-            attach(app, "before_request", refuse)
-        pages: cabc.Callable[..., t.Any] | None = None
-        if settings.nonces_below:
-            pages = add_nonces_below(app, request, compiled_for, settings.nonces_below)
-        removed = frozenset(name.lower() for name in settings.removed_headers)
-        attach(app, "after_request", add_headers(request, compiled_for, removed))
-        if pages is not None:
-            # Hooks run in reverse: the headers are made once the page has its nonce.
-            app.after_request(pages)
-        if settings.cookies != "off":
-            readable = frozenset(settings.cookies_readable)
-            fix_cookies(app, readable, enforce=settings.cookies == "fix")
+        compiled_for = state.resolver.of
         if state.buffer is not None:
             from ._reports.collector import Collector
             from ._reports.collector import ENDPOINT
@@ -339,7 +332,26 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             collector = Collector(state.buffer, limit, key, state.trusted_origins)
             register(app, collector, settings.reports_path)
             state.resolver.overrides[ENDPOINT] = {"cross_site": True}
-        attach_first(app, answer_preflight(app, request, state.resolver.for_method))
+        checks = [answer_preflight(app, state.resolver.for_method)]
+        if settings.isolation != "off":
+            checks.append(
+                isolate(
+                    app,
+                    compiled_for,
+                    state.trusted_origins,
+                    enforce=settings.isolation == "enforce",
+                    same_site=settings.isolate_same_site,
+                )
+            )
+        if state.redirection.on:
+            checks.insert(0, redirect(app, state.redirection))
+        attach_first(app, guard(app, *checks))
+        if settings.nonces_below:
+            pages = add_nonces_below(app, compiled_for, settings.nonces_below)
+            app.after_request(pages)
+        attach_last(app, renew_nonces(app))
+        removed = frozenset(name.lower() for name in settings.removed_headers)
+        wrap_edge(app, Edge(compiled_for, removed, state.cookies))
         app.add_template_global(nonce_function(compiled_for), "csp_nonce")
         app.add_template_global(state.static.script, "static_script")
         app.add_template_global(state.static.style, "static_style")
@@ -372,6 +384,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             app,
             self.settings_of(app),
             state.redirection,
+            {} if state.cookies is None else state.cookies.changed,
             lambda name: state.resolver.at(name, None).policy,
             deploy=deploy,
         )
@@ -392,6 +405,6 @@ def _tag_key(secret_key: object) -> bytes:
 
 def _redirection(app: App, settings: SecureSettings) -> Redirection:
     if not settings.redirect_https:
-        return Redirection(None)
+        return Redirection(None, on=False)
     hosts = t.cast("cabc.Iterable[str]", app.config.get("TRUSTED_HOSTS") or ())
     return Redirection(settings.https_host, tuple(hosts), settings.redirect_exempt)

@@ -92,8 +92,9 @@ class SecureSettings(Settings):
     )
     redirect_https: bool = pydantic.Field(
         default=True,
-        description="Redirect plain http to https with status 308, if TRUSTED_HOSTS or"
-        " SECURE_HTTPS_HOST names the app's hosts. Never for localhost, in debug mode"
+        description="Redirect plain http to https with status 308. If neither"
+        " TRUSTED_HOSTS nor SECURE_HTTPS_HOST names the app's hosts, only pages are"
+        " redirected, and only at a public name. Never from localhost, in debug mode"
         " or while testing.",
     )
     https_host: str | None = pydantic.Field(
@@ -114,6 +115,13 @@ class SecureSettings(Settings):
         " send: POST, PUT, PATCH, DELETE, and what such a page loads. `enforce` refuses"
         " them with 403, `report` only logs them, `off` lets them pass.",
         examples=["report"],
+    )
+    isolate_same_site: bool = pydantic.Field(
+        default=False,
+        description="Treat other hosts of the same site, such as"
+        " `blog.example.org` for `www.example.org`, like other sites: refuse what their"
+        " pages post and load. A preset then sends"
+        " `Cross-Origin-Resource-Policy: same-origin`.",
     )
     paths: cabc.Mapping[str, cabc.Mapping[str, t.Any]] = pydantic.Field(
         default={},
@@ -138,7 +146,9 @@ class SecureSettings(Settings):
     )
     cookies_readable: tuple[str, ...] = pydantic.Field(
         default=(),
-        description="Names of cookies that scripts read; they do not get `HttpOnly`.",
+        description="Names of cookies that scripts read; they do not get `HttpOnly`."
+        " Those of well-known libraries, such as `XSRF-TOKEN` and `csrf_access_token`,"
+        " never get it.",
         examples=[["theme"]],
     )
     removed_headers: tuple[str, ...] = pydantic.Field(
@@ -227,6 +237,8 @@ class SecureSettings(Settings):
                 "legacy": Policy.legacy,
             }
             policy = presets[policy]()
+            if self.isolate_same_site:
+                policy = policy.changed(corp="same-origin")
         csp = t.cast("t.Any", self.csp)
         return policy.changed(csp=csp, permissions=t.cast("t.Any", self.permissions))
 

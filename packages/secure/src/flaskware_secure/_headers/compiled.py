@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import functools
 import types
 import typing as t
 
@@ -41,16 +42,40 @@ _ENDPOINT = "default"
 _SAMPLE = "'report-sample'"
 
 
+Kind: t.TypeAlias = t.Literal["document", "script", "media", "data"]
+"""Use that a browser makes of a response; it decides which headers mean anything."""
+
+_MARKUP = frozenset({"text/html", "application/xhtml+xml", "text/xml"})
+_MEDIA = ("image/", "video/", "audio/", "application/pdf")
+
+
+@functools.lru_cache(maxsize=256)
+def kind_of(content_type: str) -> Kind:
+    """Return the use that a browser makes of a content type.
+
+    Markup of any kind can hold scripts, SVG and other XML included, so it is a
+    document; so is a response without a type.
+    """
+    name = content_type.partition(";")[0].strip().lower()
+    if not name or name in _MARKUP or name.endswith(("/xml", "+xml")):
+        return "document"
+    if name.endswith(("javascript", "ecmascript")):
+        return "script"
+    return "media" if name.startswith(_MEDIA) else "data"
+
+
+@functools.lru_cache(maxsize=256)
+def is_page(content_type: str) -> bool:
+    """Return whether a response of a content type is a page of HTML."""
+    name = content_type.partition(";")[0].strip().lower()
+    return name in {"text/html", "application/xhtml+xml"}
+
+
 @dc.dataclass(frozen=True)
 class Variant:
-    """Header lines for one scheme: without a nonce, of a 304, and around a nonce.
-
-    A 304 renews the stored headers of a page that the browser has (RFC 9111, section
-    4.3.4). A policy with another nonce, or none, would block the scripts of that page.
-    """
+    """Header lines for one kind and scheme: without a nonce, and around a nonce."""
 
     lines: Lines
-    not_modified: Lines
     around_nonce: tuple[tuple[str, tuple[str, ...]], ...]
     beside_nonce: Lines
 
@@ -61,17 +86,60 @@ class Variant:
         return filled
 
 
-@dc.dataclass(frozen=True)
+@dc.dataclass(frozen=True, eq=False)
 class Compiled:
-    """The header lines for the responses of one endpoint."""
+    """The header lines for the responses of one endpoint.
+
+    :param names: Names, in lower case, of the headers that are sent, changed with a
+        nonce, or removed.
+    :param variants: Lines by kind and scheme, each serialized on first use.
+    """
 
     policy: Policy
-    plain: Variant
-    secure: Variant
+    hsts: Hsts
+    report_only: bool
     names: frozenset[str]
     vary: tuple[str, ...]
     takes_nonce: bool
-    cross_site: bool
+    variants: dict[tuple[Kind, bool], Variant] = dc.field(
+        default_factory=dict[tuple[Kind, bool], Variant]
+    )
+    unmodified: dict[bool, Lines] = dc.field(default_factory=dict[bool, Lines])
+
+    @property
+    def cross_site(self) -> bool:
+        """True if pages of other sites may post here."""
+        return self.policy.cross_site
+
+    @property
+    def plain(self) -> Variant:
+        """The lines of a document over http."""
+        return self.variant("document", https=False)
+
+    @property
+    def secure(self) -> Variant:
+        """The lines of a document over https."""
+        return self.variant("document", https=True)
+
+    def variant(self, kind: Kind, *, https: bool) -> Variant:
+        """Return the lines for a kind of response over a scheme."""
+        # If two threads serialize at once, both get the same result.
+        found = self.variants.get((kind, https))
+        if found is None:
+            found = self.variants[kind, https] = _variant(self, kind, https=https)
+        return found
+
+    def not_modified(self, *, https: bool) -> Lines:
+        """Return the lines of a 304.
+
+        A 304 renews the stored headers of a page that the browser has (RFC 9111,
+        section 4.3.4). A policy with another nonce, or none, would block the scripts
+        of that page. The kind of the page is not known.
+        """
+        if https not in self.unmodified:
+            others = _others(self, "data", https=https)
+            self.unmodified[https] = others
+        return self.unmodified[https]
 
 
 def compile_policy(
@@ -88,19 +156,21 @@ def compile_policy(
     :param isolated: True if requests from other sites are refused.
     :param removed: Names, in lower case, of headers to remove from responses.
     """
-    vary = _vary(policy, isolated=isolated)
-    plain = _variant(policy, None, vary, report_only=report_only)
-    secure = _variant(policy, hsts, vary, report_only=report_only)
-    # The headers that are sent, changed with a nonce, or removed.
-    names = {name.lower() for name, _ in secure.lines} | {"cache-control", *removed}
-    return Compiled(
-        vary=vary,
+    compiled = Compiled(
         policy=policy,
-        plain=plain,
-        secure=secure,
+        hsts=hsts,
+        report_only=report_only,
+        names=frozenset(),
+        vary=_vary(policy, isolated=isolated),
+        takes_nonce=False,
+    )
+    # Over https a document has every header that any other response has.
+    most = compiled.secure
+    names = {name.lower() for name, _ in most.lines} | {"cache-control", *removed}
+    return dc.replace(
+        compiled,
         names=frozenset(names),
-        takes_nonce=any(len(parts) > 1 for _, parts in secure.around_nonce),
-        cross_site=policy.cross_site,
+        takes_nonce=any(len(parts) > 1 for _, parts in most.around_nonce),
     )
 
 
@@ -148,9 +218,14 @@ def _runs_code(sources: tuple[str, ...]) -> bool:
 
 
 def _vary(policy: Policy, *, isolated: bool) -> tuple[str, ...]:
-    """Return the request headers that a response depends on, for caches."""
+    """Return the request headers that a response depends on, for caches.
+
+    Isolation refuses what other sites load. A cache may still give them a stored
+    response: their browser blocks it by its Cross-Origin-Resource-Policy, so that only
+    a response without one has to vary. A refusal itself is never stored.
+    """
     names: list[str] = []
-    if isolated and not policy.cross_site:
+    if isolated and policy.corp is None and not policy.cross_site:
         names += ["Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"]
     if policy.cors is not None:
         # Also if the request has no Origin: a cache would give the response to all.
@@ -158,21 +233,47 @@ def _vary(policy: Policy, *, isolated: bool) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _variant(
-    policy: Policy, hsts: Hsts | None, vary: tuple[str, ...], *, report_only: bool
-) -> Variant:
-    over_https = hsts is not None
-    others = _other_items(policy, hsts)
-    if vary:
-        others += (("Vary", ", ".join(vary)),)
-    unused = _csp_items(policy, None, over_https=over_https, report_only=report_only)
-    used = _csp_items(policy, _MARK, over_https=over_https, report_only=report_only)
+def _variant(compiled: Compiled, kind: Kind, *, https: bool) -> Variant:
+    others = _others(compiled, kind, https=https)
+    unused = _csp_items(compiled, kind, None, https=https)
+    used = _csp_items(compiled, kind, _MARK, https=https)
     return Variant(
         lines=(*unused, *others),
-        not_modified=others,
         around_nonce=tuple((name, tuple(value.split(_MARK))) for name, value in used),
         beside_nonce=_private(others),
     )
+
+
+# Headers without a meaning outside of documents, and outside of documents and the
+# workers that a script may be.
+_DOCUMENTS_ONLY = frozenset(
+    {
+        "cross-origin-opener-policy", "cross-origin-opener-policy-report-only",
+        "integrity-policy", "integrity-policy-report-only", "permissions-policy",
+        "permissions-policy-report-only",
+    }
+)  # fmt: skip
+_WORKERS_TOO = frozenset(
+    {
+        "cross-origin-embedder-policy", "cross-origin-embedder-policy-report-only",
+        "document-isolation-policy", "reporting-endpoints",
+    }
+)  # fmt: skip
+
+
+def _others(compiled: Compiled, kind: Kind, *, https: bool) -> Lines:
+    without: frozenset[str] = frozenset()
+    if kind != "document":
+        without = _DOCUMENTS_ONLY
+        if kind != "script":
+            without |= _WORKERS_TOO
+    policy = compiled.policy
+    items = tuple(
+        line
+        for line in _other_items(policy, compiled.hsts if https else None)
+        if line[0].lower() not in without
+    )
+    return (*items, ("Vary", ", ".join(compiled.vary))) if compiled.vary else items
 
 
 def _private(lines: Lines) -> Lines:
@@ -184,10 +285,11 @@ def _private(lines: Lines) -> Lines:
 
 
 def _csp_items(
-    policy: Policy, nonce: str | None, *, over_https: bool, report_only: bool
+    compiled: Compiled, kind: Kind, nonce: str | None, *, https: bool
 ) -> Lines:
     items: list[Line] = []
-    enforced = CSP_REPORT_ONLY if report_only else CSP
+    policy = compiled.policy
+    enforced = CSP_REPORT_ONLY if compiled.report_only else CSP
     policies = (
         (enforced, policy.csp),
         (CSP_REPORT_ONLY, policy.csp_report_only),
@@ -197,10 +299,12 @@ def _csp_items(
         ),
     )
     for name, directives in policies:
+        if kind != "document":
+            directives = _directives_for(kind, directives, reported=name != CSP)
         sent = {
             directive: _filled(sources, nonce)
             for directive, sources in directives.items()
-            if _counts(directive, directives, over_https=over_https, name=name)
+            if _counts(directive, directives, over_https=https, name=name)
         }
         if sent:
             builder = ContentSecurityPolicy()
@@ -208,6 +312,33 @@ def _csp_items(
                 builder.custom_directive(directive, *sources)
             items.append((name, builder.header_value))
     return tuple(items)
+
+
+# The directives that count if a browser shows the response by itself, or in a frame.
+_SHOWN = ("frame-ancestors", "sandbox")
+# The part that counts for a worker, which has the policy that came with its script.
+_IN_WORKERS = (
+    "default-src", "script-src", "connect-src", "worker-src", "child-src", "sandbox",
+    "require-trusted-types-for", "trusted-types", "report-to", "report-uri",
+)  # fmt: skip
+
+
+def _directives_for(
+    kind: Kind, directives: Directives, *, reported: bool
+) -> Directives:
+    """Return the directives that mean something for a response that is no document."""
+    if kind == "script":
+        kept = {name: directives[name] for name in _IN_WORKERS if name in directives}
+        if NONCE in kept.get("script-src", ()):
+            # A worker has no element to carry a nonce.
+            kept["script-src"] = ("'self'",)
+        return kept
+    if reported or not directives:
+        return {}
+    # A browser shows an image or a film in a document that loads it once more.
+    default = ("'self'",) if kind == "media" else ("'none'",)
+    shown = {name: directives[name] for name in _SHOWN if name in directives}
+    return {"default-src": default, **shown}
 
 
 def _counts(

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses as dc
 import logging
 import typing as t
 
-from flask import Flask
-from flask.sansio.app import App
-
-from flaskware_core import attach
-
-if t.TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse
-    from _typeshed.wsgi import WSGIApplication
-    from _typeshed.wsgi import WSGIEnvironment
-    from werkzeug.sansio.response import Response
+from .transport import OnceLogger
 
 logger = logging.getLogger("flaskware.secure")
+
+# Cookies that a library's own script reads and sends back as a header: Angular and
+# axios, Django's and Laravel's clients, Flask-JWT-Extended, Flask-SeaSurf,
+# Flask-Security. They hold a token against forged requests and sign nobody in.
+_READ_BY_SCRIPTS = frozenset(
+    {
+        "_csrf", "_csrf_token", "csrf-token", "csrf_access_token",
+        "csrf_refresh_token", "csrf_token", "csrftoken", "x-csrf-token", "xsrf-token",
+    }
+)  # fmt: skip
+# Keys of configuration by which libraries rename such a cookie.
+_NAMING_KEYS = (
+    "JWT_ACCESS_CSRF_COOKIE_NAME", "JWT_REFRESH_CSRF_COOKIE_NAME", "CSRF_COOKIE_NAME",
+    "SECURITY_CSRF_COOKIE_NAME",
+)  # fmt: skip
+_MOST = 100
+
+
+def named_by(config: cabc.Mapping[str, t.Any]) -> frozenset[str]:
+    """Return the cookies that the configuration of other libraries has scripts read."""
+    names = {config.get(key) for key in _NAMING_KEYS}
+    return frozenset(name for name in names if isinstance(name, str))
 
 
 def fixed_cookie(line: str, *, https: bool, readable: cabc.Container[str] = ()) -> str:
@@ -27,7 +41,8 @@ def fixed_cookie(line: str, *, https: bool, readable: cabc.Container[str] = ()) 
     has no ``SameSite``. Browsers refuse a ``__Host-`` or ``__Secure-`` cookie without
     the flags of its prefix (RFC 6265bis, section 4.1.3), so it gets these too.
 
-    :param readable: Names of cookies that scripts of the page have to read.
+    :param readable: Names of cookies that scripts of the page have to read, beside
+        those of well-known libraries.
     """
     pair, *rest = [part.strip() for part in line.split(";")]
     name = pair.partition("=")[0].strip()
@@ -37,73 +52,67 @@ def fixed_cookie(line: str, *, https: bool, readable: cabc.Container[str] = ()) 
         flags["path"] = "Path=/"
     if https or name.lower().startswith(("__host-", "__secure-")):
         flags.setdefault("secure", "Secure")
-    if name not in readable:
+    if name not in readable and not _is_read_by_scripts(name):
         flags.setdefault("httponly", "HttpOnly")
     flags.setdefault("samesite", "SameSite=Lax")
-    if flags["samesite"].lower().replace(" ", "") == "samesite=none" and not https:
-        # Browsers refuse SameSite=None without Secure, and Secure over http.
+    if _sends_everywhere(flags["samesite"]) and "secure" not in flags:
+        # Browsers refuse SameSite=None without Secure.
         flags["samesite"] = "SameSite=Lax"
     return "; ".join([pair, *flags.values()])
 
 
-def fix_cookies(app: App, readable: frozenset[str], *, enforce: bool) -> None:
-    """Fix the flags of each cookie in an app's responses, or only log them.
+def _is_read_by_scripts(name: str) -> bool:
+    lower = name.lower()
+    return lower.removeprefix("__host-").removeprefix("__secure-") in _READ_BY_SCRIPTS
 
-    Flask sets the session's cookie after the hooks of a response, so this wraps the
-    WSGI application, inside of any ``ProxyFix``.
+
+def _sends_everywhere(flag: str) -> bool:
+    return flag.lower().replace(" ", "") == "samesite=none"
+
+
+@dc.dataclass(frozen=True)
+class CookieFixer:
+    """The fixing of the cookies of an app.
+
+    :param enforce: False to log what is wrong only.
+    :param changed: The changes that were made, by the name of the cookie.
     """
 
-    def fix(line: str, *, https: bool) -> str:
-        fixed = fixed_cookie(line, https=https, readable=readable)
-        if enforce:
-            return fixed
-        if _parts(fixed) != _parts(line):
+    readable: frozenset[str]
+    enforce: bool
+    changed: dict[str, str] = dc.field(default_factory=dict[str, str])
+    log: OnceLogger = dc.field(default_factory=lambda: OnceLogger(logger))
+
+    def __call__(self, line: str, https: bool) -> str:
+        """Return a ``Set-Cookie`` value with the flags that it should have."""
+        fixed = fixed_cookie(line, https=https, readable=self.readable)
+        before, after = _parts(line), _parts(fixed)
+        if before != after:
             name = line.partition("=")[0]
-            logger.warning("The cookie %s lacks flags that it should have", name)
-        return line
-
-    if isinstance(app, Flask):
-        t.cast("t.Any", app).wsgi_app = _wrapped(app.wsgi_app, fix)
-        return
-
-    def fix_response(response: Response) -> Response:
-        import quart
-
-        lines = response.headers.getlist("Set-Cookie")
-        if lines:
-            https = quart.request.is_secure
-            response.headers.setlist(
-                "Set-Cookie", [fix(line, https=https) for line in lines]
+            change = ", ".join(
+                [
+                    *(f"{part} added" for part in sorted(after - before)),
+                    *(f"{part} removed" for part in sorted(before - after)),
+                ]
             )
-        return response
-
-    attach(app, "after_request", fix_response)
+            if len(self.changed) < _MOST:
+                self.changed[name] = change
+            if self.enforce:
+                # Only these two can break what sends or reads the cookie.
+                noticed = "HttpOnly" in change or "removed" in change
+                self.log.write(
+                    logging.WARNING if noticed else logging.INFO,
+                    "The cookie %s was changed: %s. If a script reads it, name it in"
+                    " SECURE_COOKIES_READABLE.",
+                    name,
+                    change,
+                )
+            else:
+                self.log.warning(
+                    "The cookie %s lacks flags that it should have: %s.", name, change
+                )
+        return fixed if self.enforce else line
 
 
 def _parts(line: str) -> set[str]:
-    return {part.strip() for part in line.split(";")}
-
-
-def _wrapped(inner: WSGIApplication, fix: cabc.Callable[..., str]) -> WSGIApplication:
-    def application(
-        environ: WSGIEnvironment, start_response: StartResponse
-    ) -> cabc.Iterable[bytes]:
-        def start(
-            status: str, headers: list[tuple[str, str]], exc_info: t.Any = None
-        ) -> t.Any:
-            for name, _ in headers:
-                if name == "Set-Cookie" or name.lower() == "set-cookie":
-                    # ProxyFix changes the environ in place: this is its scheme.
-                    https = environ["wsgi.url_scheme"] == "https"
-                    headers = [
-                        (n, fix(v, https=https) if n.lower() == "set-cookie" else v)
-                        for n, v in headers
-                    ]
-                    break
-            if exc_info is None:
-                return start_response(status, headers)
-            return start_response(status, headers, exc_info)
-
-        return inner(environ, start)
-
-    return application
+    return {part.strip() for part in line.split(";")[1:] if part.strip()}

@@ -8,103 +8,155 @@ import typing as t
 
 import flask
 from flask.sansio.app import App
-from werkzeug.datastructures import Headers
 from werkzeug.exceptions import Forbidden
-from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MisdirectedRequest
 from werkzeug.sansio.response import Response
 
 from flaskware_core import active_request
 from flaskware_core import attach
-from flaskware_secure._policy.cors import Cors
+from flaskware_core import current_app_object
+from flaskware_core import request_getter
 from flaskware_secure._policy.overrides import is_below
 
 from .compiled import Compiled
+from .edge import CompiledFor
+from .edge import note_refused
 from .isolation import is_forged
+from .isolation import may_be_forged
+from .isolation import other_sharing
+from .isolation import remedy_for
+from .nonce import keep_out_of_caches
 from .nonce import new_nonce
 from .nonce import nonced_markup
 from .nonce import NonceError
-from .nonce import note_sent
-from .nonce import private_cache_control
+from .nonce import renonced
 from .nonce import used_nonce
+from .nonce import was_rendered
+from .transport import asks_for_page
 from .transport import claims_https
-from .transport import is_loopback
+from .transport import is_local
+from .transport import OnceLogger
 from .transport import Redirection
 
 logger = logging.getLogger("flaskware.secure")
 
 R = t.TypeVar("R", bound=Response)
-CompiledFor: t.TypeAlias = "cabc.Callable[[flask.Request], Compiled]"
-# Quart's request has every attribute that is used here.
-CurrentRequest: t.TypeAlias = cabc.Callable[[], flask.Request]
+
+
+def guard(
+    app: App, *checks: cabc.Callable[[flask.Request], object]
+) -> cabc.Callable[[], object]:
+    """Return a hook that asks each check, until the first that answers the request."""
+    current = request_getter(app)
+
+    def answer() -> object:
+        request = current()
+        for check in checks:
+            answered = check(request)
+            if answered is not None:
+                return answered
+        return None
+
+    return answer
 
 
 def redirect(
-    app: App, current: CurrentRequest, redirection: Redirection
-) -> cabc.Callable[[], object]:
-    """Return a hook that redirects plain http to https, with its method and body."""
+    app: App, redirection: Redirection
+) -> cabc.Callable[[flask.Request], object]:
+    """Return a check that redirects plain http to https, with its method and body.
 
-    def redirect_to_https() -> object:
-        request = current()
+    Where the configuration names no host, a page goes to the host that its request
+    names. No cache may keep such an answer, so that a forged host leads nobody astray
+    but its sender.
+    """
+    log = OnceLogger(logger)
+
+    def redirect_to_https(request: flask.Request) -> object:
         if request.is_secure or app.debug or app.testing:
             return None
-        target = redirection.target(request.url, request.host)
+        host = request.host
+        target = redirection.target(request.url, host, local=is_local(request))
         if target is None:
             return None
-        if claims_https(request.headers):
+        claimed = claims_https(request.headers)
+        if claimed:
             # Either the header is forged, or an https proxy in front is not trusted:
             # a redirect would then come back here forever.
-            logger.error(
+            log.error(
                 "A request over http claims https in X-Forwarded-Proto or Forwarded,"
                 " but no proxy is trusted. If a proxy is in front, add"
                 " ProxyFix(app.wsgi_app, x_proto=1) with the real number of proxies."
             )
-            raise MisdirectedRequest
-        return app.redirect(target, 308)
+        if redirection.knows_hosts:
+            if claimed:
+                raise MisdirectedRequest
+            return app.redirect(target, 308)
+        if claimed or not asks_for_page(request):
+            return None
+        response = t.cast("Response", app.redirect(target, 308))
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     return redirect_to_https
 
 
 def isolate(
-    current: CurrentRequest,
+    app: App,
     compiled_for: CompiledFor,
     trusted_origins: frozenset[str],
     *,
     enforce: bool,
-) -> cabc.Callable[[], None]:
-    """Return a hook that refuses forged requests from pages of other sites."""
+    same_site: bool,
+) -> cabc.Callable[[flask.Request], object]:
+    """Return a check that refuses forged requests from pages of other sites.
 
-    def refuse_cross_site() -> None:
-        request = current()
-        if not is_forged(request, compiled_for(request), trusted_origins):
-            return
+    :param same_site: True if other hosts of the same site count as other sites.
+    """
+    respond: t.Any = app.response_class
+    shared_by_others = other_sharing(app)
+
+    def refuse_cross_site(request: flask.Request) -> object:
+        if not may_be_forged(request):
+            return None
+        compiled = compiled_for(request)
+        if not is_forged(request, compiled, trusted_origins, same_site=same_site):
+            return None
+        if shared_by_others(request):
+            return None
         logger.warning(
-            "%s cross-site %s to endpoint %r from %r",
+            "%s cross-site %s to endpoint %r from %r. %s",
             "Refused a" if enforce else "Would refuse a",
             request.method,
             request.endpoint,
             request.headers.get("Origin", "an unknown origin")[:200],
+            (remedy := remedy_for(request)),
         )
-        if enforce:
-            raise Forbidden(
-                "This request comes from a page of another site, which may not send it."
-            )
+        if not enforce:
+            return None
+        note_refused(request)
+        message = (
+            "This request comes from a page of another site, which may not send it."
+        )
+        if app.debug:
+            message = f"{message} {remedy}"
+        if request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate":
+            # A person sees this answer, so it is the app's own page for errors.
+            raise Forbidden(message)
+        return respond(message, status=403, mimetype="text/plain")
 
     return refuse_cross_site
 
 
 def answer_preflight(
-    app: App, current: CurrentRequest, compiled_for_method: cabc.Callable[..., Compiled]
-) -> cabc.Callable[[], object]:
-    """Return a hook that answers CORS preflights.
+    app: App, compiled_for_method: cabc.Callable[..., Compiled]
+) -> cabc.Callable[[flask.Request], object]:
+    """Return a check that answers CORS preflights.
 
     :param compiled_for_method: Returns the compiled policy for another method.
     """
-
     respond: t.Any = app.response_class
 
-    def preflight() -> object:
-        request = current()
+    def preflight(request: flask.Request) -> object:
         if request.method != "OPTIONS":
             return None
         headers = request.headers
@@ -126,47 +178,6 @@ def answer_preflight(
     return preflight
 
 
-def add_headers(
-    current: CurrentRequest, compiled_for: CompiledFor, removed: frozenset[str]
-) -> cabc.Callable[[R], R]:
-    """Return a hook that adds the headers that a response does not have.
-
-    :param removed: Names, in lower case, of headers to remove.
-    """
-
-    def add(response: R) -> R:
-        request = current()
-        compiled = compiled_for(request)
-        variant = compiled.secure if _over_https(request) else compiled.plain
-        nonce = used_nonce(request)
-        headers = response.headers
-        unchanged = response.status_code == 304
-        lines: cabc.Sequence[tuple[str, str]]
-        if unchanged:
-            lines = variant.not_modified
-        elif nonce is None:
-            lines = variant.lines
-        else:
-            lines = variant.with_nonce(nonce)
-        names = compiled.names
-        present = {lower for name, _ in headers if (lower := name.lower()) in names}
-        if present:
-            lines = [line for line in lines if line[0].lower() not in present]
-            if "vary" in present:
-                _vary(headers, compiled.vary)
-            if nonce is not None and not unchanged and "cache-control" in present:
-                _keep_private(headers)
-            for name in present & removed:
-                del headers[name]
-        headers.extend(lines)
-        if compiled.policy.cors is not None:
-            headers.extend(_shared(request, headers, compiled.policy.cors))
-        note_sent(request)
-        return response
-
-    return add
-
-
 def nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str]:
     """Return the function that templates call as ``csp_nonce()``."""
 
@@ -180,6 +191,7 @@ def nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str]:
         nonce = used_nonce(request)
         if nonce is None:
             nonce = new_nonce(request, taken=compiled_for(request).takes_nonce)
+            keep_out_of_caches(current_app_object())
         return nonce
 
     return csp_nonce
@@ -199,13 +211,14 @@ def optional_nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str 
 
 
 def add_nonces_below(
-    app: App, current: CurrentRequest, compiled_for: CompiledFor, paths: tuple[str, ...]
+    app: App, compiled_for: CompiledFor, paths: tuple[str, ...]
 ) -> cabc.Callable[..., t.Any]:
     """Return a hook that gives the scripts and styles of some pages the nonce."""
+    current = request_getter(app)
     csp_nonce = optional_nonce_function(compiled_for)
 
     def nonce_for(response: Response) -> str | None:
-        if response.mimetype != "text/html":
+        if response.mimetype != "text/html" or response.content_encoding:
             return None
         path = current().path
         return csp_nonce() if any(is_below(path, each) for each in paths) else None
@@ -231,42 +244,31 @@ def add_nonces_below(
     return add_in_quart
 
 
+def renew_nonces(
+    app: App,
+) -> cabc.Callable[[R], R]:
+    """Return a hook that gives a response object of an earlier request a new nonce."""
+    current = request_getter(app)
+
+    def renew(response: R) -> R:
+        request = current()
+        if used_nonce(request) is None and not was_rendered(response):
+            return response
+        return renonced(response, request)
+
+    return renew
+
+
+def attach_last(app: App, function: cabc.Callable[..., object]) -> None:
+    """Attach a hook of responses that runs after all hooks attached so far."""
+    attach(app, "after_request", function)
+    # Flask runs them in reverse.
+    hooks = app.after_request_funcs[None]
+    hooks.insert(0, hooks.pop())
+
+
 def attach_first(app: App, function: cabc.Callable[[], object]) -> None:
     """Attach a hook that runs before all hooks attached so far."""
     attach(app, "before_request", function)
     hooks = app.before_request_funcs[None]
     hooks.insert(0, hooks.pop())
-
-
-def _vary(headers: Headers, names: cabc.Iterable[str]) -> None:
-    """Add names to the ``Vary`` of a response."""
-    given = ", ".join(headers.getlist("Vary"))
-    known = {part.strip().lower() for part in given.split(",")}
-    missing = [name for name in names if name.lower() not in known]
-    if missing and "*" not in known:
-        headers["Vary"] = ", ".join([given, *missing]) if given else ", ".join(missing)
-
-
-def _keep_private(headers: Headers) -> None:
-    private = private_cache_control(", ".join(headers.getlist("Cache-Control")))
-    if private is not None:
-        headers["Cache-Control"] = private
-
-
-def _shared(
-    request: flask.Request, headers: Headers, cors: Cors
-) -> cabc.Iterable[tuple[str, str]]:
-    if "Access-Control-Allow-Origin" in headers:  # a preflight, or the view itself
-        return ()
-    return cors.lines(request.headers.get("Origin"))
-
-
-def _over_https(request: flask.Request) -> bool:
-    if not request.is_secure:
-        return False
-    try:
-        # A browser that took HSTS from a development server would refuse every other
-        # server on this machine.
-        return not is_loopback(request.host)
-    except HTTPException:  # the host is not in TRUSTED_HOSTS
-        return True

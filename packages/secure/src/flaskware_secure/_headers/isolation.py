@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
+
+import flask
+from flask.sansio.app import App
 
 from flaskware_core import request_origin
 
@@ -14,10 +18,25 @@ if t.TYPE_CHECKING:
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # Elements that show a document inside a page; frame-ancestors decides on frames.
 _EMBEDS = frozenset({"object", "embed"})
+_OTHERS = frozenset({"cross-site", "same-site"})
+_ALLOWED = "Access-Control-Allow-Origin"
+# Nobody's site: who allows it allows every site.
+_STRANGER = "https://stranger.invalid"
+
+
+def may_be_forged(request: Request) -> bool:
+    """Return whether a request needs a closer look; most do not."""
+    if request.method not in _SAFE:
+        return True
+    return request.headers.get("Sec-Fetch-Site") in _OTHERS
 
 
 def is_forged(
-    request: Request, compiled: Compiled, trusted_origins: frozenset[str]
+    request: Request,
+    compiled: Compiled,
+    trusted_origins: frozenset[str],
+    *,
+    same_site: bool = False,
 ) -> bool:
     """Return whether a page of another site made a browser send what it may not.
 
@@ -26,27 +45,92 @@ def is_forged(
     endpoints with ``cross_site``. Without ``Sec-Fetch-Site``, ``Origin`` decides, and
     only for methods that change something: on a GET, ``Referer`` names every page with
     a link.
+
+    A browser gives a page what it loads only if ``Cross-Origin-Resource-Policy`` allows
+    that. A request is refused exactly where the browser would block the response.
+
+    :param same_site: True if other hosts of the same site count as other sites.
     """
-    headers = request.headers
     safe = request.method in _SAFE
-    if safe:
-        if headers.get("Sec-Fetch-Site") != "cross-site":
-            return False
-        if (
-            request.method in {"GET", "HEAD"}
-            and headers.get("Sec-Fetch-Mode") == "navigate"
-            and headers.get("Sec-Fetch-Dest") not in _EMBEDS
-        ):
-            return False
-        if compiled.policy.corp == "cross-origin":
-            return False
-    if request_origin(request, trusted_origins) != "cross-site":
+    if safe and _may_load(request, compiled):
+        return False
+    others = _OTHERS if same_site or safe else {"cross-site"}
+    if request_origin(request, trusted_origins) not in others:
         return False
     if compiled.cross_site:
         return False
-    origin = headers.get("Origin")
+    origin = request.headers.get("Origin")
     cors = compiled.policy.cors
     if cors is None or origin is None or not cors.allows(origin):
         return True
     # All may read it, but not change it with a user's cookies.
     return not safe and "*" in cors.origins
+
+
+def _may_load(request: Request, compiled: Compiled) -> bool:
+    """Return whether a page of another host may load the answer to a safe request."""
+    headers = request.headers
+    site = headers.get("Sec-Fetch-Site")
+    if site not in _OTHERS:
+        return True
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in headers:
+        return True  # a preflight changes nothing, and its answer is only headers
+    if (
+        request.method in {"GET", "HEAD"}
+        and headers.get("Sec-Fetch-Mode") == "navigate"
+        and headers.get("Sec-Fetch-Dest") not in _EMBEDS
+    ):
+        return True
+    corp = compiled.policy.corp
+    if site == "same-site":
+        return corp != "same-origin"
+    return corp == "cross-origin"
+
+
+def remedy_for(request: flask.Request) -> str:
+    """Return what to write if other sites are meant to send such a request."""
+    if request.method in _SAFE:
+        write = 'corp="cross-origin"), or cors=Cors(origins=(…,)'
+    else:
+        write = "cross_site=True"
+    return (
+        "If other sites are meant to send it, such as a sign-in or payment provider,"
+        f" write @secure.override({write}) below the route of {request.endpoint!r}."
+    )
+
+
+def other_sharing(app: App) -> cabc.Callable[[flask.Request], bool]:
+    """Return a function that asks Flask-CORS whether it allows a request's origin.
+
+    Its hooks are asked for an answer, as they would add it to the response, since it
+    keeps its settings nowhere. It answers an origin by name also where it allows every
+    origin; what changes something then stays refused.
+    """
+
+    def hooks(request: flask.Request) -> list[cabc.Callable[..., t.Any]]:
+        names = (*request.blueprints, None)
+        return [
+            hook
+            for name in names
+            for hook in app.after_request_funcs.get(name, ())
+            if hook.__module__.partition(".")[0] == "flask_cors"
+        ]
+
+    def allowed(found: list[cabc.Callable[..., t.Any]]) -> bool:
+        response = flask.Response()
+        for hook in found:
+            response = hook(response)
+        return _ALLOWED in response.headers
+
+    def shared(request: flask.Request) -> bool:
+        if not isinstance(app, flask.Flask) or "Origin" not in request.headers:
+            return False
+        found = hooks(request)
+        if not found or not allowed(found):
+            return False
+        if request.method in _SAFE:
+            return True
+        with app.test_request_context(request.path, headers={"Origin": _STRANGER}):
+            return not allowed(found)
+
+    return shared

@@ -8,11 +8,13 @@ import typing as t
 
 from flask.sansio.app import App
 from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed
 
 from flaskware_secure._policy.overrides import apply_overrides
 from flaskware_secure._policy.overrides import is_below
 from flaskware_secure._policy.overrides import Override
 from flaskware_secure._policy.overrides import overrides_on
+from flaskware_secure._policy.overrides import prefixes_of
 from flaskware_secure._policy.overrides import resolve
 from flaskware_secure._policy.policy import Changes
 from flaskware_secure._policy.policy import Policy
@@ -55,11 +57,13 @@ class Resolver:
 
     def of(self, request: Request) -> Compiled:
         """Return the compiled policy of a request."""
-        situation: Situation = request.endpoint
+        endpoint = request.endpoint
+        if endpoint is None:
+            endpoint = self._unmatched(request)
+        situation: Situation = endpoint
         overrides = overrides_on(request)
         if overrides or self.settings.paths:
-            paths = self._paths(request.path)
-            situation = (request.endpoint, paths, overrides)
+            situation = (endpoint, self._paths(request.path), overrides)
         return self.known.get(situation) or self._compile(situation)
 
     def at(self, endpoint: str | None, path: str | None) -> Compiled:
@@ -75,8 +79,30 @@ class Resolver:
         try:
             endpoint, _ = app.create_url_adapter(request).match(method=method)
         except HTTPException:
-            endpoint = request.endpoint
+            endpoint = request.endpoint or self._unmatched(request)
         return self.at(endpoint, request.path)
+
+    def _unmatched(self, request: Request) -> str | None:
+        """Return the endpoint whose policy counts for a request without one.
+
+        A wrong method has the policy of the view that takes another; a wrong path
+        below a blueprint that of the blueprint, under the name of no view.
+        """
+        app = t.cast("t.Any", self.app())
+        error = request.routing_exception
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            try:
+                method = next(iter(error.valid_methods))
+                endpoint: str = app.create_url_adapter(request).match(method=method)[0]
+            except HTTPException:
+                return None
+            return endpoint
+        found = [
+            (len(prefix), name)
+            for prefix, name in prefixes_of(app).items()
+            if is_below(request.path, prefix)
+        ]
+        return f"{max(found)[1]}." if found else None
 
     def _paths(self, path: str) -> tuple[str, ...]:
         found = [each for each in self.settings.paths if is_below(path, each)]

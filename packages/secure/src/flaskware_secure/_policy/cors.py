@@ -20,6 +20,9 @@ _SIMPLE_METHODS = frozenset({"GET", "HEAD", "POST"})
 _SIMPLE_HEADERS = frozenset(
     {"accept", "accept-language", "content-language", "content-type", "range"}
 )
+# A wildcard does not cover this header (WHATWG Fetch, "CORS non-wildcard
+# request-header name").
+_NEVER_BY_WILDCARD = frozenset({"authorization"})
 # Nobody's sites: a pattern that matches one of them matches every site.
 _STRANGERS = ("https://stranger.invalid", "https://stranger.invalid.test")
 
@@ -31,8 +34,10 @@ class Cors:
     :param origins: Origins as a browser sends them, such as
         ``"https://app.example"``; patterns, which are always matched against the
         whole origin; or ``"*"`` alone for every origin, without credentials.
-    :param methods: Methods that a preflight allows beside GET, HEAD and POST.
-    :param headers: Headers that a preflight allows beside those that need none.
+    :param methods: Methods that a preflight allows beside GET, HEAD and POST; ``"*"``
+        for every method, without credentials.
+    :param headers: Headers that a preflight allows beside those that need none;
+        ``"*"`` for every header but ``authorization``, without credentials.
     :param expose: Headers of the response that scripts may read.
     :param credentials: True to allow cookies. Origins are then named, never ``*``.
     :param max_age: Seconds for which a browser keeps the answer to a preflight.
@@ -75,10 +80,14 @@ class Cors:
         """
         if not self.allows(origin):
             return "The origin may not read this."
-        if method not in _SIMPLE_METHODS and method not in self.methods:
+        allowed = {method, "*"} & {*_SIMPLE_METHODS, *self.methods}
+        if not allowed:
             return "The method is not allowed for other origins."
         asked = {part.strip().lower() for part in headers.split(",") if part.strip()}
-        if asked - _SIMPLE_HEADERS - {name.lower() for name in self.headers}:
+        wanted = asked - _SIMPLE_HEADERS - {name.lower() for name in self.headers}
+        if "*" in self.headers:
+            wanted &= _NEVER_BY_WILDCARD
+        if wanted:
             return "A header of the request is not allowed for other origins."
         return None
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import dataclasses as dc
 import functools
 import inspect
 import typing as t
+
+from flask.sansio.app import App
+from flask.sansio.blueprints import Blueprint
+from flask.sansio.blueprints import BlueprintSetupState
 
 from flaskware_core import active_request
 from flaskware_core import ConfigError
@@ -21,6 +26,7 @@ from .policy import Sources
 _ATTRIBUTE = "__flaskware_secure__"
 _ON_REQUEST = "_flaskware_secure_overrides"
 F = t.TypeVar("F", bound="cabc.Callable[..., t.Any]")
+_PREFIXES = "secure.blueprints"
 _SOURCE_FIELDS = ("csp", "csp_report_only", "permissions")
 
 
@@ -48,6 +54,28 @@ def attach_override(target: object, override: Override) -> None:
             f"override() cannot attach anything to {target!r}. Decorate the function"
             " itself, in its class or module."
         ) from None
+
+
+def note_prefix(target: object) -> None:
+    """Note where a blueprint is registered, for answers below it that no view gives."""
+    if not isinstance(target, Blueprint):
+        return
+
+    def note(state: BlueprintSetupState) -> None:
+        if state.url_prefix:
+            prefix = f"/{state.url_prefix.strip('/')}"
+            name = f"{state.name_prefix}.{state.name}".lstrip(".")
+            prefixes_of(state.app)[prefix] = name
+
+    # Flask refuses this on a blueprint that an app has already.
+    with contextlib.suppress(AssertionError):
+        target.record(note)
+
+
+def prefixes_of(app: App) -> dict[str, str]:
+    """Return the blueprints of an app that have an override, by their prefix."""
+    found: dict[str, str] = app.extensions.setdefault(_PREFIXES, {})
+    return found
 
 
 def _attached(target: object) -> tuple[Override, ...]:

@@ -19,7 +19,6 @@ from .vocabulary import DocumentIsolationPolicy
 from .vocabulary import EmbedderPolicy
 from .vocabulary import fallbacks
 from .vocabulary import Feature
-from .vocabulary import FEATURES
 from .vocabulary import IntegrityDestination
 from .vocabulary import NONCE
 from .vocabulary import OpenerPolicy
@@ -79,19 +78,6 @@ class Csp:
 
     directives: cabc.Mapping[str, tuple[str, ...]]
     report_only: bool = False
-
-
-# Harmless features, which the app's own pages have without asking.
-_OWN_PAGES = frozenset(
-    {
-        "autoplay", "clipboard-write", "cross-origin-isolated", "encrypted-media",
-        "fullscreen", "picture-in-picture", "publickey-credentials-create",
-        "publickey-credentials-get", "screen-wake-lock", "storage-access",
-        "web-share",
-    }
-)  # fmt: skip
-# Browsers have these behind a flag only, and some warn about each unknown name.
-_UNSHIPPED = frozenset({"ambient-light-sensor", "speaker-selection"})
 
 
 class Changes(t.TypedDict, total=False):
@@ -347,20 +333,30 @@ def _from_items(items: cabc.Iterable[tuple[str, str]]) -> Policy:
     return Policy(**fields, also=tuple(also), extra=types.MappingProxyType(extra))
 
 
+# The features by which an injected script gains most. Each is known to every browser
+# that reads the header, since a browser logs the names that it does not know. The
+# others are for the app's own pages only by default.
 _PERMISSIONS: Directives = types.MappingProxyType(
-    {
-        feature: ("self",) if feature in _OWN_PAGES else ()
-        for feature in sorted(FEATURES - _UNSHIPPED)
-    }
-)
+    dict.fromkeys(
+        (
+            "camera", "display-capture", "geolocation", "hid", "microphone", "serial",
+            "usb",
+        ),
+        (),
+    )
+)  # fmt: skip
 _STRICT = Policy(
     csp=types.MappingProxyType(
         {
-            "default-src": ("'self'",),
+            "default-src": ("'none'",),
             "script-src": (NONCE, "'strict-dynamic'"),
             "style-src": ("'self'", NONCE),
             "img-src": ("'self'", "data:"),
-            "object-src": ("'none'",),
+            "font-src": ("'self'",),
+            "connect-src": ("'self'",),
+            "media-src": ("'self'",),
+            "manifest-src": ("'self'",),
+            "frame-src": ("'self'",),
             "base-uri": ("'none'",),
             "form-action": ("'self'",),
             "frame-ancestors": ("'none'",),
@@ -369,8 +365,8 @@ _STRICT = Policy(
     ),
     permissions=_PERMISSIONS,
     referrer="same-origin",
-    coop="same-origin",
-    corp="same-origin",
+    coop="same-origin-allow-popups",
+    corp="same-site",
 )
 _API = Policy(
     csp=types.MappingProxyType(
@@ -382,8 +378,8 @@ _API = Policy(
         }
     ),
     referrer="no-referrer",
-    coop="same-origin",
-    corp="same-origin",
+    coop="same-origin-allow-popups",
+    corp="same-site",
 )
 _LEGACY = dc.replace(
     _from_items(Secure.from_preset(Preset.BALANCED).header_items()).changed(
