@@ -14,6 +14,7 @@ from ._errors import NPlusOneError as NPlusOneError
 from ._errors import OnCommitError as OnCommitError
 from ._errors import ReadOnlySession as ReadOnlySession
 from ._errors import SchemaUnusable as SchemaUnusable
+from ._errors import SecretRefused as SecretRefused
 from ._errors import SessionShared as SessionShared
 from ._errors import TransactionBegun as TransactionBegun
 from ._errors import UnknownBind as UnknownBind
@@ -27,6 +28,9 @@ if t.TYPE_CHECKING:
     from ._insight.lazy_load import NPlusOneWarning as NPlusOneWarning
     from ._insight.location import Location as Location
     from ._insight.query_log import RecordedQuery as RecordedQuery
+    from ._models.encrypted import EncryptedText as EncryptedText
+    from ._models.password import HashedPassword as HashedPassword
+    from ._models.password import PasswordHash as PasswordHash
     from ._models.utc import Timestamps as Timestamps
     from ._models.utc import UTCDateTime as UTCDateTime
     from ._pagination.keyset import KeysetPage as KeysetPage
@@ -39,6 +43,8 @@ else:
             "_insight.lazy_load": ["NPlusOneWarning"],
             "_insight.location": ["Location"],
             "_insight.query_log": ["RecordedQuery"],
+            "_models.encrypted": ["EncryptedText"],
+            "_models.password": ["HashedPassword", "PasswordHash"],
             "_models.utc": ["Timestamps", "UTCDateTime"],
             "_pagination.keyset": ["KeysetPage"],
             "_pagination.page": ["Page"],
@@ -47,10 +53,10 @@ else:
     )
 
 __all__ = [
-    "AsyncDriverMissing", "ContextSession", "DatabaseUnavailable", "KeysetPage",
-    "Location", "LockTaken", "MixedBinds", "Model", "NAMING_CONVENTION",
-    "NPlusOneError", "NPlusOneWarning", "OnCommitError", "Page", "ReadOnlySession",
-    "RecordedQuery", "SQLAlchemy", "SQLAlchemySettings", "SchemaUnusable",
-    "SessionShared", "Timestamps", "TransactionBegun", "UTCDateTime", "UnknownBind",
-    "fetch_peers",
+    "AsyncDriverMissing", "ContextSession", "DatabaseUnavailable", "EncryptedText",
+    "HashedPassword", "KeysetPage", "Location", "LockTaken", "MixedBinds", "Model",
+    "NAMING_CONVENTION", "NPlusOneError", "NPlusOneWarning", "OnCommitError", "Page",
+    "PasswordHash", "ReadOnlySession", "RecordedQuery", "SQLAlchemy",
+    "SQLAlchemySettings", "SchemaUnusable", "SecretRefused", "SessionShared",
+    "Timestamps", "TransactionBegun", "UTCDateTime", "UnknownBind", "fetch_peers",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from sqlalchemy import exc as sa_exc
 from flaskware_core import Finding
 from flaskware_core import Level
 
+from ._models.encrypted import EncryptedText
 from ._models.model import Metadatas
 from ._settings import SQLAlchemySettings
 
@@ -36,6 +37,7 @@ def check(
     :param options_of: The options of each engine.
     """
     yield from _models(engines, metadatas)
+    yield from _keys(settings, metadatas)
     if deploy:
         yield from _sqlite(engines)
         yield from _pre_ping(options_of, engines)
@@ -74,6 +76,27 @@ def _models(
                 "Import the module of its models in the app factory, or remove the"
                 " key.",
             )
+
+
+def _keys(settings: SQLAlchemySettings, metadatas: Metadatas) -> cabc.Iterator[Finding]:
+    if settings.encryption_keys:
+        return
+    columns = [
+        f"{table.fullname}.{column.name}"
+        for metadata in metadatas.values()
+        for table in metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, EncryptedText)
+    ]
+    if columns:
+        yield Finding(
+            "sqlalchemy.encryption-keys",
+            Level.ERROR,
+            f"Columns are encrypted, and there are no keys ({', '.join(columns)}).",
+            "SQLALCHEMY_ENCRYPTION_KEYS = [the output of `python -c 'from"
+            " cryptography.fernet import Fernet;"
+            " print(Fernet.generate_key().decode())'`]",
+        )
 
 
 def _sqlite(engines: cabc.Mapping[str | None, sa.Engine]) -> cabc.Iterator[Finding]:

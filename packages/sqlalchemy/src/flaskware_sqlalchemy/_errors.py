@@ -73,6 +73,13 @@ class ReadOnlySession(RuntimeError):
     """A statement would write in a session or a transaction that only reads."""
 
 
+class SecretRefused(TypeError, sa_exc.DontWrapMixin):
+    """A value for a secret column has the wrong type.
+
+    SQLAlchemy would add all parameters to the message, and so the secret.
+    """
+
+
 class LockTaken(TimeoutError):
     """Another transaction has an advisory lock, longer than could be waited."""
 

@@ -419,6 +419,20 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
 
         upsert(routed(session or self.session), entity, rows, by, update)
 
+    def reencrypt(self, entity: type[t.Any], app: App | None = None) -> int:
+        """Encrypt the ``EncryptedText`` of a model with the first key.
+
+        Do so after a new key was added, then remove the old key. It commits some
+        hundred rows at a time, in a session of its own.
+
+        :param app: The app of the databases; the current app by default.
+        :return: The number of values that another key had encrypted.
+        """
+        from ._models.encrypted import reencrypt
+
+        with self.session_scope(app) as session:
+            return reencrypt(session, entity)
+
     def primary(self) -> contextlib.AbstractContextManager[None]:
         """Read from the primary in the block, and not from a replica."""
         from ._engines.replica import primary

@@ -184,6 +184,12 @@ class SQLAlchemySettings(Settings):
         description='Log each statement, and with "debug" each row, of every database.',
         examples=[True],
     )
+    encryption_keys: tuple[pydantic.SecretStr, ...] = pydantic.Field(
+        default=(),
+        description="The keys of `EncryptedText` columns, as `Fernet.generate_key()`"
+        " makes them: the first encrypts, all of them decrypt.",
+        examples=[["the newest key", "the key before"]],
+    )
     track_modifications: bool = pydantic.Field(
         default=False,
         description="Accepted for apps made for Flask-SQLAlchemy. It has no effect;"
@@ -216,6 +222,7 @@ class SQLAlchemySettings(Settings):
                 "",
                 "`pip install 'flaskware-sqlalchemy[otel]'`, or remove the key",
             )
+        yield from self._wrong_keys()
         if DEFAULT in self.binds:
             yield ConfigProblem(
                 self.key_of(DEFAULT),
@@ -223,6 +230,29 @@ class SQLAlchemySettings(Settings):
                 "",
                 "SQLALCHEMY_DATABASE_URI",
             )
+
+    def _wrong_keys(self) -> cabc.Iterator[ConfigProblem]:
+        if not self.encryption_keys:
+            return
+        if find_spec("cryptography") is None:
+            yield ConfigProblem(
+                self.key("encryption_keys"),
+                "the package cryptography, which is not installed",
+                "",
+                "`pip install 'flaskware-sqlalchemy[encryption]'`",
+            )
+            return
+        from ._engines.cipher import is_key
+
+        for number, key in enumerate(self.encryption_keys):
+            if not is_key(key.get_secret_value()):
+                yield ConfigProblem(
+                    f"{self.key('encryption_keys')}[{number}]",
+                    "a key: 32 bytes in URL-safe base64",
+                    describe(key.get_secret_value(), sensitive=True),
+                    "the output of `python -c 'from cryptography.fernet import Fernet;"
+                    " print(Fernet.generate_key().decode())'`",
+                )
 
     def databases(self) -> dict[str | None, tuple[str, dict[str, t.Any]]]:
         """Return URL and engine options by name, ``None`` for the default database."""

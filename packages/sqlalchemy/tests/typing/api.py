@@ -19,7 +19,9 @@ from sqlalchemy.orm import Session
 from flaskware_sqlalchemy import AsyncDriverMissing
 from flaskware_sqlalchemy import ContextSession
 from flaskware_sqlalchemy import DatabaseUnavailable
+from flaskware_sqlalchemy import EncryptedText
 from flaskware_sqlalchemy import fetch_peers
+from flaskware_sqlalchemy import HashedPassword
 from flaskware_sqlalchemy import KeysetPage
 from flaskware_sqlalchemy import Location
 from flaskware_sqlalchemy import LockTaken
@@ -30,9 +32,11 @@ from flaskware_sqlalchemy import NPlusOneError
 from flaskware_sqlalchemy import NPlusOneWarning
 from flaskware_sqlalchemy import OnCommitError
 from flaskware_sqlalchemy import Page
+from flaskware_sqlalchemy import PasswordHash
 from flaskware_sqlalchemy import ReadOnlySession
 from flaskware_sqlalchemy import RecordedQuery
 from flaskware_sqlalchemy import SchemaUnusable
+from flaskware_sqlalchemy import SecretRefused
 from flaskware_sqlalchemy import SessionShared
 from flaskware_sqlalchemy import SQLAlchemy
 from flaskware_sqlalchemy import SQLAlchemySettings
@@ -64,6 +68,21 @@ class Meeting(Timestamps, Base):
 
 t.assert_type(Meeting().created_at, dt.datetime)
 t.assert_type(Meeting().updated_at, dt.datetime)
+
+
+class Account(Base):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    iban: Mapped[str | None] = mapped_column(EncryptedText)
+    password: Mapped[HashedPassword] = mapped_column(PasswordHash)
+
+
+t.assert_type(Account().iban, str | None)
+t.assert_type(Account().password, HashedPassword)
+t.assert_type(HashedPassword.of("x"), HashedPassword)
+t.assert_type(HashedPassword("x").verify("x"), bool)
+t.assert_type(HashedPassword("x").is_outdated, bool)
+t.assert_type(HashedPassword("x").text, str)
+t.assert_type(HashedPassword.verify_nobody("x"), bool)
 
 
 class Entry(DataBase):
@@ -253,6 +272,8 @@ t.assert_type(OnCommitError("x", [ValueError()]), OnCommitError)
 t.assert_type(TransactionBegun("x"), TransactionBegun)
 t.assert_type(ReadOnlySession("x"), ReadOnlySession)
 t.assert_type(LockTaken("x"), LockTaken)
+t.assert_type(SecretRefused("x"), SecretRefused)
+t.assert_type(db.reencrypt(Account, app), int)
 t.assert_type(SchemaUnusable("x"), SchemaUnusable)
 t.assert_type(DatabaseUnavailable("x", OSError()).reason, str)
 t.assert_type(NPlusOneError("x"), NPlusOneError)

@@ -12,6 +12,7 @@ import weakref
 import sqlalchemy as sa
 from sqlalchemy.util import LRUCache
 
+from flaskware_sqlalchemy._engines.cipher import share_cipher
 from flaskware_sqlalchemy._engines.engine import is_shared_memory
 from flaskware_sqlalchemy._engines.engine import prepare
 from flaskware_sqlalchemy._engines.engine import Source
@@ -81,6 +82,7 @@ class _Template:
                 url, options["connect_args"] = for_asyncpg(url, given)
             options = with_limits(url, options)
             engine = create_async_engine(url, **options).sync_engine
+            share_cipher(self._source.engine, engine)
             if engine.dialect.name != "sqlite":
                 guard_connections(engine)
             return engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import itertools
 import threading
 import typing as t
 
@@ -11,6 +12,8 @@ import sqlalchemy as sa
 
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
+from flaskware_sqlalchemy._engines.cipher import Cipher
+from flaskware_sqlalchemy._engines.cipher import set_cipher
 from flaskware_sqlalchemy._engines.engine import make_engine
 from flaskware_sqlalchemy._engines.engine import Source
 from flaskware_sqlalchemy._engines.replica import Health
@@ -200,6 +203,11 @@ def build(
     """
     factory = EngineFactory(settings, instance_path, engine_options)
     sources, copies = factory.databases(), factory.copies()
+    if settings.encryption_keys:
+        keys = [key.get_secret_value() for key in settings.encryption_keys]
+        cipher = Cipher(keys)
+        for source in (*sources.values(), *itertools.chain(*copies.values())):
+            set_cipher(source.engine, cipher)
     if factory.problems:
         raise ConfigError(settings.distribution, factory.problems)
     engines = {bind: source.engine for bind, source in sources.items()}
