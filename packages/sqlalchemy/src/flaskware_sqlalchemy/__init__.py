@@ -31,6 +31,7 @@ if t.TYPE_CHECKING:
     from ._models.encrypted import EncryptedText as EncryptedText
     from ._models.password import HashedPassword as HashedPassword
     from ._models.password import PasswordHash as PasswordHash
+    from ._models.soft_delete import SoftDelete as SoftDelete
     from ._models.utc import Timestamps as Timestamps
     from ._models.utc import UTCDateTime as UTCDateTime
     from ._pagination.keyset import KeysetPage as KeysetPage
@@ -45,6 +46,7 @@ else:
             "_insight.query_log": ["RecordedQuery"],
             "_models.encrypted": ["EncryptedText"],
             "_models.password": ["HashedPassword", "PasswordHash"],
+            "_models.soft_delete": ["SoftDelete"],
             "_models.utc": ["Timestamps", "UTCDateTime"],
             "_pagination.keyset": ["KeysetPage"],
             "_pagination.page": ["Page"],
@@ -58,5 +60,6 @@ __all__ = [
     "NAMING_CONVENTION", "NPlusOneError", "NPlusOneWarning", "OnCommitError", "Page",
     "PasswordHash", "ReadOnlySession", "RecordedQuery", "SQLAlchemy",
     "SQLAlchemySettings", "SchemaUnusable", "SecretRefused", "SessionShared",
-    "Timestamps", "TransactionBegun", "UTCDateTime", "UnknownBind", "fetch_peers",
+    "SoftDelete", "Timestamps", "TransactionBegun", "UTCDateTime", "UnknownBind",
+    "fetch_peers",
 ]  # fmt: skip

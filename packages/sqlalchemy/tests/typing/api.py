@@ -38,6 +38,7 @@ from flaskware_sqlalchemy import RecordedQuery
 from flaskware_sqlalchemy import SchemaUnusable
 from flaskware_sqlalchemy import SecretRefused
 from flaskware_sqlalchemy import SessionShared
+from flaskware_sqlalchemy import SoftDelete
 from flaskware_sqlalchemy import SQLAlchemy
 from flaskware_sqlalchemy import SQLAlchemySettings
 from flaskware_sqlalchemy import Timestamps
@@ -83,6 +84,16 @@ t.assert_type(HashedPassword("x").verify("x"), bool)
 t.assert_type(HashedPassword("x").is_outdated, bool)
 t.assert_type(HashedPassword("x").text, str)
 t.assert_type(HashedPassword.verify_nobody("x"), bool)
+
+
+class Comment(SoftDelete, Base):
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+t.assert_type(Comment().deleted_at, dt.datetime | None)
+t.assert_type(Comment().is_soft_deleted, bool)
+Comment().soft_delete()
+Comment().restore()
 
 
 class Entry(DataBase):

@@ -28,9 +28,14 @@ class GettingSession(orm.Session):
         """Return an object by its primary key; see :class:`sqlalchemy.orm.Session`."""
         self.is_getting = True
         try:
-            return super().get(*args, **kwargs)
+            found = super().get(*args, **kwargs)
         finally:
             self.is_getting = False
+        # The session may hold an object that a query would leave out.
+        if getattr(found, "is_soft_deleted", False) is True:
+            options: cabc.Mapping[str, object] = kwargs.get("execution_options") or {}
+            return found if options.get("include_deleted") else None
+        return found
 
 
 class OneThreadSession(GettingSession):
