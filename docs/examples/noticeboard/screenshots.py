@@ -77,7 +77,7 @@ def take(browser: webdriver.Chrome, base: str, out: Path) -> None:
         browser.execute_script("document.querySelector('main form').noValidate = true")
         browser.find_element("css selector", "main form [type=submit]").click()
         browser.save_screenshot(out / f"write-{width}.png")
-        browser.get(f"{base}/devices")
+        browser.get(f"{base}/devices/")
         browser.save_screenshot(out / f"devices-{width}.png")
 
 

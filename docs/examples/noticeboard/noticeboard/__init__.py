@@ -11,8 +11,11 @@ from pathlib import Path
 
 from flask import Flask
 
+from flaskware_core import add_health
+
 from . import accounts
 from . import board
+from . import errors
 from .extensions import alembic
 from .extensions import db
 from .extensions import forms
@@ -42,6 +45,9 @@ def create_app(**config: t.Any) -> Flask:
         extension.init_app(app)
     app.register_blueprint(accounts.bp)
     app.register_blueprint(board.bp)
+    app.register_blueprint(errors.bp)
+    sessions.devices_page(app, confirm=accounts.password_is_right)
+    add_health(app)
     return app
 
 

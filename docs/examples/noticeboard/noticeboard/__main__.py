@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 from flask import Flask
 from werkzeug.serving import make_server
@@ -143,8 +144,10 @@ def _gunicorn(port: int, secret_key: str) -> cabc.Generator[None]:
     command += ["--bind", f"{HOST}:{port}", "--log-level", "warning"]
     process = subprocess.Popen([*command, "noticeboard:create_app()"], env=environment)
     try:
-        deadline = time.monotonic() + 30
-        while _is_free(port) and process.poll() is None and time.monotonic() < deadline:
+        deadline = time.monotonic() + 120
+        while not _is_alive(port) and process.poll() is None:
+            if time.monotonic() > deadline:
+                raise SystemExit("error: gunicorn serves nothing after two minutes")
             time.sleep(0.05)
         if process.poll() is not None:
             raise SystemExit(f"error: gunicorn exited with {process.returncode}")
@@ -174,6 +177,15 @@ def _production_environment(stack: contextlib.ExitStack) -> dict[str, str]:
         "FLASK_SQLALCHEMY_BINDS__audit": audit,
         "FLASK_SESSION_STORE": stack.enter_context(temporary_redis(redis)),
     }
+
+
+def _is_alive(port: int) -> bool:
+    # The port is bound before the workers have imported the app.
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/livez", timeout=120):
+            return True
+    except OSError:
+        return False
 
 
 def _is_free(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""Sign-up, sign-in, sign-out, and the list of devices that are signed in."""
+"""Sign-up, sign-in and sign-out."""
 
 from __future__ import annotations
 
@@ -74,6 +74,12 @@ def credentials_are_right(data: SignIn) -> str | None:
     return None if user and right else "Email or password is wrong."
 
 
+def password_is_right(user_id: str, password: str) -> bool:
+    """Return True for the password of a user; the page of devices asks for it."""
+    user = db.session.get(User, int(user_id))
+    return user is not None and check_password_hash(user.password_hash, password)
+
+
 @bp.route("/sign-up", methods=["GET", "POST"])
 @sign_up.handles
 def register(form: Bound[SignUp]) -> ResponseReturnValue:
@@ -100,8 +106,9 @@ def enter(form: Bound[SignIn]) -> ResponseReturnValue:
     if data := form.submit():
         user = find_user(data.email)
         assert user is not None
+        going_to = flask.session.pop("going_to", flask.url_for("board.index"))
         start_session(user, "signed in")
-        return form.done(flask.url_for("board.index"))
+        return form.done(going_to)
     return form.respond("accounts/sign_in.html")
 
 
@@ -114,55 +121,31 @@ def leave() -> ResponseReturnValue:
 def signed_in(
     view: cabc.Callable[P, ResponseReturnValue],
 ) -> cabc.Callable[P, ResponseReturnValue]:
-    """Send visitors who are not signed in to the sign-in page."""
+    """Refuse visitors who are not signed in, which leads them to the sign-in page."""
 
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if current_user() is None:
-            # Only once, even if several pages redirect here.
-            if "_flashes" not in flask.session:
-                flask.flash("Please sign in first.")
-            return flask.redirect(flask.url_for("accounts.enter"), 303)
+            flask.abort(401)
         return view(*args, **kwargs)
 
     return guarded
 
 
-@bp.get("/devices")
-@signed_in
-def devices() -> ResponseReturnValue:
-    assert sessions.user_id is not None
-    return flask.render_template(
-        "accounts/devices.html", devices=sessions.for_user(sessions.user_id)
-    )
-
-
-@bp.post("/devices/<handle>/revoke")
-@signed_in
-def revoke(handle: str) -> ResponseReturnValue:
-    sessions.revoke(handle, user_id=sessions.user_id)
-    flask.flash("That device is signed out.")
-    return flask.redirect(flask.url_for("accounts.devices"), 303)
+@bp.app_errorhandler(401)
+def ask_to_sign_in(error: Exception) -> ResponseReturnValue:  # noqa: ARG001
+    # Only once, even if several pages redirect here.
+    if "_flashes" not in flask.session:
+        flask.flash("Please sign in first.")
+    if flask.request.method == "GET":
+        # In the session, where no link from elsewhere can set it.
+        flask.session["going_to"] = flask.request.full_path.rstrip("?")
+    return flask.redirect(flask.url_for("accounts.enter"), 303)
 
 
 @bp.app_context_processor
 def add_current_user() -> dict[str, object]:
     return {"current_user": current_user}
-
-
-@bp.app_template_filter("device_name")
-def device_name(agent: str) -> str:
-    """Return a short name for a browser, such as "Firefox on Linux"."""
-    browser = _first(agent, ("Edg", "OPR", "Firefox", "Chrom", "Safari"))
-    system = _first(agent, ("Android", "iPhone", "iPad", "Windows", "Mac OS", "Linux"))
-    full = {"Edg": "Edge", "OPR": "Opera", "Chrom": "Chrome"}
-    if browser is None:
-        return agent or "Unknown device"
-    return f"{full.get(browser, browser)} on {system or 'something'}"
-
-
-def _first(text: str, words: tuple[str, ...]) -> str | None:
-    return next((word for word in words if word in text), None)
 
 
 def current_user() -> User | None:

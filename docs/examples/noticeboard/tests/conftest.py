@@ -38,10 +38,9 @@ def ada(client: FlaskClient) -> FlaskClient:
 
 
 def post(client: FlaskClient, path: str, page: str | None = None, **fields: object):
-    """Send the form on a page, with the token that the page has."""
+    """Send the form on a page, with what the page has in hidden fields."""
     hidden = hidden_fields(client.get(page or path).text)
-    data = {key: value for key, value in hidden.items() if key == "csrf_token"}
-    return client.post(path, data={**data, **fields})
+    return client.post(path, data={**hidden, **fields})
 
 
 @pytest.fixture(name="post")

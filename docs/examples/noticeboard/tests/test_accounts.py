@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import select
@@ -70,16 +71,28 @@ def test_another_devices_session_can_be_revoked_but_not_somebody_elses(app, ada,
     phone, ben = app.test_client(), app.test_client()
     post(phone, "/sign-in", email="ada@example.org", password=PASSWORD)
     post(ben, "/sign-in", email="ben@example.org", password=PASSWORD)
-    page = ada.get("/devices").text
-    handle = page.split("/devices/")[1].split("/revoke")[0]
+    page = ada.get("/devices/").text
+    (handle,) = re.findall(r'name="device" value="((?!others)[^"]+)"', page)
 
-    post(ben, f"/devices/{handle}/revoke", page="/devices")
-    assert phone.get("/devices").status_code == 200
+    post(ben, "/devices/end", page="/devices/", device=handle)
+    assert phone.get("/devices/").status_code == 200
 
-    post(ada, f"/devices/{handle}/revoke", page="/devices")
-    assert phone.get("/devices").location == "/sign-in"
-    assert ada.get("/devices").status_code == 200
-    assert ben.get("/devices").status_code == 200
+    post(ada, "/devices/end", page="/devices/", device=handle)
+    assert phone.get("/devices/").location == "/sign-in"
+    assert ada.get("/devices/").status_code == 200
+    assert ben.get("/devices/").status_code == 200
+
+
+def test_a_sign_in_goes_on_to_where_one_was_going(client, post):
+    assert client.get("/notices/new?from=mail").location == "/sign-in"
+    reply = post(client, "/sign-in", email="ada@example.org", password=PASSWORD)
+    assert reply.location == "/notices/new?from=mail"
+
+
+def test_a_sign_in_goes_nowhere_else(client, post):
+    client.get("/sign-in?next=https://evil.example&going_to=//evil.example")
+    reply = post(client, "/sign-in", email="ada@example.org", password=PASSWORD)
+    assert reply.location == "/"
 
 
 def test_signing_out_ends_the_session_on_the_server(app, ada, post):
@@ -88,11 +101,11 @@ def test_signing_out_ends_the_session_on_the_server(app, ada, post):
     thief = app.test_client()
     for key, value in cookies:
         thief.set_cookie(key, value)
-    assert thief.get("/devices").location == "/sign-in"
+    assert thief.get("/devices/").location == "/sign-in"
 
 
 def test_devices_need_a_sign_in(client):
-    assert client.get("/devices").location == "/sign-in"
+    assert client.get("/devices/").location == "/sign-in"
 
 
 def test_two_who_sign_up_with_one_email_at_once_get_one_account(app, post):
@@ -123,7 +136,7 @@ def test_asking_again_and_again_for_what_needs_a_sign_in_keeps_the_session_small
     client,
 ):
     for _ in range(5):
-        client.get("/devices")
+        client.get("/devices/")
     assert client.get("/sign-in").text.count("Please sign in first.") == 1
 
 

@@ -16,7 +16,7 @@ from noticeboard.extensions import alembic
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "noticeboard", *arguments],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=120,
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
 
