@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.webdriver.support.wait import WebDriverWait
 
 from flaskware_core.testing import serving
 from noticeboard import create_app
@@ -66,7 +67,7 @@ def take(browser: webdriver.Chrome, base: str, out: Path) -> None:
     browser.get(f"{base}/sign-in")
     browser.find_element("name", "email").send_keys("ada@example.org")
     browser.find_element("name", "password").send_keys(PASSWORD)
-    browser.find_element("css selector", "main form [type=submit]").click()
+    browser.find_element("css selector", "main form > [type=submit]").click()
     for width in WIDTHS:
         set_width(browser, width)
         browser.get(base)
@@ -75,7 +76,10 @@ def take(browser: webdriver.Chrome, base: str, out: Path) -> None:
         browser.find_element("name", "title").send_keys("Hi")
         # Let the server report the errors instead of the browser.
         browser.execute_script("document.querySelector('main form').noValidate = true")
-        browser.find_element("css selector", "main form [type=submit]").click()
+        browser.find_element("css selector", "main form > [type=submit]").click()
+        WebDriverWait(browser, 20).until(
+            lambda page: page.find_elements("class name", "form-errors")
+        )
         browser.save_screenshot(out / f"write-{width}.png")
         browser.get(f"{base}/devices/")
         browser.save_screenshot(out / f"devices-{width}.png")

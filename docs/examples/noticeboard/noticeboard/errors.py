@@ -29,10 +29,9 @@ TEXTS = {
 @bp.app_errorhandler(HTTPException)
 def show(error: HTTPException) -> ResponseReturnValue:
     """Answer a browser with a page; leave the answers to other clients alone."""
-    accept = flask.request.accept_mimetypes
     code = error.code or 500
     is_html = (error.get_response().mimetype or "").startswith("text/html")
-    if code < 400 or not is_html or "text/html" not in accept:
+    if code < 400 or not is_html or not flask.request.accept_mimetypes.accept_html:
         return error
     title, advice = TEXTS.get(code, (error.name, error.description))
     # After a failure, the page asks neither the database nor the session.

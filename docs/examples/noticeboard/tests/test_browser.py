@@ -37,7 +37,7 @@ def fill(browser, name: str, text: str) -> None:
 def submit(browser) -> None:
     """Send the form, and wait until another page has come."""
     page = browser.find_element("tag name", "html")
-    browser.find_element("css selector", "main form [type=submit]").click()
+    browser.find_element("css selector", "main form > [type=submit]").click()
     WebDriverWait(browser, 20).until(staleness_of(page))
 
 
