@@ -219,7 +219,7 @@ def test_the_flask_command_prints_a_config_error_without_traceback(tmp_path: Pat
     for command in (["run", "--port", "0"], ["doctor"]):
         done = subprocess.run(
             [sys.executable, "-m", "flask", "--app", "app", *command],
-            cwd=tmp_path, capture_output=True, text=True, timeout=60,
+            cwd=tmp_path, capture_output=True, text=True, timeout=600,
         )  # fmt: skip
         assert done.returncode == 1
         assert "Traceback" not in done.stderr

@@ -151,7 +151,7 @@ def run_pytest(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[s
     command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider"]
     return subprocess.run(
         [*command, *arguments], cwd=tmp_path, env=environment, text=True,
-        capture_output=True, timeout=60,
+        capture_output=True, timeout=600,
     )  # fmt: skip
 
 
