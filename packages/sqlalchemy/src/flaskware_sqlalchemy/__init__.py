@@ -31,6 +31,7 @@ if t.TYPE_CHECKING:
     from ._models.encrypted import EncryptedText as EncryptedText
     from ._models.password import HashedPassword as HashedPassword
     from ._models.password import PasswordHash as PasswordHash
+    from ._models.row_security import row_security as row_security
     from ._models.soft_delete import SoftDelete as SoftDelete
     from ._models.utc import Timestamps as Timestamps
     from ._models.utc import UTCDateTime as UTCDateTime
@@ -46,6 +47,7 @@ else:
             "_insight.query_log": ["RecordedQuery"],
             "_models.encrypted": ["EncryptedText"],
             "_models.password": ["HashedPassword", "PasswordHash"],
+            "_models.row_security": ["row_security"],
             "_models.soft_delete": ["SoftDelete"],
             "_models.utc": ["Timestamps", "UTCDateTime"],
             "_pagination.keyset": ["KeysetPage"],
@@ -61,5 +63,5 @@ __all__ = [
     "PasswordHash", "ReadOnlySession", "RecordedQuery", "SQLAlchemy",
     "SQLAlchemySettings", "SchemaUnusable", "SecretRefused", "SessionShared",
     "SoftDelete", "Timestamps", "TransactionBegun", "UTCDateTime", "UnknownBind",
-    "fetch_peers",
+    "fetch_peers", "row_security",
 ]  # fmt: skip

@@ -14,6 +14,10 @@ from flaskware_core import Level
 
 from ._models.encrypted import EncryptedText
 from ._models.model import Metadatas
+from ._models.row_security import forgotten_tables
+from ._models.row_security import passes_by
+from ._models.row_security import secured_tables
+from ._models.row_security import state_of_tables
 from ._settings import SQLAlchemySettings
 
 Options: t.TypeAlias = cabc.Mapping[str | None, cabc.Mapping[str, t.Any]]
@@ -39,6 +43,7 @@ def check(
     yield from _models(engines, metadatas)
     yield from _keys(settings, metadatas)
     if deploy:
+        yield from _tenants(engines, metadatas)
         yield from _sqlite(engines)
         yield from _pre_ping(options_of, engines)
         yield from _pools(options_of, engines)
@@ -97,6 +102,51 @@ def _keys(settings: SQLAlchemySettings, metadatas: Metadatas) -> cabc.Iterator[F
             " cryptography.fernet import Fernet;"
             " print(Fernet.generate_key().decode())'`]",
         )
+
+
+def _tenants(
+    engines: cabc.Mapping[str | None, sa.Engine], metadatas: Metadatas
+) -> cabc.Iterator[Finding]:
+    for key, engine in engines.items():
+        tables = secured_tables(metadatas[key]) if key in metadatas else []
+        if not tables or engine.dialect.name != "postgresql":
+            continue
+        for name in forgotten_tables(metadatas[key]):
+            yield Finding(
+                "sqlalchemy.tenant-forgotten",
+                Level.WARNING,
+                f"The table {name} has the column of a tenant and no row-level"
+                " security: each tenant sees the rows of all.",
+                "Call row_security() for its model, and add its statements to a"
+                " migration.",
+            )
+        try:
+            with engine.connect() as connection:
+                yield from _policies(connection, tables)
+        except (sa_exc.DBAPIError, OSError):
+            continue  # another check reports that it does not answer
+
+
+def _policies(
+    connection: sa.Connection, tables: list[sa.Table]
+) -> cabc.Iterator[Finding]:
+    if passes_by(connection):
+        yield Finding(
+            "sqlalchemy.tenant-user",
+            Level.ERROR,
+            "The user of the database is a superuser or has BYPASSRLS: row-level"
+            " security does not hold for it.",
+            "Connect as a user without both, who need not own the tables.",
+        )
+    for state in state_of_tables(connection, tables):
+        if state.exists and not (state.is_forced and state.has_policy):
+            yield Finding(
+                "sqlalchemy.tenant-policy",
+                Level.ERROR,
+                f"The table {state.table} has no policy in the database: each tenant"
+                " sees the rows of all.",
+                "Run the statements that row_security() returns, in a migration.",
+            )
 
 
 def _sqlite(engines: cabc.Mapping[str | None, sa.Engine]) -> cabc.Iterator[Finding]:

@@ -43,6 +43,7 @@ from ._sessions.request_state import end_sessions
 from ._sessions.request_state import request_state
 from ._sessions.request_state import RequestState
 from ._sessions.router import mapped_schemas
+from ._sessions.router import rows_of
 from ._sessions.router import SCHEMAS
 from ._sessions.router import with_schemas
 from ._sessions.session import release_sessions
@@ -458,6 +459,19 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         :raises SchemaUnusable: by text that would use the default schema.
         """
         return mapped_schemas(schemas, shared)
+
+    def tenant(self, tenant: object) -> contextlib.AbstractContextManager[None]:
+        """See and store only the rows of a tenant in the block, on PostgreSQL.
+
+        It holds for the tables of :func:`row_security`, in whatever way they are read:
+        the server adds the condition. Without a block these tables are empty. The block
+        has sessions of its own, which end with the app context.
+
+        :param tenant: The value of the tenant's column, such as an id.
+        :raises ValueError: if its text has characters that no id has.
+        :raises SchemaUnusable: by the use of another database than PostgreSQL.
+        """
+        return rows_of(tenant)
 
     # Queries
 

@@ -35,6 +35,7 @@ from flaskware_sqlalchemy import Page
 from flaskware_sqlalchemy import PasswordHash
 from flaskware_sqlalchemy import ReadOnlySession
 from flaskware_sqlalchemy import RecordedQuery
+from flaskware_sqlalchemy import row_security
 from flaskware_sqlalchemy import SchemaUnusable
 from flaskware_sqlalchemy import SecretRefused
 from flaskware_sqlalchemy import SessionShared
@@ -221,8 +222,10 @@ with fetch_peers(), fetch_peers(False):
         db.session.scalars(sa.select(User.name).options(fetch_peers())).all(),
         cabc.Sequence[str],
     )
-with db.primary(), db.schemas({None: "acme"}):
+with db.primary(), db.schemas({None: "acme"}), db.tenant(7):
     pass
+t.assert_type(row_security(User, User.id), list[str])
+t.assert_type(row_security(db.metadata.tables["x"], sa.Column("y")), list[str])
 with db.assert_queries(max=3) as queries:
     t.assert_type(queries, list[RecordedQuery])
 t.assert_type(db.recorded_queries, cabc.Sequence[RecordedQuery])

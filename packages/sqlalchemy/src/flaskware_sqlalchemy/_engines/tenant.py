@@ -1,4 +1,4 @@
-"""Schemas of a tenant: other schemas for the models, and for SQL as text."""
+"""Tenants: other schemas for the models and for SQL as text, or rows of their own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from sqlalchemy import event
 from flaskware_sqlalchemy._errors import SchemaUnusable
 
 _BEFORE = "flaskware_sqlalchemy_schema_before"
+ROW_SETTING = "flaskware.tenant"
+"""The setting of PostgreSQL that has the tenant of a transaction."""
+
+_ROW = re.compile(r"[\w.:@/+-]{1,200}").fullmatch
 _MYSQL = {"mariadb", "mysql"}
 _NAMES_TABLES = re.compile(
     r"\s*\(*\s*(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|MERGE)\b", re.IGNORECASE
@@ -20,14 +24,16 @@ _NAMES_TABLES = re.compile(
 
 @dc.dataclass(frozen=True)
 class Tenant:
-    """The schemas that a block uses.
+    """The schemas that a block uses, and the tenant whose rows it sees.
 
     :param schemas: Pairs of a schema of the models and the schema to use instead.
     :param shared: Schemas in which SQL as text finds what the first does not have.
+    :param row: The tenant of the rows; ``None`` for none.
     """
 
     schemas: tuple[tuple[str | None, str | None], ...]
     shared: tuple[str, ...] = ()
+    row: str | None = None
 
     def apply(self, engine: sa.Engine, **options: t.Any) -> sa.Engine:
         """Return an engine with the same connections, which uses these schemas.
@@ -38,8 +44,18 @@ class Tenant:
         :param options: Further execution options.
         """
         schemas = dict(self.schemas)
-        made = engine.execution_options(schema_translate_map=schemas, **options)
+        if schemas:
+            options["schema_translate_map"] = schemas
+        made = engine.execution_options(**options)
         name = engine.dialect.name
+        if self.row is not None:
+            if name != "postgresql":
+                raise SchemaUnusable(
+                    f"db.tenant(…) needs the row-level security of PostgreSQL, which"
+                    f" {name} does not have. Use `db.schemas()`, or a database for"
+                    " each tenant."
+                )
+            event.listen(made, "begin", self._set_row)
         default = schemas.get(None)
         if default is None:
             return made
@@ -60,10 +76,20 @@ class Tenant:
         default = t.cast("str", dict(self.schemas)[None])
         return [quote(name) for name in (default, *self.shared)]
 
+    def _set_row(self, connection: sa.Connection) -> None:
+        if _is_autocommit(connection):
+            raise SchemaUnusable(
+                "A connection in AUTOCOMMIT has no transaction that a tenant could be"
+                " set for. Use another isolation level in a block of db.tenant(…)."
+            )
+        # The name has no quotes in it. It ends with the transaction, so that a pooler
+        # cannot hand it on.
+        connection.exec_driver_sql(f"SET LOCAL {ROW_SETTING} TO '{self.row}'")
+
     def _set_path(self, connection: sa.Connection) -> None:
         path = ", ".join(self._quoted(connection))
         scope = "LOCAL"
-        if getattr(connection.connection.dbapi_connection, "autocommit", False) is True:
+        if _is_autocommit(connection):
             # There is no transaction to set it for: the pool sets it back.
             scope = "SESSION"
             before = connection.exec_driver_sql("SHOW search_path").scalar_one()
@@ -75,6 +101,25 @@ class Tenant:
         quote = connection.dialect.identifier_preparer.quote_identifier
         connection.info.setdefault(_BEFORE, f"USE {quote(before)}")
         connection.exec_driver_sql(f"USE {self._quoted(connection)[0]}")
+
+
+def _is_autocommit(connection: sa.Connection) -> bool:
+    dbapi = connection.connection.dbapi_connection
+    return getattr(dbapi, "autocommit", False) is True
+
+
+def row_name(tenant: object) -> str:
+    """Return a tenant as PostgreSQL gets it.
+
+    :raises ValueError: if it has characters other than those of ids and of names.
+    """
+    text = str(tenant)
+    if not _ROW(text):
+        raise ValueError(
+            f"{text!r} is no id of a tenant: letters, digits and . : @ / + - _, at"
+            " most 200."
+        )
+    return text
 
 
 def _restore(dbapi: t.Any, record: t.Any) -> None:

@@ -27,7 +27,9 @@ _READ = re.compile(r"\s*\(*\s*(SELECT|SHOW|PRAGMA|SET|EXPLAIN|VALUES)\b", re.IGN
 _SAVEPOINT = re.compile(
     r"((?:ROLLBACK\s+TO\s+|RELEASE\s+)?SAVEPOINT)\s+([\w\"`]+)", re.IGNORECASE
 )
-_SCHEMA = re.compile(r"SET (?:LOCAL|SESSION) search_path\b|USE\b", re.IGNORECASE)
+_SETTING = re.compile(
+    r"(?:SET (?:LOCAL|SESSION) )?(search_path|flaskware\.tenant|USE)\b", re.IGNORECASE
+)
 _DDL = re.compile(r"\s*(ALTER|CREATE|DROP|RENAME|TRUNCATE)\b", re.IGNORECASE)
 _MYSQL = {"mysql", "mariadb"}
 
@@ -57,8 +59,8 @@ class SharedConnection:
         self.lock = threading.RLock()
         self._stack: list[_Work] = []
         self._numbers = itertools.count(1)
-        self._schema: str | None = None
-        self._usual_schema: str | None = None
+        self._settings: dict[str, str] = {}
+        self._usual: dict[str, str] = {}
         if dialect in {"sqlite", *_MYSQL} or getattr(real, "autocommit", None) is True:
             self._run("BEGIN")
 
@@ -83,39 +85,45 @@ class SharedConnection:
                 " fixture that runs before it."
             )
         work = owner.work or self._begin(owner)
-        if _SCHEMA.match(text):
-            self._keep_usual_schema()
-            owner.schema = self._schema = text
+        if match := _SETTING.match(text):
+            name = match[1].lower()
+            self._keep_usual(name)
+            owner.settings[name] = self._settings[name] = text
             return text
         if match := _SAVEPOINT.fullmatch(text):
             # Two connections use the same names.
             name = match[2].strip('"`')
             work.has_savepoints = True
             return f"{match[1]} {name}_{owner.number}"
-        self._set_schema(owner)
+        self._set_settings(owner)
         if not _READ.match(text):
             if not work.must_undo and not work.has_savepoints:
                 work = self._put_last(work)
             work.must_undo = True
         return statement
 
-    def _keep_usual_schema(self) -> None:
-        if self._usual_schema is None:
-            is_mysql = self._dialect in _MYSQL
-            cursor = self.real.cursor()
-            cursor.execute("SELECT DATABASE()" if is_mysql else "SHOW search_path")
-            usual = cursor.fetchone()[0]
-            cursor.close()
-            self._usual_schema = (
-                f"USE `{usual}`" if is_mysql else f"SET LOCAL search_path TO {usual}"
-            )
+    def _keep_usual(self, name: str) -> None:
+        if name in self._usual:
+            return
+        if name == "flaskware.tenant":
+            self._usual[name] = f"SET LOCAL {name} TO ''"
+            return
+        is_mysql = name == "use"
+        cursor = self.real.cursor()
+        cursor.execute("SELECT DATABASE()" if is_mysql else "SHOW search_path")
+        usual = cursor.fetchone()[0]
+        cursor.close()
+        self._usual[name] = (
+            f"USE `{usual}`" if is_mysql else f"SET LOCAL search_path TO {usual}"
+        )
 
-    def _set_schema(self, owner: StandIn) -> None:
-        """Set the schema of a stand-in, if another has set its own meanwhile."""
-        wanted = owner.schema or self._usual_schema
-        if wanted is not None and wanted != self._schema:
-            self._run(wanted)
-            self._schema = wanted
+    def _set_settings(self, owner: StandIn) -> None:
+        """Set the schema and the tenant of a stand-in, if another has set its own."""
+        for name, usual in self._usual.items():
+            wanted = owner.settings.get(name, usual)
+            if wanted != self._settings.get(name):
+                self._run(wanted)
+                self._settings[name] = wanted
 
     def failed(self, owner: StandIn) -> None:
         """Note a failed statement: PostgreSQL takes no other until a rollback."""
@@ -125,7 +133,7 @@ class SharedConnection:
     def commit(self, owner: StandIn) -> None:
         """Keep what a stand-in did, until the test ends."""
         with self.lock:
-            work, owner.work, owner.schema = owner.work, None, None
+            work, owner.work, owner.settings = owner.work, None, {}
             if work is not None:
                 work.is_over = True
                 self._release()
@@ -133,7 +141,7 @@ class SharedConnection:
     def rollback(self, owner: StandIn) -> None:
         """Undo what a stand-in did in its transaction."""
         with self.lock:
-            work, owner.work, owner.schema = owner.work, None, None
+            work, owner.work, owner.settings = owner.work, None, {}
             if work is None:
                 return
             later = self._stack[self._stack.index(work) + 1 :]
@@ -149,7 +157,7 @@ class SharedConnection:
                 )
             else:
                 self._run(f"ROLLBACK TO SAVEPOINT {work.savepoint}")
-                self._schema = None  # PostgreSQL sets it back too
+                self._settings.clear()  # PostgreSQL sets them back too
                 for other in later:
                     other.owner.work = None  # it begins again at its next statement
                 del self._stack[self._stack.index(work) + 1 :]
@@ -189,14 +197,14 @@ class SharedConnection:
 class StandIn:
     """A DBAPI connection (PEP 249) whose transactions are savepoints of another's."""
 
-    _OWN = frozenset({"shared", "number", "work", "is_autocommit", "schema"})
+    _OWN = frozenset({"shared", "number", "work", "is_autocommit", "settings"})
 
     def __init__(self, shared: SharedConnection, number: int) -> None:
         self.shared = shared
         self.number = number
         self.work: _Work | None = None
-        self.schema: str | None = None
-        """The statement that set its schema, if any."""
+        self.settings: dict[str, str] = {}
+        """The statements that set its schema and its tenant, by what they set."""
         self.is_autocommit = False
 
     def cursor(self, *args: t.Any, **kwargs: t.Any) -> StandInCursor:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import contextvars
+import dataclasses as dc
 import typing as t
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from flaskware_sqlalchemy._engines.statement import parts_of
+from flaskware_sqlalchemy._engines.tenant import row_name
 from flaskware_sqlalchemy._engines.tenant import Tenant
 from flaskware_sqlalchemy._errors import MixedBinds
 from flaskware_sqlalchemy._errors import UnknownBind
@@ -111,7 +113,20 @@ def mapped_schemas(
     schemas: Schemas, shared: cabc.Iterable[str] = ()
 ) -> cabc.Generator[None]:
     """Replace the schemas of the models in sessions that the block opens."""
-    token = SCHEMAS.set(Tenant(tuple(schemas.items()), tuple(shared)))
+    outer = SCHEMAS.get()
+    row = None if outer is None else outer.row
+    token = SCHEMAS.set(Tenant(tuple(schemas.items()), tuple(shared), row))
+    try:
+        yield
+    finally:
+        SCHEMAS.reset(token)
+
+
+@contextlib.contextmanager
+def rows_of(tenant: object) -> cabc.Generator[None]:
+    """Set the tenant of the transactions of sessions that the block opens."""
+    outer = SCHEMAS.get() or Tenant(())
+    token = SCHEMAS.set(dc.replace(outer, row=row_name(tenant)))
     try:
         yield
     finally:
