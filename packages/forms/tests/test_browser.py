@@ -30,6 +30,7 @@ from flaskware_forms import Bound
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
 from flaskware_forms import Image
+from flaskware_forms import openapi_blueprint
 from flaskware_forms import Ui
 from flaskware_forms import Upload
 
@@ -336,3 +337,50 @@ def value(browser: webdriver.Chrome, selector: str) -> str | None:
     return browser.execute_script(
         "return document.querySelector(arguments[0])?.value", selector
     )
+
+
+# The default policy of flaskware-secure.
+POLICY = (
+    "default-src 'self'; script-src 'nonce-{0}' 'strict-dynamic'; style-src 'self'"
+    " 'nonce-{0}'; img-src 'self' data:; object-src 'none'; base-uri 'none';"
+    " form-action 'self'; frame-ancestors 'none'"
+)
+
+
+def test_the_page_of_documentation_runs_under_a_strict_policy(browser):
+    app = make_app(Forms())
+
+    class Notice(pydantic.BaseModel):
+        title: t.Annotated[str, at.MinLen(2)]
+
+    spec = FormSpec(Notice, name="notice")
+    sent: list[Notice | None] = []
+
+    @app.route("/notices", methods=["POST"])
+    @spec.handles
+    def write(form: Bound[Notice]) -> flask.Response:
+        sent.append(data := form.submit())
+        return form.done("/", data)
+
+    app.jinja_env.globals["csp_nonce"] = lambda: "abc"
+    app.register_blueprint(openapi_blueprint(title="A shop"), url_prefix="/docs")
+
+    @app.after_request
+    def add_policy(response: flask.Response) -> flask.Response:
+        response.headers["Content-Security-Policy"] = POLICY.format("abc")
+        return response
+
+    with serving(app) as url:
+        browser.get(f"{url}/docs/")
+        wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".opblock-post"))
+        assert "Sec-Fetch-Site" in browser.find_element(By.CSS_SELECTOR, ".info").text
+        browser.find_element(By.CSS_SELECTOR, ".opblock-post button").click()
+        wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".try-out__btn"))
+        browser.find_element(By.CSS_SELECTOR, ".try-out__btn").click()
+        wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".execute"))
+        button = browser.find_element(By.CSS_SELECTOR, ".execute")
+        browser.execute_script("arguments[0].click()", button)
+        wait(browser, lambda b: sent)
+        # What the policy blocks is told in the log of the browser.
+        logged = [entry["message"] for entry in browser.get_log("browser")]
+        assert [m for m in logged if "Content Security Policy" in m] == []

@@ -27,11 +27,13 @@ from ._uploads.upload import Upload as Upload
 if t.TYPE_CHECKING:
     from ._forms.steps import BoundSteps as BoundSteps
     from ._forms.steps import Steps as Steps
+    from ._interop.openapi_page import openapi_blueprint as openapi_blueprint
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
             "_forms.steps": ["BoundSteps", "Steps"],
+            "_interop.openapi_page": ["openapi_blueprint"],
         },
     )
 
@@ -39,5 +41,5 @@ __all__ = [
     "BadBody", "BodyTooLarge", "Bound", "BoundField", "BoundSteps", "Button",
     "CrossSiteRefused", "File", "FormError", "Forms", "FormsSettings", "FormSpec",
     "Image", "Steps", "Ui",
-    "Upload", "UnsupportedBody", "from_wtforms", "to_wtforms",
+    "Upload", "UnsupportedBody", "from_wtforms", "openapi_blueprint", "to_wtforms",
 ]  # fmt: skip

@@ -28,6 +28,7 @@ from flaskware_forms import FormSpec
 from flaskware_forms import FormsSettings
 from flaskware_forms import from_wtforms
 from flaskware_forms import Image
+from flaskware_forms import openapi_blueprint
 from flaskware_forms import Steps
 from flaskware_forms import to_wtforms
 from flaskware_forms import Ui
@@ -251,6 +252,7 @@ async def page_later(flow: BoundSteps[SignUp], step: str) -> ResponseReturnValue
 assert_type(page_of("a"), ResponseReturnValue)
 assert_type(from_wtforms(object), type[pydantic.BaseModel])
 to_wtforms(sign_up)
+assert_type(openapi_blueprint(title="A", version="1"), flask.Blueprint)
 
 
 def keep(upload: Upload) -> None:

@@ -106,9 +106,10 @@ def form_values(
     if not values and not files and _has_body(request):
         # Werkzeug reads a broken body as an empty form, which could be valid.
         raise BadBody("The body is not the form that its Content-Type says.")
-    if None in t.cast("dict[str | None, t.Any]", values) or None in files:
-        # Werkzeug gives a part of a multipart body without a name as None.
-        raise BadBody("A part of the body has no name.")
+    # Werkzeug gives a part of a multipart body without a name as None.
+    names = t.cast("cabc.Collection[str | None]", (*values, *files))
+    if None in names or "" in names:
+        raise BadBody("A value of the form has no name.")
     _refuse_nul(values)
     if with_files:
         for name, uploads in files.lists():

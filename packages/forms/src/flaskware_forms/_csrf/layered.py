@@ -44,6 +44,9 @@ _NO_KEY = ConfigProblem(
     ' FORMS_CSRF_STRATEGY = "headers", which needs no tokens',
 )
 
+PAGES_MARK = "__flaskware_pages__"
+"""The attribute of a view function with the form of each page, by its name."""
+
 _TOKENLESS = (
     "Refused %s %s: it has no CSRF token. Add {{ form.csrf() }}, or an input named"
     " csrf_token with the value {{ csrf_token() }}, to a form written by hand. In a"
@@ -96,7 +99,8 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         super().__init__()
         self._trusted_origins = trusted_origins
         self._exempt_names: set[str] = set()
-        self._sends_tokens = strategy != "headers"
+        self.sends_tokens = strategy != "headers"
+        """False if typed forms have no token."""
 
     def init_app(self, app: flask.Flask) -> None:
         """Set Flask-WTF's defaults, and guard every request."""
@@ -171,7 +175,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
     def hidden_input(self) -> str:
         """The token as a hidden input; empty if no form needs one."""
         config = flask.current_app.config
-        if not (self._sends_tokens and config["WTF_CSRF_ENABLED"]):
+        if not (self.sends_tokens and config["WTF_CSRF_ENABLED"]):
             return ""
         name = escape(config["WTF_CSRF_FIELD_NAME"])
         return f'<input type="hidden" name="{name}" value="{masked_token()}">'
@@ -179,7 +183,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
     def _is_proven(self, request: flask.Request) -> bool:
         origin = request_origin(request, self._trusted_origins)
         # Only people send "none", such as by the address bar. Go's check takes it too.
-        if origin == "same-origin" or (origin == "none" and not self._sends_tokens):
+        if origin == "same-origin" or (origin == "none" and not self.sends_tokens):
             return True
         # A page can send such a header to another site only if CORS allows it. Beside
         # the cookie of a session it proves nothing, unless that cookie is ignored.
@@ -209,7 +213,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         token = self._form_token() or self._header_token()
         if token is None:
             method, path = flask.request.method, flask.request.path
-            if self._sends_tokens:
+            if self.sends_tokens:
                 logger.warning(_TOKENLESS, method, path)
                 return _MISSING
             logger.warning(_HEADERLESS, method, path)
@@ -306,9 +310,9 @@ def _keys() -> list[t.Any]:
     return [*(config.get("SECRET_KEY_FALLBACKS") or ()), _key(flask.current_app)]
 
 
-def _key(app: flask.Flask) -> t.Any:
-    config: dict[str, t.Any] = app.config
-    return config.get("WTF_CSRF_SECRET_KEY") or app.secret_key
+def _key(app: flask.Flask) -> str | bytes | None:
+    config = t.cast("cabc.Mapping[str, str | bytes | None]", app.config)
+    return config.get("WTF_CSRF_SECRET_KEY") or config["SECRET_KEY"]
 
 
 def _dotted(view: t.Any) -> str:

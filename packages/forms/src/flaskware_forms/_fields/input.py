@@ -222,9 +222,38 @@ class Leaf(Node):
         return dc.replace(self, attributes=attributes, has_default=False, default=None)
 
     def describe(self, at: FlatName, schema: Schema) -> None:
-        at.put(schema, required=self.required and not self.has_default)
+        found = self.text_schema(schema)
+        if self.nullable:
+            found = or_blank(found)
+        at.put(found, required=at.needed)
 
-    def describe_entries(self, at: FlatName, schema: Schema) -> None:
-        at.put({"type": "array", "items": at.resolve(schema)})
+    def describe_entries(self, at: FlatName, schema: Schema, required: bool) -> None:
+        items = self.text_schema(at.resolve(schema.get("items", {})))
+        found: Schema = {"type": "array", "items": or_blank(items)}
+        low, high = schema.get("minItems"), schema.get("maxItems")
+        if low or high is not None:
+            # A blank entry does not count.
+            found |= {"contains": filled(items), "minContains": low or 0}
+        if high is not None:
+            found["maxContains"] = high
+        at.put(found, required=required)
         # The default of a form: one part, or one pair, for each entry.
         at.encode({"style": "form", "explode": True})
+
+    def text_schema(self, schema: Schema) -> Schema:
+        """Return the schema of the value as a text, given that of the value in JSON."""
+        return schema
+
+
+def filled(schema: Schema) -> Schema:
+    """Return the schema of a value that is no blank text."""
+    return {**schema, "minLength": 1} if schema.get("type") == "string" else schema
+
+
+def or_blank(schema: Schema) -> Schema:
+    """Return the schema of a value that may also be a blank text."""
+    about = {k: v for k, v in schema.items() if k in {"title", "default"}}
+    bare = {k: v for k, v in schema.items() if k not in about}
+    if bare == {"type": "string"}:
+        return schema
+    return {**about, "anyOf": [bare, {"const": ""}]}

@@ -155,9 +155,14 @@ class Node:
         """Add its controls to the schema of a form."""
         raise NotImplementedError
 
-    def describe_entries(self, at: FlatName, schema: Schema) -> None:
-        """Add the controls of a list of such fields."""
-        at.entry().add(self, schema)
+    def describe_entries(
+        self,
+        at: FlatName,
+        schema: Schema,
+        required: bool,
+    ) -> None:
+        """Add the controls of a list of such fields, given the schema of the list."""
+        at.first_row().add(self, schema.get("items", {}))
 
     # Addressed by a path or a name.
 

@@ -7,6 +7,7 @@ import dataclasses as dc
 import datetime as dt
 import decimal
 import math
+import mimetypes
 import re
 import typing as t
 
@@ -18,8 +19,10 @@ from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import read_bool
 from flaskware_forms._body.decoder import read_consent
 from flaskware_forms._schema.facets import Facets
+from flaskware_forms._schema.values import FALSE
 from flaskware_forms._schema.values import is_on
 from flaskware_forms._schema.values import text_of
+from flaskware_forms._schema.values import TRUE
 from flaskware_forms._uploads.upload import Upload
 
 from .builder import Attribute
@@ -141,6 +144,13 @@ class Number(Leaf, control="number", types=(int, float, decimal.Decimal)):
         if step is not None:
             yield "step", step
 
+    def text_schema(self, schema: Schema) -> Schema:
+        # A decimal is a number or a text in JSON; only of the number are bounds known.
+        options: list[Schema] = schema.get("anyOf", [])
+        numbers = [o for o in options if o.get("type") in {"integer", "number"}]
+        rest = {name: each for name, each in schema.items() if name != "anyOf"}
+        return {**rest, **numbers[0]} if numbers else schema
+
 
 class Time(Leaf, control="time", types=(dt.time,)):
     """A time of day."""
@@ -206,6 +216,18 @@ class Flag(Leaf, control="checkbox", types=(bool,)):
     def shown(self, value: t.Any) -> t.Any:
         return is_on(value)
 
+    def describe(self, at: FlatName, schema: Schema) -> None:
+        at.put(self.text_schema(schema), required=self.required and at.needed)
+
+    def text_schema(self, schema: Schema) -> Schema:
+        words = [*TRUE] if self.required else [*TRUE, *FALSE, ""]
+        found: Schema = {"enum": words}
+        if "title" in schema:
+            found["title"] = schema["title"]
+        if "default" in schema:
+            found["default"] = (TRUE if schema["default"] else FALSE)[0]
+        return found
+
     def error_codes(self, code: str, value: t.Any) -> tuple[str, str]:
         code, says = super().error_codes(code, value)
         return code, "consent" if code == "literal_error" else says
@@ -255,18 +277,21 @@ class FileInput(Leaf, control="file", types=(Upload,)):
             yield "accept", found.image.accept
 
     def describe(self, at: FlatName, schema: Schema) -> None:
-        super().describe(at, schema)
+        at.put(schema, required=at.needed and not self.nullable)
         at.encode({"contentType": self._accepted})
 
-    def describe_entries(self, at: FlatName, schema: Schema) -> None:
-        super().describe_entries(at, schema)
+    def describe_entries(self, at: FlatName, schema: Schema, required: bool) -> None:
+        super().describe_entries(at, schema, required)
         at.encode({"contentType": self._accepted})
 
     @property
     def _accepted(self) -> str:
         accept = str(dict(self.attributes).get("accept") or "")
-        types = [part for part in accept.split(",") if "/" in part]
-        return ", ".join(types) or "application/octet-stream"
+        types = [
+            part if "/" in part else mimetypes.guess_type(f"file{part}")[0]
+            for part in accept.split(",")
+        ]
+        return ", ".join(filter(None, types)) or "application/octet-stream"
 
     def error_codes(self, code: str, value: t.Any) -> tuple[str, str]:  # noqa: ARG002
         return code, code

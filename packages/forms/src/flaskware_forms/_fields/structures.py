@@ -148,10 +148,10 @@ class Group(Node):
         return self.recursive
 
     def describe(self, at: FlatName, schema: Schema) -> None:
-        if self.recursive:
-            at.put_below({"type": "string"})
-        else:
-            at.add_fields(self, schema)
+        # A model inside of itself ends here, or there would be no end.
+        if not self.recursive:
+            optional = self.nullable or not at.needed
+            (at.optional() if optional else at).add_fields(self, schema)
 
     def child(self, step: str | int) -> Node | None:
         return self.by_key.get(step) if isinstance(step, str) else None
@@ -266,7 +266,8 @@ class Series(Node):
         return not self.one_control
 
     def describe(self, at: FlatName, schema: Schema) -> None:
-        self.item.describe_entries(at, schema.get("items", {}))
+        required = bool(schema.get("minItems")) and at.needed
+        self.item.describe_entries(at, schema, required)
 
     def child(self, step: str | int) -> Node | None:
         return self.item if isinstance(step, int) else None
@@ -435,13 +436,15 @@ class Variants(Node):
         return {self.tag: case.choice.text, **case.group.initial_fields(value)}
 
     def describe(self, at: FlatName, schema: Schema) -> None:
-        tags = [case.choice.text for case in self.cases]
-        at.child(self.tag).put({"enum": tags})
         options = schema.get("oneOf", [])
         mapping = schema.get("discriminator", {}).get("mapping", {})
-        for case, option in zip(self.cases, options, strict=False):
-            own = mapping.get(case.choice.text)
-            at.add_fields(case.group, {"$ref": own} if own else option)
+        cases: dict[str, tuple[Group, Schema]] = {}
+        for index, case in enumerate(self.cases):
+            text = case.choice.text
+            own = mapping.get(text)
+            # A model has several cases if its tag has several values.
+            cases[text] = case.group, {"$ref": own} if own else options[index]
+        at.put_cases(self.tag, cases, self.nullable or not at.needed)
 
     def enter(self, place: Place, step: str) -> Place | None:
         for case in self.cases:

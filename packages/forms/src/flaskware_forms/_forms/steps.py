@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from flaskware_forms._body.body import decode_values
 from flaskware_forms._body.body import form_values
+from flaskware_forms._csrf.layered import PAGES_MARK
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.problem import wants_json
 from flaskware_forms._fields.structures import Group
@@ -116,7 +117,10 @@ class Steps(t.Generic[M]):
         Its route needs the argument ``step``, which the view gets too. A route that
         names no methods takes GET and POST.
         """
-        return handle(view, self.whole.compiled, self._open)
+        wrapped = handle(view, self.whole.compiled, self._open)
+        pages = {name: spec.compiled for name, spec in self.pages.items()}
+        setattr(wrapped, PAGES_MARK, pages)
+        return wrapped
 
     def _open(self, arguments: cabc.Mapping[str, t.Any]) -> Opened:
         flow, submission = self._bind(arguments["step"])

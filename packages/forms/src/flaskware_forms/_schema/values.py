@@ -43,10 +43,17 @@ def text_of(value: t.Any) -> str:
     return str(value)
 
 
+TRUE = ("true", "on", "yes", "1", "t", "y")
+"""The words that mean yes, as Pydantic reads them, in lower case."""
+
+FALSE = ("false", "off", "no", "0", "f", "n")
+"""The words that mean no."""
+
+
 def is_on(value: t.Any) -> bool:
     """True if a checkbox is ticked for a value."""
     if isinstance(value, str):
-        return value.lower() in {"on", "true", "t", "1", "yes", "y"}
+        return value.lower() in TRUE
     return value is True or value == 1
 
 
