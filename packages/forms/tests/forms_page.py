@@ -37,6 +37,8 @@ class Page(html.parser.HTMLParser):
             attrs
             for tag, attrs in self.tags
             if tag in {"input", "textarea", "select"} and attrs.get("name") == name
+            # Not the one that says that a page shows a box.
+            and (attrs.get("type") != "hidden" or attrs["value"])
         )
 
     def ids(self) -> list[str]:
@@ -66,9 +68,10 @@ def encode(value: t.Any, name: str = "") -> dict[str, list[str]]:
     if isinstance(value, dict):
         parts = [encode(v, f"{name}.{k}" if name else k) for k, v in value.items()]
     elif isinstance(value, list):
-        parts = [encode(v, f"{name}-{i}") for i, v in enumerate(value)]
+        parts = [{f"{name}.*": [""]}]
+        parts += [encode(v, f"{name}-{i}") for i, v in enumerate(value)]
     elif value is False:
-        return {}
+        return {name: [""]}
     else:
         return {name: ["" if value is None else str(value)]}
     return {k: v for part in parts for k, v in part.items()}

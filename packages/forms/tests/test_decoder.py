@@ -59,9 +59,11 @@ def test_a_blank_is_none_only_where_none_is_allowed():
     assert (got.text, got.maybe, got.number) == ("", None, None)
 
 
-def test_an_absent_checkbox_is_false_whatever_its_default():
-    assert load({"text": ["a"]}).on is False
+def test_an_unticked_box_is_false_and_one_that_no_page_shows_has_its_default():
+    assert load({"text": ["a"], "on": [""]}).on is False
+    assert load({"text": ["a"], "on": ["", "on"]}).on is True
     assert load({"text": ["a"], "on": ["on"]}).on is True
+    assert load({"text": ["a"]}).on is True
 
 
 def test_a_checkbox_after_a_hidden_input_takes_the_last_value():
@@ -77,8 +79,26 @@ def test_blank_entries_of_a_list_are_dropped():
     assert load({"text": ["a"], "tags": ["", "x", ""]}).tags == ["x"]
 
 
-def test_a_list_that_nobody_sends_is_empty_since_unticked_boxes_send_nothing():
-    assert load({"text": ["a"]}).tags == []
+@pytest.mark.parametrize("name", ["tags.*", "tags[*]", "tags", "tags[]"])
+def test_a_shown_list_without_entries_is_empty(name):
+    assert load({"text": ["a"], name: [""]}).tags == []
+
+
+def test_a_list_that_no_page_shows_has_its_default():
+    assert load({"text": ["a"]}).tags == ["default"]
+
+
+def test_without_a_default_what_no_page_shows_is_empty_and_marked():
+    class Bare(pydantic.BaseModel):
+        on: bool
+        tags: list[str]
+        card: Card
+
+    raw = FormSpec(Bare, name="b").compiled.decoder.decode(
+        {}, max_depth=8, max_entries=9
+    )
+    assert raw == {"on": False, "tags": [], "card": {}}
+    assert raw.unsent == {"on", "tags", "card"}
 
 
 @pytest.mark.parametrize("key", ["tags-{}", "tags[{}]", "tags.{}"])

@@ -389,8 +389,12 @@ def test_a_field_that_is_not_known_is_told_where_the_model_forbids_it(make_site)
     site = make_site(FormSpec(Model, name="m"))
     refused = site.post(json={"y": 1}).get_json()["errors"]
     assert [(e["pointer"], e["code"]) for e in refused] == [("#/y", "extra_forbidden")]
-    # A form has a token and a button beside its fields.
-    assert site.post({"y": "1", "csrf_token": "z"}).status_code == 303
+    as_json = {"Accept": "application/json"}
+    form = site.post({"y": "1", "csrf_token": "z"}, headers=as_json)
+    assert form.get_json()["errors"] == refused
+    # What the markup itself adds is no field.
+    ours = {"x": "1", "csrf_token": "z", "_version": "1"}
+    assert site.post(ours).status_code == 303
 
 
 def test_an_object_that_is_no_model_is_written_by_the_app(spec):

@@ -20,6 +20,8 @@ FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-dat
 # No control of a page sends it, and PostgreSQL cannot store it.
 _NUL = "A text holds the character U+0000."
 V = t.TypeVar("V")
+# A boundary has at most 70 characters (RFC 2046, section 5.1.1).
+_HEAD = 100
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
 
 
@@ -31,7 +33,7 @@ def read_body(
     keep_blank: bool = False,
     prefix: str = "",
 ) -> t.Any:
-    """Decode a body to the data that Pydantic validates.
+    """Decode a body to the data that Pydantic validates, or to a :class:`JsonBody`.
 
     :param with_files: Whether the form takes files; otherwise they are ignored.
     :param keep_blank: Whether rows of a form that nobody filled in are kept.
@@ -44,7 +46,9 @@ def read_body(
         values = without_prefix(form_values(request, with_files), prefix)
         return decode_values(values, decoder, settings, keep_blank)
     if request.is_json:
-        return _json(request, settings)
+        text = request.get_data()
+        _refuse_cut(request)
+        return JsonBody(text, settings)
     if not request.mimetype and not request.get_data():
         return decoder.decode({}, max_depth=1, max_entries=1)
     raise UnsupportedBody(
@@ -103,7 +107,7 @@ def form_values(
     values: dict[str, list[t.Any]] = dict(request.form.lists())
     files = request.files
     _refuse_cut(request)
-    if not values and not files and _has_body(request):
+    if not values and not files and _has_body(request) and not _is_empty(request):
         # Werkzeug reads a broken body as an empty form, which could be valid.
         raise BadBody("The body is not the form that its Content-Type says.")
     # Werkzeug gives a part of a multipart body without a name as None.
@@ -131,33 +135,86 @@ def _refuse_cut(request: flask.Request) -> None:
         raise BodyTooLarge
 
 
+def _is_empty(request: flask.Request) -> bool:
+    """True for a multipart body without parts: a ``FormData`` with nothing in it."""
+    stream = request.environ.get("wsgi.input")
+    boundary = request.mimetype_params.get("boundary", "")
+    end = f"--{boundary}--".encode()
+    return isinstance(stream, _Input) and stream.head.strip() == end
+
+
 def _has_body(request: flask.Request) -> bool:
     if request.content_length is None:
         return "chunked" in request.headers.get("Transfer-Encoding", "")
     return request.content_length > 0
 
 
-def _json(request: flask.Request, settings: FormsSettings) -> t.Any:
-    body = request.get_data()
-    _refuse_cut(request)
-    try:
-        data = pydantic_core.from_json(body, allow_inf_nan=False)
-    except ValueError:
-        raise BadBody("The body is not JSON.") from None
-    # Counting brackets is cheaper than walking the data, and never gives less.
-    if body.count(b"{") + body.count(b"[") > settings.max_depth or (
-        body.count(b",") + body.count(b"[") + body.count(b"{") >= settings.max_entries
-    ):
-        depth, entries = depth_and_entries(data)
-        if depth > settings.max_depth:
+class JsonBody:
+    """A JSON body within its limits, which Pydantic parses as it validates.
+
+    :raises BadBody: if it is nested too deeply, or holds what no JSON text does.
+    :raises BodyTooLarge: if it has too many values.
+    """
+
+    __slots__ = ("_data", "text")
+
+    def __init__(self, text: bytes, settings: FormsSettings) -> None:
+        self.text = text
+        self._data: t.Any = None
+        brackets = text.count(b"{") + text.count(b"[")
+        # Those in texts count too, so the exact number is never higher.
+        if brackets + text.count(b",") >= settings.max_entries:
+            _, entries = depth_and_entries(self.data)
+            if entries > settings.max_entries:
+                raise BodyTooLarge(
+                    f"The body has more than {settings.max_entries} values."
+                )
+        if brackets > settings.max_depth and not _is_flat(text, settings.max_depth):
             raise BadBody(
                 f"The body is nested more than {settings.max_depth} levels deep."
             )
-        if entries > settings.max_entries:
-            raise BodyTooLarge(f"The body has more than {settings.max_entries} values.")
-    if b"\\u0000" in body and _has_nul(data):
-        raise BadBody(_NUL)
-    return data
+        # Pydantic takes the first two as numbers, which RFC 8259 does not.
+        odd = any(part in text for part in (b"NaN", b"Infinity", b"\\u0000"))
+        if odd and _has_nul(self.data):
+            raise BadBody(_NUL)
+
+    @property
+    def data(self) -> t.Any:
+        """The parsed body.
+
+        :raises BadBody: if it is not JSON.
+        """
+        if self._data is None:
+            try:
+                self._data = pydantic_core.from_json(self.text, allow_inf_nan=False)
+            except ValueError:
+                raise bad_json() from None
+        return self._data
+
+
+def bad_json() -> BadBody:
+    """The refusal of a body that is not JSON."""
+    return BadBody("The body is not JSON.")
+
+
+# Each opening bracket as one sign, each closing one as another, and nothing else.
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _is_flat(body: bytes, max_depth: int) -> bool:
+    """True if a JSON body is nested at most as deep as allowed."""
+    # A parser would build all of the data, which Pydantic then does again.
+    if b"\\" in body:
+        # From left to right, so that no half of an escaped backslash is left.
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    left = b"".join(body.split(b'"')[::2]).translate(_BRACKETS, _NO_BRACKETS)
+    for _ in range(max_depth):
+        # The innermost pairs, all of them at once.
+        left = left.replace(b"[]", b"")
+        if not left:
+            return True
+    return False
 
 
 def depth_and_entries(data: t.Any) -> tuple[int, int]:
@@ -201,6 +258,8 @@ class _Input:
 
     def __init__(self, stream: t.Any) -> None:
         self._stream = stream
+        # The start of the body, longer than the end of a body in several parts.
+        self.head = b""
 
     def __getattr__(self, name: str) -> t.Any:
         if name == "readinto":
@@ -210,11 +269,14 @@ class _Input:
 
     def read(self, size: int = -1) -> bytes:
         try:
-            return t.cast("bytes", self._stream.read(size))
+            data = t.cast("bytes", self._stream.read(size))
         except Exception as error:
             if not _is_of_client(error):
                 raise
             raise BadBody("The body could not be read to its end.") from error
+        if len(self.head) < _HEAD:
+            self.head += data[:_HEAD]
+        return data
 
 
 def _is_of_client(error: Exception) -> bool:

@@ -6,25 +6,63 @@ import collections.abc as cabc
 import dataclasses as dc
 import re
 import typing as t
+from urllib.parse import parse_qsl
 
+from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.problem import BadBody
 from flaskware_forms._schema.values import is_on
 
 Values: t.TypeAlias = list[t.Any]
-Read: t.TypeAlias = cabc.Callable[["Values | None"], t.Any]
+Read: t.TypeAlias = cabc.Callable[[Values], t.Any]
 
 ABSENT: t.Any = object()
 """Stands for a field that a body does not have."""
 
+SHOWN = "*"
+"""The last step of the name of a hidden input that says what a page shows.
+
+A browser sends nothing for an unticked box or for a list without rows, so a page says
+that it has them, as the management form of Django's formsets does.
+"""
+
+EXISTS = "+"
+"""The value of such an input of an entry that exists, though it looks empty."""
+
+EMPTY = "-"
+"""The start of its value for a row that is no entry yet; what the row shows follows."""
+
 _SEPARATORS = re.compile(r"[.\-\[\]]+")
+# No setting allows more steps in a name.
+_DEEPEST = 64
+_INDEX = re.compile(r"0|[1-9][0-9]*")
+
+
+class Decoded(dict[str, t.Any]):
+    """The decoded fields of a model, and how a form differs from it."""
+
+    __slots__ = ("foreign", "unknown", "unsent")
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Keys of fields that the form does not have, with a value only because the
+        # model needs one.
+        self.unsent: set[str] = set()
+        # Names that start with a field of the form, and name nothing in it.
+        self.unknown: list[Path] = []
+        # Names that have nothing to do with the form.
+        self.foreign: list[str] = []
 
 
 @dc.dataclass
 class FormTree:
-    """The values under one name, and those under longer names."""
+    """The values under one name, and those under longer names.
+
+    :param shown: What the page said that it shows here; see :data:`SHOWN`.
+    """
 
     values: Values = dc.field(default_factory=list[t.Any])
     children: dict[str, FormTree] = dc.field(default_factory=dict[str, "FormTree"])
+    shown: str | None = None
 
     def is_blank(self) -> bool:
         """True if nothing is filled in."""
@@ -32,23 +70,77 @@ class FormTree:
             child.is_blank() for child in self.children.values()
         )
 
+    def is_empty(self) -> bool:
+        """True if it is no entry: nobody filled it in or changed what it shows."""
+        if self.shown is None or not self.shown.startswith(EMPTY):
+            return self.shown != EXISTS and self.is_blank()
+        return self.is_blank() or self.filled() == _tree(self.shown[1:]).filled()
+
+    def filled(self) -> tuple[Values, dict[str, t.Any]]:
+        """What is filled in here, and below by the next step of the name."""
+        children = {
+            step: child.filled()
+            for step, child in self.children.items()
+            if not child.is_blank()
+        }
+        return [value for value in self.values if value], children
+
     def rows(self) -> list[FormTree]:
         """The children with a number for a name, in order."""
-        numbers = sorted((i for i in self.children if i.isdecimal()), key=int)
+        numbers = sorted(filter(is_index, self.children), key=int)
         return [self.children[number] for number in numbers]
+
+
+def is_index(step: str) -> bool:
+    """True if a step of a name is the number of a row, in its one way to write it."""
+    return _INDEX.fullmatch(step) is not None
+
+
+def _tree(query: str) -> FormTree:
+    """The values of a query string as a tree."""
+    return FormTree(children=grow(parse_qsl(query, keep_blank_values=True)))
+
+
+def grow(pairs: cabc.Iterable[tuple[str, t.Any]]) -> dict[str, FormTree]:
+    """Return the trees of names and values."""
+    trees: dict[str, FormTree] = {}
+    for name, value in pairs:
+        steps = split(name)
+        if steps[:1] != [SHOWN] and len(steps) in range(1, _DEEPEST):
+            _grow(trees, steps, [value])
+    return trees
+
+
+class Reader(t.NamedTuple):
+    """How a field of one value is read.
+
+    :param absent: The value of a field that a form does not have; :data:`ABSENT` if
+        the model has a default, or demands the field.
+    """
+
+    read: Read
+    absent: t.Any = ABSENT
+
+
+class Nested(t.Protocol):
+    """A field of several values."""
+
+    def decode(self, tree: FormTree | None, keep: bool) -> t.Any: ...
+
+    def strays(self, tree: FormTree, path: Path) -> cabc.Iterator[Path]: ...
 
 
 class Decoder:
     """Decodes the values of one form, or of a model inside of it.
 
-    :param leaves: The names of the fields of one value, and their readers.
-    :param nested: The functions that read fields of several values, by name.
+    :param leaves: The readers of the fields of one value, by name.
+    :param nested: The fields of several values, by name.
     """
 
     def __init__(
         self,
-        leaves: cabc.Sequence[tuple[str, Read]],
-        nested: cabc.Mapping[str, cabc.Callable[[FormTree | None, bool], t.Any]],
+        leaves: cabc.Mapping[str, Reader],
+        nested: cabc.Mapping[str, Nested],
     ) -> None:
         self._leaves = leaves
         self._nested = nested
@@ -60,7 +152,7 @@ class Decoder:
         max_depth: int,
         max_entries: int,
         keep_blank: bool = False,
-    ) -> dict[str, t.Any]:
+    ) -> Decoded:
         """Decode lists of values by name.
 
         :param keep_blank: Whether rows that nobody filled in are kept.
@@ -69,42 +161,53 @@ class Decoder:
         """
         if sum(map(len, raw.values())) > max_entries:
             raise BadBody(f"The form has more than {max_entries} values.")
-        if not self._nested:
-            return self._read_leaves(raw)
         trees: dict[str, FormTree] = {}
+        unknown: list[Path] = []
+        foreign: list[str] = []
         for name, values in raw.items():
+            if name in self._leaves:
+                continue
             steps = _SEPARATORS.split(name)
             if steps[0] in self._nested:
                 while len(steps) > 1 and not steps[-1]:
                     del steps[-1]
                 _check_steps(steps, max_depth, max_entries)
                 _grow(trees, steps, values)
-        return self._decode(raw, trees, keep_blank)
+            elif steps[0] in self._leaves:
+                unknown.append(tuple(steps))
+            else:
+                foreign.append(name)
+        for key, tree in trees.items():
+            unknown.extend(self._nested[key].strays(tree, (key,)))
+        data = self._decode(raw, trees, keep_blank)
+        data.unknown, data.foreign = unknown, foreign
+        return data
 
-    def decode_tree(self, tree: FormTree, keep: bool) -> dict[str, t.Any]:
+    def decode_tree(self, tree: FormTree, keep: bool) -> Decoded:
         """Decode a model inside of the form."""
-        raw = {
-            key: child.values for key, child in tree.children.items() if child.values
-        }
+        raw = {key: child.values for key, child in tree.children.items()}
         return self._decode(raw, tree.children, keep)
 
     def _decode(
         self, raw: cabc.Mapping[str, Values], trees: dict[str, FormTree], keep: bool
-    ) -> dict[str, t.Any]:
-        data = self._read_leaves(raw)
-        for key, decode in self._nested.items():
-            value = decode(trees.get(key), keep)
+    ) -> Decoded:
+        data = Decoded()
+        get = raw.get
+        for key, (read, absent) in self._leaves.items():
+            values = get(key)
+            if values:
+                data[key] = read(values)
+            elif absent is not ABSENT:
+                data[key] = absent
+                data.unsent.add(key)
+        for key, node in self._nested.items():
+            tree = trees.get(key)
+            value = node.decode(tree, keep)
             if value is not ABSENT:
                 data[key] = value
+                if tree is None:
+                    data.unsent.add(key)
         return data
-
-    def _read_leaves(self, raw: cabc.Mapping[str, Values]) -> dict[str, t.Any]:
-        get = raw.get
-        return {
-            key: value
-            for key, read in self._leaves
-            if (value := read(get(key))) is not ABSENT
-        }
 
 
 def split(name: str) -> list[str]:
@@ -113,7 +216,7 @@ def split(name: str) -> list[str]:
 
 
 def _check_steps(steps: list[str], max_depth: int, max_entries: int) -> None:
-    if len(steps) > max_depth:
+    if len(steps) > max_depth + (steps[-1] == SHOWN):
         raise BadBody(f"The form is nested more than {max_depth} levels deep.")
     for step in steps[1:]:
         # An index only orders entries, and no honest form has one this high.
@@ -123,36 +226,37 @@ def _check_steps(steps: list[str], max_depth: int, max_entries: int) -> None:
 
 def _grow(trees: dict[str, FormTree], steps: list[str], values: Values) -> None:
     tree = FormTree()
-    for step in steps:
+    shown = steps[-1] == SHOWN
+    for step in steps[:-1] if shown else steps:
         tree = trees.setdefault(step, FormTree())
         trees = tree.children
-    tree.values.extend(values)
+    if shown:
+        tree.shown = str(values[-1])
+    else:
+        tree.values.extend(values)
 
 
 # The readers of fields of one value stand beside the loop that calls them for each
-# field of each request.
+# field of each request. They get one value or more.
 
 
-def read_one(values: Values | None) -> t.Any:
+def read_one(values: Values) -> t.Any:
     """Read a text; several values are left for Pydantic to refuse."""
-    if not values:
-        return ABSENT
     return values[0] if len(values) == 1 else values
 
 
-def read_or_none(values: Values | None) -> t.Any:
+def read_or_none(values: Values) -> t.Any:
     """Read a text, and a blank as ``None``."""
     value = read_one(values)
     return None if value == "" else value
 
 
-def read_bool(values: Values | None) -> t.Any:
-    """Read a checkbox, which sends nothing unless it is ticked."""
-    # The last, so that a hidden input may stand before the box.
-    return values[-1] or False if values else False
+def read_bool(values: Values) -> t.Any:
+    """Read a checkbox, after the hidden input that says that the page shows it."""
+    return values[-1] or False
 
 
-def read_consent(values: Values | None) -> t.Any:
+def read_consent(values: Values) -> t.Any:
     """Read a checkbox of ``Literal[True]``, which takes no text for ``True``."""
     value = read_bool(values)
     return is_on(value) or value
@@ -161,7 +265,7 @@ def read_consent(values: Values | None) -> t.Any:
 def converting(read: Read, convert: cabc.Callable[[str], t.Any]) -> Read:
     """Make a reader that converts text."""
 
-    def run(values: Values | None) -> t.Any:
+    def run(values: Values) -> t.Any:
         value = read(values)
         return convert(value) if isinstance(value, str) else value
 

@@ -41,6 +41,8 @@ class Builder(t.Generic[N]):
     macro = "field"
     kind: str
     """Its kind in themes."""
+    # The hidden input that says that a page shows it, where a browser may send nothing.
+    presence = ""
 
     def __init__(self, node: N, names: ControlNames, context: RenderContext) -> None:
         self.node = node
@@ -112,7 +114,9 @@ class Builder(t.Generic[N]):
             invalid=bool(self.found(errors)),
             attrs=self.attrs,
         )
-        return str(macro(parts))
+        text = str(macro(parts))
+        # The macro may have made controls of its own.
+        return text if self.presence in text else self.presence + text
 
     def finish(self) -> t.Self:
         """Take the app's own macro, where it has one for this field."""
@@ -129,6 +133,8 @@ class FieldsetBuilder(Builder[N]):
     """Several controls under one legend."""
 
     macro = "group"
+    # True if it is a row of a list.
+    is_entry = False
     input_kind: str
     """The type of its controls."""
 
@@ -164,9 +170,9 @@ class FieldsetBuilder(Builder[N]):
         inside = self.control
 
         def control(value: t.Any, errors: ErrorsAt) -> str:
-            # An empty row exists, unlike a row that a button is still to add.
-            return inside({} if value is None else value, errors) + button
+            return inside(value, errors) + button
 
+        self.is_entry = True
         self.control = control  # type: ignore[method-assign]
         return self.row
 
@@ -201,6 +207,11 @@ class FieldsetBuilder(Builder[N]):
                 ' name="{}" value="{}:{}" formnovalidate aria-label="{}"'
             ).format(ROW_BUTTON, kind, target, label),
         )
+
+
+def hidden(name: str, value: str) -> str:
+    """An input that nobody sees."""
+    return f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
 
 
 def attributes_text(attributes: cabc.Iterable[Attribute]) -> str:

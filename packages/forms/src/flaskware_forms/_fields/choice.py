@@ -9,7 +9,9 @@ import typing as t
 
 from markupsafe import escape
 
+from flaskware_forms._body.decoder import EXISTS
 from flaskware_forms._body.decoder import Read
+from flaskware_forms._body.decoder import SHOWN
 from flaskware_forms._body.decoder import translating
 from flaskware_forms._errors.error import Path
 from flaskware_forms._schema.facets import Facets
@@ -21,8 +23,10 @@ from flaskware_forms._schema.values import text_of
 from .builder import attributes_text
 from .builder import ErrorsAt
 from .builder import FieldsetBuilder
+from .builder import hidden
 from .input import InputBuilder
 from .input import Leaf
+from .node import Texts
 from .node import Unoffered
 from .structures import Series
 
@@ -97,6 +101,11 @@ class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
         self.choice = t.cast("Choice", choice)
         self.attrs = self.context.live_attributes(self.names.name)
         self._boxes = self._make(self.choice.choices)
+        name = self.names.name
+        self.presence, self._exists = (
+            hidden(f"{name}.{SHOWN}" if node.many else name, existence)
+            for existence in ("", EXISTS)
+        )
 
     def _make(self, offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
         name = self.names.name
@@ -112,7 +121,8 @@ class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
         state = self.input_state(errors)
         choice = self.choice
         boxes = self._make(choice.offers()) if choice.asks_choices else self._boxes
-        return "".join(
+        exists = isinstance(self.node, Boxes) and self.node.existence(value)
+        return (self._exists if exists else self.presence) + "".join(
             f"{start}{' checked' if text in chosen else ''}{state}>{after}"
             for text, start, after in boxes
         )
@@ -123,6 +133,13 @@ class Boxes(Series):
 
     one_control = True
     builder = OffersBuilder
+
+    def texts(self, name: str, value: t.Any) -> Texts:
+        yield f"{name}.{SHOWN}", self.existence(value)
+        chosen = set(map(text_of, items_of(value)))
+        for offer in t.cast("Choice", self.item).offers():
+            if offer.text in chosen:
+                yield name, offer.text
 
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
@@ -179,3 +196,15 @@ class Radio(Choice, control="radio"):
 
     builder = OffersBuilder
     one_control = True
+
+    def reader(self) -> Read:
+        read = super().reader()
+        # The first is of the hidden input that says that the page shows the buttons.
+        return lambda values: read(
+            values[1:] if values[:1] == [""] != values else values
+        )
+
+    def texts(self, name: str, value: t.Any) -> Texts:
+        yield name, ""
+        if value is not None:
+            yield name, text_of(value)

@@ -139,7 +139,7 @@ def _build(
                 f"{where} always contains another {origin.__name__}, so no form of it"
                 f" ends. Write {origin.__name__} | None."
             )
-        return group.relaxed(defaults=False) if found.nullable else group
+        return group.relaxed() if found.nullable else group
     if origin in _SEQUENCES:
         return _series(where, found, common, path)
     return _leaf(where, found, common)
@@ -179,7 +179,7 @@ def _variants(
                 step += str(len(cases))
             blank = {**_nothing(common), "label": label}
             # The browser must not ask for a model that is not chosen.
-            group = _group(model, blank, path, without=tag).relaxed(defaults=True)
+            group = _group(model, blank, path, without=tag).relaxed()
             cases.append(
                 Case(
                     choice=dc.replace(choice, label=label),
@@ -214,10 +214,16 @@ def _series(
         )
     inner = facets(arguments[0])
     inner.ui = dc.replace(found.ui, label=None, hint=None, rows=None)
-    item = _build(f"{where}[]", inner, _nothing(common), path)
+    of_item = {**_nothing(common), "nullable": inner.nullable}
+    item = _build(f"{where}[]", inner, of_item, path)
+    if item.nullable and item.nested:
+        raise TypeError(
+            f"{where} is a list of {type_name(arguments[0])}, but a form cannot tell an"
+            " entry that is None from a row that nobody filled in. Leave out None."
+        )
     return (item.series or Series)(
         **common,
-        item=item.relaxed(defaults=False),
+        item=item.relaxed(),
         blank_rows=1 if found.ui.rows is None else found.ui.rows,
         max_length=found.max_length,
     )

@@ -9,10 +9,13 @@ import typing as t
 import pydantic
 from markupsafe import escape
 
+from flaskware_forms._body.decoder import EXISTS
 from flaskware_forms._body.decoder import FormTree
 from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import read_one
 from flaskware_forms._body.decoder import read_or_none
+from flaskware_forms._body.decoder import SHOWN
+from flaskware_forms._errors.error import Path
 from flaskware_forms._markup.theme import safe
 from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.values import text_of
@@ -21,9 +24,11 @@ from .builder import Attribute
 from .builder import attributes_text
 from .builder import Builder
 from .builder import ErrorsAt
+from .builder import hidden
 from .builder import Row
 from .node import Leaves
 from .node import Node
+from .node import Texts
 
 if t.TYPE_CHECKING:
     from .flat_schema import FlatName
@@ -89,8 +94,11 @@ class InputBuilder(Builder[L]):
 
         def row(value: t.Any, errors: ErrorsAt) -> str:
             control = self.control(value, errors)
+            if value is not None and self._shows and not text_of(value):
+                control += exists
             return f"{before}{control}{between}{self.errors(errors)}{after}"
 
+        exists = hidden(f"{self.names.name}.{SHOWN}", EXISTS)
         return row
 
 
@@ -196,8 +204,28 @@ class Leaf(Node):
 
     def decode_entries(self, tree: FormTree, keep: bool) -> list[t.Any]:
         read = self.reader()
-        numbered = (value for row in tree.rows() for value in row.values)
-        return [read([value]) for value in (*tree.values, *numbered) if value or keep]
+        # Without a name of its own, a blank is the empty row at the end.
+        entries = [
+            read([value]) if value else None for value in tree.values if value or keep
+        ]
+        for row in tree.rows():
+            if not row.is_empty():
+                value = read(row.values or [""])
+                entries.append("" if value is None and keep else value)
+            elif keep:
+                entries.append(None)
+        return entries
+
+    def strays(self, tree: FormTree, path: Path) -> cabc.Iterator[Path]:
+        for step in tree.children:
+            yield (*path, step)
+
+    def texts(self, name: str, value: t.Any) -> Texts:
+        yield name, self.sent_text(value) if self.shows_value else ""
+
+    def sent_text(self, value: t.Any) -> str:
+        """The text that a browser sends for a value untouched."""
+        return text_of(value)
 
     def leaves(self, times: int = 1) -> Leaves:
         yield self, times
@@ -215,11 +243,9 @@ class Leaf(Node):
         labelled = {"aria-label": label, **dict(self.attributes)}
         return dc.replace(self, attributes=tuple(labelled.items()))
 
-    def relaxed(self, *, defaults: bool) -> Node:
+    def relaxed(self) -> Node:
         attributes = tuple(pair for pair in self.attributes if pair[0] != "required")
-        if defaults:
-            return dc.replace(self, attributes=attributes)
-        return dc.replace(self, attributes=attributes, has_default=False, default=None)
+        return dc.replace(self, attributes=attributes)
 
     def describe(self, at: FlatName, schema: Schema) -> None:
         found = self.text_schema(schema)

@@ -7,7 +7,9 @@ import collections.abc as cabc
 import dataclasses as dc
 import typing as t
 
+from flaskware_forms._body.decoder import ABSENT
 from flaskware_forms._body.decoder import FormTree
+from flaskware_forms._body.decoder import grow
 from flaskware_forms._body.decoder import Read
 from flaskware_forms._errors.error import Path
 from flaskware_forms._markup.names import ControlNames
@@ -26,6 +28,7 @@ if t.TYPE_CHECKING:
     from .structures import Series
 
 Leaves: t.TypeAlias = "cabc.Iterator[tuple[Leaf, int]]"
+Texts: t.TypeAlias = "cabc.Iterator[tuple[str, str]]"
 Unoffered: t.TypeAlias = "cabc.Iterator[tuple[Path, Choice]]"
 
 
@@ -83,10 +86,30 @@ class Node:
         """
         raise NotImplementedError
 
+    @property
+    def absent(self) -> t.Any:
+        """The value of a field of one value that a form does not have."""
+        return ABSENT
+
     def decode_entries(self, tree: FormTree, keep: bool) -> list[t.Any]:
         """Read the entries of a list of such fields."""
-        rows = tree.rows()
-        return [self.decode(row, keep) for row in rows if keep or not row.is_blank()]
+        return [
+            None if row.is_empty() else self.decode(row, keep)
+            for row in tree.rows()
+            if keep or not row.is_empty()
+        ]
+
+    def strays(self, tree: FormTree, path: Path) -> cabc.Iterator[Path]:
+        """Yield each name here that names no field, such as one of a wrong shape."""
+        raise NotImplementedError
+
+    def texts(self, name: str, value: t.Any) -> Texts:
+        """Yield the names and the texts that a browser sends for it untouched.
+
+        :param name: The name of its control.
+        :param value: As :meth:`initial_from` gives it.
+        """
+        raise NotImplementedError
 
     def leaves(self, times: int = 1) -> Leaves:
         """Yield every field of one value here, and how often it may occur."""
@@ -100,6 +123,16 @@ class Node:
     def error_codes(self, code: str, value: t.Any) -> tuple[str, str]:
         """The code of an error of Pydantic, and the code of the sentence for it."""
         return code, code
+
+    def echo(self, value: t.Any) -> t.Any:
+        """The decoded value if a page that shows a value is sent back untouched.
+
+        Some values cannot be shown as they are: no control keeps all line ends.
+        """
+        tree = grow(self.texts("x", self.initial_from(value))).get("x") or FormTree()
+        if self.nested:
+            return self.decode(tree, False)
+        return self.reader()(tree.values) if tree.values else self.absent
 
     # Shown as markup.
 
@@ -123,12 +156,8 @@ class Node:
         """The field as an entry of a list."""
         return dc.replace(self, label=label)
 
-    def relaxed(self, *, defaults: bool) -> Node:
-        """The field inside of a part that may stay empty, and so is not required.
-
-        :param defaults: Whether it keeps its default. An empty row is no entry, so no
-            default may stand in it.
-        """
+    def relaxed(self) -> Node:
+        """The field inside of a part that may stay empty, and so is not required."""
         return self
 
     @property

@@ -6,6 +6,7 @@ import collections.abc as cabc
 import dataclasses as dc
 import typing as t
 
+from flaskware_forms._body.decoder import is_index
 from flaskware_forms._body.decoder import split
 from flaskware_forms._errors.problem import BadBody
 from flaskware_forms._markup.names import ControlNames
@@ -74,7 +75,7 @@ def rearrange(
     value: t.Any = None
     if place is not None and kind == "add":
         value = place.node.grown(place.value, max_entries)
-    elif place is not None and index.isdecimal():
+    elif place is not None and is_index(index):
         value = place.node.without(place.value, int(index))
     if place is None or value is None or not place.put(value):
         raise BadBody("There is no such row to add or to remove.")

@@ -14,6 +14,7 @@ import typing as t
 import pydantic
 from markupsafe import escape
 
+from flaskware_forms._body.decoder import ABSENT
 from flaskware_forms._body.decoder import converting
 from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import read_bool
@@ -29,8 +30,10 @@ from .builder import Attribute
 from .builder import attributes_text
 from .builder import ErrorsAt
 from .builder import FieldsetBuilder
+from .builder import hidden
 from .input import InputBuilder
 from .input import Leaf
+from .node import Texts
 from .structures import Series
 
 if t.TYPE_CHECKING:
@@ -191,9 +194,11 @@ class FlagBuilder(InputBuilder["Flag"]):
 
     def prepare(self) -> None:
         super().prepare()
+        # It comes first, so that the last value is that of the box.
+        self.presence = hidden(self.names.name, "")
         self._start = (
-            f'<input type="checkbox" id="{self.id}" name="{self.name}" value="true"'
-            f"{self.attributes}"
+            f'{self.presence}<input type="checkbox" id="{self.id}" name="{self.name}"'
+            f' value="true"{self.attributes}'
         )
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
@@ -212,6 +217,15 @@ class Flag(Leaf, control="checkbox", types=(bool,)):
 
     def reader(self) -> Read:
         return read_consent if self.required else read_bool
+
+    @property
+    def absent(self) -> t.Any:
+        return ABSENT if self.has_default else False
+
+    def texts(self, name: str, value: t.Any) -> Texts:
+        yield name, ""
+        if is_on(value):
+            yield name, "true"
 
     def shown(self, value: t.Any) -> t.Any:
         return is_on(value)

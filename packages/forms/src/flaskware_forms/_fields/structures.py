@@ -6,10 +6,19 @@ import collections.abc as cabc
 import dataclasses as dc
 import functools
 import typing as t
+from urllib.parse import urlencode
+
+import pydantic
 
 from flaskware_forms._body.decoder import ABSENT
+from flaskware_forms._body.decoder import Decoded
 from flaskware_forms._body.decoder import Decoder
+from flaskware_forms._body.decoder import EMPTY
+from flaskware_forms._body.decoder import EXISTS
 from flaskware_forms._body.decoder import FormTree
+from flaskware_forms._body.decoder import is_index
+from flaskware_forms._body.decoder import Reader
+from flaskware_forms._body.decoder import SHOWN
 from flaskware_forms._errors.error import Path
 from flaskware_forms._markup.names import ControlNames
 from flaskware_forms._markup.theme import RenderContext
@@ -18,13 +27,16 @@ from flaskware_forms._schema.values import items_of
 from flaskware_forms._schema.values import look_up
 from flaskware_forms._schema.values import NOTHING
 from flaskware_forms._schema.values import Rows
+from flaskware_forms._schema.values import text_of
 
 from .builder import Builder
 from .builder import ErrorsAt
 from .builder import FieldsetBuilder
+from .builder import hidden
 from .builder import Row
 from .node import Leaves
 from .node import Node
+from .node import Texts
 from .node import Unoffered
 
 if t.TYPE_CHECKING:
@@ -49,14 +61,28 @@ class GroupBuilder(FieldsetBuilder["Group"]):
         return self.node.build_fields(self.names, self.context)
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
-        if value is None and self.node.recursive and self.node.nullable:
+        node = self.node
+        if value is None and node.on_request:
             # A model inside of itself is shown only once it is asked for.
             say = self.context.say
             return self.button("add", self.names.name, say("Add"), self.plain_text)
-        values = fields_in(value)
-        return "".join(
+        values = node.initial_fields(None) if value is None else fields_in(value)
+        rows = "".join(
             field.row(values.get(key), errors) for key, field in self._fields.items()
         )
+        if node.nullable or self.is_entry:
+            return rows + "".join(
+                hidden(f"{self.names.name}.{SHOWN}", text)
+                for text in node.existence(value, values)
+            )
+        return rows
+
+
+def _emptiness(texts: Texts) -> cabc.Iterator[str]:
+    """Yield what a page says of a row that is no entry, unless the row is blank."""
+    shown = [pair for pair in texts if pair[1]]
+    if shown:
+        yield EMPTY + urlencode(shown)
 
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,16 +115,64 @@ class Group(Node):
     def decoder(self) -> Decoder:
         """The decoder of the model."""
         return Decoder(
-            [(c.key, c.reader()) for c in self.children if not c.nested],
-            {c.key: c.decode for c in self.children if c.nested},
+            {
+                c.key: Reader(c.reader(), c.absent)
+                for c in self.children
+                if not c.nested
+            },
+            {c.key: c for c in self.children if c.nested},
         )
 
     def decode(self, tree: FormTree | None, keep: bool) -> t.Any:
-        if tree is None and (self.has_default or self.recursive):
+        if tree is None and self.has_default:
             return ABSENT
-        if self.nullable and (tree is None or (tree.is_blank() and not keep)):
+        if self.nullable and (tree is None or tree.is_empty()):
             return None
         return self.decoder.decode_tree(tree or FormTree(), keep)
+
+    def strays(self, tree: FormTree, path: Path) -> cabc.Iterator[Path]:
+        if any(tree.values):
+            yield path
+        for step, below in tree.children.items():
+            child = self.by_key.get(step)
+            if child is None:
+                yield (*path, step)
+            else:
+                yield from child.strays(below, (*path, step))
+
+    @property
+    def on_request(self) -> bool:
+        """True if a page shows it only once it is asked for."""
+        return self.recursive and self.nullable
+
+    def texts(self, name: str, value: t.Any) -> Texts:
+        if value is None and self.on_request:
+            return
+        values = self.initial_fields(None) if value is None else fields_in(value)
+        if self.nullable:
+            says = self.existence(value, values)
+            yield from ((f"{name}.{SHOWN}", text) for text in says)
+        yield from self.fields_texts(name, values)
+
+    def fields_texts(self, name: str, values: dict[str, t.Any]) -> Texts:
+        """Yield the names and the texts of its fields."""
+        for child in self.children:
+            below = f"{name}.{child.key}" if name else child.key
+            yield from child.texts(below, values.get(child.key))
+
+    def existence(self, value: t.Any, fields: dict[str, t.Any]) -> cabc.Iterator[str]:
+        """Yield what a page says beside its fields, where they do not tell it.
+
+        An optional model, or a row, is one or is none. A browser sends the same for one
+        without content as for none, and for one with its defaults as for an empty row.
+
+        :param fields: The values that the page shows.
+        """
+        texts = self.fields_texts("", fields)
+        if value is None:
+            yield from _emptiness(texts)
+        elif not any(text for _, text in texts):
+            yield EXISTS
 
     def unoffered(self, value: t.Any, path: Path) -> Unoffered:
         for child in self.children if value is not None else ():
@@ -107,9 +181,26 @@ class Group(Node):
 
     def initial_from(self, value: t.Any) -> t.Any:
         # A model inside of itself ends where the values end.
-        if value is None and self.recursive:
+        if value is None and (self.recursive or self.nullable):
             return None
         return self.initial_fields(value)
+
+    def completed(
+        self, values: cabc.Mapping[str, t.Any], source: t.Any
+    ) -> dict[str, t.Any]:
+        """The values of a body, and those of an object for what the body lacks."""
+        unsent = values.unsent if isinstance(values, Decoded) else ()
+        found = dict(values)
+        for child in self.children:
+            key, group = child.key, child.model_group
+            below = look_up(source, child.attribute, key)
+            if key not in found or key in unsent:
+                value = child.initial() if below is NOTHING else below
+                found[key] = child.initial_from(value)
+            elif group is child and isinstance(found[key], dict):
+                below = None if below is NOTHING else below
+                found[key] = group.completed(found[key], below)
+        return found
 
     def initial_fields(self, source: t.Any) -> dict[str, t.Any]:
         """The values by key, from an object's attributes or a mapping.
@@ -123,6 +214,33 @@ class Group(Node):
             values[child.key] = child.initial_from(value)
         return values
 
+    def merged(self, body: cabc.Mapping[str, t.Any], source: t.Any) -> dict[str, t.Any]:
+        """A JSON body, and an object's values for what it does not name (RFC 7396)."""
+        found = dict(body)
+        for child, current in self._current(source):
+            if child.key not in body:
+                found[child.key] = child.initial_from(current)
+            elif child.model_group is child and isinstance(body[child.key], dict):
+                found[child.key] = child.model_group.merged(body[child.key], current)
+        return found
+
+    def forget_merged(
+        self, data: pydantic.BaseModel, body: cabc.Mapping[str, t.Any]
+    ) -> None:
+        """Take what a body does not name from the fields that count as set."""
+        for child in self.children:
+            group, value = child.model_group, getattr(data, child.attribute, None)
+            if child.key not in body:
+                data.model_fields_set.discard(child.attribute)
+            elif group is child and isinstance(value, pydantic.BaseModel):
+                group.forget_merged(value, fields_in(body[child.key]))
+
+    def _current(self, source: t.Any) -> cabc.Iterator[tuple[Node, t.Any]]:
+        for child in self.children:
+            current = look_up(source, child.attribute, child.key)
+            if current is not NOTHING:
+                yield child, current
+
     def shown(self, value: t.Any) -> t.Any:
         values = fields_in(value)
         return {c.key: c.shown(values.get(c.key)) for c in self.children}
@@ -133,11 +251,8 @@ class Group(Node):
         """Make the markup of each field, by key."""
         return {c.key: c.build(names.child(c.key), context) for c in self.children}
 
-    def relaxed(self, *, defaults: bool) -> Node:
-        return dc.replace(
-            self,
-            make=lambda: tuple(c.relaxed(defaults=defaults) for c in self.children),
-        )
+    def relaxed(self) -> Node:
+        return dc.replace(self, make=lambda: tuple(c.relaxed() for c in self.children))
 
     @property
     def grows(self) -> bool:
@@ -180,40 +295,40 @@ class SeriesBuilder(FieldsetBuilder["Series"]):
     kind = "list"
 
     def prepare(self) -> None:
-        self._entries: dict[int, Row] = {}
-        # A model inside of itself has no empty rows, or there would be no end.
-        self._blank_rows = 0 if self.node.item.holds_itself else self.node.blank_rows
+        self._entries: dict[tuple[int, bool], Row] = {}
+        self.presence, self._exists = (
+            hidden(f"{self.names.name}.{SHOWN}", text) for text in ("", EXISTS)
+        )
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
-        values = items_of(value)
-        limit = self.node.max_length
-        if not isinstance(value, Rows):
-            count = len(values) + self._blank_rows
-            if limit is not None:
-                count = max(len(values), min(count, limit))
-            values.extend([None] * (count - len(values)))
+        node = self.node
+        values = node.rows_of(value)
+        numbered = node.is_numbered(values)
         rows = "".join(
-            self._entry(index)(item, errors) for index, item in enumerate(values)
+            self._entry(index, numbered)(item, errors)
+            for index, item in enumerate(values)
         )
-        if limit is not None and len(values) >= limit:
+        exists = node.existence(value) if node.nullable or self.is_entry else ""
+        rows = (self._exists if exists else self.presence) + rows
+        if node.max_length is not None and len(values) >= node.max_length:
             return rows
         add = self.context.say("Add")
         return rows + self.button("add", self.names.name, add, self.plain_text)
 
-    def _entry(self, index: int) -> Row:
-        row = self._entries.get(index)
+    def _entry(self, index: int, numbered: bool) -> Row:
+        row = self._entries.get((index, numbered))
         if row is None:
-            row = self._make_entry(index)
+            row = self._make_entry(index, numbered)
             if index < _KEPT_ENTRIES:
-                self._entries[index] = row
+                self._entries[index, numbered] = row
         return row
 
-    def _make_entry(self, index: int) -> Row:
+    def _make_entry(self, index: int, numbered: bool) -> Row:
         names = self.names.entry(index)
         label = f"{self.plain_text} {index + 1}"
         remove = self.context.say("Remove")
         button = self.button("remove", names.name, remove, label)
-        if not self.node.item.nested:
+        if not numbered:
             # Entries share a name; their order is that of the page.
             names = dc.replace(names, name=self.names.name)
         item = self.node.item.as_entry(label)
@@ -237,13 +352,68 @@ class Series(Node):
 
     def decode(self, tree: FormTree | None, keep: bool) -> t.Any:
         if tree is None:
-            # A browser sends nothing for a list of boxes of which none is ticked.
-            return ABSENT if self.nullable else Rows() if keep else []
+            if self.has_default:
+                return ABSENT
+            return None if self.nullable else Rows() if keep else []
         keep = keep and not self.one_control
         entries = self.item.decode_entries(tree, keep)
         if keep:
-            return Rows(entries)
-        return None if self.nullable and not entries else entries
+            rows = Rows(entries)
+            rows.exists = tree.shown == EXISTS
+            return rows
+        no_list = self.nullable and not entries and tree.shown != EXISTS
+        return None if no_list else entries
+
+    def strays(self, tree: FormTree, path: Path) -> cabc.Iterator[Path]:
+        if self.item.nested and any(tree.values):
+            yield path
+        for step, below in tree.children.items():
+            if is_index(step):
+                yield from self.item.strays(below, (*path, int(step)))
+            else:
+                yield (*path, step)
+
+    def texts(self, name: str, value: t.Any) -> Texts:
+        rows = self.rows_of(value)
+        numbered = self.is_numbered(rows)
+        yield f"{name}.{SHOWN}", self.existence(value)
+        for index, row in enumerate(rows):
+            below = f"{name}-{index}" if numbered else name
+            yield from self.item.texts(below, row)
+            if self.item.nested:
+                group = self.item.model_group
+                if group is self.item and group is not None:
+                    fields = group.initial_fields(None) if row is None else row
+                    says = group.existence(row, fields)
+                    yield from ((f"{below}.{SHOWN}", text) for text in says)
+            elif row is not None and not text_of(row):
+                yield f"{below}.{SHOWN}", EXISTS
+
+    def existence(self, value: t.Any) -> str:
+        """What a page says beside the rows: that it has them, and of an empty list."""
+        if value is None or any(row is not None for row in items_of(value)):
+            return ""
+        return EXISTS if not isinstance(value, Rows) or value.exists else ""
+
+    def rows_of(self, value: t.Any) -> list[t.Any]:
+        """The rows that a page shows for a value; ``None`` for an empty one."""
+        values = items_of(value)
+        if isinstance(value, Rows):
+            return values
+        if not self.item.nested:
+            values = ["" if item is None else item for item in values]
+        # A model inside of itself has no empty rows, or there would be no end.
+        count = len(values) + (0 if self.item.holds_itself else self.blank_rows)
+        if self.max_length is not None:
+            count = max(len(values), min(count, self.max_length))
+        return values + [None] * (count - len(values))
+
+    def is_numbered(self, rows: cabc.Iterable[t.Any]) -> bool:
+        """True if each row has a name of its own, and not all of them one name."""
+        # One name does not tell a blank entry from an empty row.
+        return self.item.nested or any(
+            row is not None and not text_of(row) for row in rows
+        )
 
     def leaves(self, times: int = 1) -> Leaves:
         yield from self.item.leaves(times * (self.max_length or _USUAL_ENTRIES))
@@ -253,6 +423,8 @@ class Series(Node):
             yield from self.item.unoffered(item, (*path, index))
 
     def initial_from(self, value: t.Any) -> t.Any:
+        if value is None and self.nullable:
+            return None
         if not isinstance(value, cabc.Iterable) or isinstance(value, str | bytes):
             return []
         entries = t.cast("cabc.Iterable[t.Any]", value)
@@ -273,7 +445,7 @@ class Series(Node):
         return self.item if isinstance(step, int) else None
 
     def enter(self, place: Place, step: str) -> Place | None:
-        if not step.isdecimal() or len(step) > 9:
+        if not is_index(step) or len(step) > 9:
             return None
         index = int(step)
         rows = items_of(place.value)
@@ -351,14 +523,15 @@ class VariantsBuilder(FieldsetBuilder["Variants"]):
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
         chosen = self.node.chosen(value)
+        others = self.node.initial_cases(chosen)
         sent = fields_in(value)
         state = self.input_state(errors)
         parts: list[str] = []
         for case, start, middle, end in self._frames:
             here = case is chosen
             fields = ""
-            if here or not case.group.recursive:
-                values = sent if here else case.group.initial_fields(None)
+            values = sent if here else others.get(case.step)
+            if values is not None:
                 fields = "".join(
                     builder.row(values.get(key), errors if here else {})
                     for key, builder in self._fields_of(case).items()
@@ -370,6 +543,10 @@ class VariantsBuilder(FieldsetBuilder["Variants"]):
             start, end = self.option(len(self.node.cases), self._tag, "", none)
             ticked = "" if chosen is not None else " checked"
             parts.append(f"{start}{ticked}{state}>{end}")
+        if value is None and self.is_entry:
+            texts = self.node.cases_texts("", None, sent, others)
+            name = f"{self.names.name}.{SHOWN}"
+            parts.extend(hidden(name, text) for text in _emptiness(texts))
         return "".join(parts)
 
 
@@ -424,6 +601,49 @@ class Variants(Node):
         data = case.group.decoder.decode_tree(tree, keep)
         return {self.tag: case.choice.value, **data}
 
+    def strays(self, tree: FormTree, path: Path) -> cabc.Iterator[Path]:
+        if any(tree.values):
+            yield path
+        steps = {case.step: case.group for case in self.cases}
+        for step, below in tree.children.items():
+            if step in steps:
+                yield from steps[step].strays(below, path)
+                continue
+            found = [case.group for case in self.cases if step in case.group.by_key]
+            if found:
+                yield from found[0].by_key[step].strays(below, (*path, step))
+            elif step != self.tag or below.children:
+                yield (*path, step)
+
+    def texts(self, name: str, value: t.Any) -> Texts:
+        chosen = self.chosen(value)
+        others = self.initial_cases(chosen)
+        return self.cases_texts(name, chosen, fields_in(value), others)
+
+    def initial_cases(self, chosen: Case | None) -> dict[str, dict[str, t.Any]]:
+        """The values of the models that are not chosen, by step."""
+        return {
+            case.step: case.group.initial_fields(None)
+            for case in self.cases
+            if case is not chosen and not case.group.recursive
+        }
+
+    def cases_texts(
+        self,
+        name: str,
+        chosen: Case | None,
+        values: dict[str, t.Any],
+        others: dict[str, dict[str, t.Any]],
+    ) -> Texts:
+        """Yield the names and the texts of all models, chosen or not."""
+        start = f"{name}." if name else ""
+        if chosen is not None or self.nullable:
+            yield f"{start}{self.tag}", chosen.choice.text if chosen else ""
+        for case in self.cases:
+            found = values if case is chosen else others.get(case.step)
+            if found is not None:
+                yield from case.group.fields_texts(f"{start}{case.step}", found)
+
     def unoffered(self, value: t.Any, path: Path) -> Unoffered:
         case = self.case_of(getattr(value, self.tag_attribute, None))
         if case is not None:
@@ -433,7 +653,7 @@ class Variants(Node):
         case = self.case_of(look_up(value, self.tag_attribute, self.tag))
         if case is None:
             return None
-        return {self.tag: case.choice.text, **case.group.initial_fields(value)}
+        return {self.tag: case.choice.value, **case.group.initial_fields(value)}
 
     def describe(self, at: FlatName, schema: Schema) -> None:
         options = schema.get("oneOf", [])

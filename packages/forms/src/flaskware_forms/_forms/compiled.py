@@ -79,6 +79,7 @@ class CompiledForm(t.Generic[M]):
         self.asks_choices = any(leaf.asks_choices for leaf, _ in leaves)
         self.checks: list[Check] = []
         self.validate: cabc.Callable[..., M] = model.model_validate
+        self.validate_json: cabc.Callable[..., M] = model.model_validate_json
         # The mapped class that the form writes to, and the error of each constraint.
         self.target: Target | None = None
         self.constraints: dict[str, tuple[Path, str]] = {}

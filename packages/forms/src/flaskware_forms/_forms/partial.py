@@ -10,6 +10,7 @@ import typing as t
 import flask
 import pydantic
 
+from flaskware_forms._body.body import JsonBody
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.problem import BadBody
 from flaskware_forms._errors.problem import problem_response
@@ -24,6 +25,7 @@ from .checks import choice_errors
 from .checks import Due
 from .checks import due
 from .checks import failures
+from .submission import data_of
 from .submission import Submission
 
 PARTIAL_HEADER = "HTTP_" + VALIDATE_HEADER.upper().replace("-", "_")
@@ -48,10 +50,11 @@ class PartialValidation:
         self._paths = [field_for(submission, name).names.path for name in self._names]
         # Where a row is asked for by its number, no other may be left out.
         numbered = any(isinstance(step, int) for p in self._paths for step in p)
-        self._sent = sent = submission.read(keep_blank=numbered)
+        body = submission.read(keep_blank=numbered)
+        self._sent = sent = data_of(body)
         self._errors: list[FormError] = []
         try:
-            submission.validate(sent)
+            submission.validate(body)
         except pydantic.ValidationError as error:
             self._errors.extend(submission.explain(error))
         wrong = {error.path[0] for error in self._errors if error.path}
@@ -61,9 +64,12 @@ class PartialValidation:
         if isinstance(sent, dict):
             part = fields_validator(form.model, lambda key: key not in wrong)
             with contextlib.suppress(pydantic.ValidationError):
-                self._values, *_ = part.validate_python(
-                    sent, context=submission.context, strict=submission.strict
-                )
+                context = submission.context
+                if isinstance(body, JsonBody):
+                    found = part.validate_json(body.text, context=context)
+                else:
+                    found = part.validate_python(sent, context=context, strict=False)
+                self._values, *_ = found
         if form.asks_choices:
             values = types.SimpleNamespace(**self._values)
             self._errors.extend(choice_errors(form.schema, values, submission.language))

@@ -357,11 +357,18 @@ def _page(
     keys = spec.compiled.schema.by_key
     validator = fields_validator(whole.model, keys.__contains__)
 
-    def validate(sent: t.Any, **options: t.Any) -> t.Any:
-        values, _, seen = validator.validate_python(sent, **options)
+    def construct(found: t.Any) -> t.Any:
+        values, _, seen = found
         return model.model_construct(seen, **values)
 
+    def validate(sent: t.Any, **options: t.Any) -> t.Any:
+        return construct(validator.validate_python(sent, **options))
+
+    def validate_json(text: bytes, **options: t.Any) -> t.Any:
+        return construct(validator.validate_json(text, **options))
+
     spec.compiled.validate = validate
+    spec.compiled.validate_json = validate_json
     return spec
 
 

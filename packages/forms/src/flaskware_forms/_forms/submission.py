@@ -5,14 +5,18 @@ import typing as t
 
 import flask
 import pydantic
+import pydantic_core
 from flask_wtf.csrf import CSRFError
 
+from flaskware_forms._body.body import bad_json
 from flaskware_forms._body.body import decode_values
 from flaskware_forms._body.body import FORM_TYPES
 from flaskware_forms._body.body import guard_input
+from flaskware_forms._body.body import JsonBody
 from flaskware_forms._body.body import query_values
 from flaskware_forms._body.body import read_body
 from flaskware_forms._body.body import without_prefix
+from flaskware_forms._body.decoder import Decoded
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
@@ -45,6 +49,11 @@ READ = "flaskware_forms.read"
 """The key of a WSGI environment once a form of the request was read."""
 
 
+def data_of(body: t.Any) -> t.Any:
+    """The data of a body, parsed if it is JSON."""
+    return body.data if isinstance(body, JsonBody) else body
+
+
 class Submission(t.Generic[M]):
     """A form as one request sent it, with its data and its errors.
 
@@ -55,8 +64,8 @@ class Submission(t.Generic[M]):
     """
 
     __slots__ = (
-        "_by_path", "_is_sent", "_values", "compiled", "data", "errors", "initial",
-        "is_read", "root", "sent", "state", "status",
+        "_by_path", "_is_sent", "_sent", "_shown", "_values", "compiled", "data",
+        "errors", "initial", "is_read", "root", "state", "status",
     )  # fmt: skip
 
     def __init__(
@@ -87,12 +96,14 @@ class Submission(t.Generic[M]):
         # True once the body was read, or an error was added.
         self.is_read = False
         # The decoded body, and the validated data until an error is found.
-        self.sent: t.Any = None
+        self._sent: t.Any = None
         self.data: M | None = None
         # The errors, and the status of an answer that shows them.
         self.errors: tuple[FormError, ...] = ()
         self.status = 422
         self._values: dict[str, t.Any] | None = None
+        # The decoded body that is shown instead of the initial values.
+        self._shown: t.Any = None
         self._by_path: dict[Path, list[FormError]] | None = None
 
     @property
@@ -154,18 +165,40 @@ class Submission(t.Generic[M]):
             if name.startswith(start):
                 row = f"{kind}:{name.removeprefix(start)}"
                 rearrange(sent, self.compiled.schema, row, max_entries=limit)
-            self._values = sent
+            self.show(sent)
             return None
-        self.sent = sent
+        self._sent = sent
         pressed = self.pressed
         if pressed is not None and not self.compiled.buttons[pressed].validates:
-            self._values = sent
+            self.show(sent)
             return None
+        return self._validated(sent)
+
+    def _validated(self, sent: t.Any) -> M | None:
+        errors = self._unknown_names(sent)
         try:
-            return self.validate(sent)
+            data = self.validate(sent)
         except pydantic.ValidationError as error:
-            self.fail(sent, self.explain(error))
-            return None
+            errors = (*self.explain(error), *errors)
+        else:
+            if not errors:
+                return data
+        self.fail(sent, errors)
+        return None
+
+    def _unknown_names(self, sent: t.Any) -> tuple[FormError, ...]:
+        """An error for each name of a form that is like a field's and names none."""
+        if not isinstance(sent, Decoded):
+            return ()
+        paths = list(sent.unknown)
+        if self.compiled.model.model_config.get("extra") == "forbid":
+            token = flask.current_app.config["WTF_CSRF_FIELD_NAME"]
+            # Names of the form's own begin with an underscore, those of fields do not.
+            paths += [(n,) for n in sent.foreign if n != token and n[:1] != "_"]
+        return tuple(
+            FormError(path, "extra_forbidden", self.say("extra_forbidden"))
+            for path in paths
+        )
 
     def read(self, *, keep_blank: bool) -> t.Any:
         """Return the decoded body, neither validated nor kept.
@@ -222,18 +255,36 @@ class Submission(t.Generic[M]):
             raise BadBody("The form has no such button.")
         return name
 
+    @property
+    def sent(self) -> t.Any:
+        """The decoded body; ``None`` before it was read without a refusal."""
+        return data_of(self._sent)
+
     def validate(self, sent: t.Any) -> M:
-        """Return the validated data of a decoded body.
+        """Return the validated data of a body.
 
         :raises pydantic.ValidationError: if it is not valid.
+        :raises BadBody: if it is not JSON.
         """
-        return self.compiled.validate(sent, strict=self.strict, context=self.context)
-
-    @property
-    def strict(self) -> bool | None:
-        """Pydantic's ``strict``: the model's own for JSON, never for a form."""
-        # Text of a form is never of the right type, however strict the model.
-        return None if flask.request.is_json else False
+        if not isinstance(sent, JsonBody):
+            # Text is never of the right type, however strict the model.
+            return self.compiled.validate(sent, strict=False, context=self.context)
+        text, schema = sent.text, self.compiled.schema
+        patch = flask.request.method == "PATCH" and self.initial is not None
+        if patch and isinstance(sent.data, dict):
+            whole = schema.merged(sent.data, self.initial)
+            text = pydantic_core.to_json(whole, fallback=str)
+        try:
+            data = self.compiled.validate_json(text, context=self.context)
+        except pydantic.ValidationError as error:
+            if any(
+                e["type"] == "json_invalid" and not e["loc"] for e in error.errors()
+            ):
+                raise bad_json() from None
+            raise
+        if patch:
+            schema.forget_merged(data, sent.data)
+        return data
 
     @property
     def context(self) -> dict[str, t.Any]:
@@ -248,10 +299,10 @@ class Submission(t.Generic[M]):
             schema = self.compiled.schema
             errors.extend(choice_errors(schema, data, self.language))
         if errors:
-            self.fail(self.sent, tuple(errors))
+            self.fail(self._sent, tuple(errors))
             return None
         self.data = data
-        self._values = self.sent
+        self.show(self._sent)
         return data
 
     def fail(
@@ -273,10 +324,9 @@ class Submission(t.Generic[M]):
             self.status = status
 
     def show(self, sent: t.Any) -> None:
-        """Show a decoded body instead of the initial values."""
-        self._values = (
-            t.cast("dict[str, t.Any]", sent) if isinstance(sent, dict) else {}
-        )
+        """Show a decoded body instead of the initial values, where it has any."""
+        self._shown = sent
+        self._values = None
 
     def say(self, code: str, **context: t.Any) -> str:
         """Return the sentence for the code of an error."""
@@ -295,7 +345,15 @@ class Submission(t.Generic[M]):
     def values(self) -> dict[str, t.Any]:
         """The values of the controls, as they were sent; else the initial values."""
         if self._values is None:
-            self._values = self.compiled.schema.initial_fields(self.initial)
+            schema = self.compiled.schema
+            if self._shown is None:
+                self._values = schema.initial_fields(self.initial)
+            else:
+                shown = data_of(self._shown)
+                sent = t.cast(
+                    "dict[str, t.Any]", shown if isinstance(shown, dict) else {}
+                )
+                self._values = schema.completed(sent, self.initial)
         return self._values
 
     @property

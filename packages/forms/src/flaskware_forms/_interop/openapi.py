@@ -202,7 +202,7 @@ class _Document:
         config: dict[str, t.Any] = app.config
         self._csrf: LayeredCSRF = app.extensions["forms"].state_of(app).csrf
         self._guards: bool = config["WTF_CSRF_ENABLED"]
-        self._sends_tokens: bool = self._guards and self._csrf.sends_tokens
+        self._sends_tokens = self._guards and self._csrf.sends_tokens
         self._field: str = config["WTF_CSRF_FIELD_NAME"]
         self._header: str = config["WTF_CSRF_HEADERS"][0]
         models = list(dict.fromkeys(each.form.model for each in operations))

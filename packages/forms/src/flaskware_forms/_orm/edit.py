@@ -36,13 +36,15 @@ VERSION = "_version"
 class Submitted(t.Protocol):
     """The part of a submission that an edit needs."""
 
-    sent: t.Any
     data: t.Any
     initial: object
     status: int
 
     @property
     def is_sent(self) -> bool: ...
+
+    @property
+    def sent(self) -> t.Any: ...
 
     @property
     def errors(self) -> tuple[FormError, ...]: ...
@@ -111,7 +113,10 @@ class Edit:
         if unknown:
             submission.reject(*unknown, status=422)
             return frozenset()
-        return target.write(obj, data)
+        request = flask.request
+        # PUT says what the whole object is; all else says what changes.
+        whole = request.method == "PUT" and request.is_json
+        return target.write(obj, data, submission.sent, whole=whole)
 
     def _seen_version(self) -> str | None:
         request = flask.request
@@ -135,7 +140,7 @@ class Edit:
                 submission.say("conflict", current=difference.current),
                 {"current": difference.current, "sent": difference.sent},
             )
-            for difference in self._target.differences(obj, data)
+            for difference in self._target.differences(obj, data, submission.sent)
         )
         whole = FormError((), "conflict", submission.say("conflict_form"))
         submission.reject(whole, *fields, status=409)

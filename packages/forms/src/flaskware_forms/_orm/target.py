@@ -12,6 +12,7 @@ from sqlalchemy import exc
 from sqlalchemy import orm
 
 from flaskware_core import closest
+from flaskware_forms._body.decoder import Decoded
 from flaskware_forms._errors.error import Path
 from flaskware_forms._fields.node import Node
 from flaskware_forms._fields.structures import Group
@@ -182,30 +183,45 @@ class Target:
         return None if None in key else key
 
     def differences(
-        self, obj: t.Any, data: pydantic.BaseModel
+        self, obj: t.Any, data: pydantic.BaseModel, sent: t.Any
     ) -> t.Iterator[Difference]:
         """Yield the fields of one value that differ from the object."""
-        for node in self._written(data):
+        body = t.cast("dict[str, t.Any]", sent if isinstance(sent, dict) else {})
+        for node in self._written(data, body):
             if not node.nested:
                 sent = self._value(node, data)
                 current = getattr(obj, node.attribute)
                 if current != sent:
                     yield Difference((node.key,), text_of(current), text_of(sent))
 
-    def write(self, obj: t.Any, data: pydantic.BaseModel) -> frozenset[str]:
-        """Write the values that differ, and return the names of their attributes."""
+    def write(
+        self,
+        obj: t.Any,
+        data: pydantic.BaseModel,
+        sent: t.Any = None,
+        *,
+        whole: bool = False,
+    ) -> frozenset[str]:
+        """Write the values that differ, and return the names of their attributes.
+
+        :param sent: The decoded body of the data.
+        :param whole: Whether a field that the body does not name gets its default.
+        """
+        body = t.cast("dict[str, t.Any]", sent if isinstance(sent, dict) else {})
         return frozenset(
             node.attribute
-            for node in self._written(data)
-            if self._write(node, obj, data)
+            for node in self._written(data, body, whole=whole)
+            if self._write(node, obj, data, body, whole=whole)
         )
 
-    def _written(self, data: pydantic.BaseModel) -> t.Iterator[Node]:
+    def _written(
+        self, data: pydantic.BaseModel, body: dict[str, t.Any], *, whole: bool = False
+    ) -> t.Iterator[Node]:
+        unsent = body.unsent if isinstance(body, Decoded) else ()
         for node in self._nodes:
-            if (
-                node.attribute in data.model_fields_set
-                and node.attribute not in self.key
-            ):
+            name = node.attribute
+            named = name in data.model_fields_set and node.key not in unsent
+            if (named or whole) and name not in self.key:
                 yield node
 
     def _value(self, node: Node, data: pydantic.BaseModel) -> t.Any:
@@ -216,38 +232,57 @@ class Target:
             return str(value)
         return value
 
-    def _write(self, node: Node, obj: t.Any, data: pydantic.BaseModel) -> bool:
+    def _write(
+        self,
+        node: Node,
+        obj: t.Any,
+        data: pydantic.BaseModel,
+        body: dict[str, t.Any],
+        *,
+        whole: bool,
+    ) -> bool:
         name = node.attribute
         value = self._value(node, data)
         current = getattr(obj, name)
+        sent = body.get(node.key)
         if node.many and node.model_group is not None:
-            return self._write_rows(self.child(node), current, value)
+            return self._write_rows(self.child(node), current, value, sent, whole=whole)
         if node.model_group is node and value is not None:
             target = self.child(node)
             if current is not None:
-                return bool(target.write(current, value))
+                return bool(target.write(current, value, sent, whole=whole))
             current = target.entity()
-            target.write(current, value)
+            target.write(current, value, whole=True)
             setattr(obj, name, current)
             return True
         if current == value:
             return False
+        # What a page cannot show as it is differs, though nobody touched it.
+        is_form = isinstance(body, Decoded) and node.key in body
+        if is_form and node.model_group is None and sent == node.echo(current):
+            return False
         setattr(obj, name, value)
         return True
 
-    def _write_rows(self, target: Target, current: t.Any, rows: t.Any) -> bool:
+    def _write_rows(
+        self, target: Target, current: t.Any, rows: t.Any, sent: t.Any, *, whole: bool
+    ) -> bool:
         own = target.by_key(current)
         changed = False
         kept: list[t.Any] = []
-        for row in rows:
+        bodies = t.cast("list[t.Any]", sent if isinstance(sent, list) else [])
+        if len(bodies) != len(rows):
+            # A validator of the app took rows away or added some.
+            bodies = [None] * len(rows)
+        for row, body in zip(rows, bodies, strict=True):
             key = target.key_of(row)
             if key is None:
                 child = target.entity()
-                target.write(child, row)
+                target.write(child, row, whole=True)
                 changed = True
             else:
                 child = own[key]
-                changed |= bool(target.write(child, row))
+                changed |= bool(target.write(child, row, body, whole=whole))
             kept.append(child)
         before = list(current)
         for child in before:

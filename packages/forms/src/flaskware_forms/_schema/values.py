@@ -20,7 +20,10 @@ _NO_TEXT = (pydantic.SecretStr, bytes, cabc.Collection, FileStorage, Upload)
 
 
 class Rows(list[t.Any]):
-    """The rows of a list exactly as they stood in a form, with blank rows."""
+    """The rows of a list as they stood in a form; an empty row is ``None``."""
+
+    # True if it is a list also without any rows, and not ``None``.
+    exists = False
 
 
 def text_of(value: t.Any) -> str:
