@@ -36,7 +36,8 @@ class Page(html.parser.HTMLParser):
         return next(
             attrs
             for tag, attrs in self.tags
-            if tag in {"input", "textarea", "select"} and attrs.get("name") == name
+            if tag in {"input", "textarea", "select"}
+            and attrs.get("name") == name
             # Not the one that says that a page shows a box.
             and (attrs.get("type") != "hidden" or attrs["value"])
         )

@@ -26,7 +26,6 @@ class Data:
         (dict[str, int], "has no control"),
         (t.Any, "has no control"),
         (tuple[int, str], "lists of one type"),
-        (bool | None, "a checkbox has two states"),
         (Data, "Write a type of one value"),
         (pydantic.RootModel[int], "RootModel"),
     ],

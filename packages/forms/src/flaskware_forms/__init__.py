@@ -14,6 +14,7 @@ from ._errors.problem import UnsupportedBody as UnsupportedBody
 from ._extension import Forms as Forms
 from ._forms.bound import Bound as Bound
 from ._forms.bound import BoundField as BoundField
+from ._forms.checks import CheckContext as CheckContext
 from ._forms.compiled import Button as Button
 from ._forms.spec import FormSpec as FormSpec
 from ._forms.spec import to_wtforms as to_wtforms
@@ -39,7 +40,7 @@ else:
 
 __all__ = [
     "BadBody", "BodyTooLarge", "Bound", "BoundField", "BoundSteps", "Button",
-    "CrossSiteRefused", "File", "FormError", "Forms", "FormsSettings", "FormSpec",
-    "Image", "Steps", "Ui",
-    "Upload", "UnsupportedBody", "from_wtforms", "openapi_blueprint", "to_wtforms",
+    "CheckContext", "CrossSiteRefused", "File", "FormError", "Forms", "FormsSettings",
+    "FormSpec", "Image", "Steps", "Ui", "Upload", "UnsupportedBody", "from_wtforms",
+    "openapi_blueprint", "to_wtforms",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from flaskware_forms import Bound
 from flaskware_forms import BoundField
 from flaskware_forms import BoundSteps
 from flaskware_forms import Button
+from flaskware_forms import CheckContext
 from flaskware_forms import CrossSiteRefused
 from flaskware_forms import File
 from flaskware_forms import FormError
@@ -67,6 +68,7 @@ lazy = Lazy()
 Ui(label=lazy, labels={"a": lazy})
 Ui(attributes={"data-x": "1", "inert": True, "title": lazy})
 Ui(attributes={"data-x": 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+Ui(readonly=True, disabled=True, groups={"a": ["b"]}, choices=lambda: {"a": [1]})
 Ui(widget="textaera")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -100,6 +102,22 @@ async def name_is_free(value: str) -> str | None:
 @sign_up.check()
 async def all_is_well(data: SignUp) -> str | None:
     return data.name
+
+
+@sign_up.check("name")
+def name_of_object(value: str, context: CheckContext[SignUp]) -> str | None:
+    return context.data.name
+
+
+@sign_up.check()
+def all_of_object(data: SignUp, context: CheckContext[SignUp]) -> str | None:
+    assert_type(context.path, tuple[str | int, ...])
+    return str(context.obj)
+
+
+@sign_up.check()  # type: ignore[arg-type]
+def another_context(data: SignUp, context: CheckContext[SignIn]) -> str | None:  # pyright: ignore[reportArgumentType]
+    return None
 
 
 assert_type(name_is_not_email(SignUp(email="a", name="b")), str | None)

@@ -135,7 +135,8 @@ MESSAGES: dict[str, str | _N] = {
 """The sentence for each code of an error."""
 
 WORDS = (
-    "Add", "Remove", "Send", "Back", "Next", "None of these",
+    "Add", "Remove", "Send", "Back", "Next", "None of these", "Yes", "No",
+    "optional", "required", "There is a problem", "Error",
     "Nothing was saved yet. Please check:",
 )  # fmt: skip
 """The words of the markup itself."""

@@ -162,6 +162,8 @@ class FieldsetBuilder(Builder[N]):
 
     def row(self, value: t.Any, errors: ErrorsAt) -> str:
         state = self.described_invalid if self.found(errors) else self.described
+        if self.node.locked:
+            state += " disabled"
         start, before, between, after = self._frame
         control = self.control(value, errors)
         return f"{start}{state}{before}{control}{between}{self.errors(errors)}{after}"

@@ -7,6 +7,7 @@ import dataclasses as dc
 import enum
 import typing as t
 
+import flask
 from markupsafe import escape
 
 from flaskware_forms._body.decoder import EXISTS
@@ -17,7 +18,9 @@ from flaskware_forms._errors.error import Path
 from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.facets import humanise
 from flaskware_forms._schema.facets import Text
+from flaskware_forms._schema.facets import Word
 from flaskware_forms._schema.values import items_of
+from flaskware_forms._schema.values import key_of
 from flaskware_forms._schema.values import text_of
 
 from .builder import attributes_text
@@ -30,6 +33,9 @@ from .node import Texts
 from .node import Unoffered
 from .structures import Series
 
+_ASKED = "flaskware_forms.choices"
+_CHOOSING = frozenset({"radio", "select"})
+
 
 @dc.dataclass(frozen=True)
 class Offer:
@@ -38,56 +44,107 @@ class Offer:
     text: str
     label: Text
     value: t.Any
+    group: str = ""
+    """The label of its group, if it is in one."""
+
+
+_YES_OR_NO = (
+    Offer("true", Word("Yes"), value=True), Offer("false", Word("No"), value=False),
+)  # fmt: skip
 
 
 def offers_of(found: Facets) -> tuple[Offer, ...]:
     """The fixed set of values that a type has; empty for other types."""
     values: list[tuple[t.Any, str]]
+    labels = found.ui.labels
+    if found.type is bool and (found.nullable or found.ui.widget in _CHOOSING):
+        # A checkbox has two states, and none that says "not answered".
+        return tuple(
+            dc.replace(each, label=labels.get(each.text) or each.label)
+            for each in _YES_OR_NO
+        )
     if t.get_origin(found.type) is t.Literal:
         values = [(value, str(value)) for value in t.get_args(found.type)]
     elif isinstance(found.type, type) and issubclass(found.type, enum.Enum):
         values = [(member, member.name) for member in found.type]
     else:
         return ()
+    group_of = {text: group for group, of in found.ui.groups.items() for text in of}
     return tuple(
         Offer(
             text := str(value.value if isinstance(value, enum.Enum) else value),
-            found.ui.labels.get(text) or humanise(name),
+            labels.get(text) or humanise(name),
             value,
+            group_of.get(text, ""),
         )
         for value, name in values
     )
 
 
-class SelectBuilder(InputBuilder["Choice"]):
-    """A ``<select>`` of one value."""
+def _asked_offers(items: cabc.Iterable[t.Any], group: str = "") -> cabc.Iterator[Offer]:
+    """Yield the choices that a function of the app gives."""
+    if isinstance(items, cabc.Mapping):
+        groups = t.cast("cabc.Mapping[str, cabc.Iterable[t.Any]]", items)
+        for label, inner in groups.items():
+            yield from _asked_offers(inner, str(label))
+        return
+    for item in items:
+        value, label = item, ""
+        # A row of a query is a sequence, if not always a tuple.
+        if isinstance(item, cabc.Sequence) and not isinstance(item, str):
+            pair = t.cast("cabc.Sequence[t.Any]", item)
+            value, label = pair[0], str(pair[-1]) if len(pair) > 1 else ""
+        key = key_of(value)
+        text = text_of(key)
+        yield Offer(text, label or (text if key is value else str(value)), key, group)
+
+
+class SelectBuilder(InputBuilder[t.Any]):
+    """A ``<select>`` of one value or of several."""
 
     def prepare(self) -> None:
         super().prepare()
-        self._start = f'<select id="{self.id}" name="{self.name}"{self.attributes}'
-        blank = self.node.nullable or not self.node.has_default
+        many = " multiple" if self.node.many else ""
+        self._start = (
+            f'<select{many} id="{self.id}" name="{self.name}"{self.attributes}'
+        )
+        choice = t.cast("Choice", self.leaf)
+        blank = not many and (choice.nullable or not choice.has_default)
         self._blank = '<option value=""></option>' if blank else ""
-        self._options = _options(self.node.choices)
-        self._asks = self.node.asks_choices
+        self._options = self._make(choice.choices)
+        self._choice = choice
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
-        chosen = text_of(value)
-        state = self.state(invalid=self.path in errors)
-        found = _options(self.node.offers()) if self._asks else self._options
+        chosen = set(map(text_of, items_of(value) if self.node.many else [value]))
+        state = self.state(invalid=bool(errors and self.found(errors)))
+        choice = self._choice
+        found = self._make(choice.offers()) if choice.asks_choices else self._options
         options = "".join(
-            selected if text == chosen else plain for text, plain, selected in found
+            selected if text in chosen else plain for text, plain, selected in found
         )
         return f"{self._start}{state}>{self._blank}{options}</select>"
 
-
-def _options(offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
-    """The text of each choice, and its markup without and with being chosen."""
-    found: list[tuple[str, str, str]] = []
-    for offer in offers:
-        start = f'<option value="{escape(offer.text)}"'
-        end = f">{escape(str(offer.label))}</option>"
-        found.append((offer.text, start + end, f"{start} selected{end}"))
-    return found
+    def _make(self, offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
+        """The text of each choice, and its markup without and with being chosen."""
+        found: list[tuple[str, str, str]] = []
+        group = ""
+        for offer in offers:
+            start, end = f'<option value="{escape(offer.text)}"', "</option>"
+            if offer.group != group:
+                close = "</optgroup>" if group else ""
+                label = escape(offer.group)
+                start = (
+                    f'{close}<optgroup label="{label}">{start}'
+                    if label
+                    else (f"{close}{start}")
+                )
+                group = offer.group
+            end = f">{escape(self.context.words(offer.label))}{end}"
+            found.append((offer.text, start + end, f"{start} selected{end}"))
+        if group:
+            # The text of no choice, as the end of a group is never chosen.
+            found.append(("\0", "</optgroup>", ""))
+        return found
 
 
 class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
@@ -110,9 +167,13 @@ class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
     def _make(self, offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
         name = self.names.name
         attributes = attributes_text(self.choice.attributes)
+        found = [(o.text, self.context.words(o.label)) for o in offers]
+        if not self.node.many and self.choice.nullable:
+            # A radio button cannot be un-chosen, so there is another to choose.
+            found.insert(0, ("", self.context.say("None of these")))
         return [
-            (o.text, *self.option(index, name, o.text, str(o.label), attributes))
-            for index, o in enumerate(offers)
+            (text, *self.option(index, name, text, label, attributes))
+            for index, (text, label) in enumerate(found)
         ]
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
@@ -126,6 +187,16 @@ class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
             f"{start}{' checked' if text in chosen else ''}{state}>{after}"
             for text, start, after in boxes
         )
+
+
+class MultiSelect(Series):
+    """A list of several choices in one select."""
+
+    one_control = True
+    builder = SelectBuilder
+
+    def anchor(self, id: str) -> str:
+        return id
 
 
 class Boxes(Series):
@@ -161,16 +232,21 @@ class Choice(Leaf):
 
     def offers(self) -> tuple[Offer, ...]:
         """The choices, asked for if they are not fixed."""
-        if self.source is None:
+        source = self.source
+        if source is None:
             return self.choices
-        found: list[Offer] = []
-        for item in self.source():
-            # A row of a query is a sequence, if not always a tuple.
-            several = isinstance(item, cabc.Sequence) and not isinstance(item, str)
-            pair = t.cast("list[t.Any]", [*item] if several else [item])
-            text = text_of(pair[0])
-            found.append(Offer(text, str(pair[-1]) if len(pair) > 1 else text, pair[0]))
-        return tuple(found)
+        if not flask.has_request_context():
+            return tuple(_asked_offers(source()))
+        # Once per request, however many values and places ask for them.
+        asked: dict[t.Any, tuple[Offer, ...]]
+        asked = flask.request.environ.setdefault(_ASKED, {})
+        found = asked.get(source)
+        if found is None:
+            found = asked[source] = tuple(_asked_offers(source()))
+        return found
+
+    def initial_from(self, value: t.Any) -> t.Any:
+        return key_of(value)
 
     def reader(self) -> Read:
         if not self.choices:

@@ -15,6 +15,8 @@ from flaskware_forms._schema.facets import facets
 from flaskware_forms._schema.facets import humanise
 from flaskware_forms._schema.facets import type_name
 
+from .choice import Choice
+from .choice import MultiSelect
 from .choice import offers_of
 from .input import Leaf
 from .node import Node
@@ -115,7 +117,12 @@ def _node(
         else info.default_factory,
         "messages": found.ui.messages,
     }
-    node = _build(where, found, common, path)
+    node = _build(where, found, {**common, "locked": _is_locked(found)}, path)
+    if found.ui.readonly and not getattr(node, "may_be_readonly", False):
+        raise TypeError(
+            f"{where} has Ui(readonly=True), which browsers know for text controls"
+            " only. Write Ui(disabled=True)."
+        )
     if found.ui.attributes and node.model_group is not None:
         raise TypeError(
             f"{where} has Ui(attributes=...), but a model has no control of its own."
@@ -221,12 +228,34 @@ def _series(
             f"{where} is a list of {type_name(arguments[0])}, but a form cannot tell an"
             " entry that is None from a row that nobody filled in. Leave out None."
         )
-    return (item.series or Series)(
+    for child in _locked_in(item):
+        if not child.has_default and not common.get("locked"):
+            raise TypeError(
+                f"{where}[].{child.attribute} cannot be changed, and no object is known"
+                " for a row. Give it a default."
+            )
+    kind = item.series or Series
+    if found.ui.groups and found.ui.widget != "select":
+        raise TypeError(f"{where} has groups. Add Ui(widget='select').")
+    if isinstance(item, Choice) and found.ui.widget == "select":
+        kind = MultiSelect
+    return kind(
         **common,
         item=item.relaxed(),
         blank_rows=1 if found.ui.rows is None else found.ui.rows,
         max_length=found.max_length,
     )
+
+
+def _is_locked(found: Facets) -> bool:
+    return found.ui.readonly or found.ui.disabled
+
+
+def _locked_in(node: Node) -> t.Iterator[Node]:
+    if node.locked:
+        yield node
+    for inner in node.inner:
+        yield from _locked_in(inner)
 
 
 def _leaf(where: str, found: Facets, common: dict[str, t.Any]) -> Leaf:
@@ -238,10 +267,27 @@ def _leaf(where: str, found: Facets, common: dict[str, t.Any]) -> Leaf:
         kind: type[Leaf] = Flag
     elif offers or asks:
         widget = "radio" if found.ui.widget == "radio" else "select"
+        _check_groups(where, found, {offer.text for offer in offers})
         kind = Leaf.by_control[widget]
     else:
         kind = _kind_of(where, found)
     return kind.make(found, common)
+
+
+def _check_groups(where: str, found: Facets, known: set[str]) -> None:
+    """Refuse groups of choices that cannot be shown.
+
+    :raises TypeError: for radio buttons, and for an unknown choice.
+    """
+    grouped = {text for group in found.ui.groups.values() for text in group}
+    if grouped and found.ui.widget == "radio":
+        raise TypeError(f"{where} has groups, which radio buttons lack. Use a select.")
+    unknown = sorted(grouped - known)
+    if unknown:
+        raise TypeError(
+            f"{where} has a group with {unknown[0]!r}, which is no choice. Write values"
+            " of the type as text; choices of a function have groups of their own."
+        )
 
 
 def _kind_of(where: str, found: Facets) -> type[Leaf]:
@@ -249,11 +295,6 @@ def _kind_of(where: str, found: Facets) -> type[Leaf]:
 
     :raises TypeError: if there is none, or the requested widget does not fit.
     """
-    if found.type is bool and found.nullable:
-        raise TypeError(
-            f"{where} is bool | None, but a checkbox has two states. Write bool, or"
-            ' Literal["yes", "no"] | None.'
-        )
     of: t.Any = found.type
     if not isinstance(of, type) or of in (object, t.Any) or _is_structure(of):
         raise TypeError(

@@ -34,14 +34,20 @@ if t.TYPE_CHECKING:
     from .flat_schema import FlatName
     from .flat_schema import Schema
 
-L = t.TypeVar("L", bound="Leaf")
+N = t.TypeVar("N", bound=Node)
 
 
-class InputBuilder(Builder[L]):
+class InputBuilder(Builder[N]):
     """An ``<input>`` that holds a text."""
 
+    @property
+    def leaf(self) -> Leaf:
+        """The field of one value that its control is made for."""
+        inner = self.node.inner
+        return t.cast("Leaf", inner[0] if inner else self.node)
+
     def prepare(self) -> None:
-        node = self.node
+        node = self.leaf
         self.kind = node.control
         if node.is_live:
             self.attrs = self.context.live_attributes(self.names.name)
@@ -129,6 +135,9 @@ class Leaf(Node):
     shows_value: t.ClassVar[bool] = True
     # True if it is validated when it changes.
     is_live: t.ClassVar[bool] = True
+    # True if a browser can show it without letting anybody change it (HTML, "the
+    # readonly attribute").
+    may_be_readonly: t.ClassVar[bool] = False
     # The number of characters of a value that the control shows.
     text_size: t.ClassVar[int | None] = None
 
@@ -151,7 +160,8 @@ class Leaf(Node):
 
         :param common: The values of the fields that all kinds have.
         """
-        required = not found.nullable and cls.refuses_blank(found)
+        locked = found.ui.readonly or found.ui.disabled
+        required = not found.nullable and not locked and cls.refuses_blank(found)
         attributes = dict(cls.attributes_of(found, required))
         for name, value in found.ui.attributes.items():
             attributes.pop(name, None)
@@ -183,6 +193,10 @@ class Leaf(Node):
         if required:
             yield "required", None
         yield from cls.constraints(found)
+        if found.ui.disabled:
+            yield "disabled", None
+        elif found.ui.readonly and not cls.is_hidden:
+            yield "readonly", None
         autocomplete = found.ui.autocomplete or cls.autocomplete
         if autocomplete:
             yield "autocomplete", autocomplete

@@ -66,6 +66,8 @@ class Node:
     has_default: bool = False
     default: t.Any = None
     factory: cabc.Callable[[], t.Any] | None = None
+    # True if a request cannot change it.
+    locked: bool = False
     messages: cabc.Mapping[str, Text] = dc.field(default_factory=dict[str, Text])
 
     @property
@@ -133,6 +135,14 @@ class Node:
         if self.nested:
             return self.decode(tree, False)
         return self.reader()(tree.values) if tree.values else self.absent
+
+    def guarded(self, sent: t.Any, source: object, *, for_page: bool = False) -> t.Any:
+        """The decoded data, without what a request cannot change.
+
+        :param source: The object with the values of the fields that are locked.
+        :param for_page: Whether the data is to be shown, and so has every such field.
+        """
+        return sent
 
     # Shown as markup.
 

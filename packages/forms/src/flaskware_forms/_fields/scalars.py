@@ -47,6 +47,7 @@ class Text(Leaf, control="text", types=(str,)):
     """A text in one line."""
 
     is_text = True
+    may_be_readonly = True
 
     @classmethod
     def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:
@@ -91,6 +92,7 @@ class Hidden(Leaf, control="hidden"):
     """A value that nobody sees, of any type."""
 
     is_hidden = True
+    may_be_readonly = True
     is_live = False
 
 
@@ -111,6 +113,7 @@ class Textarea(Leaf, control="textarea"):
     """A text of several lines."""
 
     builder = TextareaBuilder
+    may_be_readonly = True
     rows: int | None = None
 
     @classmethod
@@ -128,6 +131,8 @@ class Textarea(Leaf, control="textarea"):
 
 class Number(Leaf, control="number", types=(int, float, decimal.Decimal)):
     """A number, whole or not."""
+
+    may_be_readonly = True
 
     @classmethod
     def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:
@@ -157,6 +162,8 @@ class Number(Leaf, control="number", types=(int, float, decimal.Decimal)):
 
 class Time(Leaf, control="time", types=(dt.time,)):
     """A time of day."""
+
+    may_be_readonly = True
 
     @classmethod
     def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:

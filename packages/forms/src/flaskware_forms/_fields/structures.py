@@ -176,8 +176,28 @@ class Group(Node):
 
     def unoffered(self, value: t.Any, path: Path) -> Unoffered:
         for child in self.children if value is not None else ():
-            found = getattr(value, child.attribute, None)
-            yield from child.unoffered(found, (*path, child.key))
+            if not child.locked:
+                found = getattr(value, child.attribute, None)
+                yield from child.unoffered(found, (*path, child.key))
+
+    def guarded(self, sent: t.Any, source: object, *, for_page: bool = False) -> t.Any:
+        if not isinstance(sent, dict):
+            return sent
+        values = dict(t.cast("dict[str, t.Any]", sent))
+        for child in self.children:
+            found = look_up(source, child.attribute, child.key)
+            if child.locked:
+                before = values.pop(child.key, NOTHING)
+                values.pop(child.attribute, None)
+                if found is NOTHING and for_page:
+                    found = child.initial() if before is NOTHING else before
+                if found is not NOTHING:
+                    values[child.key] = child.initial_from(found)
+            elif child.key in values:
+                below = None if found is NOTHING else found
+                value = child.guarded(values[child.key], below, for_page=for_page)
+                values[child.key] = value
+        return values
 
     def initial_from(self, value: t.Any) -> t.Any:
         # A model inside of itself ends where the values end.
@@ -418,6 +438,14 @@ class Series(Node):
     def leaves(self, times: int = 1) -> Leaves:
         yield from self.item.leaves(times * (self.max_length or _USUAL_ENTRIES))
 
+    def guarded(self, sent: t.Any, source: object, *, for_page: bool = False) -> t.Any:  # noqa: ARG002
+        if not isinstance(sent, list):
+            return sent
+        # A row has no object that is known here, so its locked fields have defaults.
+        rows = t.cast("list[t.Any]", sent)
+        kind = type(rows)
+        return kind(self.item.guarded(row, None, for_page=for_page) for row in rows)
+
     def unoffered(self, value: t.Any, path: Path) -> Unoffered:
         for index, item in enumerate(value or ()):
             yield from self.item.unoffered(item, (*path, index))
@@ -643,6 +671,13 @@ class Variants(Node):
             found = values if case is chosen else others.get(case.step)
             if found is not None:
                 yield from case.group.fields_texts(f"{start}{case.step}", found)
+
+    def guarded(self, sent: t.Any, source: object, *, for_page: bool = False) -> t.Any:
+        case = self.chosen(sent)
+        if case is None:
+            return sent
+        own = case.group.guarded(sent, source, for_page=for_page)
+        return {self.tag: fields_in(sent)[self.tag], **own}
 
     def unoffered(self, value: t.Any, path: Path) -> Unoffered:
         case = self.case_of(getattr(value, self.tag_attribute, None))

@@ -168,11 +168,13 @@ class Bound(t.Generic[M]):
 
         Afterwards :meth:`submit` gives ``None``, and :meth:`respond` shows the error.
 
-        :param field: The name of the field, such as ``"email"`` or ``"address.city"``;
-            left out for the form as a whole.
-        :raises ValueError: if there is no such field.
+        :param field: The name of the field, such as ``"email"``, ``"address.city"`` or,
+            for the second row of a list, ``"lines.1.text"``; left out for the form as
+            a whole.
+        :raises ValueError: if there is no such field, or no such row.
         """
-        _, path = self._submission.compiled.locate(field)
+        _, path = self._submission.compiled.locate(field, rows="number")
+        self._submission.refuse_unknown_row(path, field)
         self._submission.reject(FormError(path, code, message))
 
     def apply(self, obj: object) -> frozenset[str]:
@@ -255,9 +257,8 @@ class Bound(t.Generic[M]):
         """Show the form, with its errors if there are any.
 
         A page is 200, or 422 with errors; those of another form in ``context`` count
-        too. htmx gets the block of the template only, or
-        the form where there is no such block. A JSON client gets a problem document
-        (RFC 9457).
+        too. htmx gets the block of the template only, or the form where there is no
+        such block. A JSON client gets a problem document (RFC 9457).
 
         :param template: The template of the page; it gets the form as ``form``.
         :param block: The name of the block around the form in the template.
@@ -265,8 +266,12 @@ class Bound(t.Generic[M]):
             first, as the cookie of a session that is opened later is lost.
         :param context: Other variables of the template.
         """
-        forms = [self, *(each for each in context.values() if isinstance(each, Bound))]
-        failed = next((form for form in forms if form.errors), None)
+        others = (
+            t.cast("Bound[t.Any]", other)
+            for other in context.values()
+            if isinstance(other, Bound)
+        )
+        failed = next((form for form in (self, *others) if form.errors), None)
         status = 200 if failed is None else failed.status
         if failed is not None and wants_json(flask.request):
             return _varied(problem_response(failed.errors, status))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses as dc
 import inspect
 import typing as t
 
@@ -13,31 +14,88 @@ from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
 from flaskware_forms._fields.structures import Group
 
+M = t.TypeVar("M")
+EACH = "*"
+"""The step in the name of a field that stands for each row of a list."""
+
+
+@dc.dataclass(frozen=True)
+class CheckContext(t.Generic[M]):
+    """The second argument of a check that takes two.
+
+    :param data: All of the validated data.
+    :param obj: The object that the form shows and edits; ``None`` for a new object.
+    :param path: Keys and indexes of what is checked, such as ``("lines", 1, "text")``.
+    """
+
+    data: M
+    obj: t.Any
+    path: Path
+
 
 class Check(t.NamedTuple):
-    """A function of the app, and the field that it checks."""
+    """A function of the app, and the field that it checks.
+
+    :param attributes: The attributes that lead to its value; :data:`EACH` for rows.
+    :param keys: The same steps by their names in a body.
+    :param takes_context: True if it takes a :class:`CheckContext` beside its value.
+    """
 
     attributes: tuple[str, ...]
+    keys: tuple[str | int, ...]
+    function: cabc.Callable[..., t.Any]
+    takes_context: bool
+
+
+def takes_context(function: cabc.Callable[..., t.Any]) -> bool:
+    """Return true if a function has a second argument without a default."""
+    kinds = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    parameters = inspect.signature(function).parameters.values()
+    needed = [p for p in parameters if p.kind in kinds and p.default is p.empty]
+    return len(needed) > 1
+
+
+class DueCheck(t.NamedTuple):
+    """A check with the value that it is to check, and the path of its error."""
+
+    function: cabc.Callable[..., t.Any]
+    arguments: tuple[t.Any, ...]
     path: Path
-    function: cabc.Callable[[t.Any], t.Any]
 
 
-Due: t.TypeAlias = cabc.Iterator[tuple[Check, t.Any]]
+Due: t.TypeAlias = cabc.Iterator[DueCheck]
 
 
-def due(checks: cabc.Iterable[Check], data: t.Any) -> Due:
-    """Yield each check with its value.
+def due(checks: cabc.Iterable[Check], data: t.Any, obj: object = None) -> Due:
+    """Yield each check with its value: once for each row, if it is one of rows.
 
     :param data: All of the data, with a field of the form as each attribute.
+    :param obj: The object that the form shows.
     """
     for check in checks:
-        value = data
-        for attribute in check.attributes:
-            value = None if value is None else getattr(value, attribute)
-        # The optional group of the field is missing.
-        if value is None and len(check.attributes) > 1:
-            continue
-        yield check, value
+        for value, path in _values(data, check.attributes, check.keys, ()):
+            # The optional group of the field is missing.
+            if value is None and len(path) > 1:
+                continue
+            arguments: tuple[t.Any, ...] = (value,)
+            if check.takes_context:
+                arguments = value, CheckContext(data, obj, path)
+            yield DueCheck(check.function, arguments, path)
+
+
+def _values(
+    value: t.Any, attributes: tuple[str, ...], keys: tuple[str | int, ...], path: Path
+) -> cabc.Iterator[tuple[t.Any, Path]]:
+    """Yield each value that some attributes lead to, and its path."""
+    if not attributes or value is None:
+        yield value, (*path, *keys)
+    elif attributes[0] == EACH:
+        for index, row in enumerate(value):
+            yield from _values(row, attributes[1:], keys[1:], (*path, index))
+    elif hasattr(value, attributes[0]):
+        # The chosen model of a union may lack the field.
+        below = getattr(value, attributes[0])
+        yield from _values(below, attributes[1:], keys[1:], (*path, keys[0]))
 
 
 def failures(due: Due) -> list[FormError]:
@@ -47,34 +105,33 @@ def failures(due: Due) -> list[FormError]:
     """
     return [
         FormError(check.path, "check", message)
-        for check, value in due
-        if (message := _run(check, value)) is not None
+        for check in due
+        if (message := _run(check)) is not None
     ]
 
 
 async def async_failures(due: Due) -> list[FormError]:
     """Run checks as :func:`failures` does, each awaited if it has to be."""
     errors: list[FormError] = []
-    for check, value in due:
-        found = check.function(value)
+    for check in due:
+        found = check.function(*check.arguments)
         message = await found if inspect.isawaitable(found) else found
         if message is not None:
             errors.append(FormError(check.path, "check", message))
     return errors
 
 
-def _run(check: Check, value: t.Any) -> str | None:
+def _run(check: DueCheck) -> str | None:
     if not inspect.iscoroutinefunction(check.function):
-        return t.cast("str | None", check.function(value))
+        return t.cast("str | None", check.function(*check.arguments))
     # Slow to import, and only needed for async checks.
     import asyncio
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return t.cast(
-            "str | None", flask.current_app.ensure_sync(check.function)(value)
-        )
+        run = flask.current_app.ensure_sync(check.function)
+        return t.cast("str | None", run(*check.arguments))
     raise RuntimeError(
         f"The check {check.function.__name__} is async, and so is the view. Write"
         " `await form.async_submit()` in the view instead of `form.submit()`."

@@ -13,11 +13,16 @@ from flaskware_forms._fields.compile import compile_model
 from flaskware_forms._fields.node import Node
 from flaskware_forms._fields.scalars import FileInput
 from flaskware_forms._fields.structures import Group
+from flaskware_forms._fields.structures import Series
+from flaskware_forms._fields.structures import Variants
 from flaskware_forms._markup.names import BUTTON
 from flaskware_forms._markup.names import FORM
 from flaskware_forms._schema.facets import Text
+from flaskware_forms._schema.values import look_up
+from flaskware_forms._schema.values import NOTHING
 
 from .checks import Check
+from .checks import EACH
 
 if t.TYPE_CHECKING:
     from flaskware_forms._orm.target import Target
@@ -76,6 +81,7 @@ class CompiledForm(t.Generic[M]):
                     )
         # True if a button in the form adds something.
         self.has_rows = self.schema.grows
+        self.has_locked = _locks(self.schema)
         self.asks_choices = any(leaf.asks_choices for leaf, _ in leaves)
         self.checks: list[Check] = []
         self.validate: cabc.Callable[..., M] = model.model_validate
@@ -97,27 +103,76 @@ class CompiledForm(t.Generic[M]):
             for count, size in self.upload_sizes
         )
 
-    def locate(self, field: str | None) -> tuple[tuple[str, ...], Path]:
+    def locate(
+        self, field: str | None, *, rows: t.Literal["no", "each", "number"] = "no"
+    ) -> tuple[tuple[str, ...], Path]:
         """Return the attributes and the path that the dotted name of a field names.
 
         :param field: ``None`` for the form as a whole.
+        :param rows: Whether the name may lead into rows: into each of them, or into
+            that of a number.
         :raises ValueError: if there is no such field.
         """
         node: Node = self.schema
+        attributes: list[str] = []
         path: list[str | int] = []
-        attributes = () if field is None else tuple(field.split("."))
-        for attribute in attributes:
-            group = node.model_group
-            children = group.children if group is not None and not node.many else ()
-            found = next((c for c in children if c.attribute == attribute), None)
+        for part in () if field is None else field.split("."):
+            if isinstance(node, Series) and rows != "no":
+                if rows == "number" and not (part.isdecimal() and len(part) < 10):
+                    raise ValueError(
+                        f"{field!r} leads into the rows of {node.attribute!r} without"
+                        f" saying which. Write {'.'.join((*attributes, '0', part))!r}"
+                        " for the first."
+                    )
+                is_step = rows == "number" or part == EACH
+                attributes.append(part if rows == "number" else EACH)
+                path.append(int(part) if rows == "number" else EACH)
+                node = node.item
+                if is_step:
+                    continue
+            children = () if node.many else _fields_of(node)
+            found = next((c for c in children if c.attribute == part), None)
             if found is None:
                 names = [child.attribute for child in children]
-                close = closest(attribute, names)
-                known = f"It has: {', '.join(names)}."
+                close = closest(part, names)
+                known = f"It has: {', '.join(names)}." if names else ""
+                if isinstance(node, Series):
+                    known = (
+                        f"{node.attribute} is a list, whose rows are not named here."
+                    )
                 hint = f"Did you mean {close!r}?" if close else known
                 raise ValueError(
-                    f"{self.model.__name__} has no field {field!r}. {hint}"
+                    f"{self.model.__name__} has no field {field!r}. {hint}".rstrip()
                 )
             node = found
+            attributes.append(part)
             path.append(node.key)
-        return attributes, tuple(path)
+        return tuple(attributes), tuple(path)
+
+    def guarded(self, sent: t.Any, source: object) -> t.Any:
+        """The data to validate: nobody sends a field that cannot be changed.
+
+        :param source: The object that the form shows.
+        :raises RuntimeError: if such a field has no value at all.
+        """
+        if not self.has_locked or not isinstance(sent, dict):
+            return sent
+        for child in self.schema.children:
+            known = look_up(source, child.attribute, child.key) is not NOTHING
+            if child.locked and not child.has_default and not known:
+                raise RuntimeError(
+                    f"{self.model.__name__}.{child.attribute} cannot be changed and has"
+                    " no default. Call form.fill(obj) before form.submit()."
+                )
+        return self.schema.guarded(t.cast("dict[str, t.Any]", sent), source)
+
+
+def _fields_of(node: Node) -> tuple[Node, ...]:
+    """The fields of a model, or of the models of a union."""
+    if isinstance(node, Variants):
+        return tuple(c for case in node.cases for c in case.group.children)
+    return () if node.model_group is None else node.model_group.children
+
+
+def _locks(node: Node) -> bool:
+    return node.locked or any(map(_locks, node.inner))

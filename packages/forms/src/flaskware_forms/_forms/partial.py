@@ -62,6 +62,7 @@ class PartialValidation:
         # run, as most fields are not filled in yet.
         self._values: dict[str, t.Any] = {}
         if isinstance(sent, dict):
+            sent = form.guarded(t.cast("dict[str, t.Any]", sent), submission.initial)
             part = fields_validator(form.model, lambda key: key not in wrong)
             with contextlib.suppress(pydantic.ValidationError):
                 context = submission.context
@@ -81,7 +82,9 @@ class PartialValidation:
             check
             for check in self._submission.compiled.checks
             if check.attributes
-            and check.path[0] in heads
+            and check.keys[0] in heads
+            # All of the data is not known yet, nor is the object.
+            and not check.takes_context
             and check.attributes[0] in self._values
         )
         return due(checks, types.SimpleNamespace(**self._values))

@@ -17,6 +17,8 @@ from flaskware_forms._schema.facets import Text
 from .bound import Bound
 from .bound import open_form
 from .checks import Check
+from .checks import CheckContext
+from .checks import takes_context
 from .compiled import Button
 from .compiled import CompiledForm
 from .compiled import Method
@@ -27,11 +29,25 @@ N = t.TypeVar("N", bound=pydantic.BaseModel)
 P = t.ParamSpec("P")
 V = t.TypeVar("V", bound=flask.views.View)
 Said: t.TypeAlias = "str | cabc.Awaitable[str | None] | None"
-FieldCheck = t.TypeVar("FieldCheck", bound=cabc.Callable[[t.Any], Said])
+FieldCheck = t.TypeVar("FieldCheck", bound=cabc.Callable[..., Said])
 S_co = t.TypeVar("S_co", bound=Said, covariant=True)
 
 _PREFIX = re.compile(r"[A-Za-z0-9_]+")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+
+
+class Registers(t.Protocol[M]):
+    """A decorator of a check of the whole form."""
+
+    @t.overload
+    def __call__(
+        self, function: cabc.Callable[[M], S_co], /
+    ) -> cabc.Callable[[M], S_co]: ...
+
+    @t.overload
+    def __call__(
+        self, function: cabc.Callable[[M, CheckContext[M]], S_co], /
+    ) -> cabc.Callable[[M, CheckContext[M]], S_co]: ...
 
 
 class FormSpec(t.Generic[M]):
@@ -133,9 +149,7 @@ class FormSpec(t.Generic[M]):
         return f"<FormSpec {self.name!r} of {self.model.__name__}>"
 
     @t.overload
-    def check(
-        self, field: None = None, /
-    ) -> cabc.Callable[[cabc.Callable[[M], S_co]], cabc.Callable[[M], S_co]]: ...
+    def check(self, field: None = None, /) -> Registers[M]: ...
 
     @t.overload
     def check(self, field: str, /) -> cabc.Callable[[FieldCheck], FieldCheck]: ...
@@ -145,16 +159,19 @@ class FormSpec(t.Generic[M]):
 
         The decorated function gets the value of the field, or the whole model. It
         returns an error as a sentence, or ``None``. It may be async; in an async view,
-        await :meth:`Bound.async_submit` then.
+        await :meth:`Bound.async_submit` then. A function with a second argument gets a
+        :class:`CheckContext`: the whole model, and the object that the form edits.
 
         :param field: The name of the field, such as ``"email"`` or ``"address.city"``;
-            left out for a check of the whole form.
+            left out for a check of the whole form. ``"lines.text"`` is that field in
+            each row of a list, ``"lines.*"`` each row.
         :raises ValueError: if there is no such field.
         """
-        attributes, path = self.compiled.locate(field)
+        attributes, keys = self.compiled.locate(field, rows="each")
 
-        def register(function: cabc.Callable[[t.Any], t.Any]) -> t.Any:
-            self.compiled.checks.append(Check(attributes, path, function))
+        def register(function: cabc.Callable[..., t.Any]) -> t.Any:
+            check = Check(attributes, keys, function, takes_context(function))
+            self.compiled.checks.append(check)
             return function
 
         return register

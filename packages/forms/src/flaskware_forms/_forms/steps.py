@@ -29,7 +29,7 @@ from .checks import due
 from .checks import failures
 from .spec import FieldCheck
 from .spec import FormSpec
-from .spec import S_co
+from .spec import Registers
 from .state import current_state
 from .submission import Submission
 from .view import handle
@@ -81,9 +81,7 @@ class Steps(t.Generic[M]):
             _refuse_what_cannot_be_kept(spec.compiled.schema, name, last=page == last)
 
     @t.overload
-    def check(
-        self, field: None = None, /
-    ) -> cabc.Callable[[cabc.Callable[[M], S_co]], cabc.Callable[[M], S_co]]: ...
+    def check(self, field: None = None, /) -> Registers[M]: ...
 
     @t.overload
     def check(self, field: str, /) -> cabc.Callable[[FieldCheck], FieldCheck]: ...
@@ -251,6 +249,7 @@ class BoundSteps(t.Generic[M]):
             values = submission.sent if name == self.step else self._kept(name)
             sent.update(values or {})
         try:
+            sent = self._whole.guarded(sent, None)
             return self._whole.validate(sent, strict=False, context=submission.context)
         except pydantic.ValidationError as error:
             schema = self._whole.schema
@@ -289,9 +288,10 @@ class BoundSteps(t.Generic[M]):
         kept = self._kept(name)
         if kept is None:
             return False
-        validate = self.steps.pages[name].compiled.validate
+        page = self.steps.pages[name].compiled
+        kept = page.guarded(kept, None)
         try:
-            validate(kept, strict=False, context=self._submission.context)
+            page.validate(kept, strict=False, context=self._submission.context)
         except pydantic.ValidationError:
             return False
         return True

@@ -29,6 +29,8 @@ from flaskware_forms._markup.names import BUTTON
 from flaskware_forms._markup.names import ControlNames
 from flaskware_forms._markup.names import FORM
 from flaskware_forms._markup.theme import RenderContext
+from flaskware_forms._schema.values import fields_in
+from flaskware_forms._schema.values import items_of
 
 from .checks import async_failures
 from .checks import choice_errors
@@ -132,14 +134,16 @@ class Submission(t.Generic[M]):
         if data is None:
             return None
         checks = self.compiled.checks
-        return self.accept(data, failures(due(checks, data)) if checks else [])
+        found = failures(due(checks, data, self.initial)) if checks else []
+        return self.accept(data, found)
 
     async def async_submit(self) -> M | None:
         """Return the data as :meth:`submit` does, with the checks awaited."""
         data = self._receive()
         if data is None:
             return None
-        return self.accept(data, await async_failures(due(self.compiled.checks, data)))
+        checks = due(self.compiled.checks, data, self.initial)
+        return self.accept(data, await async_failures(checks))
 
     def _receive(self) -> M | None:
         """Decode and validate the body, once; ``None`` if no check is to follow."""
@@ -266,6 +270,7 @@ class Submission(t.Generic[M]):
         :raises pydantic.ValidationError: if it is not valid.
         :raises BadBody: if it is not JSON.
         """
+        sent = self._guarded(sent)
         if not isinstance(sent, JsonBody):
             # Text is never of the right type, however strict the model.
             return self.compiled.validate(sent, strict=False, context=self.context)
@@ -285,6 +290,17 @@ class Submission(t.Generic[M]):
         if patch:
             schema.forget_merged(data, sent.data)
         return data
+
+    def _guarded(self, sent: t.Any) -> t.Any:
+        """The body without what nobody can change."""
+        compiled = self.compiled
+        if not compiled.has_locked:
+            return sent
+        if not isinstance(sent, JsonBody):
+            return compiled.guarded(sent, self.initial)
+        data = compiled.guarded(sent.data, self.initial)
+        text = pydantic_core.to_json(data, fallback=str)
+        return JsonBody(text, self.state.settings)
 
     @property
     def context(self) -> dict[str, t.Any]:
@@ -323,6 +339,21 @@ class Submission(t.Generic[M]):
         if status is not None:
             self.status = status
 
+    def refuse_unknown_row(self, path: Path, field: str | None) -> None:
+        """Raise :exc:`ValueError` if a path names a row that the form does not have."""
+        value: t.Any = self.values
+        for step in path:
+            if isinstance(step, int):
+                rows = items_of(value)
+                if step >= len(rows):
+                    raise ValueError(
+                        f"{field!r} names row {step}, but the form was sent with"
+                        f" {len(rows)} rows; the first is row 0."
+                    )
+                value = rows[step]
+            else:
+                value = fields_in(value).get(step)
+
     def show(self, sent: t.Any) -> None:
         """Show a decoded body instead of the initial values, where it has any."""
         self._shown = sent
@@ -353,7 +384,10 @@ class Submission(t.Generic[M]):
                 sent = t.cast(
                     "dict[str, t.Any]", shown if isinstance(shown, dict) else {}
                 )
-                self._values = schema.completed(sent, self.initial)
+                values = schema.completed(sent, self.initial)
+                if self.compiled.has_locked:
+                    values = schema.guarded(values, self.initial, for_page=True)
+                self._values = values
         return self._values
 
     @property

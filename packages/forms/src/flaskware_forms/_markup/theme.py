@@ -13,6 +13,8 @@ import jinja2
 from markupsafe import escape
 from markupsafe import Markup
 
+from flaskware_forms._schema.facets import Word
+
 ThemeName: t.TypeAlias = t.Literal["plain", "bootstrap5"]
 Macro: t.TypeAlias = cabc.Callable[["FieldParts"], str]
 
@@ -116,6 +118,10 @@ class RenderContext:
         self.live = live
         self.say = say
         self.custom = custom
+
+    def words(self, text: object) -> str:
+        """A text of the app, or a word of the markup in the language of the request."""
+        return self.say(text) if isinstance(text, Word) else str(text)
 
     def classes(self, kind: str, own: str = "") -> tuple[str, str]:
         """The class attribute of a valid and of an invalid control.

@@ -89,9 +89,10 @@ class Edit:
         self._target = target
         self._constraints = constraints
 
-    def apply(self, obj: t.Any) -> frozenset[str]:
+    def apply(self, obj: t.Any, session: t.Any = None) -> frozenset[str]:
         """Write the values that differ, or add the errors to the submission.
 
+        :param session: The session that finds chosen objects for a new object.
         :return: The names of the attributes that changed.
         :raises RuntimeError: if nothing was submitted.
         """
@@ -116,7 +117,7 @@ class Edit:
         request = flask.request
         # PUT says what the whole object is; all else says what changes.
         whole = request.method == "PUT" and request.is_json
-        return target.write(obj, data, submission.sent, whole=whole)
+        return target.write(obj, data, submission.sent, whole=whole, session=session)
 
     def _seen_version(self) -> str | None:
         request = flask.request
@@ -153,7 +154,7 @@ class Edit:
 
         data = self._submission.data
         try:
-            self.apply(obj)
+            self.apply(obj, session)
             if self._submission.errors:
                 return False
             session.add(obj)

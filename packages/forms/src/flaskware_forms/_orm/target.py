@@ -14,9 +14,11 @@ from sqlalchemy import orm
 from flaskware_core import closest
 from flaskware_forms._body.decoder import Decoded
 from flaskware_forms._errors.error import Path
+from flaskware_forms._fields.choice import Choice
 from flaskware_forms._fields.node import Node
 from flaskware_forms._fields.structures import Group
 from flaskware_forms._schema.facets import facets
+from flaskware_forms._schema.values import key_of
 from flaskware_forms._schema.values import text_of
 
 _PLAIN = (bool, int, float, str, decimal.Decimal, dt.datetime, dt.date, dt.time)
@@ -110,9 +112,15 @@ class Target:
             return
         prop: t.Any = getattr(getattr(self.entity, name), "property", None)
         if isinstance(prop, orm.RelationshipProperty):
+            if _is_choice(node):
+                yield from self._link_problems(node, prop)
+                return
             group = node.model_group
             if group is None or group.recursive:
-                yield "is a relationship, which takes a model or a list of models."
+                yield (
+                    "is a relationship, which takes a model, a list of models, or the"
+                    " primary keys of what Ui(choices=...) offers."
+                )
                 return
             try:
                 self.child(node)
@@ -123,6 +131,13 @@ class Target:
                 yield f"is a relationship with a problem: {error}"
         elif isinstance(prop, orm.ColumnProperty) and not node.nested:
             yield from self._column_problems(node, prop.columns[0], child=child)
+
+    def _link_problems(self, node: Node, prop: t.Any) -> t.Iterator[str]:
+        if len(prop.target.primary_key) != 1:
+            yield f"is a choice, but {prop.target} has several primary keys."
+        if prop.uselist != node.many:
+            wanted = "a list of keys" if prop.uselist else "one key"
+            yield f"is a relationship that takes {wanted}."
 
     def _column_problems(
         self, leaf: Node, column: t.Any, *, child: bool
@@ -190,7 +205,7 @@ class Target:
         for node in self._written(data, body):
             if not node.nested:
                 sent = self._value(node, data)
-                current = getattr(obj, node.attribute)
+                current = key_of(getattr(obj, node.attribute))
                 if current != sent:
                     yield Difference((node.key,), text_of(current), text_of(sent))
 
@@ -201,17 +216,20 @@ class Target:
         sent: t.Any = None,
         *,
         whole: bool = False,
+        session: t.Any = None,
     ) -> frozenset[str]:
         """Write the values that differ, and return the names of their attributes.
 
         :param sent: The decoded body of the data.
         :param whole: Whether a field that the body does not name gets its default.
+        :param session: The session that finds chosen objects for an object without one.
         """
+        session = orm.object_session(obj) or session
         body = t.cast("dict[str, t.Any]", sent if isinstance(sent, dict) else {})
         return frozenset(
             node.attribute
             for node in self._written(data, body, whole=whole)
-            if self._write(node, obj, data, body, whole=whole)
+            if self._write(node, obj, data, body, whole=whole, session=session)
         )
 
     def _written(
@@ -240,19 +258,27 @@ class Target:
         body: dict[str, t.Any],
         *,
         whole: bool,
+        session: t.Any,
     ) -> bool:
         name = node.attribute
         value = self._value(node, data)
         current = getattr(obj, name)
         sent = body.get(node.key)
+        prop: t.Any = getattr(getattr(self.entity, name), "property", None)
+        if isinstance(prop, orm.RelationshipProperty) and _is_choice(node):
+            return _link(obj, name, current, value, prop.mapper.class_, session)
         if node.many and node.model_group is not None:
-            return self._write_rows(self.child(node), current, value, sent, whole=whole)
+            return self._write_rows(
+                self.child(node), current, value, sent, whole=whole, session=session
+            )
         if node.model_group is node and value is not None:
             target = self.child(node)
             if current is not None:
-                return bool(target.write(current, value, sent, whole=whole))
+                return bool(
+                    target.write(current, value, sent, whole=whole, session=session)
+                )
             current = target.entity()
-            target.write(current, value, whole=True)
+            target.write(current, value, whole=True, session=session)
             setattr(obj, name, current)
             return True
         if current == value:
@@ -265,7 +291,14 @@ class Target:
         return True
 
     def _write_rows(
-        self, target: Target, current: t.Any, rows: t.Any, sent: t.Any, *, whole: bool
+        self,
+        target: Target,
+        current: t.Any,
+        rows: t.Any,
+        sent: t.Any,
+        *,
+        whole: bool,
+        session: t.Any,
     ) -> bool:
         own = target.by_key(current)
         changed = False
@@ -278,11 +311,13 @@ class Target:
             key = target.key_of(row)
             if key is None:
                 child = target.entity()
-                target.write(child, row, whole=True)
+                target.write(child, row, whole=True, session=session)
                 changed = True
             else:
                 child = own[key]
-                changed |= bool(target.write(child, row, body, whole=whole))
+                changed |= bool(
+                    target.write(child, row, body, whole=whole, session=session)
+                )
             kept.append(child)
         before = list(current)
         for child in before:
@@ -295,6 +330,41 @@ class Target:
                 add = current.add if hasattr(current, "add") else current.append
                 add(child)
         return changed
+
+
+def _is_choice(node: Node) -> bool:
+    """True for one or several keys of objects that are offered."""
+    return isinstance(node.inner[0] if node.inner else node, Choice)
+
+
+def _link(
+    obj: t.Any, name: str, current: t.Any, keys: t.Any, entity: t.Any, session: t.Any
+) -> bool:
+    """Make a relationship lead to the objects of some primary keys.
+
+    :raises RuntimeError: if there is no session to find them in.
+    """
+    several = isinstance(keys, list | set | tuple | frozenset)
+    chosen: list[t.Any] = [*keys] if several else [keys]
+    before: dict[t.Any, t.Any] = {
+        key_of(each): each for each in (current if several else [current])
+    }
+    if set(chosen) == set(before):
+        return False
+    if session is None:
+        raise RuntimeError(
+            f"{type(obj).__name__}.{name} is chosen by its key, so a session must find"
+            " it. Add the object to a session before form.apply(obj), or call"
+            " form.save(session, obj)."
+        )
+    with session.no_autoflush:
+        after = [
+            None if key is None else before.get(key) or session.get_one(entity, key)
+            for key in dict.fromkeys(chosen)
+        ]
+    kept: t.Any = after if several else after[0]
+    setattr(obj, name, set(after) if isinstance(current, set) else kept)
+    return True
 
 
 def _columns(mapper: t.Any) -> dict[str, list[t.Any]]:

@@ -19,6 +19,12 @@ Widget: t.TypeAlias = t.Literal[
 ]
 
 
+class Word(str):
+    """A word of the markup itself, which is shown in the language of the request."""
+
+    __slots__ = ()
+
+
 class LazyText(t.Protocol):
     """A text that is translated when it is shown, such as Flask-Babel's."""
 
@@ -47,10 +53,17 @@ class Ui:
     :param placeholder: An example inside the empty control.
     :param rows: The height of a textarea, or how many empty inputs a list offers.
     :param labels: The label of each choice, by its value as text.
-    :param choices: Called whenever the field is shown or validated. It returns values,
-        or pairs of a value and its label, such as the rows of a query.
+    :param choices: Called once per request in which the field is shown or validated. It
+        returns values, pairs of a value and its label, such as the rows of a query,
+        or mapped objects, which stand for their primary key. A mapping gives such
+        choices by the label of their group.
+    :param groups: The values as text of each group of choices, by its label.
     :param messages: Sentences of your own, by the code of an error.
         They may use the names of Pydantic's error, such as ``{limit}``.
+    :param readonly: Shown but not changed: what a request sends for it is ignored, in a
+        form as in JSON. Its value is that of the object that the form shows, else its
+        default. Only text controls can be read-only; use ``disabled`` for others.
+    :param disabled: Same as ``readonly``, for any field, and grey in a browser.
     :param attributes: Other attributes of the control, such as ``data-controller`` or
         ``spellcheck``. ``True`` writes the name alone, ``False`` and ``None`` leave it
         out. A ``class`` is added to that of the theme.
@@ -68,9 +81,14 @@ class Ui:
         default_factory=dict[str, Text], hash=False
     )
     choices: cabc.Callable[[], cabc.Iterable[t.Any]] | None = None
+    groups: cabc.Mapping[str, cabc.Collection[str]] = dc.field(
+        default_factory=dict[str, cabc.Collection[str]], hash=False
+    )
     messages: cabc.Mapping[str, Text] = dc.field(
         default_factory=dict[str, Text], hash=False
     )
+    readonly: bool = False
+    disabled: bool = False
     attributes: cabc.Mapping[str, Text | bool | None] = dc.field(
         default_factory=dict[str, "Text | bool | None"], hash=False
     )

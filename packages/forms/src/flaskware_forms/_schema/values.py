@@ -53,6 +53,15 @@ FALSE = ("false", "off", "no", "0", "f", "n")
 """The words that mean no."""
 
 
+def key_of(value: t.Any) -> t.Any:
+    """The primary key of an object that SQLAlchemy maps; any other value as it is."""
+    mapper: t.Any = getattr(t.cast("object", value), "__mapper__", None)
+    if mapper is None:
+        return value
+    (key,) = mapper.primary_key_from_instance(value)
+    return key
+
+
 def is_on(value: t.Any) -> bool:
     """True if a checkbox is ticked for a value."""
     if isinstance(value, str):

@@ -38,8 +38,16 @@
     for (const fields of root.querySelectorAll(".form-case-fields")) {
       const radio = fields.parentElement.querySelector("input[type=radio]");
       fields.hidden = !radio.checked;
-      for (const control of fields.querySelectorAll("input, select, textarea, button"))
-        control.disabled = !radio.checked;
+      for (const control of fields.querySelectorAll("input, select, textarea, button")) {
+        // A control that the page itself disables stays so.
+        if (!radio.checked && !control.disabled) {
+          control.disabled = true;
+          control.dataset.off = "";
+        } else if (radio.checked && "off" in control.dataset) {
+          control.disabled = false;
+          delete control.dataset.off;
+        }
+      }
     }
   };
 
