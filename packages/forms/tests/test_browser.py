@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import datetime as dt
 import decimal
 import enum
@@ -33,17 +34,43 @@ from flaskware_forms import Image
 from flaskware_forms import openapi_blueprint
 from flaskware_forms import Ui
 from flaskware_forms import Upload
+from flaskware_forms._markup.theme import BUNDLED
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PAGE = """<!doctype html><html lang="en"><head><title>{{ form.spec.name }}</title>
+PAGE = """<!doctype html><html lang="{{ lang }}" dir="{{ dir }}" class="{{ root }}"
+{%- if dark %} data-bs-theme="dark"{% endif %}>
+<head><title>{{ form.title(form.spec.name) }}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light{% if theme != 'govuk' %} dark{% endif %}">
+<link rel="icon" href="data:,">
 {% from "flaskware_forms/macros.html" import styles, scripts, htmx_config %}
-{{ styles() }}{% if theme == "bootstrap5" %}
-<link rel="stylesheet" href="/npm/bootstrap/dist/css/bootstrap.min.css">{% endif %}
+{{ styles() }}
+{% if theme == "plain" %}<style>html { background: Canvas; color: CanvasText }</style>
+{% endif %}
+{% for sheet in sheets %}<link rel="stylesheet" href="{{ sheet }}">{% endfor %}
 {% if htmx %}{{ htmx_config() }}<script src="/npm/htmx.org/dist/htmx.min.js"></script>
 {% else %}{{ scripts() }}{% endif %}</head>
-<body><main><h1>A form</h1>
+<body class="{{ body }}"><main class="{{ frame }}"><h1>A form</h1>
 {% block form %}{{ form.render(live=live) }}{% endblock %}</main></body></html>"""
+THEMES: dict[str, dict[str, t.Any]] = {
+    "plain": {"sheets": []},
+    "bootstrap5": {
+        "sheets": ["/npm/bootstrap/dist/css/bootstrap.min.css"],
+        "frame": "container",
+    },
+    "govuk": {
+        "sheets": ["/npm/govuk-frontend/dist/govuk/govuk-frontend.min.css"],
+        "root": "govuk-template",
+        "body": "govuk-template__body",
+        "frame": "govuk-width-container",
+    },
+    "tailwind": {
+        "sheets": ["/tailwind.css"],
+        "body": "bg-white text-gray-900 dark:bg-gray-950 dark:text-gray-100",
+        "frame": "p-4",
+    },
+}
 
 
 class Color(enum.Enum):
@@ -91,6 +118,25 @@ class Everything(pydantic.BaseModel):
 
 
 SPEC = FormSpec(Everything, name="everything")
+
+
+class Place(pydantic.BaseModel):
+    city: t.Annotated[str, at.MinLen(1), Ui(label="المدينة")]
+
+
+class RightToLeft(pydantic.BaseModel):
+    text: t.Annotated[str, at.Len(1, 20), Ui(label="الاسم الكامل", hint="שם מלא")]
+    email: t.Annotated[pydantic.EmailStr, Ui(label="البريد الإلكتروني")]
+    picks: t.Annotated[
+        list[t.Literal["x", "y"]], Ui(label="اختيارات", labels={"x": "أ", "y": "ب"})
+    ] = []
+    size: t.Annotated[
+        t.Literal["s", "l"], Ui(label="גודל", widget="radio", labels={"s": "ק"})
+    ]
+    rows: t.Annotated[list[Place], Ui(label="الأماكن")] = []
+
+
+RIGHT_TO_LEFT = FormSpec(RightToLeft, name="rtl")
 WRONG = {
     "text": "x", "email": "no", "site": "no", "secret": "x", "bio": "x" * 30,
     "age": "7", "price": "-1", "born": "x", "clock": "x", "when": "x", "color": "zz",
@@ -129,10 +175,31 @@ def npm_folder() -> Path:
     return folder / "node_modules"
 
 
+@functools.cache
+def tailwind_sheet() -> str:
+    """The utility classes of the theme and of the page, as Tailwind builds them."""
+    packages = npm_folder()
+    folder = packages.parent / "tailwind"
+    folder.mkdir(exist_ok=True)
+    (folder / "page.html").write_text(str(THEMES["tailwind"]))
+    theme = BUNDLED["tailwind"] / "theme.html"
+    (folder / "in.css").write_text(
+        f'@import "tailwindcss" source(none);\n@source "{theme}";\n'
+        f'@source "{folder / "page.html"}";\n'
+    )
+    command = [packages / ".bin/tailwindcss", "-i", "in.css", "-o", "out.css"]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    return (folder / "out.css").read_text()
+
+
 def build(theme: str) -> flask.Flask:
-    app = make_app(Forms(), FORMS_THEME=theme)
+    app = make_app(Forms(), FORMS_THEME=theme, FORMS_MARKS="both")
     app.jinja_loader = jinja2.DictLoader({"page.html": PAGE})
     packages = npm_folder()
+
+    @app.get("/tailwind.css")
+    def tailwind() -> flask.Response:
+        return flask.Response(tailwind_sheet(), mimetype="text/css")
 
     @app.get("/npm/<path:name>")
     def npm(name: str) -> flask.Response:
@@ -142,7 +209,11 @@ def build(theme: str) -> flask.Flask:
     @SPEC.handles
     def show(form: Bound[Everything], state: str) -> flask.typing.ResponseReturnValue:
         options = {
+            **THEMES[theme],
             "theme": theme,
+            "lang": "en",
+            "dir": "ltr",
+            "dark": "dark" in flask.request.args,
             "live": state in {"live", "htmx"},
             "htmx": state == "htmx",
         }
@@ -150,6 +221,16 @@ def build(theme: str) -> flask.Flask:
             form.fill(FILLED)
         if form.submit():
             return form.done("/empty")
+        return form.respond("page.html", **options)
+
+    @app.route("/rtl", methods=["GET", "POST"])
+    @RIGHT_TO_LEFT.handles
+    def rtl(form: Bound[RightToLeft]) -> flask.typing.ResponseReturnValue:
+        options = {**THEMES[theme], "theme": theme, "lang": "ar", "dir": "rtl"}
+        if theme == "bootstrap5":
+            options["sheets"] = ["/npm/bootstrap/dist/css/bootstrap.rtl.min.css"]
+        form.fill({"text": "שלום עולם", "picks": ["x"], "rows": [{"city": "القاهرة"}]})
+        form.submit()
         return form.respond("page.html", **options)
 
     @app.get("/wrong")
@@ -165,7 +246,7 @@ def build(theme: str) -> flask.Flask:
     return app
 
 
-@pytest.fixture(scope="module", params=["plain", "bootstrap5"])
+@pytest.fixture(scope="module", params=list(THEMES))
 def served(request) -> cabc.Iterator[str]:
     with serving(build(request.param)) as address:
         yield address
@@ -203,30 +284,107 @@ def wait(browser: webdriver.Chrome, until: cabc.Callable[[t.Any], t.Any]) -> t.A
     return WebDriverWait(browser, 20).until(until)
 
 
-@pytest.mark.parametrize("state", ["empty", "filled", "wrong", "live"])
-def test_every_field_in_every_state_passes_axe(browser, served, state):
-    browser.get(f"{served}/{state}")
-    names = {
-        element.get_attribute("name").partition(".")[0].partition("-")[0]
-        for element in browser.find_elements(By.CSS_SELECTOR, "form [name]")
-    }
-    assert set(Everything.model_fields) - names <= {"tree"}
-    browser.execute_script((npm_folder() / "axe-core/axe.min.js").read_text())
-    found = browser.execute_async_script(
-        "const done = arguments[0]; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa',"
-        " 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}).then(done);"
-    )
-    told = [
+AXE = (
+    "const done = arguments[0]; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa',"
+    " 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}).then(done);"
+)
+
+
+def faults(browser: webdriver.Chrome) -> list[tuple[str, list[str]]]:
+    """The violations that axe finds on the page; a contrast of 4.5:1 is one rule."""
+    # After the page had its chance to run a script: axe needs timers.
+    on = {"value": False}
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", on)
+    if not browser.execute_script("return window.axe !== undefined"):
+        browser.execute_script((npm_folder() / "axe-core/axe.min.js").read_text())
+    found = browser.execute_async_script(AXE)
+    assert len(found["passes"]) > 10
+    assert "color-contrast" in {rule["id"] for rule in found["passes"]}
+    return [
         (violation["id"], [node["html"] for node in violation["nodes"][:3]])
         for violation in found["violations"]
     ]
-    assert told == []
-    assert len(found["passes"]) > 10
-    if state == "wrong":
-        summary = browser.find_element(By.CSS_SELECTOR, "[role=alert]")
-        for link in summary.find_elements(By.TAG_NAME, "a"):
-            target = link.get_attribute("href").partition("#")[2]
-            assert browser.find_elements(By.ID, target), target
+
+
+@contextlib.contextmanager
+def shown_as(
+    browser: webdriver.Chrome, width: int, *, dark: bool = False, script: bool = True
+) -> cabc.Iterator[None]:
+    """A screen of a width in CSS pixels, light or dark, with a script or without."""
+    scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+    off = {"value": not script}
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", off)
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        on = {"value": False}
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", on)
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("state", ["empty", "filled", "wrong", "live", "rtl"])
+def test_every_field_in_every_state_passes_axe(
+    browser, served, state, width, dark, script
+):
+    with shown_as(browser, width, dark=dark, script=script):
+        browser.get(f"{served}/{state}{'?dark' if dark else ''}")
+        # The page did or did not run its own script; axe is one from outside.
+        names = {
+            element.get_attribute("name").partition(".")[0].partition("-")[0]
+            for element in browser.find_elements(By.CSS_SELECTOR, "form [name]")
+        }
+        model = RightToLeft if state == "rtl" else Everything
+        assert set(model.model_fields) - names <= {"tree"}
+        assert faults(browser) == []
+        # Nothing leaves the screen to the side.
+        wide = "return document.documentElement.scrollWidth"
+        assert browser.execute_script(wide) <= width
+        case = "document.querySelector('.form-case-fields')?.hidden"
+        assert browser.execute_script(f"return {case}") is (
+            None if state == "rtl" else state != "filled" and script
+        )
+        if state == "wrong":
+            summary = browser.find_element(By.ID, "everything--errors")
+            for link in summary.find_elements(By.TAG_NAME, "a"):
+                target = link.get_attribute("href").partition("#")[2]
+                assert browser.find_elements(By.ID, target), target
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_the_summary_of_errors_has_the_focus_after_a_page_load(browser, served, script):
+    with shown_as(browser, 1280, script=script):
+        browser.get(f"{served}/rtl")
+        browser.find_element(By.NAME, "text").clear()
+        browser.execute_script("document.querySelector('main form').noValidate = true")
+        browser.find_element(By.CSS_SELECTOR, "main form > button").send_keys("\n")
+        wait(browser, lambda b: b.find_elements(By.ID, "rtl--errors"))
+        focused = browser.switch_to.active_element.get_attribute("id")
+        assert focused == "rtl--errors"
+        assert browser.title == "Error: rtl"
+
+
+def test_text_runs_from_right_to_left_where_the_page_does(browser, served):
+    with shown_as(browser, 320):
+        browser.get(f"{served}/rtl")
+        place = "return document.querySelector(arguments[0]).getBoundingClientRect()"
+        box = browser.execute_script(place, "input[type=checkbox]")
+        label = browser.execute_script(place, "label[for='rtl-picks']")
+        assert box["left"] > label["left"]
+        email = browser.find_element(By.NAME, "email")
+        # An address is read from left to right in any page.
+        assert email.value_of_css_property("direction") == "ltr"
+        text = browser.find_element(By.NAME, "text")
+        assert text.value_of_css_property("direction") == "rtl"
+        text.clear()
+        text.send_keys("Ann")
+        assert text.value_of_css_property("direction") == "ltr"
 
 
 def test_rows_come_and_go_in_place_with_the_script(browser, served):
@@ -244,6 +402,8 @@ def test_rows_come_and_go_in_place_with_the_script(browser, served):
     press(browser, "remove:homes-0")
     wait(browser, lambda b: value(b, first) == "")
     assert browser.execute_script("return window.stays") is True
+    focused = browser.switch_to.active_element.get_attribute("id")
+    assert focused == "everything-homes--add"
 
 
 def test_rows_come_without_the_script(browser, served):
@@ -255,6 +415,8 @@ def test_rows_come_without_the_script(browser, served):
         wait(browser, lambda b: b.find_elements(By.NAME, "homes-1.city"))
         found = browser.find_element(By.NAME, "homes-0.city")
         assert found.get_attribute("value") == "Rome"
+        focused = browser.switch_to.active_element.get_attribute("name")
+        assert focused == "homes-1.city"
     finally:
         browser.execute_cdp_cmd(
             "Emulation.setScriptExecutionDisabled", {"value": False}
@@ -298,6 +460,13 @@ def test_htmx_asks_for_the_field_and_sends_the_form(browser, served):
     wait(browser, lambda b: b.find_elements(By.ID, "everything--errors"))
     assert browser.execute_script("return window.stays") is True
     assert browser.find_element(By.TAG_NAME, "h1").text == "A form"
+    wait(browser, lambda b: b.switch_to.active_element.get_attribute("id"))
+    assert browser.switch_to.active_element.get_attribute("id") == "everything--errors"
+    press(browser, "add:homes")
+    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "[name='homes-1.city']"))
+    name = "homes-1.city"
+    wait(browser, lambda b: b.switch_to.active_element.get_attribute("name") == name)
+    assert browser.execute_script("return window.stays") is True
 
 
 HOSTILE = (

@@ -86,8 +86,26 @@ def attributes_of(name: str) -> dict[str, t.Any]:
         ),
         ("email", {"type": "email", "required": None, "autocomplete": "email"}),
         ("password", {"type": "password", "autocomplete": "new-password"}),
-        ("age", {"type": "number", "required": None, "min": "18", "max": "99"}),
-        ("price", {"type": "number", "required": None, "min": "0", "step": "any"}),
+        (
+            "age",
+            {
+                "type": "number",
+                "required": None,
+                "min": "18",
+                "max": "99",
+                "inputmode": "numeric",
+            },
+        ),
+        (
+            "price",
+            {
+                "type": "number",
+                "required": None,
+                "min": "0",
+                "step": "any",
+                "inputmode": "decimal",
+            },
+        ),
         ("ratio", {"type": "number", "step": "any"}),
         ("news", {"type": "checkbox", "checked": None}),
         ("terms", {"type": "checkbox", "required": None}),
@@ -105,7 +123,14 @@ def attributes_of(name: str) -> dict[str, t.Any]:
     ],
 )
 def test_the_declaration_constrains_the_control(name, attributes):
-    assert attributes_of(name) == attributes
+    found = attributes_of(name)
+    direction = found.pop("dir", None)
+    assert found == attributes
+    # Text of a person runs as it is written, an address from left to right.
+    kind = found.get("type", "textarea" if "rows" in found else "")
+    addresses = {"email", "url", "password", "tel"}
+    expected = {"text": "auto", "textarea": "auto"}.get(kind)
+    assert direction == ("ltr" if kind in addresses else expected)
 
 
 def test_every_id_is_there_once_and_every_reference_leads_somewhere(make_site):

@@ -127,7 +127,31 @@ def test_the_enter_key_presses_no_button_of_a_row(make_site):
 
 
 def test_the_buttons_of_rows_say_whose_they_are(make_site):
-    page = Page(make_site(SPEC).client.get("/").text)
-    named = [a["aria-label"] for tag, a in page.tags if tag == "button" and "name" in a]
+    site = make_site(SPEC)
+
+    def names(text: str) -> list[str]:
+        buttons = [a for tag, a in Page(text).tags if tag == "button" and "name" in a]
+        return [a["aria-label"] for a in buttons]
+
+    # A row that the page offers by itself needs no button to be removed.
+    assert not [name for name in names(site.client.get("/").text) if "Remove" in name]
+    named = names(site.post({"_row": "add:places"}).text)
     assert len(named) == len(set(named))
     assert "Remove: Places 1" in named
+
+
+@pytest.mark.parametrize(
+    ("pressed", "focused"),
+    [
+        ("add:places", "places-1-"),
+        ("add:notes", "notes-1"),
+        ("remove:places-0", "places--add"),
+    ],
+)
+def test_the_focus_is_where_one_goes_on_after_a_row_came_or_went(
+    make_site, pressed, focused
+):
+    sent = {"_row": pressed, "places-0.city": "x", "notes": "a"}
+    page = Page(make_site(SPEC).post(sent).text)
+    (here,) = [a for _, a in page.tags if "autofocus" in a]
+    assert here["id"].startswith(f"{SPEC.name}-{focused}")

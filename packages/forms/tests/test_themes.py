@@ -3,6 +3,7 @@ from __future__ import annotations
 import typing as t
 
 import annotated_types as at
+import flask
 import jinja2
 import pydantic
 import pytest
@@ -57,7 +58,7 @@ def test_bootstrap_has_its_classes_where_bootstrap_wants_them():
     assert "btn btn-primary" in classes
 
 
-@pytest.mark.parametrize("theme", ["plain", "bootstrap5"])
+@pytest.mark.parametrize("theme", ["plain", "bootstrap5", "govuk", "tailwind"])
 def test_ids_and_references_are_whole_in_each_theme(theme):
     app = make_app(Forms(), FORMS_THEME=theme)
     with app.test_request_context():
@@ -113,3 +114,200 @@ def test_a_macro_sees_each_request_anew():
 def test_a_theme_that_is_not_there_is_refused():
     with pytest.raises(ConfigError, match="FORMS_THEME"):
         make_app(Forms(), FORMS_THEME="material")
+
+
+THEMES = ["plain", "bootstrap5", "govuk", "tailwind"]
+
+
+class Marked(pydantic.BaseModel):
+    name: t.Annotated[str, at.MinLen(1)]
+    nick: str | None = None
+    size: t.Annotated[t.Literal["s", "l"], Ui(widget="radio")]
+    terms: t.Literal[True]
+    news: bool = False
+    fixed: t.Annotated[str, Ui(readonly=True)] = "x"
+    secret: t.Annotated[str, Ui(widget="hidden")] = "y"
+    code: t.Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9]{4}$")] = "1234"
+    owed: int = 0
+
+
+MARKED = FormSpec(Marked, name="marked")
+
+
+def words_in(text: str, word: str) -> int:
+    return text.count(f"({word})")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize(
+    ("marks", "optional", "required"),
+    [("optional", 2, 0), ("required", 0, 4), ("both", 2, 4), ("none", 0, 0)],
+)
+def test_labels_say_what_must_be_filled_in(theme, marks, optional, required):
+    app = make_app(Forms(), FORMS_THEME=theme, FORMS_MARKS=marks)
+    with app.test_request_context():
+        text = MARKED.bind().render()
+    assert words_in(text, "optional") >= optional
+    assert words_in(text, "required") == required
+    assert bool(words_in(text, "optional")) == bool(optional)
+
+
+def test_marks_are_in_the_language_of_the_request():
+    app = make_app(Forms(), FORMS_LANGUAGES=["en", "de"], FORMS_MARKS="required")
+    with app.test_request_context(headers={"Accept-Language": "de"}):
+        assert words_in(MARKED.bind().render(), "Pflichtfeld") == 4
+
+
+def test_a_telephone_shows_the_keys_that_a_value_needs():
+    with make_app(Forms()).test_request_context():
+        page = Page(MARKED.bind().render())
+    assert page.control("code")["inputmode"] == "numeric"
+    # It may be negative, and the keyboard of digits may lack a minus sign.
+    assert "inputmode" not in page.control("owed")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_errors_get_the_focus_and_are_in_the_title(theme):
+    app = make_app(Forms(), FORMS_THEME=theme, FORMS_LANGUAGES=["fr"])
+    app.jinja_loader = jinja2.DictLoader(
+        {"p.html": "<title>{{ form.title('A page') }}</title>{{ form.render() }}"}
+    )
+
+    @app.route("/", methods=["GET", "POST"])
+    @MARKED.handles
+    def view(form):
+        form.submit()
+        return form.respond("p.html")
+
+    client = app.test_client()
+    assert "<title>A page</title>" in client.get("/").text
+    assert "autofocus" not in client.get("/").text
+    text = submit(client, "/", data={"name": ""}).text
+    assert "<title>Erreur: A page</title>" in text
+    page = Page(text.partition("</title>")[2])
+    (focused,) = [a for _, a in page.tags if "autofocus" in a]
+    assert focused["id"] == "marked--errors"
+    assert focused["tabindex"] == "-1"
+
+
+class Every(pydantic.BaseModel):
+    text: t.Annotated[str, at.Len(2, 9), Ui(hint="<Hint>", attributes={"data-x": "1"})]
+    bio: t.Annotated[str, Ui(widget="textarea")] = ""
+    secret: t.Annotated[pydantic.SecretStr, at.MinLen(8)]
+    news: bool = True
+    size: t.Annotated[t.Literal["s", "l"], Ui(widget="radio")] = "s"
+    picks: list[t.Literal["x", "y"]] = ["y"]
+    land: t.Annotated[t.Literal["de", "br"], Ui(groups={"E": ["de"]})] = "de"
+    lands: t.Annotated[list[t.Literal["de", "br"]], Ui(widget="select")] = ["br"]
+    tags: t.Annotated[list[str], Ui(rows=0)] = ["a"]
+    inner: Model = Model(name="Ann")
+
+
+EVERY = FormSpec(Every, name="every")
+ALL_OF_IT = """
+{%- macro field(f) %}<x-field>{{ f.label }}{{ f.hint }}{{ f.control }}{{ f.errors }}</x-field>{% endmacro %}
+{%- macro control_text(f) %}<input{{ f.attributes }} value="{{ f.value }}" class="mine">{% endmacro %}
+{%- macro control_password(f) %}<input{{ f.attributes }} class="mine">{% endmacro %}
+{%- macro control_textarea(f) %}<textarea{{ f.attributes }} class="mine">{{ f.value }}</textarea>{% endmacro %}
+{%- macro control_checkbox(f) %}<input{{ f.attributes }}{% if f.value %} checked{% endif %} class="mine">{% endmacro %}
+{%- macro control_select(f) %}<select{{ f.attributes }} class="mine">{% for c in f.choices %}<option value="{{ c.value }}"{% if c.chosen %} selected{% endif %} data-group="{{ c.group }}">{{ c.label }}</option>{% endfor %}</select>{% endmacro %}
+{%- macro boxes(f) %}{% for c in f.choices %}<input{{ c.attributes }} class="mine"><label for="{{ c.id }}">{{ c.label }}</label>{% endfor %}{% endmacro %}
+{%- macro control_radio(f) %}{{ boxes(f) }}{% endmacro %}
+{%- macro control_checkboxes(f) %}{{ boxes(f) }}{% endmacro %}
+"""  # noqa: E501 - macros on a line each
+
+
+def controls(text: str) -> dict[tuple[str, str], dict[str, t.Any]]:
+    """The controls of a page without their classes, by name and id."""
+    found = {}
+    for tag, attrs in Page(text).tags:
+        if tag in {"input", "select", "textarea"} and attrs.get("type") != "hidden":
+            kept = {k: v for k, v in attrs.items() if k != "class"}
+            found[str(attrs["name"]), str(attrs.get("id"))] = kept
+    return found
+
+
+@pytest.mark.parametrize("sent", [None, {"text": "<", "picks": "x", "land": "zz"}])
+def test_a_theme_of_macros_alone_says_the_same_as_the_bundled_ones(tmp_path, sent):
+    folder = tmp_path / "house"
+    folder.mkdir()
+    (folder / "theme.html").write_text(ALL_OF_IT)
+    pages = []
+    for config in (
+        {},
+        {"FORMS_THEME": "house", "FORMS_THEMES": {"house": str(folder)}},
+    ):
+        app = make_app(Forms(), **config)
+
+        @app.route("/", methods=["GET", "POST"])
+        @EVERY.handles
+        def view(form):
+            form.submit()
+            return form.render()
+
+        client = app.test_client()
+        answer = client.get("/") if sent is None else submit(client, "/", data=sent)
+        pages.append(answer.text)
+    assert controls(pages[0]) == controls(pages[1])
+    own = [a for _, a in Page(pages[1]).tags if a.get("class") == "mine"]
+    # Every control is that of the theme, but for those of the token and of buttons.
+    assert len(own) == len(controls(pages[1]))
+    assert "<x-field>" in pages[1]
+    # A macro that it lacks is that of the plain theme.
+    assert 'class="form-group"' in pages[1]
+
+
+def test_a_theme_of_the_app_is_found_below_its_folder(tmp_path):
+    (tmp_path / "looks").mkdir()
+    (tmp_path / "looks" / "theme.html").write_text(
+        "{% import 'bootstrap5/theme.html' as base %}"
+        "{% macro classes(f) %}{{ base.classes(f) }} house{% endmacro %}"
+    )
+    app = flask.Flask("other", root_path=str(tmp_path))
+    app.config["SECRET_KEY"] = "x" * 32
+    Forms(app, theme="house", themes={"house": "looks"})
+    with app.test_request_context():
+        page = Page(SPEC.bind().render())
+    assert page.control("name")["class"] == "form-control house"
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"FORMS_THEME": "bootstrp5"}, "FORMS_THEME = 'bootstrap5'"),
+        ({"FORMS_THEME": "q"}, "plain, tailwind"),
+        ({"FORMS_THEMES": {"a": "nowhere"}}, "TemplateNotFound"),
+        ({"FORMS_MARKS": "some"}, "FORMS_MARKS"),
+    ],
+)
+def test_a_wrong_theme_is_refused_with_what_to_write(config, told):
+    with pytest.raises(ConfigError, match=told):
+        make_app(Forms(), **config)
+
+
+def test_a_theme_that_jinja_cannot_read_is_refused_when_the_app_starts(tmp_path):
+    (tmp_path / "theme.html").write_text("{% macro field(f) %}")
+    with pytest.raises(ConfigError, match="TemplateSyntaxError"):
+        make_app(Forms(), FORMS_THEMES={"a": str(tmp_path)})
+
+
+def test_macros_of_the_app_and_its_templates_see_values_attributes_and_choices():
+    own = (
+        "{% macro row_size(f) %}<p>{{ f.value }}|{% for c in f.choices %}"
+        "{{ c.label }}{% if c.chosen %}*{% endif %} {% endfor %}|{{ f.needed }}</p>"
+        "{% endmacro %}"
+        "{% macro row_of_text(f) %}<p{{ f.attributes }}>{{ f.value }}</p>{% endmacro %}"
+    )
+    app = app_with({"f.html": own}, FORMS_TEMPLATE="f.html")
+    with app.test_request_context():
+        form = SPEC.bind({"name": "<i>", "size": "l"})
+        text = form.render()
+        assert form["size"].value == "l"
+        assert [c.value for c in form["size"].choices if c.chosen] == ["l"]
+        assert form["name"].attributes["minlength"] == "2"
+        assert str(form["name"].attributes).startswith(' type="text" id="m-name"')
+        assert [form["name"].kind, form["name"].text] == ["text", "Name"]
+        assert form["name"].needed is True
+        assert form["email"].needed is False
+    assert "<p>l|S L* |True</p>" in text
+    assert 'aria-describedby="m-name--hint">&lt;i&gt;</p>' in text

@@ -22,6 +22,7 @@ from ._csrf.layered import exempt
 from ._csrf.layered import LayeredCSRF
 from ._csrf.layered import refuse_missing_key
 from ._csrf.layered import V
+from ._forms.state import find_theme
 from ._forms.state import FormsState
 from ._forms.state import MarkupCache
 from ._forms.view import explain_missing_form
@@ -64,7 +65,9 @@ class Forms(Extension[FormsSettings, FormsState]):
             refuse_missing_key(app)
         trusted = CoreSettings.from_config(app.config).trusted_origins
         csrf = LayeredCSRF(trusted, settings.csrf_strategy)
-        return FormsState(settings, csrf, MarkupCache(settings))
+        return FormsState(
+            settings, csrf, MarkupCache(settings, find_theme(app, settings))
+        )
 
     def _attach(self, app: App, settings: FormsSettings, state: FormsState) -> None:  # noqa: ARG002
         from ._cli import forms_commands

@@ -7,7 +7,7 @@ import pydantic
 from flaskware_core import Settings
 
 from ._errors.messages import languages
-from ._markup.theme import ThemeName
+from ._markup.theme import Marks
 
 CsrfStrategy: t.TypeAlias = t.Literal["headers_or_token", "headers"]
 
@@ -68,11 +68,23 @@ class FormsSettings(Settings):
         " open no session. `headers` needs https.",
         examples=["headers"],
     )
-    theme: ThemeName = pydantic.Field(
+    theme: str = pydantic.Field(
         default="plain",
         description="Markup of forms: `plain`, for the bundled style sheet or your own,"
-        " or `bootstrap5`.",
+        " `bootstrap5`, `govuk`, `tailwind`, or a name in `FORMS_THEMES`.",
         examples=["bootstrap5"],
+    )
+    themes: dict[str, str] = pydantic.Field(
+        default_factory=dict[str, str],
+        description="Folders with themes of your own, by name, each with a"
+        " `theme.html`. A relative folder is below that of the app.",
+        examples=[{"house": "templates/forms"}],
+    )
+    marks: Marks = pydantic.Field(
+        default="optional",
+        description="Fields whose label says whether they must be filled in:"
+        " `optional`, `required`, `both` or `none`.",
+        examples=["required"],
     )
     template: str | None = pydantic.Field(
         default=None,

@@ -12,6 +12,8 @@ from markupsafe import Markup
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._markup.names import ControlNames
+from flaskware_forms._markup.theme import Attributes
+from flaskware_forms._markup.theme import ChoiceParts
 from flaskware_forms._markup.theme import FieldParts
 from flaskware_forms._markup.theme import Macro
 from flaskware_forms._markup.theme import RenderContext
@@ -54,9 +56,8 @@ class Builder(t.Generic[N]):
         self.name = str(escape(names.name))
         self.path = names.path
         hint_id = f"{self.id}--hint"
-        theme = context.theme
         hint = "" if node.hint is None else str(node.hint)
-        self.hint = theme.text("hint", id=names.id, text=hint) if hint else ""
+        self.hint = context.text("hint", id=names.id, text=hint) if hint else ""
         # The ids that describe the control, without and with errors.
         self.described = f' aria-describedby="{hint_id}"' if hint else ""
         both = f"{hint_id} {self.id}--error" if hint else f"{self.id}--error"
@@ -64,6 +65,7 @@ class Builder(t.Generic[N]):
         # A lazy text has a language only here.
         self.plain_text = str(node.label)
         self.text = str(escape(self.plain_text))
+        self.mark = context.mark(node.needed)
         self.label = self.make_label()
         self.attrs = Markup()
         self.prepare()
@@ -72,9 +74,12 @@ class Builder(t.Generic[N]):
         """Make ready what is the same for all requests."""
 
     def make_label(self) -> str:
-        choice = self.macro == "choice"
-        return self.context.theme.text(
-            "label", id=self.names.id, text=self.plain_text, choice=choice
+        return self.context.text(
+            "label",
+            id=self.names.id,
+            text=self.plain_text,
+            choice=self.macro == "choice",
+            mark=self.mark,
         )
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
@@ -99,9 +104,30 @@ class Builder(t.Generic[N]):
             self.id, (error.message for error in self.found(errors))
         )
 
+    def attributes_for(self, errors: ErrorsAt) -> Attributes:
+        """The attributes of its control, or of the fieldset around its controls."""
+        raise NotImplementedError
+
+    def choices_for(self, value: t.Any, errors: ErrorsAt) -> tuple[ChoiceParts, ...]:  # noqa: ARG002
+        """Its choices, if it has some."""
+        return ()
+
+    def value_for(self, value: t.Any) -> t.Any:  # noqa: ARG002
+        """The text or the texts that its control shows."""
+        return None
+
     def custom_row(self, macro: Macro, value: t.Any, errors: ErrorsAt) -> str:
         """The row that an app's own macro makes of the field."""
-        parts = FieldParts(
+        text = str(macro(self.parts(value, errors, self.control(value, errors))))
+        return self.with_presence(text)
+
+    def with_presence(self, markup: str) -> str:
+        """Markup of a macro, which may have made controls of its own."""
+        return markup if self.presence in markup else self.presence + markup
+
+    def parts(self, value: t.Any, errors: ErrorsAt, control: str = "") -> FieldParts:
+        """The parts of the field, for a macro."""
+        return FieldParts(
             field=self.field,
             kind=self.kind,
             id=self.names.id,
@@ -109,17 +135,26 @@ class Builder(t.Generic[N]):
             label=safe(self.label),
             text=self.plain_text,
             hint=safe(self.hint),
-            control=safe(self.control(value, errors)),
+            control=safe(control),
             errors=safe(self.errors(errors)),
             invalid=bool(self.found(errors)),
             attrs=self.attrs,
+            value=self.value_for(value),
+            attributes=self.attributes_for(errors),
+            choices=self.choices_for(value, errors),
+            needed=self.node.needed,
+            mark=self.mark,
         )
-        text = str(macro(parts))
-        # The macro may have made controls of its own.
-        return text if self.presence in text else self.presence + text
 
     def finish(self) -> t.Self:
-        """Take the app's own macro, where it has one for this field."""
+        """Take the macros of the theme or of the app that are for this field."""
+        control = self.context.theme.macro(f"control_{self.kind.replace('-', '_')}")
+        if control is not None:
+
+            def make(value: t.Any, errors: ErrorsAt) -> str:
+                return self.with_presence(str(control(self.parts(value, errors))))
+
+            self.control = make  # type: ignore[method-assign]
         if self.context.custom is not None:
             macro = self.context.custom(self.field, self.kind)
             if macro is not None:
@@ -145,28 +180,48 @@ class FieldsetBuilder(Builder[N]):
         return self.context.classes(self.input_kind, own)
 
     def make_label(self) -> str:
-        return self.context.theme.text("legend", text=self.plain_text)
+        return self.context.text("legend", text=self.plain_text, mark=self.mark)
 
     @functools.cached_property
-    def _frame(self) -> tuple[str, ...]:
-        return self.context.theme.frame(
-            "group",
-            "state",
-            "control",
-            "errors",
-            id=self.names.id,
-            label=safe(self.label),
-            hint=safe(self.hint),
-            attrs=self.attrs,
-        )
+    def _templates(self) -> list[str]:
+        """The markup of the row, valid and invalid."""
+        return [
+            self.context.template(
+                "group",
+                "state",
+                "control",
+                "errors",
+                id=self.names.id,
+                kind=self.kind,
+                label=safe(self.label),
+                hint=safe(self.hint),
+                attrs=self.attrs,
+                invalid=invalid,
+            )
+            for invalid in (False, True)
+        ]
 
     def row(self, value: t.Any, errors: ErrorsAt) -> str:
-        state = self.described_invalid if self.found(errors) else self.described
+        invalid = bool(self.found(errors))
+        state = self.described_invalid if invalid else self.described
         if self.node.locked:
             state += " disabled"
-        start, before, between, after = self._frame
-        control = self.control(value, errors)
-        return f"{start}{state}{before}{control}{between}{self.errors(errors)}{after}"
+        return self._templates[invalid].format(
+            state=state,
+            control=self.control(value, errors),
+            errors=self.errors(errors) if invalid else "",
+        )
+
+    def attributes_for(self, errors: ErrorsAt) -> Attributes:
+        id, hint = f"{self.names.id}--group", f"{self.names.id}--hint"
+        error = [f"{self.names.id}--error"] if self.found(errors) else []
+        described = " ".join([*([hint] if self.hint else []), *error])
+        found = Attributes(id=id)
+        if described:
+            found["aria-describedby"] = described
+        if self.node.locked:
+            found["disabled"] = None
+        return found
 
     def entry_row(self, button: str) -> Row:
         inside = self.control
@@ -187,27 +242,32 @@ class FieldsetBuilder(Builder[N]):
         self, index: int, name: str, text: str, label: str, attributes: str = ""
     ) -> tuple[str, str]:
         """The markup before and after the state of one box or radio button."""
-        theme = self.context.theme
         # The first has the field's own id, where the error summary leads.
         id = f"{self.names.id}-{index}" if index else self.names.id
-        marked = theme.text("label", id=id, text=label, choice=True)
-        before, after = theme.frame("option", "control", label=safe(marked))
+        marked = self.context.text(
+            "label", id=id, text=label, choice=True, kind=self.input_kind
+        )
+        template = self.context.template(
+            "option", "control", label=safe(marked), kind=self.input_kind
+        )
+        before, _, after = template.partition("{control}")
+        before, after = before.format(), after.format()
         start = (
             f'{before}<input type="{self.input_kind}" id="{escape(id)}"'
             f' name="{escape(name)}" value="{escape(text)}"{attributes}'
         )
         return start, after
 
-    def button(self, kind: str, target: str, text: str, whose: str) -> str:
+    def button(self, kind: str, target: ControlNames, text: str, whose: str) -> str:
         """A button that sends the form to have a row added or removed."""
         label = f"{text}: {whose}"
-        return self.context.theme.text(
+        return self.context.text(
             "button",
             kind=kind,
             text=text,
             attrs=Markup(
-                ' name="{}" value="{}:{}" formnovalidate aria-label="{}"'
-            ).format(ROW_BUTTON, kind, target, label),
+                ' id="{}--{}" name="{}" value="{}:{}" formnovalidate aria-label="{}"'
+            ).format(target.id, kind, ROW_BUTTON, kind, target.name, label),
         )
 
 
@@ -218,8 +278,4 @@ def hidden(name: str, value: str) -> str:
 
 def attributes_text(attributes: cabc.Iterable[Attribute]) -> str:
     """Attributes as they stand in a tag, each after a space."""
-    # A lazy text would pass for markup.
-    return "".join(
-        f" {name}" if value is None else f' {name}="{escape(str(value))}"'
-        for name, value in attributes
-    )
+    return str(Attributes(attributes))

@@ -15,6 +15,8 @@ from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import SHOWN
 from flaskware_forms._body.decoder import translating
 from flaskware_forms._errors.error import Path
+from flaskware_forms._markup.theme import Attributes
+from flaskware_forms._markup.theme import ChoiceParts
 from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.facets import humanise
 from flaskware_forms._schema.facets import Text
@@ -102,6 +104,8 @@ def _asked_offers(items: cabc.Iterable[t.Any], group: str = "") -> cabc.Iterator
 class SelectBuilder(InputBuilder[t.Any]):
     """A ``<select>`` of one value or of several."""
 
+    is_input = False
+
     def prepare(self) -> None:
         super().prepare()
         many = " multiple" if self.node.many else ""
@@ -123,6 +127,28 @@ class SelectBuilder(InputBuilder[t.Any]):
             selected if text in chosen else plain for text, plain, selected in found
         )
         return f"{self._start}{state}>{self._blank}{options}</select>"
+
+    def attributes_for(self, errors: ErrorsAt) -> Attributes:
+        found = super().attributes_for(errors)
+        return Attributes(multiple=None, **found) if self.node.many else found
+
+    def value_for(self, value: t.Any) -> t.Any:
+        return [*map(text_of, items_of(value))] if self.node.many else text_of(value)
+
+    def choices_for(self, value: t.Any, errors: ErrorsAt) -> tuple[ChoiceParts, ...]:  # noqa: ARG002
+        chosen = set(map(text_of, items_of(value) if self.node.many else [value]))
+        blank = [Offer("", "", None)] if self._blank else []
+        return tuple(
+            ChoiceParts(
+                offer.text,
+                self.context.words(offer.label),
+                offer.group,
+                offer.text in chosen,
+                "",
+                Attributes(),
+            )
+            for offer in (*blank, *self._choice.offers())
+        )
 
     def _make(self, offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
         """The text of each choice, and its markup without and with being chosen."""
@@ -167,14 +193,17 @@ class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
     def _make(self, offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
         name = self.names.name
         attributes = attributes_text(self.choice.attributes)
+        return [
+            (text, *self.option(index, name, text, label, attributes))
+            for index, (text, label) in enumerate(self._labels(offers))
+        ]
+
+    def _labels(self, offers: cabc.Iterable[Offer]) -> list[tuple[str, str]]:
         found = [(o.text, self.context.words(o.label)) for o in offers]
         if not self.node.many and self.choice.nullable:
             # A radio button cannot be un-chosen, so there is another to choose.
             found.insert(0, ("", self.context.say("None of these")))
-        return [
-            (text, *self.option(index, name, text, label, attributes))
-            for index, (text, label) in enumerate(found)
-        ]
+        return found
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
         entries = items_of(value) if self.node.many else [value]
@@ -187,6 +216,24 @@ class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
             f"{start}{' checked' if text in chosen else ''}{state}>{after}"
             for text, start, after in boxes
         )
+
+    def value_for(self, value: t.Any) -> t.Any:
+        return [*map(text_of, items_of(value))] if self.node.many else text_of(value)
+
+    def choices_for(self, value: t.Any, errors: ErrorsAt) -> tuple[ChoiceParts, ...]:
+        chosen = set(map(text_of, items_of(value) if self.node.many else [value]))
+        invalid = {"aria-invalid": "true"} if self.found(errors) else {}
+        found: list[ChoiceParts] = []
+        for index, (text, label) in enumerate(self._labels(self.choice.offers())):
+            id = f"{self.names.id}-{index}" if index else self.names.id
+            ticked: dict[str, None] = {"checked": None} if text in chosen else {}
+            attributes = Attributes(
+                type=self.input_kind, id=id, name=self.names.name, value=text
+            )
+            for more in (dict(self.choice.attributes), ticked, invalid):
+                attributes.update(more)
+            found.append(ChoiceParts(text, label, "", bool(ticked), id, attributes))
+        return tuple(found)
 
 
 class MultiSelect(Series):

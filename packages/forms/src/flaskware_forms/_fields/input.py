@@ -16,6 +16,7 @@ from flaskware_forms._body.decoder import read_one
 from flaskware_forms._body.decoder import read_or_none
 from flaskware_forms._body.decoder import SHOWN
 from flaskware_forms._errors.error import Path
+from flaskware_forms._markup.theme import Attributes
 from flaskware_forms._markup.theme import safe
 from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.values import text_of
@@ -40,6 +41,9 @@ N = t.TypeVar("N", bound=Node)
 class InputBuilder(Builder[N]):
     """An ``<input>`` that holds a text."""
 
+    is_input = True
+    """False for another element."""
+
     @property
     def leaf(self) -> Leaf:
         """The field of one value that its control is made for."""
@@ -55,14 +59,19 @@ class InputBuilder(Builder[N]):
         self.valid_class, self.invalid_class = self.context.classes(
             node.control, node.own_class
         )
-        self._before, self._between, self._after = self.context.theme.frame(
-            self.macro,
-            "control",
-            "errors",
-            label=safe(self.label),
-            hint=safe(self.hint),
-            attrs=self.attrs,
-        )
+        self._templates = [
+            self.context.template(
+                self.macro,
+                "control",
+                "errors",
+                kind=self.kind,
+                label=safe(self.label),
+                hint=safe(self.hint),
+                attrs=self.attrs,
+                invalid=invalid,
+            )
+            for invalid in (False, True)
+        ]
         self._hidden, self._shows = node.is_hidden, node.shows_value
         self._size = node.text_size
         start = (
@@ -91,21 +100,39 @@ class InputBuilder(Builder[N]):
         if self._hidden:
             return control
         error = self.errors(errors) if errors else ""
-        return f"{self._before}{control}{self._between}{error}{self._after}"
+        return self._templates[bool(error)].format(control=control, errors=error)
 
     def entry_row(self, button: str) -> Row:
-        before, between, after = self.context.theme.frame(
-            "entry", "control", "errors", button=safe(button)
+        template = self.context.template(
+            "entry", "control", "errors", kind=self.kind, button=safe(button)
         )
 
         def row(value: t.Any, errors: ErrorsAt) -> str:
-            control = self.control(value, errors)
+            control, error = self.control(value, errors), self.errors(errors)
             if value is not None and self._shows and not text_of(value):
                 control += exists
-            return f"{before}{control}{between}{self.errors(errors)}{after}"
+            return template.format(control=control, errors=error)
 
         exists = hidden(f"{self.names.name}.{SHOWN}", EXISTS)
         return row
+
+    def attributes_for(self, errors: ErrorsAt) -> Attributes:
+        leaf, names = self.leaf, self.names
+        found = Attributes({"type": leaf.control} if self.is_input else {})
+        found.update(id=names.id, name=names.name)
+        found.update(leaf.attributes)
+        invalid = bool(self.found(errors))
+        error = [f"{names.id}--error"] if invalid else []
+        described = " ".join([*([f"{names.id}--hint"] if self.hint else []), *error])
+        if invalid:
+            found["aria-invalid"] = "true"
+        if described:
+            found["aria-describedby"] = described
+        return found
+
+    def value_for(self, value: t.Any) -> t.Any:
+        text = text_of(value) if self._shows else ""
+        return text[: self._size] if self._size else text
 
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,6 +162,8 @@ class Leaf(Node):
     shows_value: t.ClassVar[bool] = True
     # True if it is validated when it changes.
     is_live: t.ClassVar[bool] = True
+    # The direction of its text: that of what is written (HTML, "the dir attribute").
+    direction: t.ClassVar[str | None] = None
     # True if a browser can show it without letting anybody change it (HTML, "the
     # readonly attribute").
     may_be_readonly: t.ClassVar[bool] = False
@@ -193,6 +222,8 @@ class Leaf(Node):
         if required:
             yield "required", None
         yield from cls.constraints(found)
+        if cls.direction:
+            yield "dir", cls.direction
         if found.ui.disabled:
             yield "disabled", None
         elif found.ui.readonly and not cls.is_hidden:
@@ -207,6 +238,10 @@ class Leaf(Node):
     def constraints(cls, found: Facets) -> cabc.Iterable[Attribute]:  # noqa: ARG003
         """The attributes that bound a value."""
         return ()
+
+    @property
+    def needed(self) -> bool | None:
+        return None if self.is_hidden or self.locked else self.required
 
     @property
     def asks_choices(self) -> bool:

@@ -146,6 +146,11 @@ class Node:
 
     # Shown as markup.
 
+    @property
+    def needed(self) -> bool | None:
+        """True if it must be filled in; ``None`` where a mark would say nothing."""
+        return None
+
     def initial(self) -> t.Any:
         """The value before anybody filled in the field."""
         return self.factory() if self.factory is not None else self.default

@@ -61,17 +61,24 @@ def follow(
 
 
 def rearrange(
-    data: dict[str, t.Any], schema: Group, asked: str, *, max_entries: int
-) -> None:
+    data: dict[str, t.Any],
+    schema: Group,
+    root: ControlNames,
+    asked: str,
+    *,
+    max_entries: int,
+) -> str:
     """Add or remove a row of decoded data, as a button asks for it.
 
+    :param root: The names of the form on its page.
     :param asked: The value of the button: ``"add:places"`` or ``"remove:places-1"``.
+    :return: The id of the control that gets the focus.
     :raises BadBody: if there is no such list, or no such row.
     """
     kind, _, name = asked.partition(":")
     steps = steps_of(schema, name)
     index = steps.pop() if kind == "remove" and steps else ""
-    place = follow(schema, ControlNames.root(""), steps, data)
+    place = follow(schema, root, steps, data)
     value: t.Any = None
     if place is not None and kind == "add":
         value = place.node.grown(place.value, max_entries)
@@ -79,3 +86,18 @@ def rearrange(
         value = place.node.without(place.value, int(index))
     if place is None or value is None or not place.put(value):
         raise BadBody("There is no such row to add or to remove.")
+    if kind != "add":
+        return f"{place.names.id}--add"
+    if isinstance(value, list):
+        last = place.node.enter(place, str(len(t.cast("list[t.Any]", value)) - 1))
+        place = last or place
+    return _first_control(place.node, place.names)
+
+
+def _first_control(node: Node, names: ControlNames) -> str:
+    """The id of the first control of a field that is shown."""
+    if isinstance(node, Group) and not node.recursive:
+        for child in node.children:
+            if not getattr(child, "is_hidden", False):
+                return _first_control(child, names.child(child.key))
+    return names.id

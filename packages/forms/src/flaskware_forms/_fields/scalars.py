@@ -19,6 +19,7 @@ from flaskware_forms._body.decoder import converting
 from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import read_bool
 from flaskware_forms._body.decoder import read_consent
+from flaskware_forms._markup.theme import Attributes
 from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.values import FALSE
 from flaskware_forms._schema.values import is_on
@@ -40,6 +41,8 @@ if t.TYPE_CHECKING:
     from .flat_schema import FlatName
     from .flat_schema import Schema
 
+# A pattern of digits alone.
+_DIGITS = re.compile(r"(?:\[0-9\]|\{\d+(?:,\d*)?\}|[0-9+*?])+")
 _NUMERIC = re.compile(r"[-+]?[0-9.]+")
 
 
@@ -48,6 +51,7 @@ class Text(Leaf, control="text", types=(str,)):
 
     is_text = True
     may_be_readonly = True
+    direction = "auto"
 
     @classmethod
     def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:
@@ -55,6 +59,8 @@ class Text(Leaf, control="text", types=(str,)):
         pattern = html_pattern(found.pattern) if found.type is str else None
         if pattern is not None:
             yield "pattern", pattern
+            if _DIGITS.fullmatch(pattern):
+                yield "inputmode", "numeric"
 
 
 class Search(Text, control="search"):
@@ -64,15 +70,20 @@ class Search(Text, control="search"):
 class Tel(Text, control="tel"):
     """A telephone number."""
 
+    direction = "ltr"
+
 
 class Url(Text, control="url", types=(pydantic.AnyUrl,)):
     """A web address."""
+
+    direction = "ltr"
 
 
 class Email(Text, control="email", types=(pydantic.EmailStr,)):
     """An email address."""
 
     autocomplete = "email"
+    direction = "ltr"
 
     def error_codes(self, code: str, value: t.Any) -> tuple[str, str]:
         code = "email" if code == "value_error" else code
@@ -83,6 +94,7 @@ class Password(Text, control="password", types=(pydantic.SecretStr,)):
     """A secret, which is never sent back."""
 
     shows_value = False
+    direction = "ltr"
     is_secret = True
     # It would be lost with its control.
     is_live = False
@@ -99,6 +111,12 @@ class Hidden(Leaf, control="hidden"):
 class TextareaBuilder(InputBuilder["Textarea"]):
     """A ``<textarea>``."""
 
+    is_input = False
+
+    def attributes_for(self, errors: ErrorsAt) -> Attributes:
+        rows = str(self.node.rows or 5)
+        return Attributes({**super().attributes_for(errors), "rows": rows})
+
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
         # HTML drops a newline right after the tag, so one is given away.
         return (
@@ -113,6 +131,7 @@ class Textarea(Leaf, control="textarea"):
     """A text of several lines."""
 
     builder = TextareaBuilder
+    direction = "auto"
     may_be_readonly = True
     rows: int | None = None
 
@@ -151,6 +170,9 @@ class Number(Leaf, control="number", types=(int, float, decimal.Decimal)):
         step = _step(found, low, whole=whole)
         if step is not None:
             yield "step", step
+        if low is not None and low >= 0:
+            # The keyboard of a telephone. It may lack a minus sign.
+            yield "inputmode", "numeric" if whole else "decimal"
 
     def text_schema(self, schema: Schema) -> Schema:
         # A decimal is a number or a text in JSON; only of the number are bounds known.
@@ -208,6 +230,12 @@ class FlagBuilder(InputBuilder["Flag"]):
             f' value="true"{self.attributes}'
         )
 
+    def value_for(self, value: t.Any) -> t.Any:
+        return is_on(value)
+
+    def attributes_for(self, errors: ErrorsAt) -> Attributes:
+        return Attributes({**super().attributes_for(errors), "value": "true"})
+
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
         state = self.state(invalid=self.path in errors)
         return f"{self._start}{' checked' if is_on(value) else ''}{state}>"
@@ -221,6 +249,11 @@ class Flag(Leaf, control="checkbox", types=(bool,)):
     @classmethod
     def refuses_blank(cls, found: Facets) -> bool:
         return found.type is not bool
+
+    @property
+    def needed(self) -> bool | None:
+        # A box that may stay empty is no question without an answer.
+        return True if self.required else None
 
     def reader(self) -> Read:
         return read_consent if self.required else read_bool
@@ -267,6 +300,15 @@ class FilesBuilder(FieldsetBuilder["Files"]):
             f'<input type="file" multiple id="{self.id}" name="{self.name}"'
             f"{attributes}{self.input_state(errors)}>"
         )
+
+    def attributes_for(self, errors: ErrorsAt) -> Attributes:
+        own = dict(t.cast("FileInput", self.node.item).attributes)
+        found = Attributes({"type": "file", "multiple": None})
+        found.update(id=self.names.id, name=self.names.name)
+        found.update({"aria-label": self.plain_text, **own})
+        if self.found(errors):
+            found["aria-invalid"] = "true"
+        return found
 
 
 class Files(Series):

@@ -65,7 +65,7 @@ class GroupBuilder(FieldsetBuilder["Group"]):
         if value is None and node.on_request:
             # A model inside of itself is shown only once it is asked for.
             say = self.context.say
-            return self.button("add", self.names.name, say("Add"), self.plain_text)
+            return self.button("add", self.names, say("Add"), self.plain_text)
         values = node.initial_fields(None) if value is None else fields_in(value)
         rows = "".join(
             field.row(values.get(key), errors) for key, field in self._fields.items()
@@ -315,7 +315,7 @@ class SeriesBuilder(FieldsetBuilder["Series"]):
     kind = "list"
 
     def prepare(self) -> None:
-        self._entries: dict[tuple[int, bool], Row] = {}
+        self._entries: dict[tuple[int, bool, bool], Row] = {}
         self.presence, self._exists = (
             hidden(f"{self.names.name}.{SHOWN}", text) for text in ("", EXISTS)
         )
@@ -324,8 +324,10 @@ class SeriesBuilder(FieldsetBuilder["Series"]):
         node = self.node
         values = node.rows_of(value)
         numbered = node.is_numbered(values)
+        # An empty row that nobody asked for needs no button to remove it.
+        filled = len(items_of(value))
         rows = "".join(
-            self._entry(index, numbered)(item, errors)
+            self._entry(index, numbered, index < filled)(item, errors)
             for index, item in enumerate(values)
         )
         exists = node.existence(value) if node.nullable or self.is_entry else ""
@@ -333,21 +335,21 @@ class SeriesBuilder(FieldsetBuilder["Series"]):
         if node.max_length is not None and len(values) >= node.max_length:
             return rows
         add = self.context.say("Add")
-        return rows + self.button("add", self.names.name, add, self.plain_text)
+        return rows + self.button("add", self.names, add, self.plain_text)
 
-    def _entry(self, index: int, numbered: bool) -> Row:
-        row = self._entries.get((index, numbered))
+    def _entry(self, index: int, numbered: bool, removable: bool) -> Row:
+        row = self._entries.get((index, numbered, removable))
         if row is None:
-            row = self._make_entry(index, numbered)
+            row = self._make_entry(index, numbered, removable)
             if index < _KEPT_ENTRIES:
-                self._entries[index, numbered] = row
+                self._entries[index, numbered, removable] = row
         return row
 
-    def _make_entry(self, index: int, numbered: bool) -> Row:
+    def _make_entry(self, index: int, numbered: bool, removable: bool) -> Row:
         names = self.names.entry(index)
         label = f"{self.plain_text} {index + 1}"
         remove = self.context.say("Remove")
-        button = self.button("remove", names.name, remove, label)
+        button = self.button("remove", names, remove, label) if removable else ""
         if not numbered:
             # Entries share a name; their order is that of the page.
             names = dc.replace(names, name=self.names.name)
@@ -535,10 +537,8 @@ class VariantsBuilder(FieldsetBuilder["Variants"]):
         for index, case in enumerate(self.node.cases):
             text, label = case.choice.text, str(case.choice.label)
             start, end = self.option(index, self._tag, text, label)
-            before, between, after = self.context.theme.frame(
-                "case", "option", "control", text=label
-            )
-            found.append((case, before + start, end + between, after))
+            template = self.context.template("case", "option", "control", text=label)
+            found.append((case, start, end, template))
         return found
 
     def _fields_of(self, case: Case) -> dict[str, Builder[t.Any]]:
@@ -555,7 +555,7 @@ class VariantsBuilder(FieldsetBuilder["Variants"]):
         sent = fields_in(value)
         state = self.input_state(errors)
         parts: list[str] = []
-        for case, start, middle, end in self._frames:
+        for case, start, end, template in self._frames:
             here = case is chosen
             fields = ""
             values = sent if here else others.get(case.step)
@@ -565,7 +565,8 @@ class VariantsBuilder(FieldsetBuilder["Variants"]):
                     for key, builder in self._fields_of(case).items()
                 )
             ticked = " checked" if here else ""
-            parts.append(f"{start}{ticked}{state}>{middle}{fields}{end}")
+            option = f"{start}{ticked}{state}>{end}"
+            parts.append(template.format(option=option, control=fields))
         if self.node.nullable:
             none = self.context.say("None of these")
             start, end = self.option(len(self.node.cases), self._tag, "", none)

@@ -15,6 +15,9 @@ from flaskware_forms._fields.builder import Builder
 from flaskware_forms._interop.wtforms import to_wtforms_instance
 from flaskware_forms._markup.names import BUTTON
 from flaskware_forms._markup.names import FORM
+from flaskware_forms._markup.theme import Attributes
+from flaskware_forms._markup.theme import ChoiceParts
+from flaskware_forms._markup.theme import FieldParts
 from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._markup.theme import safe
 from flaskware_forms._markup.theme import VALIDATE_HEADER
@@ -68,6 +71,35 @@ class BoundField:
         return self._submission.values.get(self._markup.key)
 
     @property
+    def kind(self) -> str:
+        """Its control in themes, such as ``"email"``, ``"radio"`` or ``"list"``."""
+        return self._markup.kind
+
+    @property
+    def text(self) -> str:
+        """The text of its label."""
+        return self._markup.plain_text
+
+    @property
+    def attributes(self) -> Attributes:
+        """The attributes of its control, without its value and its classes."""
+        return self._parts.attributes
+
+    @property
+    def choices(self) -> tuple[ChoiceParts, ...]:
+        """The choices of a select, of radio buttons or of boxes."""
+        return self._parts.choices
+
+    @property
+    def needed(self) -> bool | None:
+        """True if it must be filled in; ``None`` where that says nothing."""
+        return t.cast("bool | None", self._markup.node.needed)
+
+    @property
+    def _parts(self) -> FieldParts:
+        return self._markup.parts(self.value, self._submission.errors_by_path)
+
+    @property
     def errors(self) -> tuple[FormError, ...]:
         """The errors of the field, and of the fields inside of it."""
         path = self._markup.path
@@ -75,7 +107,9 @@ class BoundField:
 
     def row(self) -> Markup:
         """Label, hint, control and errors."""
-        return safe(self._markup.row(self.value, self._submission.errors_by_path))
+        submission = self._submission
+        row = self._markup.row(self.value, submission.errors_by_path)
+        return safe(_focused(row, submission))
 
     def control(self) -> Markup:
         """The control alone; the elements it refers to are in :meth:`row`."""
@@ -354,7 +388,7 @@ class Bound(t.Generic[M]):
         values, errors = submission.values, submission.errors_by_path
         _, fields = submission.markup(live=live)
         parts = [field.row(values.get(key), errors) for key, field in fields.items()]
-        return safe("".join(parts))
+        return safe(_focused("".join(parts), submission))
 
     def as_wtforms(self) -> t.Any:
         """A form of WTForms that shows the same, for macros that take one.
@@ -388,9 +422,26 @@ class Bound(t.Generic[M]):
             )
         return safe(found)
 
+    def title(self, text: str) -> str:
+        """The title of the page, which says first if there is an error.
+
+        A screen reader reads the title of a page before the page.
+        """
+        if not self.errors:
+            return text
+        return f"{self._submission.markup()[0].say('Error')}: {text}"
+
     def errors_summary(self) -> Markup:
         """All errors, each a link to its control; empty where there are none."""
         return safe(summary(self._submission)) if self.errors else Markup()
+
+
+def _focused(markup: str, submission: Submission[t.Any]) -> str:
+    """Markup with the focus on the row that was added, if there is one."""
+    if not submission.focus:
+        return markup
+    at = f' id="{submission.focus}"'
+    return markup.replace(at, f"{at} autofocus", 1)
 
 
 def open_form(

@@ -6,19 +6,27 @@ import dataclasses as dc
 import sys
 import typing as t
 import weakref
+from pathlib import Path
 
 import flask
 import jinja2
+from flask.sansio.app import App
 
+from flaskware_core import closest
+from flaskware_core import ConfigError
+from flaskware_core import ConfigProblem
 from flaskware_core import NotInitialised
 from flaskware_forms._csrf.layered import LayeredCSRF
 from flaskware_forms._errors.messages import Language
 from flaskware_forms._errors.messages import language
 from flaskware_forms._fields.builder import Builder
 from flaskware_forms._markup.names import ControlNames
+from flaskware_forms._markup.theme import BUNDLED
 from flaskware_forms._markup.theme import load_theme
 from flaskware_forms._markup.theme import Macro
 from flaskware_forms._markup.theme import RenderContext
+from flaskware_forms._markup.theme import Theme
+from flaskware_forms._markup.theme import THEME_FILE
 from flaskware_forms._settings import FormsSettings
 
 if t.TYPE_CHECKING:
@@ -30,11 +38,53 @@ Fields: t.TypeAlias = dict[str, Builder[t.Any]]
 _KEPT_MARKUP = 64
 
 
+def find_theme(app: App, settings: FormsSettings) -> Theme:
+    """Return the theme of an app.
+
+    :raises ConfigError: if there is none of its name, or a folder of a theme has no
+        template that can be read.
+    """
+    problems: list[ConfigProblem] = []
+    folders = {name: app_folder(app, path) for name, path in settings.themes.items()}
+    for name, folder in folders.items():
+        try:
+            load_theme(name, folder)
+        except jinja2.TemplateError as error:
+            problems.append(
+                ConfigProblem(
+                    "FORMS_THEMES",
+                    f"a folder with a {THEME_FILE} that Jinja can read",
+                    f"{name!r}: {str(folder)!r}, {type(error).__name__}: {error}",
+                    f"macros in {folder / THEME_FILE}; see the guide of themes",
+                )
+            )
+    known = {**BUNDLED, **folders}
+    if settings.theme not in known:
+        close = closest(settings.theme, known)
+        problems.append(
+            ConfigProblem(
+                "FORMS_THEME",
+                f"the name of a theme: {', '.join(known)}",
+                repr(settings.theme),
+                f"FORMS_THEME = {close!r}" if close else "a name of FORMS_THEMES",
+            )
+        )
+    if problems:
+        raise ConfigError("flaskware-forms", problems)
+    return load_theme(settings.theme, known[settings.theme])
+
+
+def app_folder(app: App, path: str) -> Path:
+    """A folder of an app, relative to that of its module."""
+    return Path(app.root_path, path)
+
+
 class MarkupCache:
     """The markup of an app's forms, made once for each form, language and theme."""
 
-    def __init__(self, settings: FormsSettings) -> None:
+    def __init__(self, settings: FormsSettings, theme: Theme) -> None:
         self._settings = settings
+        self._theme = theme
         self._fixed = (
             language(settings.languages[0]) if len(settings.languages) == 1 else None
         )
@@ -68,9 +118,10 @@ class MarkupCache:
     def context(self, *, live: bool = False) -> RenderContext:
         """Return the theme and the language of the current request."""
         return RenderContext(
-            load_theme(self._settings.theme),
+            self._theme,
             live=live,
             say=self.language().say,
+            marks=self._settings.marks,
             custom=self._custom if self._template is not None else None,
         )
 

@@ -67,7 +67,7 @@ class Submission(t.Generic[M]):
 
     __slots__ = (
         "_by_path", "_is_sent", "_sent", "_shown", "_values", "compiled", "data",
-        "errors", "initial", "is_read", "root", "state", "status",
+        "errors", "focus", "initial", "is_read", "root", "state", "status",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +84,8 @@ class Submission(t.Generic[M]):
         self.initial = initial
         request = flask.request
         self._is_sent: bool | None = None
+        # The id of the control that the page puts the focus on.
+        self.focus = ""
         if request.method in UNSAFE:
             # Before anything reads the body, and be it for the token.
             guard_input(request.environ)
@@ -168,7 +170,8 @@ class Submission(t.Generic[M]):
             start = f"{self.root.name}." if self.root.name else ""
             if name.startswith(start):
                 row = f"{kind}:{name.removeprefix(start)}"
-                rearrange(sent, self.compiled.schema, row, max_entries=limit)
+                schema, root = self.compiled.schema, self.root
+                self.focus = rearrange(sent, schema, root, row, max_entries=limit)
             self.show(sent)
             return None
         self._sent = sent

@@ -24,7 +24,7 @@ def summary(submission: Submission[t.Any]) -> str:
     root = Place(form.schema, submission.root, submission.values)
     errors = submission.errors
     items = "".join(f"<li>{_item(error, root, context)}</li>" for error in errors)
-    return context.theme.text(
+    return context.text(
         "summary",
         id=submission.root.id,
         text=context.say("Nothing was saved yet. Please check:"),
@@ -37,7 +37,7 @@ def _item(error: FormError, root: Place, context: RenderContext) -> str:
     text = f"{label}: {error.message}" if label else error.message
     if id is None:
         return str(escape(text))
-    return context.theme.text("link", id=id, text=text)
+    return context.text("link", id=id, text=text)
 
 
 def _target(place: Place, path: Path) -> tuple[str, str | None]:

@@ -333,7 +333,6 @@ def wtf_row(make_context: cabc.Callable[[], RenderContext], field: t.Any) -> Mar
     In templates: ``{{ wtf_row(form.email) }}``.
     """
     context, invalid = make_context(), bool(field.errors)
-    theme = context.theme
     if isinstance(field, wtf.HiddenField):
         return safe(field())
     several = isinstance(field, (wtf.RadioField, wtf.FieldList, wtf.FormField))
@@ -350,12 +349,12 @@ def wtf_row(make_context: cabc.Callable[[], RenderContext], field: t.Any) -> Mar
             options["class"] = css.removeprefix(' class="').removesuffix('"')
     text, hint = str(field.label.text), ""
     if field.description:
-        hint = theme.text("hint", id=field.id, text=field.description)
-    macro, label = "group", theme.text("legend", text=text)
+        hint = context.text("hint", id=field.id, text=field.description)
+    macro, label = "group", context.text("legend", text=text)
     if not several:
         macro = "choice" if choice else "field"
-        label = theme.text("label", id=field.id, text=text, choice=choice)
-    found = theme.text(
+        label = context.text("label", id=field.id, text=text, choice=choice)
+    found = context.text(
         macro,
         id=field.id,
         attrs="",

@@ -1,4 +1,4 @@
-"""Themes: bundled macros that run once for each field, and the macros of an app."""
+"""Themes: the macros that turn the parts of a form into markup."""
 
 from __future__ import annotations
 
@@ -6,32 +6,83 @@ import collections.abc as cabc
 import dataclasses as dc
 import functools
 import json
+import re
 import types
 import typing as t
+from pathlib import Path
 
 import jinja2
 from markupsafe import escape
 from markupsafe import Markup
 
+from flaskware_forms._schema.facets import Text
 from flaskware_forms._schema.facets import Word
 
-ThemeName: t.TypeAlias = t.Literal["plain", "bootstrap5"]
 Macro: t.TypeAlias = cabc.Callable[["FieldParts"], str]
+Marks: t.TypeAlias = t.Literal["optional", "required", "both", "none"]
 
 VALIDATE_HEADER = "Form-Validate-Only"
 """The header that names the fields to validate, without submitting the form."""
 
+THEME_FILE = "theme.html"
+"""The template in the folder of a theme."""
+
+_BUNDLED = Path(__file__).parents[1] / "templates" / "flaskware_forms" / "themes"
+BUNDLED = {folder.name: folder for folder in sorted(_BUNDLED.iterdir())}
+"""The folders of the themes of this package, by name."""
+
+_HOLE = re.compile("\0([a-z]+)\0")
+
+
+class Attributes(dict[str, Text | None]):
+    """Attributes of an element; as text, each stands after a space."""
+
+    def __str__(self) -> str:
+        # A lazy text would pass for markup.
+        return "".join(
+            f" {name}" if value is None else f' {name}="{escape(str(value))}"'
+            for name, value in self.items()
+        )
+
+    def __html__(self) -> str:
+        return str(self)
+
+
+@dc.dataclass(frozen=True, slots=True)
+class ChoiceParts:
+    """One of the choices of a field, for a macro.
+
+    :param value: The text that a form sends for it.
+    :param group: The label of its group, or nothing.
+    :param attributes: Attributes of its radio button or its box; empty in a select.
+    """
+
+    value: str
+    label: str
+    group: str
+    chosen: bool
+    id: str
+    attributes: Attributes
+
 
 @dc.dataclass(frozen=True, slots=True)
 class FieldParts:
-    """The argument of a macro that renders one field.
+    """The argument of a macro that renders one field, or its control.
 
     :param field: The name of the field in its model.
     :param kind: Its control: ``"email"``, ``"textarea"``, ...; or ``"group"``,
         ``"list"``, ``"union"``.
     :param label: The label, or the legend of a group, as an element.
     :param text: The text of the label.
+    :param control: The control as the theme has it; empty in a macro that makes it.
     :param attrs: Attributes of live validation, for the outermost element.
+    :param value: The text that the control shows, or a list of texts; for a box, true
+        if it is ticked. ``None`` for a group, a list or a union.
+    :param attributes: Attributes of the control: its id, its name, what a browser
+        checks, and what describes it. Not its value and not its classes.
+    :param choices: The choices of a select, of radio buttons or of boxes.
+    :param needed: True if it must be filled in; ``None`` where that says nothing.
+    :param mark: "optional" or "required" in the language of the request, or nothing.
     """
 
     field: str
@@ -45,52 +96,62 @@ class FieldParts:
     errors: Markup
     invalid: bool
     attrs: Markup
+    value: t.Any
+    attributes: Attributes
+    choices: tuple[ChoiceParts, ...]
+    needed: bool | None
+    mark: str
 
 
 class Theme:
-    """The macros of a bundled theme.
+    """The macros of a theme; those of ``plain`` where it has none of a name.
 
-    A macro sees neither values nor the request, so it runs once for a field and its
-    result is kept.
+    Most macros see neither values nor the request, so they run once for a field and
+    their result is kept. A macro ``control_KIND`` makes the controls of a kind, each
+    time that they are shown.
+
+    :param folder: The folder with its ``theme.html``.
+    :raises jinja2.TemplateError: if that cannot be read.
     """
 
-    def __init__(self, name: ThemeName) -> None:
+    def __init__(self, name: str, folder: Path) -> None:
         self.name = name
+        others = {each: jinja2.FileSystemLoader(path) for each, path in BUNDLED.items()}
         environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("flaskware_forms", "templates/flaskware_forms"),
+            loader=jinja2.ChoiceLoader(
+                [jinja2.FileSystemLoader(folder), jinja2.PrefixLoader(others)]
+            ),
             autoescape=True,
         )
-        self._macros = environment.get_template(f"{name}.html").module
+        self._macros = [
+            environment.get_template(template).module
+            for template in (THEME_FILE, f"plain/{THEME_FILE}")
+        ]
         # Its text comes from a view. Typed, as Markup equals text that needs escaping.
         self.button: cabc.Callable[..., str] = functools.lru_cache(64, typed=True)(
             functools.partial(self.text, "button")
         )
 
-    def frame(self, macro: str, *holes: str, **parts: object) -> tuple[str, ...]:
-        """The markup before, between and after the holes of a macro."""
-        marks = {hole: safe(f"\0{hole}\0") for hole in holes}
-        run = t.cast("cabc.Callable[[object], str]", getattr(self._macros, macro))
-        rest = str(run(types.SimpleNamespace(**parts, **marks)))
-        pieces: list[str] = []
-        for mark in marks.values():
-            piece, _, rest = rest.partition(str(mark))
-            pieces.append(piece)
-        return (*pieces, rest)
+    def macro(self, name: str) -> t.Any:
+        """Return a macro; ``None`` if there is none of this name."""
+        found = (getattr(module, name, None) for module in self._macros)
+        return next(filter(None, found), None)
 
     def text(self, macro: str, **parts: object) -> str:
         """The markup of a macro whose parts are all known."""
-        return self.frame(macro, **parts)[0]
+        return str(self.macro(macro)(types.SimpleNamespace(**parts)))
 
-    @functools.cached_property
-    def error(self) -> tuple[str, ...]:
-        """The markup around the id and the messages of a field's errors."""
-        return self.frame("errors", "id", "messages")
+    def template(self, macro: str, *holes: str, **parts: object) -> str:
+        """The markup of a macro, for ``str.format`` with the parts that come later."""
+        marks = {hole: safe(f"\0{hole}\0") for hole in holes}
+        found = self.text(macro, **parts, **marks).replace("{", "{{").replace("}", "}}")
+        return _HOLE.sub(r"{\1}", found)
 
 
 @functools.cache
-def load_theme(name: ThemeName) -> Theme:
-    """Return a bundled theme, loaded on first use."""
-    return Theme(name)
+def load_theme(name: str, folder: Path) -> Theme:
+    """Return a theme, loaded on first use."""
+    return Theme(name, folder)
 
 
 def safe(text: str) -> Markup:
@@ -104,6 +165,7 @@ class RenderContext:
     :param live: Whether fields are validated by htmx when they change.
     :param say: Translates a word of the markup.
     :param custom: Finds the app's own macro by the name and the kind of a field.
+    :param marks: The fields that say whether they must be filled in.
     """
 
     def __init__(
@@ -113,15 +175,32 @@ class RenderContext:
         live: bool = False,
         say: cabc.Callable[[str], str] = str,
         custom: cabc.Callable[[str, str], Macro | None] | None = None,
+        marks: Marks = "optional",
     ) -> None:
         self.theme = theme
         self.live = live
         self.say = say
         self.custom = custom
+        self._marks = marks
 
     def words(self, text: object) -> str:
         """A text of the app, or a word of the markup in the language of the request."""
         return self.say(text) if isinstance(text, Word) else str(text)
+
+    def text(self, macro: str, **parts: object) -> str:
+        """The markup of a macro whose parts are all known."""
+        return self.theme.text(macro, say=self.say, **parts)
+
+    def template(self, macro: str, *holes: str, **parts: object) -> str:
+        """The markup of a macro, for ``str.format`` with the parts that come later."""
+        return self.theme.template(macro, *holes, say=self.say, **parts)
+
+    def mark(self, needed: bool | None) -> str:
+        """The word that says whether a field must be filled in; or nothing."""
+        if needed is None:
+            return ""
+        word = "required" if needed else "optional"
+        return self.say(word) if self._marks in (word, "both") else ""
 
     def classes(self, kind: str, own: str = "") -> tuple[str, str]:
         """The class attribute of a valid and of an invalid control.
@@ -129,9 +208,11 @@ class RenderContext:
         :param own: More classes, as the declaration of the field has them.
         """
         return tuple(  # type: ignore[return-value]
-            f' class="{found}"' if (found := f"{text} {escape(own)}".strip()) else ""
+            f' class="{found}"'
+            if (found := f"{text.strip()} {escape(own)}".strip())
+            else ""
             for text in (
-                self.theme.text("classes", kind=kind, invalid=invalid)
+                self.text("classes", kind=kind, invalid=invalid)
                 for invalid in (False, True)
             )
         )
@@ -151,5 +232,8 @@ class RenderContext:
         inner = "<br>".join(str(escape(message)) for message in messages)
         if not inner:
             return ""
-        before, between, after = self.theme.error
-        return f"{before}{id}--error{between}{inner}{after}"
+        return self._error.format(id=f"{id}--error", messages=inner)
+
+    @functools.cached_property
+    def _error(self) -> str:
+        return self.template("errors", "id", "messages")

@@ -17,7 +17,6 @@
       ? list.parentElement.closest("fieldset[id$='--group']") || list
       : list;
     const target = outer.id && form.contains(outer) ? outer : form;
-    const before = new Set([...target.querySelectorAll("[id]")].map((e) => e.id));
     const answer = await post(form, [[button.name, button.value]], { Accept: "text/html" });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById(target.id);
@@ -27,10 +26,8 @@
     }
     target.replaceWith(fresh);
     prepare(fresh);
-    const added = [...fresh.querySelectorAll("input, select, textarea")].find(
-      (e) => e.type !== "hidden" && !before.has(e.id),
-    );
-    (added || fresh.querySelector("button.form-add, button[value^='add:']") || fresh).focus();
+    // The server knows what to write next, or which button is left.
+    (fresh.querySelector("[autofocus]") || fresh).focus();
   };
 
   // The models of a union that are not chosen: out of sight and not sent.
