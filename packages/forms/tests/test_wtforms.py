@@ -11,6 +11,8 @@ import pytest
 import wtforms
 from forms_models import PAY
 from forms_page import Page
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 from wtforms import validators as wv
 
@@ -236,3 +238,53 @@ def test_a_hand_written_form_works_in_the_same_app_and_theme(theme):
         "level": "low", "number": "1", "secret": "x", "home-city": "Rome",
     }  # fmt: skip
     assert submit(client, "/", data=right).text == "Ann"
+
+
+class Source(wtforms.Form):
+    name = wtforms.StringField(validators=[wv.DataRequired(), wv.Length(1, 20)])
+    site = wtforms.StringField(validators=[wv.Optional(), wv.URL()])
+    code = wtforms.StringField(validators=[wv.Optional(), wv.Regexp("^[a-z]+$")])
+    short = wtforms.StringField(validators=[wv.Length(min=3)])
+    day = wtforms.DateField(validators=[wv.Optional()])
+    count = wtforms.IntegerField(validators=[wv.DataRequired(), wv.NumberRange(0, 9)])
+    ratio = wtforms.FloatField(validators=[wv.Optional(), wv.NumberRange(0, 1)])
+    mail = wtforms.EmailField(validators=[wv.Optional(), wv.Length(max=12)])
+    agree = wtforms.BooleanField(validators=[wv.DataRequired()])
+    one = wtforms.SelectField(choices=["a", "b"])
+
+
+_RIGHT = {"name": "Ann", "short": "abc", "count": "3", "agree": "true", "one": "a"}
+_ODD = st.sampled_from(
+    ["", " ", "a", "abc", "a\n", "abc!", "javascript:alert(1)", "data:text/html,x",
+     "http://example.com", "https://[::1", "http:///x.com", "2024-01-01", "2024-1-1",
+     "2024-01-01T00:00:00", "0", "00", "5", "1e0", "nan", "NaN", "0.5", "1_0", "false",
+     "ann@example.com", "a" * 21],
+) | st.text(max_size=6)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(list(Source()._fields)), _ODD, max_size=4))
+def test_a_moved_form_takes_nothing_that_its_source_refuses(changed):
+    body = {**_RIGHT, **changed}
+    if "\0" in "".join(body.values()):
+        return
+    app = make_app(Forms())
+    with app.test_request_context(
+        "/", method="POST", data=body, headers={"Sec-Fetch-Site": "same-origin"}
+    ):
+        if MOVED.bind().submit() is not None:
+            source = Source(MultiDict(body))
+            assert source.validate(), source.errors
+
+
+def test_what_the_source_demands_is_demanded():
+    for name in _RIGHT:
+        rest = {key: value for key, value in _RIGHT.items() if key != name}
+        assert not Source(MultiDict(rest)).validate()
+        app = make_app(Forms())
+        with app.test_request_context(
+            "/", method="POST", data=rest, headers={"Sec-Fetch-Site": "same-origin"}
+        ):
+            assert MOVED.bind().submit() is None, name
+
+
+MOVED = FormSpec(from_wtforms(Source), name="moved")

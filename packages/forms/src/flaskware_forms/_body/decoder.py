@@ -57,7 +57,7 @@ class Decoded(dict[str, t.Any]):
 class FormTree:
     """The values under one name, and those under longer names.
 
-    :param shown: What the page said that it shows here; see :data:`SHOWN`.
+    :param shown: The value of the page's hidden input here; see :data:`SHOWN`.
     """
 
     values: Values = dc.field(default_factory=list[t.Any])
@@ -77,7 +77,7 @@ class FormTree:
         return self.is_blank() or self.filled() == _tree(self.shown[1:]).filled()
 
     def filled(self) -> tuple[Values, dict[str, t.Any]]:
-        """What is filled in here, and below by the next step of the name."""
+        """The values that are filled in here, and below by the next step."""
         children = {
             step: child.filled()
             for step, child in self.children.items()
@@ -112,7 +112,7 @@ def grow(pairs: cabc.Iterable[tuple[str, t.Any]]) -> dict[str, FormTree]:
 
 
 class Reader(t.NamedTuple):
-    """How a field of one value is read.
+    """The reader of a field of one value.
 
     :param absent: The value of a field that a form does not have; :data:`ABSENT` if
         the model has a default, or demands the field.

@@ -223,10 +223,16 @@ def _series(
     inner.ui = dc.replace(found.ui, label=None, hint=None, rows=None)
     of_item = {**_nothing(common), "nullable": inner.nullable}
     item = _build(f"{where}[]", inner, of_item, path)
+    if isinstance(item, Flag):
+        raise TypeError(
+            f"{where} is a list of {type_name(arguments[0])}, but a browser sends"
+            " nothing for a box that is not ticked. Write a list of models with a bool,"
+            ' or list[Literal["yes", "no"]].'
+        )
     if item.nullable and item.nested:
         raise TypeError(
-            f"{where} is a list of {type_name(arguments[0])}, but a form cannot tell an"
-            " entry that is None from a row that nobody filled in. Leave out None."
+            f"{where} is a list of {type_name(arguments[0])}, but in a form None looks"
+            " like a row that nobody filled in. Leave out None."
         )
     for child in _locked_in(item):
         if not child.has_default and not common.get("locked"):
@@ -296,6 +302,12 @@ def _kind_of(where: str, found: Facets) -> type[Leaf]:
     :raises TypeError: if there is none, or the requested widget does not fit.
     """
     of: t.Any = found.type
+    if found.is_json or of in _INSTEAD:
+        name, instead = ("Json", "") if found.is_json else _INSTEAD[of]
+        raise TypeError(
+            f"{where} is {name}, which does not come back from a control as it was."
+            f" {instead or _INSTEAD[pydantic.Json][1]}"
+        )
     if not isinstance(of, type) or of in (object, t.Any) or _is_structure(of):
         raise TypeError(
             f"{where} is {type_name(of)}, which has no control in a form."
@@ -312,6 +324,16 @@ def _kind_of(where: str, found: Facets) -> type[Leaf]:
         f"{where} is {type_name(of)}, which cannot be shown as {widget!r}."
         " Leave out Ui(widget=...)."
     )
+
+
+# Types that a text cannot stand for, or not safely, and what to write instead.
+_INSTEAD: dict[t.Any, tuple[str, str]] = {
+    bytes: ("bytes", "Write str, or Upload for a file."),
+    bytearray: ("bytearray", "Write str, or Upload for a file."),
+    pydantic.SecretBytes: ("SecretBytes", "Write SecretStr."),
+    pydantic.Json: ("Json", "Write str, and parse it in the view; or a model."),
+    pydantic.ImportString: ("ImportString", "Anyone could import any module."),
+}
 
 
 def _is_structure(kind: type[t.Any]) -> bool:

@@ -43,7 +43,6 @@ if t.TYPE_CHECKING:
 
 # A pattern of digits alone.
 _DIGITS = re.compile(r"(?:\[0-9\]|\{\d+(?:,\d*)?\}|[0-9+*?])+")
-_NUMERIC = re.compile(r"[-+]?[0-9.]+")
 
 
 class Text(Leaf, control="text", types=(str,)):
@@ -148,7 +147,7 @@ class Textarea(Leaf, control="textarea"):
         return converting(super().reader(), lambda text: text.replace("\r\n", "\n"))
 
 
-class Number(Leaf, control="number", types=(int, float, decimal.Decimal)):
+class Number(Leaf, control="number", types=(int, decimal.Decimal)):
     """A number, whole or not."""
 
     may_be_readonly = True
@@ -180,6 +179,13 @@ class Number(Leaf, control="number", types=(int, float, decimal.Decimal)):
         numbers = [o for o in options if o.get("type") in {"integer", "number"}]
         rest = {name: each for name, each in schema.items() if name != "anyOf"}
         return {**rest, **numbers[0]} if numbers else schema
+
+
+class Float(Number, types=(float,)):
+    """A number in floating point."""
+
+    def reader(self) -> Read:
+        return converting(super().reader(), _refuse_infinite)
 
 
 class Time(Leaf, control="time", types=(dt.time,)):
@@ -380,7 +386,20 @@ def _step(found: Facets, low: t.Any, *, whole: bool) -> str | None:
 
 def _refuse_timestamp(value: str) -> str:
     # Pydantic takes a number for seconds since 1970, which no person means.
-    return "not a timestamp" if _NUMERIC.fullmatch(value.strip()) else value
+    return value if _number(value) is None else "not a timestamp"
+
+
+def _refuse_infinite(value: str) -> str:
+    # Pydantic takes "nan" for a float, and no bound refuses it.
+    number = _number(value)
+    return value if number is None or math.isfinite(number) else "not a number"
+
+
+def _number(value: str) -> float | None:
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 # The syntax that the regex crate of Rust and a browser share: literal characters, sets

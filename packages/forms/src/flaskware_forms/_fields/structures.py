@@ -161,7 +161,7 @@ class Group(Node):
             yield from child.texts(below, values.get(child.key))
 
     def existence(self, value: t.Any, fields: dict[str, t.Any]) -> cabc.Iterator[str]:
-        """Yield what a page says beside its fields, where they do not tell it.
+        """Yield what a page says beside its fields, where they do not show it.
 
         An optional model, or a row, is one or is none. A browser sends the same for one
         without content as for none, and for one with its defaults as for an empty row.
@@ -412,13 +412,13 @@ class Series(Node):
                 yield f"{below}.{SHOWN}", EXISTS
 
     def existence(self, value: t.Any) -> str:
-        """What a page says beside the rows: that it has them, and of an empty list."""
+        """The value of the hidden input beside the rows, which an empty list needs."""
         if value is None or any(row is not None for row in items_of(value)):
             return ""
         return EXISTS if not isinstance(value, Rows) or value.exists else ""
 
     def rows_of(self, value: t.Any) -> list[t.Any]:
-        """The rows that a page shows for a value; ``None`` for an empty one."""
+        """The rows that a page shows for a value; ``None`` for an empty row."""
         values = items_of(value)
         if isinstance(value, Rows):
             return values
@@ -432,7 +432,7 @@ class Series(Node):
 
     def is_numbered(self, rows: cabc.Iterable[t.Any]) -> bool:
         """True if each row has a name of its own, and not all of them one name."""
-        # One name does not tell a blank entry from an empty row.
+        # Under one name a blank entry and an empty row are the same.
         return self.item.nested or any(
             row is not None and not text_of(row) for row in rows
         )

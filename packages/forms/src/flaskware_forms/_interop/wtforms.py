@@ -12,6 +12,7 @@ import annotated_types as at
 import pydantic
 import wtforms
 from markupsafe import Markup
+from werkzeug.datastructures import MultiDict
 
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
@@ -243,13 +244,20 @@ _KNOWN = (
 def _field_of(field: t.Any, leave_out: frozenset[str]) -> tuple[t.Any, t.Any]:
     kind = _kind_of(field, leave_out)
     found: dict[t.Any, t.Any] = {type(each): each for each in field.validators}
-    required = any(issubclass(each, _REQUIRED) for each in found)
+    is_leaf = not isinstance(field, (wtf.FormField, wtf.FieldList, wtf.FileField))
+    required = any(issubclass(each, _REQUIRED) for each in found) or (
+        is_leaf and bool(_refusal_of(field, None))
+    )
+    if kind is bool and required:
+        kind = t.Literal[True]
     if kind is str:
         for validator, narrower in _NARROWER:
             kind = narrower if validator in found else kind
     if wv.AnyOf in found:
         kind = t.Literal[tuple(found[wv.AnyOf].values)]
     marks = [*_marks(kind, found, required=required), _ui_of(field)]
+    if is_leaf and not isinstance(field, (wtf.BooleanField, wtf.SelectMultipleField)):
+        marks.append(pydantic.WrapValidator(_refusing(field)))
     annotated: t.Any = t.Annotated[(kind, *marks)]
     default = field.object_data
     if kind is bool:
@@ -261,6 +269,34 @@ def _field_of(field: t.Any, leave_out: frozenset[str]) -> tuple[t.Any, t.Any]:
     if kind is str:
         return annotated, default or ""
     return annotated | None, default
+
+
+def _refusal_of(field: t.Any, text: str | None) -> str | None:
+    """The error that a field of WTForms has for a text, or for none at all."""
+    # A copy, as threads share the field. Its class makes another thing when called.
+    own: t.Any = object.__new__(type(field))
+    own.__dict__.update(field.__dict__)
+    own.validators = [each for each in field.validators if isinstance(each, _KNOWN)]
+    own.process(MultiDict() if text is None else MultiDict([(field.name, text)]))
+    return None if own.validate(None) else str(own.errors[0])
+
+
+def _refusing(field: t.Any) -> cabc.Callable[[t.Any, t.Any], t.Any]:
+    """A validator that refuses, after the type, what the field of WTForms refuses.
+
+    WTForms and Pydantic differ in what an address, a blank or a date is. The field
+    itself decides, so that a form is never weaker for being moved.
+    """
+
+    def check(value: t.Any, accept: cabc.Callable[[t.Any], t.Any]) -> t.Any:
+        accepted = accept(value)
+        if value is not None:
+            refusal = _refusal_of(field, text_of(value))
+            if refusal is not None:
+                raise ValueError(refusal)
+        return accepted
+
+    return check
 
 
 _NARROWER = (

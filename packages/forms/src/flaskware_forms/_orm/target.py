@@ -283,7 +283,7 @@ class Target:
             return True
         if current == value:
             return False
-        # What a page cannot show as it is differs, though nobody touched it.
+        # A value that no page can show as it is differs, though nobody touched it.
         is_form = isinstance(body, Decoded) and node.key in body
         if is_form and node.model_group is None and sent == node.echo(current):
             return False

@@ -136,6 +136,8 @@ class Facets:
     pattern: t.Any = None
     ui: Ui = dc.field(default_factory=Ui)
     image: Image | File | None = None
+    # True for text that holds JSON.
+    is_json: bool = False
     # The members of a union that is more than an optional type, and the field that
     # distinguishes them.
     union: tuple[t.Any, ...] = ()
@@ -157,6 +159,9 @@ def facets(annotation: t.Any, metadata: cabc.Iterable[t.Any] = ()) -> Facets:
         elif origin is t.Annotated:
             found.type, *inner = t.get_args(found.type)
             _collect(found, inner)
+        elif hasattr(found.type, "__supertype__"):
+            # A NewType.
+            found.type = found.type.__supertype__
         elif origin in {t.Union, types.UnionType}:
             members = t.get_args(found.type)
             others = [member for member in members if member is not type(None)]
@@ -179,6 +184,8 @@ def _collect(found: Facets, metadata: cabc.Iterable[t.Any]) -> None:
     for item in _flatten(metadata):
         if isinstance(item, Ui):
             found.ui = item
+        elif item is pydantic.Json or isinstance(item, pydantic.Json):
+            found.is_json = True
         elif isinstance(item, Image | File):
             found.image = item
         else:
