@@ -25,7 +25,7 @@ def test_what_users_of_flask_migrate_type_works(project: Project) -> None:
     assert "one (head)" in project.run("history").output
     assert "one (head)" in project.run("heads").output
     assert project.run("check").output == "default: up to date\n"
-    assert "downgrade " in project.run("downgrade").output
+    assert "downgrade " in project.run("downgrade", "--yes").output
     assert project.tables() == {"alembic_version"}
     assert "stamp " in project.run("stamp", "head").output
     assert "stamp " in project.run("stamp", "base").output
@@ -77,7 +77,7 @@ def test_a_target_may_start_with_a_minus(project: Project) -> None:
     output = project.run("plan", "-1", "--down").output
     assert output.startswith("downgrade aa revision aa\n")
     assert "DROP TABLE one" in project.run("downgrade", "-1", "--sql").output
-    assert project.run("downgrade", "-1").exit_code == 0
+    assert project.run("downgrade", "-1", "--yes").exit_code == 0
     assert project.tables() == {"alembic_version"}
 
 

@@ -121,14 +121,56 @@ def test_a_label_that_two_revisions_have_is_told(project: Project) -> None:
     assert "'side'" in str(refusal(project))
 
 
-def test_a_revision_for_databases_by_name_is_refused(project: Project) -> None:
-    path = project.folder / "bb.py"
-    path.write_text(
-        "revision = 'bb'\ndown_revision = 'aa'\ndef upgrade(engine_name): pass\n"
+def test_each_function_is_called_with_what_it_takes(project: Project) -> None:
+    (project.folder / "bb.py").write_text(
+        "from alembic import op\nimport sqlalchemy as sa\n"
+        "revision = 'bb'\ndown_revision = 'aa'\n"
+        "def upgrade(engine_name):\n"
+        "    op.create_table(f't{engine_name}', sa.Column('id', sa.Integer))\n"
+        "def downgrade(engine_name=''): op.drop_table('t')\n"
     )
-    error = refusal(project)
-    assert f"{path}:3" in str(error)
-    assert "the others here" in str(error)
+    project.write_table("cc", "bb", "three")
+    assert [step.revision.id for step in project.alembic.upgrade()] == [
+        "aa",
+        "bb",
+        "cc",
+    ]
+    assert {"t", "three"} <= project.tables()
+    project.alembic.downgrade("aa")
+    assert project.tables().isdisjoint({"t", "three"})
+
+
+def test_the_graph_is_read_without_an_import(project: Project) -> None:
+    (project.folder / "bb.py").write_text(
+        "import package_that_is_gone\nrevision = 'bb'\ndown_revision = 'aa'\n"
+        "def upgrade(): pass\n"
+    )
+    ids = [info.id for info in project.alembic.history()]
+    assert ids == ["bb", "aa"]
+    assert [info.id for info in project.alembic.heads()] == ["bb"]
+    assert project.alembic.current() == []
+    with pytest.raises(RevisionFileError, match=r"bb\.py:1 cannot be loaded"):
+        project.alembic.upgrade()
+
+
+def test_constants_that_code_makes_are_read_by_running_it(project: Project) -> None:
+    (project.folder / "bb.py").write_text(
+        "revision = 'b' * 2\ndown_revision = 'aa'\nlist(map(print, ['x']))\n"
+        "from _helper import upgrade\n".replace("_helper", "string").replace(
+            "upgrade", "capwords as upgrade"
+        )
+    )
+    assert [info.id for info in project.alembic.history()] == ["bb", "aa"]
+
+
+def test_a_file_in_another_encoding_says_so(project: Project) -> None:
+    path = project.folder / "bb.py"
+    text = "revision = 'bb'\ndown_revision = 'aa'\n# h\xe9\ndef upgrade(): pass\n"
+    path.write_bytes(text.encode("latin-1"))
+    assert "is not written in UTF-8" in str(refusal(project))
+    path.write_bytes(f"# coding: latin-1\n{text}".encode("latin-1"))
+    assert [step.revision.id for step in project.alembic.upgrade()] == ["aa", "bb"]
+    assert project.alembic.lint() is not None
 
 
 def test_files_that_start_with_an_underscore_are_no_revisions(project: Project) -> None:

@@ -73,7 +73,7 @@ def test_a_lock_that_stays_ends_in_an_error_of_its_own(
     hold(2.5)
     with (
         project.app.app_context(),
-        pytest.raises(TableLocked, match="another session held") as caught,
+        pytest.raises(TableLocked, match="waited for a lock that") as caught,
     ):
         project.alembic.upgrade()
     assert caught.value.revision.id == "bb"

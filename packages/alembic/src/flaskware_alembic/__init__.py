@@ -35,6 +35,7 @@ if t.TYPE_CHECKING:
     from ._results import Explanation as Explanation
     from ._results import Finding as Finding
     from ._results import JournalEntry as JournalEntry
+    from ._results import LockHolder as LockHolder
     from ._results import Plan as Plan
     from ._results import PlanStep as PlanStep
     from ._results import RevisionInfo as RevisionInfo
@@ -52,6 +53,7 @@ else:
                 "Explanation",
                 "Finding",
                 "JournalEntry",
+                "LockHolder",
                 "Plan",
                 "PlanStep",
                 "RevisionInfo",
@@ -65,7 +67,7 @@ __all__ = [
     "Alembic", "AlembicSettings", "backfill", "Backfill", "BackfillInfo",
     "BackfillState", "Batch", "BindStatus", "DatabaseAhead", "DatabaseDiverged",
     "DatabaseUnreachable", "EngineSource", "Explanation", "Finding", "HalfApplied",
-    "JournalEntry", "LockTimeout", "MigrationError", "ModelsChanged",
+    "JournalEntry", "LockHolder", "LockTimeout", "MigrationError", "ModelsChanged",
     "NamedEngineSource", "PendingRevisions", "Plan", "PlanStep", "RevisionFailed",
     "RevisionFileError", "RevisionInfo", "SeveralHeads", "State", "Status",
     "TableLocked", "UnknownRevision", "UnsafeRevisions",

@@ -9,6 +9,7 @@ if t.TYPE_CHECKING:
 
     from ._results import Finding
     from ._results import JournalEntry
+    from ._results import LockHolder
     from ._results import RevisionInfo
     from ._results import Status
 
@@ -129,9 +130,22 @@ class RevisionFailed(MigrationError):
 
 
 class TableLocked(RevisionFailed):
-    """A revision waited for a lock too long, as often as it may be tried."""
+    """A revision waited for a lock too long, as often as it may be tried.
+
+    :param holders: The sessions that held it then, as far as the database shows them.
+    """
 
     exit_code = 12
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        revision: RevisionInfo,
+        holders: tuple[LockHolder, ...] = (),
+    ) -> None:
+        self.holders = holders
+        super().__init__(message, revision=revision)
 
 
 class HalfApplied(MigrationError):

@@ -33,11 +33,17 @@ from ._errors import MigrationError
 from ._errors import UnknownRevision
 from ._project.migrations import find_directory
 from ._project.migrations import Migrations
+from ._project.migrations import watch_requests
 from ._project.trees import TreeSpec
 from ._settings import AlembicSettings
 
 # A worker that only makes the app loads neither Alembic nor what works with it.
 if t.TYPE_CHECKING:
+    from ._autogenerate.comparison import CompareColumns
+    from ._autogenerate.comparison import IncludeName
+    from ._autogenerate.comparison import IncludeObject
+    from ._autogenerate.comparison import ProcessDirectives
+    from ._autogenerate.comparison import RenderItem
     from ._autogenerate.renames import OnRename
     from ._results import Assumed
     from ._results import BackfillInfo
@@ -71,6 +77,18 @@ def _command(
     return run
 
 
+_HOOKS = {
+    "compare_server_default", "compare_type", "include_name", "include_object",
+    "process_revision_directives", "render_item",
+}  # fmt: skip
+
+
+def _taken_hooks(overrides: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Take the functions of the user out of the settings."""
+    found = {name for name in _HOOKS & set(overrides) if callable(overrides[name])}
+    return {name: overrides.pop(name) for name in found}
+
+
 class Alembic(Extension[AlembicSettings, Migrations]):
     """Migrations of every database of an app; no env.py, no alembic.ini.
 
@@ -84,6 +102,15 @@ class Alembic(Extension[AlembicSettings, Migrations]):
     :param metadata: The metadata of the models, where the source has none: one, or a
         mapping by the names of the engines.
     :param engine: An engine or a mapping of them, instead of a source.
+    :param include_object: Alembic's hook: whether an object is compared.
+    :param include_name: Alembic's hook: whether a name in the database is looked at.
+    :param compare_type: Alembic's hook: whether a column's type changed; ``None``
+        leaves it to the database. A boolean is the setting.
+    :param compare_server_default: The same for a column's default.
+    :param render_item: Alembic's hook: the code of an object, or ``False``.
+    :param process_revision_directives: Alembic's hook: may change what a revision is
+        made of. The schemas, sequences, primary keys, checks and enums that Alembic
+        does not compare are not among it.
     :param overrides: Settings by field name, such as ``directory``.
     """
 
@@ -96,6 +123,12 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         *,
         metadata: Metadata | None = None,
         engine: Engines | None = None,
+        include_object: IncludeObject | None = None,
+        include_name: IncludeName | None = None,
+        compare_type: CompareColumns | bool | None = None,
+        compare_server_default: CompareColumns | bool | None = None,
+        render_item: RenderItem | None = None,
+        process_revision_directives: ProcessDirectives | None = None,
         **overrides: t.Any,
     ) -> None:
         if source is not None and engine is not None:
@@ -110,7 +143,50 @@ class Alembic(Extension[AlembicSettings, Migrations]):
             )
         self._source = Source(source, metadata, engine)
         self._registered: dict[str, TreeSpec] = {}
+        given: dict[str, t.Any] = {
+            "include_object": include_object,
+            "include_name": include_name,
+            "compare_type": compare_type,
+            "compare_server_default": compare_server_default,
+            "render_item": render_item,
+            "process_revision_directives": process_revision_directives,
+        }
+        overrides |= {name: item for name, item in given.items() if item is not None}
+        self._hooks: dict[str, t.Any] = _taken_hooks(overrides)
         super().__init__(app, **overrides)
+
+    def init_app(
+        self,
+        app: App,
+        source: EngineSource | NamedEngineSource | None = None,
+        **overrides: t.Any,
+    ) -> None:
+        """Validate the configuration and add the commands to the app.
+
+        :param source: The extension that has the engines of this app.
+        :param overrides: Settings by field name, and the hooks that the class takes.
+        :raises ConfigError: listing everything that is wrong in the configuration.
+        :raises AlreadyInitialised: if the app has this extension already.
+        :raises TypeError: if ``app`` is not an app, or there is another source.
+        """
+        names = ("_source", "_hooks", "_overrides")
+        before: dict[str, t.Any] = {name: getattr(self, name) for name in names}
+        if source is not None:
+            ours = self._source
+            if ours.engine is not None or ours.extension not in {None, source}:
+                raise TypeError(
+                    "This Alembic has engines already. Give them once: Alembic(db), or"
+                    " init_app(app, db)."
+                )
+            self._source = Source(source, ours.metadata)
+        self._hooks = self._hooks | _taken_hooks(overrides)
+        self._overrides = self._overrides | overrides
+        try:
+            super().init_app(app)
+        finally:
+            # They are this app's, and are kept with it.
+            for name, value in before.items():
+                setattr(self, name, value)
 
     def register(
         self,
@@ -215,6 +291,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
             databases, the last two need ``binds``.
         :param resume: Go on with a revision that MySQL or MariaDB cut off half way.
         :returns: The steps that were done.
+        :raises MigrationError: if another tree depends on what is taken back.
         """
         return self._move(
             target,
@@ -282,6 +359,19 @@ class Alembic(Extension[AlembicSettings, Migrations]):
 
         chosen = self._chosen_at(target, direction, binds, trees)
         return sum((planned(m, target, direction) for m in chosen), Plan())
+
+    @_command
+    def losses(
+        self, target: str, *, binds: Binds = None, trees: Names = None
+    ) -> list[str]:
+        """Return what a downgrade at this moment would drop with its data.
+
+        :returns: A phrase for each table, column and deleted row set.
+        """
+        from ._project.lint import losses_of
+
+        chosen = self._chosen_at(target, "downgrade", binds, trees)
+        return [loss for m in chosen for loss in losses_of(m, target)]
 
     @_command
     def sql(
@@ -537,7 +627,12 @@ class Alembic(Extension[AlembicSettings, Migrations]):
                 more.append(root / (item if isinstance(item, str) else item[1]))
         directory = find_directory(root, directory)
         return Migrations(
-            directory, tuple(more), settings, self._source, self._registered
+            directory,
+            tuple(more),
+            settings,
+            self._source,
+            self._registered,
+            self._hooks,
         )
 
     def _attach(self, app: App, settings: AlembicSettings, state: Migrations) -> None:  # noqa: ARG002
@@ -552,6 +647,8 @@ class Alembic(Extension[AlembicSettings, Migrations]):
             )
             raise ConfigError(AlembicSettings.distribution, [problem])
         app.cli.add_command(db, settings.command)
+        if isinstance(app, flask.Flask):
+            watch_requests(app, functools.partial(self.status, models=False))
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Problem]:  # noqa: ARG002
         from ._checks import check_migrations
@@ -595,8 +692,14 @@ class Alembic(Extension[AlembicSettings, Migrations]):
     def _chosen_at(
         self, target: str, direction: Direction, binds: Binds, trees: Names
     ) -> list[Migrator]:
-        chosen = self.state.selection().at(target, binds, trees)
-        return chosen[::-1] if direction == "downgrade" else chosen
+        from ._project.selection import refuse_needed
+
+        selection = self.state.selection()
+        chosen = selection.at(target, binds, trees)
+        if direction == "downgrade":
+            refuse_needed(selection, chosen, target)
+            return chosen[::-1]
+        return chosen
 
     def _chosen_with(self, target: str, binds: Binds, trees: Names) -> list[Migrator]:
         """Return those that have a revision.

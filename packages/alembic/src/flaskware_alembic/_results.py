@@ -151,6 +151,7 @@ class PlanStep:
     :param seconds: How long it took; ``None`` for a planned step.
     :param sql: The SQL that a planned step would send; ``None`` where only the
         database could answer that.
+    :param reason: Why it could not be written.
     :param findings: The findings of the rules in a planned step.
     :param backfills: Its backfills, before or after an upgrade of it.
     """
@@ -161,6 +162,7 @@ class PlanStep:
     sql: str | None = None
     findings: tuple[Finding, ...] = ()
     backfills: tuple[Backfill, ...] = ()
+    reason: str | None = None
 
     @property
     def bind(self) -> str | None:
@@ -217,6 +219,33 @@ class JournalEntry:
     position: int
     statement: str
     is_done: bool
+
+
+@dc.dataclass(frozen=True)
+class LockHolder:
+    """A session that keeps a revision from its lock.
+
+    :param session: Its number in the database.
+    :param user: The user that it is of.
+    :param origin: Its address or the name of its program, where known.
+    :param since: When its transaction began, in the words of the database.
+    :param statement: Its last statement.
+    """
+
+    session: int
+    user: str
+    origin: str
+    since: str
+    statement: str
+
+    def __str__(self) -> str:
+        origin = f" ({self.origin})" if self.origin else ""
+        statement = " ".join(self.statement.split())
+        shown = statement if len(statement) <= 80 else f"{statement[:77]}..."
+        return (
+            f"session {self.session} of {self.user}{origin}, in a transaction since"
+            f" {self.since}, last statement: {shown or 'none'}"
+        )
 
 
 # Status

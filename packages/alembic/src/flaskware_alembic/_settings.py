@@ -67,6 +67,12 @@ class AlembicSettings(Settings):
         " models.",
         examples=[False],
     )
+    schemas: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="Schemas whose tables are compared, besides the default schema and"
+        " those that the models name.",
+        examples=[("billing",)],
+    )
     version_table: str = pydantic.Field(
         default="alembic_version",
         min_length=1,

@@ -22,6 +22,7 @@ from flaskware_alembic import Explanation
 from flaskware_alembic import Finding
 from flaskware_alembic import HalfApplied
 from flaskware_alembic import JournalEntry
+from flaskware_alembic import LockHolder
 from flaskware_alembic import LockTimeout
 from flaskware_alembic import MigrationError
 from flaskware_alembic import ModelsChanged
@@ -211,3 +212,17 @@ except (DatabaseUnreachable, LockTimeout, SeveralHeads, UnknownRevision) as erro
     t.assert_type(error.exit_code, int)
 except MigrationError as error:
     t.assert_type(error.message, str)
+
+
+def holders(error: TableLocked) -> None:
+    t.assert_type(error.holders, tuple[LockHolder, ...])
+
+
+def include(
+    item: t.Any, name: str | None, kind: str, there: bool, other: t.Any
+) -> bool:
+    return kind == "table"
+
+
+hooked = Alembic(Db(), include_object=include, compare_type=False, schemas=["billing"])
+t.assert_type(alembic.losses("base", binds=[None]), list[str])

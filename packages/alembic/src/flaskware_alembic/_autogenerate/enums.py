@@ -10,7 +10,6 @@ import typing as t
 import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.operations import ops
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy.dialects import postgresql
 
 from .renames import OnRename
@@ -99,7 +98,7 @@ def enums_of(
                     there.name((schema, table.name)),
                     dialect.identifier_preparer.quote(column.name),
                     isinstance(column.type, sa.ARRAY),
-                    _default(column, dialect),
+                    default_of(column, dialect),
                 )
             )
     for key, enum in declared.items():
@@ -139,46 +138,20 @@ def _dropped(
                     yield (part.schema or default, part.table_name, op.column_name)
 
 
-def _default(column: sa.Column[t.Any], dialect: sa.Dialect) -> str | None:
+def default_of(column: sa.Column[t.Any], dialect: sa.Dialect) -> str | None:
+    """Return a declared default as SQL."""
     default = column.server_default
     if not isinstance(default, sa.DefaultClause):
         return None
+    return default_sql(default, dialect)
+
+
+def default_sql(default: sa.DefaultClause, dialect: sa.Dialect) -> str:
+    """Return a default as SQL."""
     if isinstance(default.arg, str):
         return quoted(default.arg)
     clause = t.cast("sa.ColumnElement[t.Any]", default.arg)
     return str(clause.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-
-
-def is_type_changed(
-    context: MigrationContext, _: object, __: object, there: t.Any, declared: t.Any
-) -> bool | None:
-    """True if an enum of MySQL has other values; ``None`` leaves it to Alembic.
-
-    Not every version of Alembic compares them.
-    """
-    if context.dialect.name not in {"mysql", "mariadb"}:
-        return None
-    if not (isinstance(there, sa.Enum) and isinstance(declared, sa.Enum)):
-        return None
-    return list(there.enums) != list(declared.enums) if declared.native_enum else None
-
-
-def is_default_changed(
-    context: MigrationContext,
-    _: object,
-    column: sa.Column[t.Any],
-    there: str | None,
-    *__: object,
-) -> bool | None:
-    """True if an enum's default differs; ``None`` leaves it to Alembic.
-
-    Alembic lets PostgreSQL compare the two, which raises for a value that is new.
-    """
-    declared = _default(column, context.dialect)
-    if not (there and declared) or enum_type(column.type, context.dialect) is None:
-        return None
-    was, becomes = (re.match(r"'(?:[^']|'')*'", text) for text in (there, declared))
-    return None if was is None or becomes is None else was[0] != becomes[0]
 
 
 # Columns whose type is an enum or a list of one. Columns of partitions change with

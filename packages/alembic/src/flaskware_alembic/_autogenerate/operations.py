@@ -5,18 +5,28 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses as dc
 import graphlib
+import re
 import sys
 import textwrap
 import typing as t
+import warnings
 
 import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
+from .checks import keep_types_plain
+from .checks import unnamed_checks
+from .checks import with_checks
+from .columns import compared_by_the_database
+from .columns import drop_identities
+from .columns import FILL_IN
+from .columns import with_values
 from .compare import extras_of
-from .compare import keep_types_plain
+from .compare import settle
 from .comparison import Comparison
+from .comparison import RenderItem
 from .enums import code_of_type
 from .enums import enum_type
 from .enums import ExtraOperation
@@ -28,6 +38,7 @@ from .renames import rename_columns
 from .renames import rename_tables
 from .renames import renamed_tables
 from .renames import under_old_names
+from .scratch import Scratch
 
 
 def changes_of(comparison: Comparison) -> tuple[str, ...]:
@@ -36,50 +47,73 @@ def changes_of(comparison: Comparison) -> tuple[str, ...]:
     if metadata is None:
         return ()
     with comparison.context() as context:
-        upgrade = _upgrade_of(context, metadata)
-        extras = _extras(comparison, context, upgrade)
+        scratch = _scratch(context)
+        upgrade = _upgrade_of(context, comparison, metadata, scratch)
+        extras = _extras(comparison, context, upgrade, scratch)
     phrases = [_phrase(diff) for diff in _flat(upgrade.as_diffs())]
-    return (*phrases, *(extra.phrase for extra in extras))
+    return (*phrases, *(extra.phrase for extra in extras if extra.phrase))
 
 
 def code_of_changes(
-    comparison: Comparison, renamed: OnRename | None = None
+    comparison: Comparison,
+    renamed: OnRename | None = None,
+    heads: tuple[str, ...] = (),
 ) -> dict[str, str] | None:
     """The body of a revision that brings the database to the models.
 
     :param renamed: Asked what was renamed; nothing was if it is ``None``.
+    :param heads: The revision that it follows.
     :returns: Arguments of :meth:`Tree.write`, or ``None`` if nothing changed.
     """
     metadata = comparison.database.metadata
     if metadata is None:
         return None
     with comparison.context() as context:
-        upgrade = _upgrade_of(context, metadata)
+        scratch = _scratch(context)
+        upgrade = _upgrade_of(context, comparison, metadata, scratch)
         tables = renamed_tables(upgrade, renamed)
     if tables:
         # Their other changes show when the old table is compared.
         comparison = _before(comparison, tables)
     with comparison.context() as context:
+        scratch = _scratch(context)
         if tables:
-            upgrade = _upgrade_of(context, _metadata(comparison))
+            old = _metadata(comparison)
+            upgrade = _upgrade_of(context, comparison, old, scratch)
             leave_keys_that_follow(upgrade, tables)
         rename_columns(upgrade, renamed, tables)
         rename_values(upgrade, renamed, tables)
         keep_types_plain(upgrade)
-        extras = _extras(comparison, context, upgrade, metadata, renamed, tables)
+        values = with_values(t.cast("sa.Connection", context.connection), upgrade)
+        extras = values + _extras(
+            comparison, context, upgrade, scratch, metadata, renamed, tables
+        )
         if upgrade.is_empty() and not extras and not tables:
             return None
         downgrade = upgrade.reverse_into(ops.DowngradeOps([]))
         rename_tables(upgrade, downgrade, tables)
-        back = extras[::-1]
         imports: set[str] = set()
+        if comparison.hooks.process_revision_directives is not None:
+            script = ops.MigrationScript(None, upgrade, downgrade, imports=imports)
+            scripts: list[t.Any] = [script]
+            comparison.hooks.process_revision_directives(context, heads, scripts)
+            if not scripts:
+                return None
+            upgrade, downgrade = scripts[0].upgrade_ops, scripts[0].downgrade_ops
+        for container in (upgrade, downgrade):
+            drop_identities(container, context.dialect)
+        back = extras[::-1]
         options: t.Any = {
             "as_batch": comparison.database.is_sqlite,
             "has_enums_apart": True,
+            "hook": comparison.hooks.render_item,
         }
         up = code_of_operations(upgrade, context, imports, **options)
         down = code_of_operations(downgrade, context, imports, **options)
-        return {
+        checks: dict[str, tuple[list[str], list[str]]] = {}
+        if comparison.database.is_sqlite:
+            checks = unnamed_checks(metadata.sorted_tables, scratch, tables)
+        codes = {
             "upgrades": _joined(
                 (extra.upgrade for extra in extras if extra.first),
                 "" if upgrade.is_empty() else up,
@@ -90,18 +124,45 @@ def code_of_changes(
                 "" if upgrade.is_empty() else down,
                 (extra.downgrade for extra in back if not extra.first_back),
             ),
+        }
+        return {
+            "upgrades": with_checks(codes["upgrades"], _at(checks, 0)),
+            "downgrades": with_checks(codes["downgrades"], _at(checks, 1)),
             "imports": "\n".join(sorted(imports)),
         }
 
 
-def _upgrade_of(context: MigrationContext, metadata: sa.MetaData) -> ops.UpgradeOps:
+def _at(
+    checks: cabc.Mapping[str, tuple[list[str], list[str]]], side: t.Literal[0, 1]
+) -> dict[str, list[str]]:
+    return {table: sides[side] for table, sides in checks.items()}
+
+
+def _scratch(context: MigrationContext) -> Scratch:
+    return Scratch(t.cast("sa.Connection", context.connection))
+
+
+def _upgrade_of(
+    context: MigrationContext,
+    comparison: Comparison,
+    metadata: sa.MetaData,
+    scratch: Scratch,
+) -> ops.UpgradeOps:
     # An app that declares views, functions and triggers by it has imported it.
     if "sqlalchemy_declarative_extensions" in sys.modules:
         from sqlalchemy_declarative_extensions import register_alembic_events
 
         register_alembic_events()
-    script = autogenerate.produce_migrations(context, metadata)
+    compared_by_the_database(context, metadata, scratch, comparison.hooks)
+    with warnings.catch_warnings():
+        # The things that Alembic and SQLAlchemy pass over are compared below.
+        warnings.filterwarnings("ignore", "(?s).*Computed default.*cannot be modified")
+        warnings.filterwarnings("ignore", "(?s).*operator clause")
+        warnings.filterwarnings("ignore", "(?s).*expression-based index")
+        script = autogenerate.produce_migrations(context, metadata)
     upgrade = script.upgrade_ops or ops.UpgradeOps([])
+    tables = (x for x in metadata.sorted_tables if x.key not in comparison.claimed)
+    settle(context, upgrade, tables, scratch)
     # Its operations are not Alembic's, and need the tables.
     found: list[t.Any] = list(upgrade.ops)
     own = [op for op in found if isinstance(op, ops.MigrateOperation)]
@@ -145,6 +206,7 @@ def _extras(
     comparison: Comparison,
     context: MigrationContext,
     upgrade: ops.UpgradeOps,
+    scratch: Scratch,
     metadata: sa.MetaData | None = None,
     renamed: OnRename | None = None,
     renames: cabc.Mapping[str, str] | None = None,
@@ -158,6 +220,7 @@ def _extras(
         context.connection,
         tables,
         upgrade,
+        scratch,
         as_batch=comparison.database.is_sqlite,
         renamed=renamed,
         renames=renames,
@@ -184,12 +247,14 @@ def code_of_operations(
     *,
     as_batch: bool,
     has_enums_apart: bool = False,
+    hook: RenderItem | None = None,
 ) -> str:
     """Operations as the body of a function, all but the first line indented.
 
     :param imports: Receives the imports that the code needs.
     :param has_enums_apart: Whether statements of their own make and drop the enums of
         PostgreSQL, so that a table only names them.
+    :param hook: The user's function that renders an item, asked first.
     """
     seen: list[t.Any] = []
 
@@ -198,6 +263,11 @@ def code_of_operations(
     ) -> str | t.Literal[False]:
         # Alembic collects its imports in the context, which only this hook receives.
         seen.append(autogen_context)
+        if (
+            hook is not None
+            and (code := hook(kind, item, autogen_context)) is not False
+        ):
+            return code
         enum = None
         # The elements of a list are rendered by themselves.
         if kind == "type" and not hasattr(item, "item_type"):
@@ -219,6 +289,8 @@ def code_of_operations(
     )
     for autogen_context in seen:
         imports.update(autogen_context.imports)
+    fill_in = re.compile(rf"\w+\.text\(['\"]\(?{FILL_IN}\)?['\"]\)")
+    code = fill_in.sub("...", code)
     lines = [line for line in code.splitlines() if not line.strip().startswith("# ###")]
     return "\n".join(line.rstrip() for line in lines).strip()
 

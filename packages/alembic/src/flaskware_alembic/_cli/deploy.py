@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import typing as t
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._results import Binds
 from flaskware_alembic._results import Names
 
 from .options import assume_option
 from .options import command
+from .options import json_option
 from .options import MINUS_ONE
 from .options import resume_option
 from .options import sql_option
+from .output import is_asked
 from .output import is_watched
 from .output import NOTHING_TO_DO
 from .output import print_done
 from .output import print_findings
+from .output import print_json
 from .output import print_progress
 from .output import print_step
 from .output import print_wait
@@ -40,11 +46,13 @@ _NO_BACKFILL = "No applied revision has a backfill."
 )
 @resume_option
 @assume_option
+@json_option
 def upgrade(
     alembic: Alembic,
     target: str,
     *,
     as_sql: bool,
+    as_json: bool,
     binds: Binds,
     trees: Names,
     **options: t.Any,
@@ -53,10 +61,15 @@ def upgrade(
     if as_sql:
         click.echo(alembic.sql(target, binds=binds, trees=trees), nl=False)
         return
+    options |= {"on_wait": print_wait}
+    if as_json:
+        with contextlib.redirect_stdout(sys.stderr):
+            done = alembic.upgrade(target, binds=binds, trees=trees, **options)
+        print_json(done)
+        return
     if is_watched():
         print_findings(alembic.plan(target, binds=binds, trees=trees))
-    options |= {"on_step": print_step, "on_wait": print_wait}
-    options |= {"on_progress": print_progress}
+    options |= {"on_step": print_step, "on_progress": print_progress}
     print_done(alembic.upgrade(target, binds=binds, trees=trees, **options))
 
 
@@ -65,11 +78,13 @@ def upgrade(
 @sql_option
 @resume_option
 @assume_option
+@click.option("--yes", is_flag=True, help="Do not ask before data is dropped.")
 def downgrade(
     alembic: Alembic,
     target: str,
     *,
     as_sql: bool,
+    yes: bool,
     binds: Binds,
     trees: Names,
     **options: t.Any,
@@ -79,8 +94,28 @@ def downgrade(
         sql = alembic.sql(target, direction="downgrade", binds=binds, trees=trees)
         click.echo(sql, nl=False)
         return
+    if not yes:
+        losses = alembic.losses(target, binds=binds, trees=trees)
+        _confirm_losses(losses)
     options |= {"on_step": print_step, "on_wait": print_wait}
     print_done(alembic.downgrade(target, binds=binds, trees=trees, **options))
+
+
+def _confirm_losses(losses: list[str]) -> None:
+    """Ask before data is dropped.
+
+    :raises MigrationError: if nobody is there to answer, or the answer is no.
+    """
+    if not losses:
+        return
+    listed = "".join(f"\n  {loss}" for loss in losses)
+    if not is_asked():
+        raise MigrationError(
+            f"The downgrade drops data:{listed}\nNothing was done. Add --yes if that is"
+            " meant."
+        )
+    click.echo(f"The downgrade drops data:{listed}", err=True)
+    click.confirm("Go on?", abort=True, err=True)
 
 
 @command("stamp")
@@ -98,11 +133,25 @@ def stamp(alembic: Alembic, *, target: str, purge: bool, **chosen: t.Any) -> Non
 @command("check")
 @click.option("--no-models", is_flag=True, help="Do not compare the models.")
 @click.option("--serving", is_flag=True, help="Ask only what serving needs.")
-def check(alembic: Alembic, *, no_models: bool, serving: bool, **chosen: t.Any) -> None:
+@json_option
+def check(
+    alembic: Alembic,
+    *,
+    no_models: bool,
+    serving: bool,
+    as_json: bool,
+    **chosen: t.Any,
+) -> None:
     """Make sure that the databases are what the code expects.
 
     Exits with 0 if so, 3 if ahead, 5 if behind or unfinished, 6 if the models changed.
     """
+    if as_json:
+        # The exit code says what is wrong, the output what there is.
+        print_json(alembic.status(models=not no_models and not serving, **chosen))
+        with contextlib.redirect_stdout(sys.stderr):
+            alembic.check(models=not no_models, serving=serving, **chosen)
+        return
     click.echo(str(alembic.check(models=not no_models, serving=serving, **chosen)))
 
 

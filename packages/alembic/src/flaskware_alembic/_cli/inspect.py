@@ -13,8 +13,10 @@ from flaskware_core import Level
 
 from .options import command
 from .options import down_option
+from .options import json_option
 from .options import MINUS_ONE
 from .output import print_infos
+from .output import print_json
 from .output import print_plan
 from .output import print_positions
 from .output import print_report
@@ -28,10 +30,14 @@ _NO_REVISIONS = "There are no revisions yet."
 @command("plan", context_settings=MINUS_ONE)
 @click.argument("target", default="heads")
 @down_option
-def plan(alembic: Alembic, *, target: str, down: bool, **chosen: t.Any) -> None:
+@json_option
+def plan(
+    alembic: Alembic, *, target: str, down: bool, as_json: bool, **chosen: t.Any
+) -> None:
     """Show the steps that an upgrade would do at this moment."""
     direction: t.Literal["upgrade", "downgrade"] = "downgrade" if down else "upgrade"
-    print_plan(alembic.plan(target, direction=direction, **chosen))
+    found = alembic.plan(target, direction=direction, **chosen)
+    (print_json if as_json else print_plan)(found)
 
 
 @command("sql", context_settings=MINUS_ONE)
@@ -48,19 +54,38 @@ def sql(
 
 
 @command("current")
-def current(alembic: Alembic, **chosen: t.Any) -> None:
+@json_option
+def current(alembic: Alembic, *, as_json: bool, **chosen: t.Any) -> None:
     """Show the revisions that the databases are at."""
     status = alembic.status(models=False, **chosen)
-    if any(bind.unknown for bind in status.binds):
+    if as_json:
+        print_json(
+            [
+                {
+                    "bind": bind.bind,
+                    "tree": bind.tree,
+                    "current": bind.current,
+                    "unknown": bind.unknown,
+                    "state": bind.state,
+                }
+                for bind in status.binds
+            ]
+        )
+    elif any(bind.unknown for bind in status.binds):
         print_positions(status)
     else:
         print_infos(alembic.current(**chosen), "No database has a revision yet.")
 
 
 @command("history")
-def history(alembic: Alembic, **chosen: t.Any) -> None:
+@json_option
+def history(alembic: Alembic, *, as_json: bool, **chosen: t.Any) -> None:
     """Show every revision, the newest first."""
-    print_infos(alembic.history(**chosen), _NO_REVISIONS)
+    found = alembic.history(**chosen)
+    if as_json:
+        print_json(found)
+    else:
+        print_infos(found, _NO_REVISIONS)
 
 
 @command("heads")

@@ -32,6 +32,9 @@ down_option = click.option("--down", is_flag=True, help="The way down, not up.")
 sql_option = click.option(
     "--sql", "as_sql", is_flag=True, help="Print the SQL, run nothing."
 )
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON, for programs."
+)
 resume_option = click.option(
     "--resume", is_flag=True, help="Go on with a revision that was cut off half way."
 )

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses as dc
+import enum
+import json
 import shlex
 import shutil
 import sys
 import textwrap
 import typing as t
+from pathlib import Path
 
 import click
 
+from flaskware_alembic._backfill import Backfill
 from flaskware_alembic._results import BackfillState
 from flaskware_alembic._results import BindStatus
+from flaskware_alembic._results import Finding
 from flaskware_alembic._results import HELD_BACK
+from flaskware_alembic._results import Plan
+from flaskware_alembic._results import Status
 from flaskware_core import FindingFormat
 from flaskware_core import Level
 from flaskware_core import render_findings
 
 if t.TYPE_CHECKING:
     from flaskware_alembic._results import BackfillInfo
-    from flaskware_alembic._results import Finding
-    from flaskware_alembic._results import Plan
     from flaskware_alembic._results import PlanStep
     from flaskware_alembic._results import RevisionInfo
-    from flaskware_alembic._results import Status
 
 NOTHING_TO_DO = "Nothing to do: the databases are there already."
 _NO_CHANGES = "No changes detected, so no file was written. Why: flask db doctor"
@@ -132,7 +137,8 @@ def print_plan(plan: Plan) -> None:
             )
         sql = step.sql
         if sql is None:
-            sql = "-- The SQL depends on the content of the database."
+            why = step.reason or "its SQL depends on the content of the database"
+            sql = f"-- Not written here: {why}."
         click.echo(textwrap.indent(sql, "    "))
         for finding in step.findings:
             if finding.waiver is None:
@@ -159,3 +165,40 @@ def print_positions(status: Status) -> None:
 def _label(item: RevisionInfo | BindStatus) -> str:
     name = item.tree or item.bind
     return f"{name}: " if name else ""
+
+
+def print_json(result: object) -> None:
+    """Print a result, with its fields by the names that they have in Python."""
+    click.echo(json.dumps(as_json(result), indent=2))
+
+
+def as_json(value: object) -> t.Any:
+    """Return a result as types of JSON."""
+    if isinstance(value, Finding):
+        return value.as_dict()
+    if isinstance(value, Backfill):
+        return {"name": value.name, "table": value.table, "batch": value.batch}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if dc.is_dataclass(value) and not isinstance(value, type):
+        return _fields(value)
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    if isinstance(value, cabc.Mapping):
+        items = t.cast("cabc.Mapping[object, object]", value)
+        return {str(key): as_json(item) for key, item in items.items()}
+    return [as_json(item) for item in t.cast("cabc.Iterable[object]", value)]
+
+
+def _fields(value: t.Any) -> dict[str, t.Any]:
+    fields = {
+        item.name: as_json(getattr(value, item.name)) for item in dc.fields(value)
+    }
+    if isinstance(value, Status):
+        fields["state"] = value.state.value
+    if isinstance(value, Plan):
+        for step, plain in zip(value.steps, fields["steps"], strict=True):
+            plain["bind"] = step.bind
+    return fields

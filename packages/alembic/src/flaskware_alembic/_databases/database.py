@@ -94,16 +94,56 @@ class Database:
             connection = self.engine.connect()
         except (sa_exc.DBAPIError, OSError) as error:
             raise DatabaseUnreachable(self._unreachable(error)) from error
-        with connection:
+        with connection, _unprepared(connection):
             yield connection
 
     def _unreachable(self, error: Exception) -> str:
         reason = reason_of(error)
+        if self.is_sqlite:
+            return (
+                f"The file {self.engine.url.database} of the database {self.name!r}"
+                f" cannot be opened: {reason}. Check that its folder is there, and that"
+                " the process may read and write both."
+            )
         url = self.engine.url.render_as_string(hide_password=True)
         return (
             f"The database {self.name!r} at {url} cannot be reached: {reason}."
             " Check that the server runs and that the URL, user and password are right."
         )
+
+
+@contextlib.contextmanager
+def _unprepared(connection: sa.Connection) -> cabc.Generator[None]:
+    """Keep psycopg from statements that it prepares on the server.
+
+    A pooler gives the next transaction another server connection, which has none.
+    """
+    driver: t.Any = connection.connection.driver_connection
+    if not hasattr(driver, "prepare_threshold"):
+        yield
+        return
+    before, driver.prepare_threshold = driver.prepare_threshold, None
+    try:
+        yield
+    finally:
+        driver.prepare_threshold = before
+
+
+def is_pooled(connection: sa.Connection) -> bool:
+    """True if a pooler stands before PostgreSQL, such as PgBouncer.
+
+    It answers with a number of its own for the process of the server.
+    """
+    if connection.dialect.name != "postgresql":
+        return False
+    driver: t.Any = connection.connection.driver_connection
+    info = getattr(driver, "info", None)
+    known: int | None = getattr(info, "backend_pid", None)
+    if known is None and hasattr(driver, "get_server_pid"):
+        known = driver.get_server_pid()
+    if known is None:
+        return False
+    return bool(connection.scalar(sa.text("SELECT pg_backend_pid()")) != known)
 
 
 # No data classes, here and below: building them took a fifth of the package's import.

@@ -29,6 +29,23 @@ def is_passing(error: BaseException | None) -> bool:
     return _has_code(error, _PASSING)
 
 
+# PostgreSQL: undefined_column, undefined_table. MySQL, MariaDB: ER_BAD_FIELD_ERROR,
+# ER_NO_SUCH_TABLE.
+_MISSING: set[object] = {"42703", "42P01", 1054, 1146}
+
+
+def is_missing(error: BaseException | None) -> bool:
+    """True if a statement names a table or column that the database lacks."""
+    if _has_code(error, _MISSING):
+        return True
+    original: t.Any = error.orig if isinstance(error, sa_exc.DBAPIError) else None
+    # SQLite has one code for every error in SQL.
+    is_sqlite = hasattr(original, "sqlite_errorname")
+    return (is_sqlite and "no such " in str(original)) or (
+        is_sqlite and "has no column named" in str(original)
+    )
+
+
 def _has_code(error: BaseException | None, wanted: set[object]) -> bool:
     original: t.Any = error.orig if isinstance(error, sa_exc.DBAPIError) else None
     # The SQLSTATE and the driver's own number, where there are any.

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._results import Finding
 from flaskware_alembic._results import RevisionInfo
+from flaskware_alembic._revisions.header import read_source
 from flaskware_alembic._revisions.syntax import statement_at
 from flaskware_alembic._sql.change import Change
 from flaskware_core import Level
@@ -56,14 +57,12 @@ class Subject:
 
     :param dialect: Of the database that it is for.
     :param upgrade: Its function.
-    :param arguments: The arguments to call the function with.
     :param history: The recordings of the revisions before it, the oldest first.
     """
 
     revision: RevisionInfo
     dialect: sa.Dialect
     upgrade: cabc.Callable[..., object]
-    arguments: cabc.Mapping[str, str]
     has_timeout: bool = False
     has_statement_timeout: bool = False
     history: History = tuple
@@ -72,7 +71,7 @@ class Subject:
 def findings_of(subject: Subject) -> list[Finding]:
     """Return the findings in the upgrade of a revision, waived or not."""
     path = subject.revision.path
-    recording = record(subject.upgrade, path, subject.dialect, subject.arguments)
+    recording = record(subject.upgrade, path, subject.dialect)
     dialect = {"mariadb": "mysql"}.get(subject.dialect.name, subject.dialect.name)
     context = RuleContext(
         dialect,
@@ -93,9 +92,10 @@ def findings_of(subject: Subject) -> list[Finding]:
                 recording.broken_at,
                 "not-readable",
                 Level.WARNING,
-                f"stopped by {recording.broken_off}",
-                "The revision depends on data that it reads from a database, so nothing"
-                " after this line was checked.",
+                f"stopped: {recording.broken_off}",
+                "The revision was followed without a database"
+                + (", where every query returns nothing" * recording.was_asked)
+                + ". Nothing after this line was checked.",
                 "# Read the rest; then waive it with what you found.",
             )
         )
@@ -239,7 +239,7 @@ class _Waiver:
 def _waived(
     findings: list[Finding], path: Path, revision: RevisionInfo
 ) -> list[Finding]:
-    source = path.read_text("utf-8")
+    source = read_source(path)
     waivers = list(_waivers(source))
     if not waivers:
         return findings

@@ -7,16 +7,20 @@ import contextlib
 import dataclasses as dc
 import io
 import sys
+import threading
 import types
 import typing as t
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic.config import Config
 from alembic.operations import BatchOperations
 from alembic.operations import Operations
 from alembic.operations import ops
+from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import exc as sa_exc
+from sqlalchemy.engine.mock import MockConnection
 
 from flaskware_alembic._sql.change import Change
 from flaskware_alembic._sql.change import changes_of_operation
@@ -57,10 +61,7 @@ class Recording:
 
 
 def record(
-    function: cabc.Callable[..., object],
-    path: Path,
-    dialect: sa.Dialect,
-    arguments: cabc.Mapping[str, str] | None = None,
+    function: cabc.Callable[..., object], path: Path, dialect: sa.Dialect
 ) -> Recording:
     """Call ``upgrade`` or ``downgrade`` of a revision without a database.
 
@@ -69,19 +70,71 @@ def record(
     """
     recorder = _Recorder(path, dialect)
     context = _Context(dialect, recorder)
-    with Operations.context(context) as operations:
+    with guarded(context), Operations.context(context) as operations:
         _redirect(operations, recorder)
         try:
-            function(**(arguments or {}))
+            function()
         except (Exception, SystemExit) as error:  # noqa: BLE001
             line = _line_of(error, path)
-            reason = f"{type(error).__name__}: {error}"
-            return Recording(tuple(recorder.changes), (), reason, line)
+            reason = reason_without_database(error)
+            return Recording(
+                tuple(recorder.changes), (), reason, line, recorder.was_asked
+            )
     return Recording(
         tuple(recorder.changes),
         tuple(recorder.operations),
         was_asked=recorder.was_asked,
     )
+
+
+# `alembic.op` and `alembic.context` belong to the whole process.
+one_at_a_time = threading.RLock()
+
+
+@contextlib.contextmanager
+def guarded(context: MigrationContext | None = None) -> cabc.Generator[None]:
+    """Let a revision find ``alembic.context``, and print nothing into a report.
+
+    :param context: The result of ``context.get_context()``; an environment of Alembic
+        is open already if ``None``.
+    """
+    with one_at_a_time, contextlib.redirect_stdout(sys.stderr):
+        if context is None:
+            yield
+            return
+        environment = EnvironmentContext(Config(), t.cast("t.Any", None))
+        # configure() would make another context of it.
+        t.cast("t.Any", environment)._migration_context = context  # noqa: SLF001
+        with environment:
+            yield
+
+
+class NeedsDatabase(Exception):
+    """A revision does what only a database can answer; says what that is."""
+
+
+def reason_without_database(error: BaseException) -> str:
+    """Return why a revision could not be followed without a database."""
+    if isinstance(error, NeedsDatabase):
+        return str(error)
+    if isinstance(error, sa_exc.NoInspectionAvailable):
+        return "it inspects the schema of the database"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def tables_made(recordings: cabc.Iterable[Recording]) -> frozenset[str]:
+    """Return the tables that revisions make, each with its schema if that is given."""
+    names: set[str] = set()
+    for recording in recordings:
+        for change in recording.changes:
+            if change.kind == "create_table" and change.table is not None:
+                names.add(change.table)
+            elif change.kind == "rename_table" and change.other is not None:
+                names.add(change.other)
+    # SQL may name the schema that needs no name, and another case of letters.
+    bare = {name.removeprefix("public.").removeprefix("main.") for name in names}
+    return frozenset(names | bare)
 
 
 class _Recorder:
@@ -109,7 +162,7 @@ class _Recorder:
         if isinstance(statement, str):
             text = statement
         else:
-            text = _text_of(t.cast("sa.ClauseElement", statement), self.dialect)
+            text = text_of(t.cast("sa.ClauseElement", statement), self.dialect)
         self._add(changes_of_sql(text, self.dialect.name))
 
     def _add(
@@ -143,7 +196,8 @@ class _Recorder:
         return None
 
 
-def _text_of(statement: sa.ClauseElement, dialect: sa.Dialect) -> str:
+def text_of(statement: sa.ClauseElement, dialect: sa.Dialect) -> str:
+    """Return a statement as SQL, with its values in it where they have a form."""
     try:
         compiled = statement.compile(
             dialect=dialect, compile_kwargs={"literal_binds": True}
@@ -161,6 +215,8 @@ class _Context(MigrationContext):
         )
         self._recorder = recorder
         self.connection = t.cast("t.Any", _Connection(dialect, recorder))
+        # A revision that refuses to write SQL is asked as with a database.
+        self.as_sql = False
 
     @contextlib.contextmanager
     def autocommit_block(self) -> cabc.Generator[None]:
@@ -215,43 +271,84 @@ class _Batch(BatchOperations):
         self._recorder.operation(operation, self)
 
 
-class _Connection:
-    """Stands where a revision expects a connection; every result is empty."""
+class Stand(MockConnection):
+    """Stands where a revision expects a connection.
 
-    def __init__(self, dialect: sa.Dialect, recorder: _Recorder) -> None:
-        self.dialect = dialect
-        self.engine = self
-        self._recorder = recorder
-        recorder.was_asked = False
+    SQLAlchemy's mock has what the making of types and tables uses.
+    """
 
-    def execute(self, statement: object, *_: object, **__: object) -> _Empty:
-        self._recorder.was_asked = True
-        self._recorder.sql(statement)
-        return _Empty()
+    def __init__(self, dialect: sa.Dialect) -> None:
+        super().__init__(dialect, self.send)
+
+    def send(self, statement: t.Any, *_: object, **__: object) -> t.Any:
+        """Take a statement, and return its result."""
+        raise NotImplementedError
+
+    def execute(
+        self, obj: t.Any, parameters: t.Any = None, execution_options: t.Any = None
+    ) -> t.Any:
+        """Take a statement, and return its result."""
+        return self.send(obj, parameters, execution_options)
 
     exec_driver_sql = execute
 
-    def scalar(self, statement: object, *_: object, **__: object) -> None:
-        self._recorder.was_asked = True
-        self._recorder.sql(statement)
+    def scalar(self, statement: t.Any, *_: object, **__: object) -> t.Any:
+        """Take a statement, and return one value."""
+        return self.send(statement).scalar()
 
-    def scalars(self, statement: object, *_: object, **__: object) -> _Empty:
-        return self.execute(statement)
+    def scalars(self, statement: t.Any, *_: object, **__: object) -> t.Any:
+        """Take a statement, and return the values."""
+        return self.send(statement).scalars()
 
     @contextlib.contextmanager
     def begin_nested(self) -> cabc.Generator[t.Self]:
+        """Begin nothing."""
         yield self
 
     begin = begin_nested
 
     def commit(self) -> None:
-        self._recorder.sql("COMMIT")
+        """Take the end of a transaction."""
+        self.send("COMMIT")
 
     def rollback(self) -> None:
-        self._recorder.sql("ROLLBACK")
+        """Take the end of a transaction."""
+        self.send("ROLLBACK")
+
+    def close(self) -> None:
+        """Close nothing."""
 
     def in_transaction(self) -> bool:
+        """Return False: there is none."""
         return False
+
+    def __enter__(self) -> t.Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> t.Any:
+        # SQLAlchemy looks for some of its own, and goes on without them.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise NeedsDatabase(f"it asks the connection for `{name}`")
+
+
+class _Connection(Stand):
+    """A connection whose every result is empty."""
+
+    def __init__(self, dialect: sa.Dialect, recorder: _Recorder) -> None:
+        super().__init__(dialect)
+        self._recorder = recorder
+        recorder.was_asked = False
+
+    def send(self, statement: t.Any, *_: object, **__: object) -> _Empty:
+        """Record a statement."""
+        if not isinstance(statement, sa.schema.ExecutableDDLElement):
+            self._recorder.was_asked = True
+        self._recorder.sql(statement)
+        return _Empty()
 
 
 class _Empty:

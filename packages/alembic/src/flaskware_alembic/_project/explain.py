@@ -97,6 +97,15 @@ def _about_state(
             " comparison counts it as present.",
             index_advice([name]),
         )
+    if others := sorted(there - known - m.made() - m.claimed):
+        yield Explanation(
+            "not-ours",
+            bind,
+            "The database has tables that are neither in the models nor made by a"
+            f" revision: {_names(others)}.",
+            "Nothing compares or drops them. To drop one, write a revision that does:"
+            ' flask db revision -m "drop ..."',
+        )
     try:
         changes = changes_of(m.comparison)
     except MigrationError as error:

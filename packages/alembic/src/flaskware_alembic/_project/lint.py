@@ -20,9 +20,11 @@ from flaskware_alembic._results import Direction
 from flaskware_alembic._results import Finding
 from flaskware_alembic._results import Plan
 from flaskware_alembic._results import RevisionInfo
+from flaskware_alembic._revisions.header import read_source
 from flaskware_alembic._revisions.revision import rewrite_file
 from flaskware_alembic._runtime.migrator import Migrator
 from flaskware_alembic._runtime.script import sql_by_revision
+from flaskware_alembic._runtime.script import WrittenSQL
 from flaskware_alembic._runtime.timeouts import Timeouts
 
 # A fixed file is looked at again; no file needs more rounds than this.
@@ -96,12 +98,14 @@ def planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
     if not plan.steps:
         return plan
     statements = sql_by_revision(migrator.position, target, direction)
+    nothing = WrittenSQL(None)
     return dc.replace(
         plan,
         steps=tuple(
             dc.replace(
                 step,
-                sql=statements.get(step.revision.id),
+                sql=statements.get(step.revision.id, nothing).text,
+                reason=statements.get(step.revision.id, nothing).reason,
                 findings=(
                     tuple(_findings(migrator, step.revision))
                     if direction == "upgrade"
@@ -113,6 +117,28 @@ def planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
     )
 
 
+_LOSSES = {"drop_table", "drop_column", "delete", "truncate", "drop_partition"}
+
+
+def losses_of(migrator: Migrator, target: str) -> list[str]:
+    """Return what a downgrade would drop with its data, a phrase each."""
+    found: list[str] = []
+    dialect = migrator.database.engine.dialect
+    for step in migrator.position.plan(target, "downgrade"):
+        info = step.revision
+        tree = migrator.position.tree_of(info.id)
+        function = getattr(tree.module(info.id), "downgrade", None)
+        if function is None:
+            continue
+        recording = record(tree.bound(function), info.path, dialect)
+        found.extend(
+            f"{info.id}: {change}"
+            for change in recording.changes
+            if change.kind in _LOSSES
+        )
+    return found
+
+
 def _findings(migrator: Migrator, info: RevisionInfo) -> list[Finding]:
     module = migrator.position.tree_of(info.id).module(info.id)
     timeouts = Timeouts.of(module, migrator.settings)
@@ -120,8 +146,7 @@ def _findings(migrator: Migrator, info: RevisionInfo) -> list[Finding]:
         Subject(
             info,
             migrator.database.engine.dialect,
-            module.upgrade,
-            migrator.tree.arguments(),
+            migrator.tree.bound(module.upgrade),
             has_timeout=timeouts.lock is not None,
             has_statement_timeout=timeouts.statement is not None,
             history=lambda: _history(migrator, info),
@@ -137,7 +162,7 @@ def _history(migrator: Migrator, info: RevisionInfo) -> list[Recording]:
     scripts = list(tree.scripts.iterate_revisions(info.down, "base"))
     dialect = migrator.database.engine.dialect
     return [
-        record(script.module.upgrade, Path(script.path), dialect, tree.arguments())
+        record(tree.bound(script.module.upgrade), Path(script.path), dialect)
         for script in reversed(scripts)
     ]
 
@@ -149,7 +174,7 @@ def _fix(migrators: cabc.Iterable[Migrator], finding: Finding) -> bool:
     edit = fix(finding, dialect, lambda: _history(migrator, finding.revision))
     if not isinstance(edit, Edit):
         return False
-    before = path.read_text("utf-8")
+    before = read_source(path)
     rewrite_file(path, edit.text)
     contract = edit.contract
     if contract is not None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import logging
 import typing as t
 from pathlib import Path
 
+import flask
+
 from flaskware_alembic._databases.database import Source
+from flaskware_alembic._databases.errors import is_missing
+from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._settings import AlembicSettings
 from flaskware_core import current_app_object
 
@@ -15,9 +20,13 @@ from .trees import discover
 from .trees import TreeSpec
 
 if t.TYPE_CHECKING:
+    from flaskware_alembic._autogenerate.comparison import Hooks
+    from flaskware_alembic._results import Status
     from flaskware_alembic._revisions.tree import Tree
 
     from .selection import Selection
+
+_log = logging.getLogger("flaskware.alembic")
 
 
 @dc.dataclass(eq=False)
@@ -28,6 +37,7 @@ class Migrations:
     :param more: Further folders of them.
     :param source: The origin of engines and metadata.
     :param registered: Trees that the app registered, by name.
+    :param functions: Functions of the user for a comparison, by Alembic's names.
     """
 
     directory: Path
@@ -35,6 +45,7 @@ class Migrations:
     settings: AlembicSettings
     source: Source
     registered: cabc.Mapping[str, TreeSpec]
+    functions: cabc.Mapping[str, t.Any] = dc.field(default_factory=dict[str, t.Any])
 
     def __post_init__(self) -> None:
         self._discovered: list[TreeSpec] | None = None
@@ -50,6 +61,13 @@ class Migrations:
 
         source = self.source.found_in(current_app_object().extensions)
         return Selection.of(self, self.settings, source.databases(), self._specs())
+
+    @property
+    def hooks(self) -> Hooks:
+        """The functions of the user for a comparison."""
+        from flaskware_alembic._autogenerate.comparison import Hooks
+
+        return Hooks(**self.functions)
 
     @property
     def is_async(self) -> bool:
@@ -94,3 +112,52 @@ def find_directory(root: Path, directory: Path) -> Path:
     if not found.exists() and (above / "env.py").is_file():
         return above
     return found
+
+
+def watch_requests(app: flask.Flask, status: cabc.Callable[[], Status]) -> None:
+    """Explain a request that fails for want of a table or column.
+
+    The log gets a line, and the error a note, which its traceback shows in the log and
+    in the debugger.
+
+    :param status: Returns the status of the databases, without the models.
+    """
+
+    def explain(_: object, exception: BaseException, **__: object) -> None:
+        found = _cause(exception)
+        if found is None:
+            return
+        hint = _hint(status)
+        if hint is not None:
+            exception.add_note(hint)
+            _log.error("%s", hint)
+
+    # Held by the app, for as long as it is there.
+    flask.got_request_exception.connect(explain, app, weak=False)
+
+
+def _cause(error: BaseException | None) -> BaseException | None:
+    """Return the error of the database among the causes of another."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if is_missing(error):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _hint(ask: cabc.Callable[[], Status]) -> str | None:
+    try:
+        status = ask()
+    except MigrationError:
+        return None
+    pending = [info for bind in status.binds for info in bind.pending]
+    if not pending:
+        return None
+    more = f" and {len(pending) - 1} more" if len(pending) > 1 else ""
+    contract = "" if not status.can_serve else " --contract"
+    return (
+        f"The database lacks revision {pending[0]}{more}: run `flask db"
+        f" upgrade{contract}`."
+    )

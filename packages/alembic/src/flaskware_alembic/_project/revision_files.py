@@ -43,7 +43,9 @@ def write_changes(
     groups = _by_folder(migrators)
     # All are compared before the first file is written.
     bodies = {
-        id(m): code_of_changes(m.comparison, renamed) for group in groups for m in group
+        id(m): code_of_changes(m.comparison, renamed, m.tree.heads)
+        for group in groups
+        for m in group
     }
     written: list[RevisionInfo] = []
     for group in groups:

@@ -19,6 +19,7 @@ from flaskware_alembic._errors import SeveralHeads
 from flaskware_alembic._lint.recording import record
 from flaskware_alembic._lint.recording import Recorded
 from flaskware_alembic._results import RevisionInfo
+from flaskware_alembic._revisions.header import read_source
 from flaskware_alembic._revisions.revision import rewrite_file
 from flaskware_alembic._runtime.migrator import Migrator
 
@@ -112,7 +113,7 @@ def _ancestors(migrator: Migrator, id: str) -> set[str]:
 
 
 def _replace_parent(path: Path, parent: str) -> None:
-    text = path.read_text("utf-8")
+    text = read_source(path)
     text, count = re.subn(
         r"(?m)^(down_revision\s*(?::[^=\n]+)?=\s*)[^\n#]+?(\s*(?:#.*)?)$",
         lambda match: f'{match[1]}"{parent}"{match[2]}',
@@ -144,9 +145,11 @@ def _code(migrator: Migrator, info: RevisionInfo, name: str, imports: set[str]) 
         raise _refused(info, "it has a backfill, or completes another revision")
     if function is None:
         raise _refused(info, f"it has no function `{name}`")
-    recording = record(function, info.path, dialect, migrator.tree.arguments())
-    if recording.broken_off is not None or recording.was_asked:
-        raise _refused(info, "it goes by what it reads from the database")
+    recording = record(migrator.tree.bound(function), info.path, dialect)
+    if recording.broken_off is not None:
+        raise _refused(info, recording.broken_off)
+    if recording.was_asked:
+        raise _refused(info, "it uses the database beside its operations")
     parts = recording.operations
     return "\n".join(_render(part, info, dialect, imports) for part in parts)
 

@@ -30,6 +30,9 @@ class Selection:
 
     migrators: tuple[Migrator, ...]
     databases: tuple[Database, ...]
+    depends_on: cabc.Mapping[str, tuple[str, ...]] = dc.field(
+        default_factory=dict[str, tuple[str, ...]]
+    )
 
     @classmethod
     def of(
@@ -46,7 +49,9 @@ class Selection:
             if name == APP:
                 trees = ((d, state.tree(d.bind), d.metadata) for d in databases)
                 found.extend(
-                    Migrator(database, tree, settings, _claimed(database, specs))
+                    Migrator(
+                        database, tree, settings, _claimed(database, specs), state.hooks
+                    )
                     for database, tree, metadata in trees
                     # A database with neither models nor revisions is somebody else's.
                     if metadata is not None or tree.exists
@@ -55,8 +60,9 @@ class Selection:
                 spec = by_name[name]
                 database = _database_of(spec, databases)
                 tree = state.tree(database.bind, spec)
-                found.append(Migrator(database, tree, settings))
-        return cls(tuple(found), tuple(databases))
+                found.append(Migrator(database, tree, settings, hooks=state.hooks))
+        needs = {spec.name: spec.depends_on for spec in specs}
+        return cls(tuple(found), tuple(databases), needs)
 
     def chosen(self, binds: Binds = None, trees: Names = None) -> list[Migrator]:
         """Return those of some databases and trees; all by default.
@@ -116,6 +122,30 @@ class Selection:
                 f" {', '.join(str(m.tree.folder) for m in chosen)}."
             )
         return having
+
+
+def refuse_needed(
+    selection: Selection, chosen: cabc.Collection[Migrator], target: str
+) -> None:
+    """Refuse to take back revisions of a tree that another tree is built on.
+
+    :raises MigrationError: naming the tree that is built on it.
+    """
+    names = {m.tree.name or APP for m in chosen}
+    moved = {
+        m.tree.name or APP
+        for m in chosen
+        if m.position.moves(target, "downgrade", m.position.current())
+    }
+    for m in selection.migrators:
+        name = m.tree.name or APP
+        needed = moved & set(selection.depends_on.get(name, ()))
+        if name not in names and needed and m.position.current():
+            label = min(needed)
+            raise MigrationError(
+                f"The tree {name!r} is applied, and depends on {label!r}. Take it back"
+                f" first: flask db downgrade base --tree {name}"
+            )
 
 
 def _database_of(spec: TreeSpec, databases: cabc.Sequence[Database]) -> Database:

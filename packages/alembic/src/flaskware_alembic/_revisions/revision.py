@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import graphlib
 import importlib.util
 import os
 import re
+import sys
 import traceback
 import types
 import typing as t
@@ -17,6 +19,11 @@ from alembic.script.revision import RevisionError
 
 from flaskware_alembic._errors import RevisionFileError
 from flaskware_alembic._results import RevisionInfo
+
+from .header import encoding_of
+from .header import Header
+from .header import read_header
+from .header import read_source
 
 
 def describe_script(
@@ -33,7 +40,7 @@ def describe_script(
         branch_labels=tuple(sorted(script.branch_labels)),
         depends_on=_as_tuple(script.dependencies),
         tree=tree,
-        contracts=getattr(script.module, "contracts", None),
+        contracts=getattr(script, "contracts", None),
     )
 
 
@@ -42,7 +49,8 @@ def rewrite_file(path: Path, text: str) -> None:
 
     Bytecode is taken for fresh while the file has its size and its second.
     """
-    path.write_text(text, "utf-8")
+    encoding = encoding_of(path) if path.exists() else "utf-8"
+    path.write_text(text, encoding)
     Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
@@ -65,17 +73,14 @@ def revision_files(folder: Path) -> list[os.DirEntry[str]]:
     return sorted(files, key=lambda entry: entry.name)
 
 
-def load_scripts(
-    folders: cabc.Iterable[Path], *, is_shared: bool = False
-) -> list[Script]:
-    """Load every revision of some folders.
+def load_scripts(folders: cabc.Iterable[Path]) -> list[SourceScript]:
+    """Read every revision of some folders, and import none.
 
-    :param is_shared: Whether each is for several databases by their names.
     :raises RevisionFileError: naming the file, and the line where there is one, if
         one cannot be loaded or they do not fit together.
     """
     scripts = [
-        _load(Path(entry.path), is_shared=is_shared)
+        _load(Path(entry.path))
         for folder in folders
         for entry in revision_files(folder)
     ]
@@ -102,66 +107,136 @@ def location_of(error: BaseException, path: Path) -> str:
     return _location(path, line_in(error, path))
 
 
-def _load(path: Path, *, is_shared: bool) -> Script:
+class SourceScript(Script):
+    """A revision that is known by its source, and imported when it is run.
+
+    :param header: The constants at the top of its file.
+    """
+
+    def __init__(self, header: Header, path: Path) -> None:
+        self.header = header
+        stub: t.Any = types.SimpleNamespace(
+            __doc__=header.doc or "",
+            **{"branch_labels": None, "depends_on": None, **header.values},
+        )
+        super().__init__(stub, str(header.values["revision"]), path)
+        # Alembic has the header in its place.
+        del self.__dict__["module"]
+
+    def __getattr__(self, name: str) -> t.Any:
+        """Return the module of its file, at the first use.
+
+        :raises RevisionFileError: naming the file and line, if it cannot be run.
+        """
+        if name != "module":
+            raise AttributeError(name)
+        found = _imported(Path(self.path))
+        _refuse_without_upgrade(found, Path(self.path))
+        self.__dict__["module"] = found
+        return found
+
+    @property
+    def doc(self) -> str:
+        """The first paragraph of its docstring."""
+        return re.split(r"\n\n", self.header.doc or "")[0]
+
+    @property
+    def contracts(self) -> str | None:
+        """The revision that it completes."""
+        return t.cast("str | None", self.header.values.get("contracts"))
+
+
+def _load(path: Path) -> SourceScript:
+    header = None
+    try:
+        header = read_header(read_source(path))
+    except UnicodeError as error:
+        why = (
+            f" is not written in UTF-8: {error}. Save it in UTF-8, or name its encoding"
+            " in its first line: `# coding: latin-1`."
+        )
+        raise _error(path, None, why) from error
+    except SyntaxError as error:
+        why = f" cannot be loaded: SyntaxError: {error.msg}"
+        raise _error(path, error.lineno, why) from error
+    module = None
+    if header is None:
+        # Its constants are made by code.
+        module = _imported(path)
+        header = _header_of(module)
+    script = _script_of(header, path)
+    if module is not None:
+        script.__dict__["module"] = module
+    return script
+
+
+def _header_of(module: types.ModuleType) -> Header:
+    names = ("revision", "down_revision", "branch_labels", "depends_on", "contracts")
+    return Header(
+        module.__doc__,
+        {name: getattr(module, name) for name in names if hasattr(module, name)},
+        frozenset(vars(module)),
+        has_backfills=True,
+    )
+
+
+def _imported(path: Path) -> types.ModuleType:
     name = re.sub(r"\W", "_", path.name)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise _error(path, None, " cannot be imported.")
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        # Its output is no part of a report.
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
     except Exception as error:
         what = error.msg if isinstance(error, SyntaxError) else str(error)
         why = f" cannot be loaded: {type(error).__name__}: {what}"
         raise _error(path, line_in(error, path), why) from error
-    script = _script_of(module, path)
-    if not is_shared:
-        _refuse_engine_names(module, path)
-    return script
+    return module
 
 
-def _script_of(module: types.ModuleType, path: Path) -> Script:
-    revision: object = getattr(module, "revision", None)
+def _script_of(header: Header, path: Path) -> SourceScript:
+    revision: object = header.values.get("revision")
     if not isinstance(revision, str) or not revision:
         why = (
             " is no revision: it sets no `revision`. Put it elsewhere, or start its"
             " name with an underscore if it is a helper."
         )
         raise _error(path, None, why)
-    if not hasattr(module, "down_revision"):
+    if "down_revision" not in header.values:
         why = (
             " does not say what it follows. Write `down_revision = None` if it is the"
             " first, or else the id of its predecessor."
         )
         raise _error(path, None, why)
-    if not callable(getattr(module, "upgrade", None)):
-        why = " has no function `upgrade`. Write one, if only with `pass`."
-        raise _error(path, None, why)
-    if revision in _as_tuple(module.down_revision):
+    if "upgrade" not in header.functions:
+        raise _without_upgrade(path)
+    if revision in _as_tuple(header.values["down_revision"]):
         why = (
             ": the revision follows itself. Write the id of its predecessor, or None if"
             " it is the first."
         )
         raise _error(path, _line_of(path, "down_revision"), why)
     try:
-        return Script(module, revision, path)
+        return SourceScript(header, path)
     except RevisionError as error:
         raise _error(path, _line_of(path, "revision"), f": {error}.") from error
 
 
-def _refuse_engine_names(module: types.ModuleType, path: Path) -> None:
-    code: types.CodeType | None = getattr(module.upgrade, "__code__", None)
-    if code is not None and "engine_name" in code.co_varnames[: code.co_argcount]:
-        why = (
-            " upgrades several databases by name, as Flask-Migrate's template for"
-            " several databases does, and the others here do not. Bring all files to"
-            " one form."
-        )
-        raise _error(path, code.co_firstlineno, why)
+def _refuse_without_upgrade(module: object, path: Path) -> None:
+    if not callable(getattr(module, "upgrade", None)):
+        raise _without_upgrade(path)
 
 
-def _refuse_duplicates(scripts: cabc.Iterable[Script]) -> None:
-    seen: dict[str, Script] = {}
+def _without_upgrade(path: Path) -> RevisionFileError:
+    why = " has no function `upgrade`. Write one, if only with `pass`."
+    return _error(path, None, why)
+
+
+def _refuse_duplicates(scripts: cabc.Iterable[SourceScript]) -> None:
+    seen: dict[str, SourceScript] = {}
     for script in scripts:
         first = seen.setdefault(script.revision, script)
         if first is not script:
@@ -172,13 +247,13 @@ def _refuse_duplicates(scripts: cabc.Iterable[Script]) -> None:
             )
 
 
-def _refuse_missing_parents(scripts: cabc.Collection[Script]) -> None:
+def _refuse_missing_parents(scripts: cabc.Collection[SourceScript]) -> None:
     known = {script.revision for script in scripts}
     for script in scripts:
         known.update(script.branch_labels)
     for script in scripts:
         for name in ("down_revision", "depends_on"):
-            for parent in _as_tuple(getattr(script.module, name, None)):
+            for parent in _as_tuple(script.header.values.get(name)):
                 # Alembic lets a dependency be named by the start of its id.
                 if parent in known or (
                     name == "depends_on" and any(i.startswith(parent) for i in known)
@@ -192,7 +267,7 @@ def _refuse_missing_parents(scripts: cabc.Collection[Script]) -> None:
                 raise _error(path, _line_of(path, name), why)
 
 
-def _refuse_cycles(scripts: cabc.Collection[Script]) -> None:
+def _refuse_cycles(scripts: cabc.Collection[SourceScript]) -> None:
     by_id = {script.revision: script for script in scripts}
     graph = {
         id: [parent for parent in _as_tuple(script.down_revision) if parent in by_id]
@@ -220,7 +295,7 @@ def _error(path: Path, line: int | None, why: str) -> RevisionFileError:
 
 
 def _line_of(path: Path, name: str) -> int | None:
-    lines = path.read_text("utf-8").splitlines()
+    lines = read_source(path).splitlines()
     for number, line in enumerate(lines, start=1):
         if re.match(rf"{name}\b", line):
             return number

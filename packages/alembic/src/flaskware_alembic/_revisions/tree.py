@@ -8,6 +8,7 @@ import dataclasses as dc
 import functools
 import re
 import shutil
+import types
 import typing as t
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from flaskware_alembic._results import RevisionInfo
 from .revision import describe_script
 from .revision import load_scripts
 from .revision import revision_files
+from .revision import SourceScript
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _FILE_NAME = "%(year)d%(month).2d%(day).2d_%(rev)s_%(slug)s"
@@ -106,6 +108,11 @@ class Tree:
         """The ids that no other revision follows."""
         return tuple(sorted(self.scripts.get_heads()))
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of every revision."""
+        return self._fresh().ids
+
     def __contains__(self, id: str) -> bool:
         return id in self._fresh().ids
 
@@ -124,6 +131,28 @@ class Tree:
         if not self.is_shared:
             return {}
         return {"engine_name": self.bind or self._default_name()}
+
+    def bound(self, function: cabc.Callable[..., object]) -> cabc.Callable[..., object]:
+        """Return a function of a revision that is called with what it takes.
+
+        Where a file upgrades several databases by name, a function that takes no name
+        is for the default database.
+        """
+        name = self.arguments().get("engine_name", self.bind or "")
+        if _takes_name(function):
+
+            def call(**_: object) -> object:
+                return function(engine_name=name)
+        elif self.is_shared and self.bind is not None:
+
+            def call(**_: object) -> object:
+                return None
+        else:
+
+            def call(**_: object) -> object:
+                return function()
+
+        return functools.wraps(function)(call)
 
     def infos(self) -> list[RevisionInfo]:
         """Return every revision, the newest first."""
@@ -232,8 +261,10 @@ class Tree:
 
     def _default_name(self) -> str:
         # Flask-Migrate calls the default database "", Flask-Alembic "default".
-        modules = (script.module for script in self.scripts.walk_revisions())
-        has_default = any(hasattr(module, "upgrade_default") for module in modules)
+        scripts = t.cast("cabc.Iterable[SourceScript]", self.scripts.walk_revisions())
+        has_default = any(
+            "upgrade_default" in script.header.functions for script in scripts
+        )
         return "default" if has_default else ""
 
     def _fresh(self) -> _Loaded:
@@ -257,20 +288,31 @@ class Tree:
             version_locations=[str(folder) for folder in self._folders],
             messaging_opts={"quiet": True},
         )
-        loaded = load_scripts(self._folders, is_shared=self.is_shared)
+        loaded = load_scripts(self._folders)
         scripts.revision_map = RevisionMap(lambda: loaded)
         try:
             scripts.get_heads()
         except RevisionError as error:
             # A circle of dependencies, or a label that two revisions have.
             raise RevisionFileError(f"{self.folder}: {error}") from error
-        filling = {script.revision: backfills_in(script.module) for script in loaded}
+        filling = {
+            script.revision: (
+                backfills_in(script.module) if script.header.has_backfills else []
+            )
+            for script in loaded
+        }
         backfills: list[tuple[str, Backfill]] = []
         if any(filling.values()):
             for script in reversed(list(scripts.walk_revisions())):
                 id = script.revision
                 backfills.extend((id, backfill) for backfill in filling[id])
         return _Loaded(signature, scripts, frozenset(filling), tuple(backfills))
+
+
+def _takes_name(function: cabc.Callable[..., object]) -> bool:
+    code: types.CodeType | None = getattr(function, "__code__", None)
+    count = 0 if code is None else code.co_argcount + code.co_kwonlyargcount
+    return code is not None and "engine_name" in code.co_varnames[:count]
 
 
 def _keeps_versions(folder: Path) -> bool:
@@ -284,7 +326,7 @@ def _is_shared(directory: Path, folder: Path) -> bool:
     if template.is_file():
         files.append(template)
     pattern = re.compile(r"^def upgrade\(engine_name\b", re.MULTILINE)
-    return any(pattern.search(file.read_text("utf-8")) for file in files)
+    return any(pattern.search(file.read_text("utf-8", "replace")) for file in files)
 
 
 def _as_docstring(message: str) -> str:

@@ -22,6 +22,11 @@ from flaskware_core import FileLock
 _PAUSE = 0.1
 
 
+_UNLIMITED = sa.text(
+    "SELECT set_config(name, '0', true) FROM pg_settings WHERE name = :name"
+)
+
+
 class _Lock(t.Protocol):
     def try_take(self) -> bool: ...
 
@@ -72,19 +77,22 @@ def _lock_for(database: Database, table: str, stack: contextlib.ExitStack) -> _L
             stack.callback(file_lock.release)
             return file_lock
     elif dialect == "postgresql":
-        return _PostgreSQLLock(_own_connection(database, stack), table)
+        connection = _own_connection(database, stack, "READ COMMITTED")
+        return _PostgreSQLLock(connection, table)
     elif dialect in {"mysql", "mariadb"}:
-        return _MySQLLock(_own_connection(database, stack), table)
+        # No transaction stays open, whatever the server does to idle transactions.
+        return _MySQLLock(_own_connection(database, stack, "AUTOCOMMIT"), table)
     # A database in memory is this process's alone.
     thread_lock = _ThreadLock()
     stack.callback(thread_lock.release)
     return thread_lock
 
 
-def _own_connection(database: Database, stack: contextlib.ExitStack) -> sa.Connection:
+def _own_connection(
+    database: Database, stack: contextlib.ExitStack, isolation: t.Any
+) -> sa.Connection:
     connection = stack.enter_context(database.connect())
-    # No transaction stays open, whatever the server does to idle transactions.
-    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+    connection = connection.execution_options(isolation_level=isolation)
     # Outside of the pool, which may be of one; closing it then ends the lock too.
     if not isinstance(database.engine.pool, NullPool):
         connection.detach()
@@ -92,14 +100,30 @@ def _own_connection(database: Database, stack: contextlib.ExitStack) -> sa.Conne
 
 
 class _PostgreSQLLock:
+    """A lock of a transaction that stays open while revisions are applied.
+
+    A pooler keeps a server connection for a transaction, and for no longer. The
+    transaction must have no snapshot while it is open, or else CREATE INDEX
+    CONCURRENTLY would wait for its end.
+    """
+
     def __init__(self, connection: sa.Connection, table: str) -> None:
         self._connection = connection
         digest = hashlib.sha256(f"flaskware-alembic:{table}".encode()).digest()
         self._key = int.from_bytes(digest[:8], "big", signed=True)
 
     def try_take(self) -> bool:
-        statement = sa.text("SELECT pg_try_advisory_lock(:key)")
-        return bool(self._connection.scalar(statement, {"key": self._key}))
+        # PostgreSQL ends transactions that take too long, unless it is
+        # set to zero. Not every version has that setting.
+        self._connection.execute(_UNLIMITED, {"name": "transaction_timeout"})
+        statement = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
+        if not self._connection.scalar(statement, {"key": self._key}):
+            self._connection.rollback()
+            return False
+        # A query keeps its snapshot until the next statement, and this needs none.
+        idle = "SET LOCAL idle_in_transaction_session_timeout = 0"
+        self._connection.exec_driver_sql(idle)
+        return True
 
     def holder(self) -> str:
         row = self._connection.execute(
@@ -113,6 +137,7 @@ class _PostgreSQLLock:
             ),
             {"key": self._key},
         ).first()
+        self._connection.rollback()
         if row is None:
             return "another process"
         return f"the PostgreSQL session {row.pid} of {row.usename}" + (

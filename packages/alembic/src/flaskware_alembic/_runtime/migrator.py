@@ -6,10 +6,14 @@ import contextlib
 import dataclasses as dc
 import functools
 import typing as t
+from pathlib import Path
 
 from flaskware_alembic._autogenerate.comparison import Comparison
+from flaskware_alembic._autogenerate.comparison import Hooks
 from flaskware_alembic._databases.database import Database
 from flaskware_alembic._databases.database import VersionTable
+from flaskware_alembic._lint.recording import record
+from flaskware_alembic._lint.recording import tables_made
 from flaskware_alembic._results import BackfillInfo
 from flaskware_alembic._results import Direction
 from flaskware_alembic._results import OnProgress
@@ -30,12 +34,14 @@ class Migrator:
     """A database and its revisions, moved in process and without an env.py.
 
     :param claimed: Tables in the database that other trees bring.
+    :param hooks: Functions of the user for a comparison.
     """
 
     database: Database
     tree: Tree
     settings: AlembicSettings
     claimed: frozenset[str] = frozenset()
+    hooks: Hooks = Hooks()  # noqa: RUF009 frozen
 
     @property
     def label(self) -> str:
@@ -57,7 +63,23 @@ class Migrator:
     @property
     def comparison(self) -> Comparison:
         """The database beside the models."""
-        return Comparison(self.database, self.versions, self.settings, self.claimed)
+        return Comparison(
+            self.database,
+            self.versions,
+            self.settings,
+            self.claimed,
+            self.made,
+            self.hooks,
+        )
+
+    def made(self) -> frozenset[str]:
+        """Return the keys of the tables that the revisions of its tree make."""
+        dialect, tree = self.database.engine.dialect, self.tree
+        scripts = tree.scripts.walk_revisions()
+        return tables_made(
+            record(tree.bound(script.module.upgrade), Path(script.path), dialect)
+            for script in scripts
+        )
 
     @functools.cached_property
     def backfills(self) -> BackfillLog:

@@ -25,6 +25,9 @@ Heads: t.TypeAlias = tuple[str, ...]
 Move: t.TypeAlias = t.Any
 """A step as Alembic has it."""
 
+_USUAL_LENGTH = 32
+_WIDE_LENGTH = 255
+
 
 @dc.dataclass(frozen=True)
 class Position:
@@ -101,7 +104,8 @@ class Position:
         if direction == "upgrade" and any(id not in self.tree for id in heads):
             return self._moves_through_archive(target, heads)
         with self.tree.named_errors(target):
-            return _moves_of(self.tree.scripts, target, direction, heads)
+            found = _moves_of(self.tree.scripts, target, direction, heads)
+        return self._bound(found, direction)
 
     def _moves_through_archive(self, target: str, heads: Heads) -> list[Move]:
         """Return the steps through squashed revisions, and on from there."""
@@ -109,7 +113,13 @@ class Position:
         ends = tuple(head for head in archive.heads if head in self.tree)
         with archive.named_errors(target):
             through = _moves_of(archive.scripts, ends, "upgrade", heads)
-        return [*through, *self.moves(target, "upgrade", ends)]
+        return [*self._bound(through, "upgrade"), *self.moves(target, "upgrade", ends)]
+
+    def _bound(self, moves: list[Move], direction: Direction) -> list[Move]:
+        """Let each function be called with the arguments that it takes."""
+        for move in moves if direction != "stamp" else ():
+            move.migration_fn = self.tree.bound(move.migration_fn)
+        return moves
 
     def plan(self, target: str, direction: Direction) -> Plan:
         """Return the steps to a target at this moment."""
@@ -125,6 +135,41 @@ class Position:
         id = move.revision.revision if direction != "stamp" else ids[0]
         backfills = backfills_in(move.revision.module) if direction == "upgrade" else ()
         return PlanStep(self.info(id), direction, seconds, backfills=tuple(backfills))
+
+    def hold_long_ids(self, context: MigrationContext) -> None:
+        """Make the version table wide enough for the ids of the tree.
+
+        Alembic makes it for 32 characters, and a longer id fails at the end of its
+        revision; SQLite does not ask for the length.
+        """
+        longest = max((len(id) for id in self.tree.ids), default=0)
+        if longest <= _USUAL_LENGTH:
+            return
+        # Alembic has no public name for the table that it makes.
+        table: sa.Table = context._version  # noqa: SLF001
+        table.c.version_num.type = sa.String(_WIDE_LENGTH)
+        connection = context.connection
+        if connection is None or context.as_sql or self.database.is_sqlite:
+            return
+        inspector = sa.inspect(connection)
+        if not inspector.has_table(table.name, table.schema):
+            return
+        [column] = (
+            column
+            for column in inspector.get_columns(table.name, table.schema)
+            if column["name"] == "version_num"
+        )
+        length: int | None = getattr(column["type"], "length", None)
+        if length is not None and length < longest:
+            context.impl.alter_column(
+                table.name,
+                "version_num",
+                type_=sa.String(_WIDE_LENGTH),
+                existing_type=column["type"],
+                existing_nullable=False,
+                schema=table.schema,
+            )
+            connection.commit()
 
     def tree_of(self, id: str) -> Tree:
         """Return the tree of a revision: this tree, or its archive."""

@@ -36,6 +36,7 @@ from flaskware_alembic._settings import AlembicSettings
 
 from .backfill_log import BackfillLog
 from .backfill_log import Due
+from .holders import holders_of
 from .indexes import invalid_dropped
 from .journal import Journal
 from .journal import report
@@ -43,6 +44,7 @@ from .position import Heads
 from .position import Move
 from .position import Position
 from .script import environment
+from .sqlite import generated_left_out
 from .sqlite import ReferenceCheck
 from .sqlite import whole_revisions
 from .timeouts import pause_before
@@ -136,6 +138,7 @@ class Run:
                     prepared(connection),
                     invalid_dropped(connection),
                     environment(tree, self._moves(timeouts), purge=purge) as context,
+                    generated_left_out(),
                 ):
                     context.configure(
                         connection=connection,
@@ -145,8 +148,9 @@ class Run:
                         **position.options,
                     )
                     try:
+                        position.hold_long_ids(context.get_context())
                         with context.begin_transaction():
-                            context.run_migrations(**tree.arguments())
+                            context.run_migrations()
                         connection.commit()
                         if self._journal is not None:
                             self._journal.drop(connection)
@@ -291,8 +295,7 @@ class Run:
         if self._now is None:
             return MigrationError(
                 f"The database {name!r} refused its version table:"
-                f" {reason_of(error)}. Check that the user may create and change the"
-                f" table {self.position.versions.name!r}."
+                f" {reason_of(error)}. {self._right()}"
             )
         revision = self._step(self._now).revision
         what = (
@@ -301,13 +304,32 @@ class Run:
             f" {type(error).__name__}: {reason_of(error)}."
         )
         if is_lock_timeout(error):
+            holders = holders_of(self.position.database, error)
+            held = "".join(f"\n  {holder}" for holder in holders)
+            who = (
+                f"It waited for a lock that is held by:{held}\n"
+                if holders
+                else "It waited for a lock that another session held. Find it, or retry"
+                " when traffic is low. "
+            )
             return TableLocked(
-                f"{what} It waited for a lock that another session held. Find the"
-                " session that holds the lock, or retry when traffic is low."
-                f" {self._kept(error)}",
+                f"{what} {who}{self._kept(error)}",
                 revision=revision,
+                holders=holders,
             )
         return RevisionFailed(f"{what} {self._kept(error)}", revision=revision)
+
+    def _right(self) -> str:
+        database = self.position.database
+        if database.is_sqlite:
+            return (
+                "Give the process the right to write to the file"
+                f" {database.engine.url.database} and to its folder."
+            )
+        return (
+            "Check that the user may create and change the table"
+            f" {self.position.versions.name!r}."
+        )
 
     def _kept(self, error: Exception) -> str:
         if self._autocommitted:

@@ -8,6 +8,7 @@ import contextlib
 import typing as t
 
 import sqlalchemy as sa
+from alembic.operations import batch
 from sqlalchemy import event
 
 from flaskware_alembic._errors import MigrationError
@@ -105,3 +106,31 @@ def _outside_transaction(adapted: t.Any, raw: t.Any, statement: str) -> None:
     _run(adapted, statement)
     if is_always_open:
         raw.autocommit = False
+
+
+class _BatchWithoutGenerated(batch.ApplyBatchImpl):
+    """A batch that copies no values of generated columns, which SQLite refuses.
+
+    Alembic copies every column that it finds.
+    """
+
+    def __init__(self, *args: t.Any, **kw: t.Any) -> None:
+        super().__init__(*args, **kw)
+        for column in self.table.columns:
+            if column.computed is not None:
+                self.column_transfers[column.name] = {}
+
+
+@contextlib.contextmanager
+def generated_left_out() -> cabc.Generator[None]:
+    """Let batches of Alembic copy tables with generated columns.
+
+    It counts for the whole process; the environment of Alembic does so, too.
+    """
+    module: t.Any = batch
+    original = module.ApplyBatchImpl
+    module.ApplyBatchImpl = _BatchWithoutGenerated
+    try:
+        yield
+    finally:
+        module.ApplyBatchImpl = original

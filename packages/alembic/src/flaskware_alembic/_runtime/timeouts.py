@@ -9,8 +9,10 @@ import types
 import typing as t
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 
+from flaskware_alembic._databases.database import is_pooled
 from flaskware_alembic._settings import AlembicSettings
 from flaskware_core import backoff
 
@@ -45,9 +47,27 @@ class TimeoutKeeper:
         self._connection = connection
         self._dialect = connection.dialect.name
         self._before: dict[str, t.Any] = {}
+        self._local: dict[str, t.Any] = {}
+        # Behind a pooler, what is set for a session stays on a connection that others
+        # get, and the next transaction may have another.
+        self._is_local = is_pooled(connection)
+        connection.rollback()
+        if self._is_local:
+            event.listen(connection, "begin", self._begin)
+
+    def _begin(self, connection: sa.Connection) -> None:
+        """Set the limits for one transaction."""
+        for name, value in self._local.items():
+            connection.execute(
+                sa.text("SELECT set_config(:name, :value, true)"),
+                {"name": name, "value": str(value)},
+            )
 
     def set(self, timeouts: Timeouts) -> None:
         """Set them for all statements that follow; no transaction may be open."""
+        if self._is_local:
+            self._local = dict(self._variables(timeouts))
+            return
         if timeouts or self._before:
             values = dict(self._before)
             values.update(self._variables(timeouts))
@@ -59,6 +79,8 @@ class TimeoutKeeper:
 
     def restore(self) -> None:
         """Put the earlier limits back."""
+        if self._is_local:
+            event.remove(self._connection, "begin", self._begin)
         if not self._before or self._connection.invalidated:
             return
         with contextlib.suppress(sa_exc.DBAPIError):

@@ -17,6 +17,7 @@ from flaskware_alembic._lint.expand_contract import name_of_check
 from flaskware_alembic._lint.expand_contract import quoted as _quoted
 from flaskware_alembic._lint.expand_contract import Replacement
 from flaskware_alembic._results import Finding
+from flaskware_alembic._revisions.header import read_source
 from flaskware_alembic._revisions.revision import rewrite_file
 from flaskware_alembic._revisions.syntax import Call
 from flaskware_alembic._revisions.syntax import call_at
@@ -53,7 +54,7 @@ def fix(
     :returns: ``None`` without a fix, or the reason why a fix cannot be written.
     """
     path = finding.revision.path
-    source = path.read_text("utf-8")
+    source = read_source(path)
     call = call_at(source, finding.line)
     if call is None:
         return None
@@ -471,7 +472,7 @@ FIXED = frozenset(_WRITERS) | {rule for rule, _ in _REPLACED}
 
 def write_contract(path: Path, contract: Contract, expand: str) -> None:
     """Finish the file of a contract: which revision it completes, and its backfill."""
-    text = path.read_text("utf-8")
+    text = read_source(path)
     text = re.sub(
         r"(?m)^(depends_on = .*)$", rf'\1\ncontracts = "{expand}"', text, count=1
     )

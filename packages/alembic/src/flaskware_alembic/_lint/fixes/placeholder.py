@@ -7,6 +7,8 @@ import collections.abc as cabc
 import dataclasses as dc
 import typing as t
 
+from flaskware_alembic._revisions.header import read_source
+
 if t.TYPE_CHECKING:
     from pathlib import Path
 
@@ -25,7 +27,7 @@ class Placeholder:
 
 def placeholders_in(path: Path) -> list[Placeholder]:
     """Every ``...`` in the functions of a file that is taken as a value."""
-    source = path.read_text("utf-8")
+    source = read_source(path)
     if "..." not in source:
         return []
     lines = source.splitlines()

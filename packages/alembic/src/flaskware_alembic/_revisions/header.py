@@ -1,0 +1,86 @@
+"""Revision files read as source: the graph needs no import of what a file imports."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses as dc
+import re
+import tokenize
+import typing as t
+from pathlib import Path
+
+_NAMES = {"revision", "down_revision", "branch_labels", "depends_on", "contracts"}
+_FUNCTION = re.compile(r"(?m)^(?:async )?def (\w+)|^(\w+)\s*=\s*(?!=)")
+_FIRST_FUNCTION = re.compile(r"(?m)^(?:@|async def |def |class )")
+
+
+@dc.dataclass(frozen=True)
+class Header:
+    """Constants at the top of a revision file.
+
+    :param values: By name, those that the file sets.
+    :param functions: The names of the functions and other values of the module.
+    :param has_backfills: Whether the file may declare a backfill.
+    """
+
+    doc: str | None
+    values: dict[str, t.Any]
+    functions: frozenset[str]
+    has_backfills: bool
+
+
+def read_source(path: Path) -> str:
+    """Return the text of a file, in the encoding that it says it has.
+
+    :raises UnicodeError: if it is in another.
+    :raises SyntaxError: if there is no such encoding.
+    """
+    with tokenize.open(path) as file:
+        return file.read()
+
+
+def encoding_of(path: Path) -> str:
+    """Return the encoding that a file says it has."""
+    with path.open("rb") as file:
+        return tokenize.detect_encoding(file.readline)[0]
+
+
+def read_header(text: str) -> Header | None:
+    """Return the header of a file; ``None`` where only running it shows that.
+
+    Importlib and runpy were considered, but run the file.
+
+    :raises SyntaxError: if it is no Python.
+    """
+    first = _FIRST_FUNCTION.search(text)
+    # The rest is parsed when it is run, which is not needed for the graph.
+    head = text if first is None else text[: first.start()]
+    found = _read(head)
+    if found is None and head != text:
+        found = _read(text)
+    if found is None:
+        return None
+    doc, values = found
+    names = {match[1] or match[2] for match in _FUNCTION.finditer(text)}
+    names.update(re.findall(r"(?m)^(?:from .*)?import .*\b(upgrade|downgrade)\b", text))
+    return Header(doc, values, frozenset(names), "backfill" in text)
+
+
+def _read(text: str) -> tuple[str | None, dict[str, t.Any]] | None:
+    tree = ast.parse(text)
+    values: dict[str, t.Any] = {}
+    for node in tree.body:
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets = [node.target]
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id in _NAMES:
+                try:
+                    values[target.id] = ast.literal_eval(t.cast("t.Any", node).value)
+                except ValueError:
+                    return None
+    if not {"revision", "down_revision"} <= set(values):
+        return None
+    return ast.get_docstring(tree), values
