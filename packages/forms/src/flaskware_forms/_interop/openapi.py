@@ -199,10 +199,10 @@ class _Document:
 
     def __init__(self, app: flask.Flask, operations: list[_Operation]) -> None:
         self._app = app
-        config: dict[str, t.Any] = app.config
+        config = t.cast("dict[str, t.Any]", app.config)
         self._csrf: LayeredCSRF = app.extensions["forms"].state_of(app).csrf
-        self._guards: bool = config["WTF_CSRF_ENABLED"]
-        self._sends_tokens = self._guards and self._csrf.sends_tokens
+        self._guards = bool(config["WTF_CSRF_ENABLED"])
+        self._sends_tokens = self._guards and bool(self._csrf.sends_tokens)
         self._field: str = config["WTF_CSRF_FIELD_NAME"]
         self._header: str = config["WTF_CSRF_HEADERS"][0]
         models = list(dict.fromkeys(each.form.model for each in operations))
@@ -287,7 +287,7 @@ class _Document:
 
     def _takes_token(self, at: _Operation) -> bool:
         exempted = self._csrf.is_exempted(self._app, at.rule.endpoint)
-        return bool(self._sends_tokens and not exempted)
+        return self._sends_tokens and not exempted
 
     def _token(self, at: _Operation) -> cabc.Iterator[Schema]:
         if self._takes_token(at):
