@@ -41,7 +41,7 @@ def check_cookies(app: App, *, deploy: bool) -> cabc.Iterator[Finding]:
 
 
 def _refused_by_browsers(app: App) -> cabc.Iterator[Finding]:
-    config = app.config
+    config = t.cast("cabc.Mapping[str, t.Any]", app.config)
     secure = config.get("SESSION_COOKIE_SECURE")
     if _samesite(config) == "none" and not secure:
         yield Finding(

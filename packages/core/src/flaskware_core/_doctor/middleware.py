@@ -36,13 +36,13 @@ def _is_app(candidate: object, app: App) -> bool:
     return candidate is app or isinstance(candidate, App)
 
 
-def _wrapped(candidate: object) -> cabc.Iterator[object]:
+def _wrapped(candidate: t.Any) -> cabc.Iterator[object]:
     """Yield the callables that an object holds."""
-    held: list[object] = []
-    if isinstance(candidate, functools.partial):
-        call = t.cast("functools.partial[object]", candidate)
-        held += [call.func, *call.args, *call.keywords.values()]
-    if isinstance(candidate, types.MethodType):
+    held: list[t.Any] = []
+    # By type: a narrowed name would be a partial of unknown to type checkers.
+    if issubclass(type(candidate), functools.partial):
+        held += [candidate.func, *candidate.args, *candidate.keywords.values()]
+    if issubclass(type(candidate), types.MethodType):
         held.append(candidate.__self__)
     for cell in getattr(candidate, "__closure__", None) or ():
         try:
@@ -50,6 +50,6 @@ def _wrapped(candidate: object) -> cabc.Iterator[object]:
         except ValueError:  # not filled yet
             continue
     held += getattr(candidate, "__dict__", {}).values()
-    for name in getattr(type(candidate), "__slots__", ()):
-        held.append(getattr(candidate, str(name), None))
+    kind: type[object] = candidate.__class__
+    held += [getattr(candidate, name, None) for name in getattr(kind, "__slots__", ())]
     yield from (each for each in held if callable(each) and not isinstance(each, type))

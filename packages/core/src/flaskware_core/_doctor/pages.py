@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections.abc as cabc
 import functools
 import inspect
-import os
 import types
 import typing as t
 from pathlib import Path
@@ -64,11 +63,12 @@ def _escapes(app: App) -> bool:
 
 
 def _uploads(app: App) -> cabc.Iterator[Finding]:
+    config = t.cast("cabc.Mapping[str, t.Any]", app.config)
     for key in ("UPLOAD_FOLDER", "UPLOADS_DEFAULT_DEST"):
-        folder = app.config.get(key)
+        folder = config.get(key)
         if not folder or not app.static_folder:
             continue
-        path = Path(app.root_path, os.fspath(folder)).resolve()
+        path = Path(app.root_path, str(folder)).resolve()
         served = Path(app.static_folder).resolve()
         if path == served or served in path.parents:
             yield Finding(
@@ -103,10 +103,10 @@ def cors_options(app: App) -> cabc.Iterator[cabc.Mapping[str, t.Any]]:
         if not _module(hook).startswith("flask_cors"):
             continue
         for cell in getattr(hook, "__closure__", None) or ():
-            resources: object = cell.cell_contents
-            for each in resources if isinstance(resources, list) else ():
-                _, options = t.cast("tuple[object, dict[str, t.Any]]", each)
-                yield options
+            content: t.Any = cell.cell_contents
+            # By class: a list of unknown would have no types for what follows.
+            if content.__class__ is list:
+                yield from (options for _, options in content)
 
 
 def _forged(app: App) -> cabc.Iterator[Finding]:

@@ -54,10 +54,11 @@ _LIMITS = (
 
 def check_requests(app: App, *, deploy: bool) -> cabc.Iterator[Finding]:
     """Yield the findings about hosts, proxies and sizes."""
+    config = t.cast("cabc.Mapping[str, t.Any]", app.config)
     for limit in _LIMITS:
-        yield from _limit(limit, app.config.get(limit.key))
-    if app.config.get("TRUSTED_HOSTS"):
-        yield from _hosts(app.config["TRUSTED_HOSTS"])
+        yield from _limit(limit, config.get(limit.key))
+    if config.get("TRUSTED_HOSTS"):
+        yield from _hosts(config["TRUSTED_HOSTS"])
     elif deploy:
         yield Finding(
             "core.trusted-hosts",

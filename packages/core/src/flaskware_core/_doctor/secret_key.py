@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import hashlib
 import re
+import typing as t
 
 from flask.sansio.app import App
 
@@ -47,7 +48,8 @@ _PUBLISHED = frozenset(
 
 def check_secret_key(app: App) -> cabc.Iterator[Finding]:
     """Yield the findings about ``SECRET_KEY`` and its fallbacks."""
-    key = app.config.get("SECRET_KEY")
+    config = t.cast("cabc.Mapping[str, t.Any]", app.config)
+    key = config.get("SECRET_KEY")
     if not key:
         yield Finding(
             "core.secret-key-missing",
@@ -59,7 +61,7 @@ def check_secret_key(app: App) -> cabc.Iterator[Finding]:
         )
     else:
         yield from _key_strength("SECRET_KEY", "core.secret-key", key)
-    for index, fallback in enumerate(app.config.get("SECRET_KEY_FALLBACKS") or ()):
+    for index, fallback in enumerate(config.get("SECRET_KEY_FALLBACKS") or ()):
         name = f"SECRET_KEY_FALLBACKS[{index}]"
         if fallback == key:
             yield Finding(
