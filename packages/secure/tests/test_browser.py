@@ -22,6 +22,8 @@ from flaskware_secure import Policy
 from flaskware_secure import report_collected
 from flaskware_secure import SecureHeaders
 from flaskware_secure._policy.inline import hash_source
+from flaskware_secure._static.inline_hashes import code_below
+from flaskware_secure._static.inline_hashes import directives_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -422,6 +424,30 @@ def test_a_blocked_handler_is_suggested_by_its_hash_and_then_asks_again(
     assert alert.text == "Delete it?"
     alert.dismiss()
     assert "deleted" not in browser.page_source
+
+
+def test_a_browser_runs_what_the_hashes_of_a_template_allow(
+    tmp_path: Path, browser: webdriver.Chrome, serve: Serve
+) -> None:
+    markup = """<script>
+      document.body.dataset.script = "é";
+      addEventListener("load", () => { document.getElementById("b").click() })
+    </script><p id=p style="color: rgb(1, 2, 3)">p</p>
+    <button id=b onclick="document.body.dataset.handler = &quot;ü&quot;">b</button>"""
+    template = tmp_path / "page.html"
+    template.write_text(markup)
+    directives = directives_for(code_below([template]))
+    changes: dict[str, t.Any] = {
+        name.removesuffix("-elem"): append(*sources) if "elem" in name else sources
+        for name, sources in directives.items()
+    }
+    app = _app(tmp_path, SecureHeaders(policy=Policy.strict(csp=changes)))
+    _page(app, "/page", f"<body>{markup}")
+    browser.get(f"{serve(app, 'localhost')}/page")
+    _wait_for(lambda: len(_data(browser)) == 2)
+    assert _data(browser) == {"script": "é", "handler": "ü"}
+    color = browser.find_element("id", "p").value_of_css_property("color")
+    assert color == "rgba(1, 2, 3, 1)"
 
 
 def test_over_https_every_kind_of_report_comes_by_reporting_endpoints(

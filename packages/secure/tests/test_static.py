@@ -6,15 +6,19 @@ import html.parser
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import flask
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flaskware_core import ConfigError
 from flaskware_core.testing import make_app
 from flaskware_secure import IntegrityError
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
+from flaskware_secure._static.integrity import read_manifest
 from flaskware_secure.testing import nonce_of
 
 
@@ -154,6 +158,39 @@ def test_a_manifest_that_cannot_be_read_is_refused_at_start_up(
     if content is not None:
         path.write_text(content)
     with pytest.raises(ConfigError, match="SECURE_MANIFEST"):
+        make_app(SecureHeaders(), SECURE_MANIFEST=str(path))
+
+
+_LENGTHS = {"sha256": 32, "sha384": 48, "sha512": 64}
+
+
+@given(
+    st.sampled_from([*_LENGTHS, "md5", "sha1", "SHA384", ""]),
+    st.binary(max_size=70),
+    st.sampled_from(["", " ", '" onload="alert(1)', "-", "\n"]),
+)
+def test_a_manifest_holds_only_hashes_that_browsers_use(
+    algorithm: str, digest: bytes, ending: str
+) -> None:
+    value = f"{algorithm}-{base64.b64encode(digest).decode()}{ending}"
+    used = _LENGTHS.get(algorithm) == len(digest) and not ending.strip()
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "integrity.json")
+        path.write_text(json.dumps({"static": {"a.js": value}}))
+        if used:
+            assert read_manifest(path)["static"]["a.js"] == value
+            return
+        with pytest.raises(ConfigError, match=r"'a\.js' of 'static'"):
+            make_app(SecureHeaders(), SECURE_MANIFEST=str(path))
+
+
+@pytest.mark.parametrize("value", ["", " ", "md5-AAAA", "sha384-AAAA", "sha384-", "x"])
+def test_an_integrity_that_browsers_ignore_is_refused_with_its_file(
+    tmp_path: Path, value: str
+) -> None:
+    path = tmp_path / "integrity.json"
+    path.write_text(json.dumps({"static": {"a.js": value}}))
+    with pytest.raises(ConfigError, match=r"'a\.js' of 'static'"):
         make_app(SecureHeaders(), SECURE_MANIFEST=str(path))
 
 

@@ -16,6 +16,7 @@ from flask.cli import AppGroup
 from flaskware_core import current_context
 from flaskware_core import render_findings
 
+from ._policy.inline import inline_code
 from ._reports.store import LogReports
 from ._reports.store import MemoryReports
 from ._reports.store import MOST_CLIENTS
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
     from ._extension import SecureHeaders
     from ._reports.store import Ledger
     from ._reports.suggest import Suggestion
+    from ._static.inline_hashes import Located
 
 _GRADES = ("A+", "A", "A-", "B+", "B", "B-", "C+", "C", "C-", "D+", "D", "D-", "F")
 
@@ -221,6 +223,76 @@ def manifest(*, out: Path | None) -> None:
     path = out or Path(app.root_path, str(name))
     count = write_manifest(path, static_folders(app))
     click.echo(f"{count} files in {path}")
+
+
+@secure.command("hash")
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--page",
+    "pages",
+    multiple=True,
+    help="Ask the app for this path, and hash the code of the page it answers.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the code as JSON.")
+def hash_(*, paths: tuple[Path, ...], pages: tuple[str, ...], as_json: bool) -> None:
+    """Hash the inline scripts, styles and handlers of templates or pages.
+
+    PATHS are files and folders; by default, the template folders of the app and its
+    blueprints. Code with a nonce is left out.
+    """
+    from ._static.inline_hashes import code_below
+    from ._static.inline_hashes import Located
+    from ._static.inline_hashes import template_folders
+
+    app, _ = _current()
+    chosen = paths or (() if pages else tuple(template_folders(app)))
+    found = code_below(chosen)
+    for page in pages:
+        markup = _page(app, page)
+        found.extend(Located(page, code) for code in inline_code(markup))
+    if as_json:
+        click.echo(json.dumps([each.as_dict() for each in found], indent=2))
+    else:
+        _print_code(found)
+
+
+def _page(app: Flask, path: str) -> str:
+    response = app.test_client().get(path, base_url="https://localhost")
+    if response.status_code != 200:
+        raise click.ClickException(
+            f"The app answers {path} with {response.status_code}. For a page behind a"
+            " sign-in, save it in a browser and name the file."
+        )
+    return response.get_data(as_text=True)
+
+
+def _print_code(found: list[Located]) -> None:
+    from ._static.inline_hashes import directives_for
+
+    for each in found:
+        code = each.found
+        click.secho(f"{each.file}:{code.line}  {code.where}", bold=True)
+        click.echo(f"    {' '.join(code.code.split())[:70]}")
+        if code.varies:
+            click.echo("    a template fills it in, so no hash fits: use the nonce")
+        else:
+            click.echo(f"    {code.source}")
+    directives = directives_for(found)
+    if not directives:
+        click.echo("Nothing to hash.")
+        return
+    click.echo("\nTo allow it, in Policy.strict(…) or override(…) of the pages:\n")
+    for name, sources in directives.items():
+        value = repr([*sources])
+        if name.endswith("-elem"):
+            value = f"append({', '.join(map(repr, sources))})"
+            name = name.removesuffix("-elem")
+        click.echo(f"    {name.replace('-', '_')}={value},")
+    if any(name.endswith("-attr") for name in directives):
+        click.echo(
+            "\n'unsafe-hashes' lets injected markup attach the same code to any"
+            " element."
+        )
 
 
 def _current() -> tuple[Flask, SecureHeaders]:

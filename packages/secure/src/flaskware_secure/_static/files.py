@@ -7,6 +7,7 @@ import dataclasses as dc
 import typing as t
 from pathlib import Path
 
+import pydantic
 from flask.sansio.app import App
 from markupsafe import Markup
 from werkzeug.security import safe_join
@@ -135,8 +136,16 @@ def load_manifest(app: App, name: str | None) -> Manifest | None:
     except (OSError, ValueError) as error:
         problem = ConfigProblem(
             "SECURE_MANIFEST",
-            f"a manifest of static files ({type(error).__name__} on {path})",
+            f"a manifest of static files ({_cause(error)} in {path})",
             repr(name),
             "flask secure manifest, before it is set",
         )
         raise ConfigError("flaskware-secure", [problem]) from None
+
+
+def _cause(error: OSError | ValueError) -> str:
+    if not isinstance(error, pydantic.ValidationError):
+        return type(error).__name__
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = " of ".join(map(repr, reversed(first["loc"])))
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}"

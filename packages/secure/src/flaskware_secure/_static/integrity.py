@@ -47,14 +47,38 @@ class FileHashes:
         return found
 
 
-Manifest: t.TypeAlias = dict[str, dict[str, str]]
+# Browsers ignore metadata of another algorithm, and then load any file (W3C SRI,
+# section 3.5). The number is the length of the digest in bytes.
+_DIGESTS = {"sha256": 32, "sha384": 48, "sha512": 64}
+
+
+def _refuse_ignored(value: str) -> str:
+    if not value.split():
+        raise ValueError("no hash: browsers would load any file")
+    for part in value.split():
+        algorithm, _, digest = part.partition("-")
+        if algorithm not in _DIGESTS:
+            raise ValueError(f"browsers ignore {algorithm!r}; write sha384-…")
+        try:
+            length = len(base64.b64decode(digest, validate=True))
+        except ValueError:
+            length = 0
+        if length != _DIGESTS[algorithm]:
+            raise ValueError(f"not the base64 of a digest of {algorithm}")
+    return value
+
+
+Manifest: t.TypeAlias = dict[
+    str, dict[str, t.Annotated[str, pydantic.AfterValidator(_refuse_ignored)]]
+]
 """The ``integrity`` of each file, by its endpoint and name."""
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest that ``flask secure manifest`` wrote.
 
-    :raises ValueError: if the file is not a manifest.
+    :raises ValueError: if the file is not a manifest, or has an ``integrity`` that
+        browsers ignore.
     :raises OSError: if it cannot be read.
     """
     return pydantic.TypeAdapter(Manifest).validate_json(path.read_bytes())
