@@ -14,6 +14,7 @@ from flaskware_session._core.operations import Amend
 from flaskware_session._core.operations import Call
 from flaskware_session._core.operations import Create
 from flaskware_session._core.operations import Delete
+from flaskware_session._core.operations import IsCrowded
 from flaskware_session._core.operations import LimitUser
 from flaskware_session._core.operations import Notify
 from flaskware_session._core.operations import Operation
@@ -104,6 +105,9 @@ def play(steps: Steps[t.Any], *answers: object) -> Played:
                 operation = steps.throw(answer)
             else:
                 operation = steps.send(answer)
+            if isinstance(operation, IsCrowded):
+                answer = False  # as in most stores, always
+                continue
             seen.append(operation)
             is_answered = not isinstance(operation, _UNANSWERED)
             answer = next(rest) if is_answered else None

@@ -42,6 +42,11 @@ def test_a_flood_of_anonymous_requests_leaves_next_to_nothing(store: str) -> Non
     gate("flood", store, "--requests", "2000")
 
 
+@pytest.mark.parametrize("store", ["redis", "memcached"])
+def test_a_flood_that_fills_the_memory_keeps_nobody_from_signing_in(store: str) -> None:
+    gate("flood", store, "--requests", "8000")
+
+
 @pytest.mark.parametrize(
     "source", ["redis", "sqlalchemy", "file", "memcached", "flask"]
 )

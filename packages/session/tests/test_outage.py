@@ -219,7 +219,7 @@ def test_a_redis_that_is_full_keeps_nobody_from_reading_and_signing_out(
     with redis.Redis.from_url(own_redis) as server:
         server.config_set("maxmemory", "1")
     for _ in range(7):
-        assert app.test_client().get("/set/a/1").status_code == 503
+        assert app.test_client().get("/login/bob").status_code == 503
     assert client.get("/read").json["user"] == "ann"
     assert client.get("/logout").status_code == 200
     assert client.get("/read").json["user"] is None

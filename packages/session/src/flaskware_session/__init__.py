@@ -24,6 +24,7 @@ from ._records.record import StoreStats as StoreStats
 from ._records.record import Written as Written
 from ._settings import SessionSettings as SessionSettings
 from ._signals import session_conflict as session_conflict
+from ._signals import session_copied as session_copied
 from ._signals import session_created as session_created
 from ._signals import session_outage as session_outage
 from ._signals import session_renewed as session_renewed
@@ -69,9 +70,10 @@ __all__ = [
     "Agent", "AsyncRedisStore", "AsyncSQLAlchemyStore", "AsyncStore", "BlockingStore",
     "Clock", "DEVICE_TEXTS", "DeviceTexts", "FileStore", "MemcachedStore",
     "MemoryStore", "NotFresh", "parse_agent", "Record", "RedisStore", "Scanned",
-    "ServerSession", "session", "session_conflict", "session_created", "session_outage",
-    "session_renewed", "session_revoked", "session_unreadable", "SessionConflict",
-    "SessionEnded", "SessionInfo", "SessionMismatch", "Sessions", "SessionSettings",
-    "SessionState", "SessionTooLarge", "SQLAlchemyStore", "SQLiteStore", "Store",
-    "StoreRefused", "StoreStats", "StoreUnavailable", "UnstorableValue", "Written",
+    "ServerSession", "session", "session_conflict", "session_copied", "session_created",
+    "session_outage", "session_renewed", "session_revoked", "session_unreadable",
+    "SessionConflict", "SessionEnded", "SessionInfo", "SessionMismatch", "Sessions",
+    "SessionSettings", "SessionState", "SessionTooLarge", "SQLAlchemyStore",
+    "SQLiteStore", "Store", "StoreRefused", "StoreStats", "StoreUnavailable",
+    "UnstorableValue", "Written",
 ]  # fmt: skip

@@ -49,11 +49,13 @@ def check_sessions(
     lifetime: Lifetime,
     *,
     remembers_in_clear: bool,
+    can_sign: bool,
     deploy: bool,
 ) -> cabc.Iterator[Finding]:
     """Yield findings about an app's sessions.
 
     :param remembers_in_clear: Whether Flask-Login's remember cookie is sent over http.
+    :param can_sign: Whether the app has a secret key.
     """
     if not cookie.httponly:
         yield Finding(
@@ -67,6 +69,8 @@ def check_sessions(
         yield from _store(settings, store)
         yield from _cookie(cookie)
         yield from _lifetime(settings, lifetime)
+        if not can_sign:
+            yield from _unsigned(settings, store)
         if remembers_in_clear:
             yield Finding(
                 "session.remember-cookie",
@@ -132,6 +136,19 @@ def _store(settings: SessionSettings, store: Store) -> cabc.Iterator[Finding]:
         )
     if isinstance(store, RedisStore):
         yield from _eviction(store)
+
+
+def _unsigned(settings: SessionSettings, store: Store) -> cabc.Iterator[Finding]:
+    share = settings.visitor_share
+    if share == 0 or (share and isinstance(store, RedisStore | MemcachedStore)):
+        yield Finding(
+            "session.visitors-key",
+            Level.WARNING,
+            "The app has no SECRET_KEY, so that new visitors have no session once the"
+            f" store is {share:.0%} full (SESSION_VISITOR_SHARE).",
+            "SECRET_KEY, such as the output of: python -c 'import secrets;"
+            " print(secrets.token_hex())'",
+        )
 
 
 def _clear_transport(url: str) -> cabc.Iterator[Finding]:

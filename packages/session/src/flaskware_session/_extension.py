@@ -42,13 +42,16 @@ from ._records.device import factor_key
 from ._records.device import factors_in
 from ._records.device import SIGN_IN
 from ._records.record import Clock
+from ._records.record import PERSISTENT
 from ._records.record import Record
 from ._records.record import SessionInfo
 from ._records.record import StoreStats
 from ._records.record import time_of
+from ._records.record import Timeouts
 from ._records.text import plain
 from ._records.token import handle_of
 from ._settings import SessionSettings
+from ._setup import build_carried
 from ._setup import build_finder
 from ._setup import build_manager
 from ._setup import foreign_stores
@@ -71,6 +74,8 @@ _BATCH = 1000
 _LONGEST_ADDRESS = 64
 _LONGEST_AGENT = 256
 _LONGEST_USER_ID = 512
+# In seconds: no browser keeps a cookie for longer.
+_LONGEST_REMEMBERED = 400 * 24 * 3600
 _View = t.TypeVar("_View", bound=cabc.Callable[..., t.Any])
 
 
@@ -131,20 +136,33 @@ class Sessions(Extension[SessionSettings, SessionState]):
 
         return view_of(self._session(), schema)
 
-    def login(self, user_id: str | int) -> None:
+    def login(
+        self, user_id: str | int, *, remember: dt.timedelta | float | None = None
+    ) -> None:
         """Sign a user in, under a new id; an anonymous session's content is kept.
 
         It is stored with the response. The content of another user who was signed in
         is dropped.
 
         :param user_id: Value of :attr:`user_id` from now on, as text.
+        :param remember: For how long the user stays signed in, in seconds or as a
+            timedelta, also when the browser is closed; in place of the timeouts of the
+            app. Up to 400 days.
         :raises StoreUnavailable: if the session cannot be read.
+        :raises ValueError: if the user cannot be remembered for so long.
         """
         _check_user_id(user_id, "login")
+        longest = None if remember is None else _remembered(remember)
         visit = self._visit()
         if visit.outage is not None:
             raise visit.outage
+        was_remembered = visit.record is not None and visit.record.kind == PERSISTENT
         _sign_in(visit, user_id)
+        if longest is not None:
+            visit.timeouts = Timeouts(PERSISTENT, longest, longest)
+            visit.make_permanent(True)
+        elif was_remembered:
+            visit.make_permanent(self.settings.permanent)
 
     def issue_token(self, user_id: str | int, *, label: str | None = None) -> str:
         """Sign a user in on a client of your API; return the id for the client.
@@ -481,6 +499,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
             caching=settings.cache_control,
             bearer=settings.bearer,
             find_foreign=build_finder(app, settings),
+            carried=build_carried(app, settings, state.manager, state.cookie),
         )
         app.cli.add_command(session_commands)
         if settings.follow_login and find_spec("flask_login") is not None:
@@ -517,6 +536,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
             state.cookie,
             lifetime,
             remembers_in_clear=has_login and not is_secure,
+            can_sign=bool(app.secret_key),
             deploy=deploy,
         )
         yield from check_devices(t.cast("flask.Flask", app))
@@ -627,6 +647,17 @@ def _check_user_id(user_id: str | int, call: str) -> None:
         raise ValueError(
             f"The id of a user is longer than {_LONGEST_USER_ID} bytes in UTF-8."
         )
+
+
+def _remembered(value: dt.timedelta | float) -> int:
+    seconds = value.total_seconds() if isinstance(value, dt.timedelta) else value
+    if not 0 < seconds <= _LONGEST_REMEMBERED:
+        raise ValueError(
+            "remember is a time in seconds or a timedelta, more than 0 and up to 400"
+            " days, such as `sessions.login(user.id, remember=timedelta(days=30))`;"
+            f" not {value!r}"
+        )
+    return max(int(seconds * 1000), 1)
 
 
 def _sign_in(visit: Visit, user_id: str | int) -> None:

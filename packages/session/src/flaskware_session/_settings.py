@@ -206,6 +206,17 @@ class SessionSettings(Settings):
         " would fill the store.",
         examples=[3600],
     )
+    visitor_share: t.Annotated[float, pydantic.Field(ge=0, lt=1)] | None = (
+        pydantic.Field(
+            default=0.75,
+            description="How full the memory of Redis or memcached may be for a new"
+            " visitor's session to be stored, as a share of its limit. Beyond it the"
+            " cookie of the visitor carries the session, signed with `SECRET_KEY`, so"
+            " that there is room for users. `0` stores no visitor, in any store; `None`"
+            " stores each.",
+            examples=[0.5],
+        )
+    )
     renewal_grace: t.Annotated[dt.timedelta, pydantic.Field(ge=_ZERO)] = pydantic.Field(
         default=dt.timedelta(seconds=10),
         description="How long the id that `regenerate` or the renewal timeout has"

@@ -24,12 +24,16 @@ from ._records.token import Keys
 from ._settings import PRESETS
 from ._settings import SessionSettings
 from ._stores.async_protocol import AsyncStore
+from ._stores.protocol import BoundedStore
 from ._stores.protocol import Store
 from ._stores.sealed import Cipher
 from ._stores.sealed import key_from
+from ._stores.sealed import plain_store
 from ._stores.sealed import SealedStore
 from ._stores.url import open_store
 from ._stores.url import Options
+from ._web.carried import CarriedSessions
+from ._web.cookie import SessionCookie
 
 if t.TYPE_CHECKING:
     from ._takeover.flask_cookie import Finder
@@ -63,7 +67,30 @@ def build_manager(
         permanent=settings.permanent,
         clock=clock,
     )
-    return SessionManager(StoreClient(store, limit=settings.budget), policy)
+    client = StoreClient(
+        store, limit=settings.budget, visitor_share=settings.visitor_share
+    )
+    return SessionManager(client, policy)
+
+
+def build_carried(
+    app: flask.Flask,
+    settings: SessionSettings,
+    manager: SessionManager,
+    cookie: SessionCookie,
+) -> CarriedSessions | None:
+    """Make what reads visitors' sessions from cookies, if there can be such cookies."""
+    is_bounded = isinstance(plain_store(manager.store), BoundedStore)
+    if settings.visitor_share is None or (settings.visitor_share and not is_bounded):
+        return None
+    return CarriedSessions(
+        app,
+        cookie,
+        now=manager.now,
+        idle=manager.policy.lifetime_of(None).idle,
+        namespace=settings.namespace,
+        cipher=_cipher(settings) if settings.encryption_keys else None,
+    )
 
 
 def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:

@@ -20,6 +20,10 @@ session_revoked = _signals.signal("session-revoked")
 """Sessions were ended, by a logout too: ``count``, ``user_id``, which is ``None`` where
 they were a visitor's or everybody's."""
 
+session_copied = _signals.signal("session-copied")
+"""A persistent session has ended, as an id of it that was replaced long ago came back:
+``handle``, ``user_id``. Somebody has a copy of the cookie."""
+
 session_conflict = _signals.signal("session-conflict")
 """Another request changed the session meanwhile: ``handle``, ``keys``, those that both
 changed, and ``dropped``: whether the session has ended, so that nothing was stored."""

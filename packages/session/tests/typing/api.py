@@ -32,6 +32,7 @@ from flaskware_session import Scanned
 from flaskware_session import ServerSession
 from flaskware_session import session
 from flaskware_session import session_conflict
+from flaskware_session import session_copied
 from flaskware_session import session_created
 from flaskware_session import session_outage
 from flaskware_session import session_renewed
@@ -84,6 +85,8 @@ assert_type(sessions.typed(Basket).items, list[str])
 assert_type(SessionMismatch("a", "problem").key, str)
 sessions.login("7")
 sessions.login(7)
+sessions.login("7", remember=dt.timedelta(days=30))
+sessions.login("7", remember=3600)
 sessions.logout()
 sessions.regenerate()
 assert_type(sessions.is_fresh(minutes=5), bool)
@@ -229,6 +232,7 @@ assert_type(not_fresh.factor, str)
 assert_type(not_fresh.minutes, float | None)
 for signal in (
     session_conflict,
+    session_copied,
     session_created,
     session_outage,
     session_renewed,

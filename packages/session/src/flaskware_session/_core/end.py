@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses as dc
 
 from flaskware_session._errors import StoreUnavailable
+from flaskware_session._records.record import CARRIED
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import Written
 from flaskware_session._records.token import is_moved
@@ -28,6 +29,7 @@ def end(visit: Visit, policy: SessionPolicy) -> Steps[None]:
     """
     record, user_id, sent_id = visit.record, visit.user_id, visit.sent_id
     is_unreadable, forget = visit.is_unreadable, visit.forget_foreign
+    is_carried = visit.carried is not None
     # Before the trip: a store that fails must not leave the user signed in.
     visit.signed_out()
     if visit.outage is not None:
@@ -38,6 +40,9 @@ def end(visit: Visit, policy: SessionPolicy) -> Steps[None]:
             if forget is not None:
                 yield ops.Call(forget)
             ended = yield from end_record(record, sent_id, policy)
+        elif is_carried:
+            visit.cookie = Cookie.DELETE
+            return
         elif is_unreadable and sent_id is not None:
             visit.cookie = Cookie.DELETE
             ended = yield ops.Delete(policy.keys.of(sent_id))
@@ -76,10 +81,12 @@ def bury(record: Record, policy: SessionPolicy) -> Steps[Record | None]:
     """
     while not is_ended(record):
         now = policy.now()
-        expires = now + _LONGEST_COOKIE
+        # A cookie that carried content is good for as long as a visitor may pause.
+        longest = record.idle if record.kind == CARRIED else _LONGEST_COOKIE
+        expires = now + longest
         ended = Record(
             record.key, "", record.version + 1, now, now, expires,
-            issued=now, idle=_LONGEST_COOKIE, until=expires,
+            issued=now, idle=longest, until=expires, kind=record.kind,
         )  # fmt: skip
         written: Written = yield ops.Update(ended, now)
         if written.saved:

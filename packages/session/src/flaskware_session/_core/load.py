@@ -8,6 +8,8 @@ import typing as t
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records import proofs
 from flaskware_session._records.codec import decode
+from flaskware_session._records.record import FOREVER
+from flaskware_session._records.record import PERSISTENT
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import UNSEEN
 from flaskware_session._records.token import handle_of
@@ -17,6 +19,14 @@ from . import operations as ops
 from .operations import Steps
 from .policy import SessionPolicy
 from .visit import Visit
+
+# After how long a persistent session gets a new id, in milliseconds, unless the app has
+# a renewal timeout.
+_ROTATION = 3_600_000
+
+SETTLED = 600_000
+"""No answer is under way for longer, in milliseconds: the browser then has the last id
+that it was handed out."""
 
 
 def load(visit: Visit, policy: SessionPolicy) -> Steps[None]:
@@ -29,7 +39,10 @@ def load(visit: Visit, policy: SessionPolicy) -> Steps[None]:
         # A browser may hold several cookies of the name, for other paths and domains.
         for token in visit.sent_ids:
             if (yield from load_from(visit, policy, token)):
+                visit.copied = None
                 return
+        if visit.copied is not None:
+            yield from _end_copied(visit.copied)
     except StoreUnavailable as error:
         visit.failed(error)
         if not policy.anonymous_on_outage:
@@ -46,7 +59,11 @@ def load_from(visit: Visit, policy: SessionPolicy, token: str) -> Steps[bool]:
         return False
     visit.found_key = record.key
     proof, now = proof_of(token), policy.now()
-    if is_ended(record) or not proofs.admits(record.proofs, proof, now):
+    if is_ended(record):
+        return False
+    if not proofs.admits(record.proofs, proof, now):
+        is_copied = record.kind == PERSISTENT and now - record.issued >= SETTLED
+        visit.copied = record if is_copied else visit.copied
         return False
     lifetime = policy.lifetime_of(record.user_id)
     if not record.kind and now >= record.created + lifetime.absolute:
@@ -58,11 +75,28 @@ def load_from(visit: Visit, policy: SessionPolicy, token: str) -> Steps[bool]:
         yield unreadable(record)
         return True
     visit.opened(record, data, token)
-    if lifetime.renewal is not None and now - record.issued >= lifetime.renewal:
+    renewal = lifetime.renewal or (_ROTATION if record.kind == PERSISTENT else FOREVER)
+    if now - record.issued >= renewal:
         visit.is_due = True
     elif record.kind == UNSEEN or proofs.is_pending(record.proofs, proof):
         visit.is_first_seen = True
     return True
+
+
+def _end_copied(record: Record) -> Steps[None]:
+    """End a session an id of which is in use twice.
+
+    Nobody has its name but who had an id of it. The browser that has the newest id has
+    not sent an older id for long: somebody has a copy of the cookie, and the store
+    cannot know which of the two is the user.
+    """
+    if not (yield ops.Delete(record.key)):
+        return
+    details = {"handle": handle_of(record.key), "user_id": record.user_id}
+    yield ops.Notify(
+        "session-copied", details, "Session %s has ended: a copy of its cookie was used"
+    )
+    yield ops.Notify("session-revoked", {"count": 1, "user_id": record.user_id})
 
 
 def is_ended(record: Record) -> bool:

@@ -66,6 +66,10 @@ class LimitUser(t.NamedTuple):
     keep: str
 
 
+class IsCrowded(t.NamedTuple):
+    """Answer whether the store has no room for more sessions of visitors."""
+
+
 class Queue(t.NamedTuple):
     """Wait until no other write of this session is queued; hold the place to the end.
 
@@ -105,7 +109,7 @@ class Notify(t.NamedTuple):
 StoreOperation: t.TypeAlias = (
     Read | Create | Update | Amend | Replace | Delete | LimitUser
 )
-Operation: t.TypeAlias = StoreOperation | Queue | Pause | Call | Notify
+Operation: t.TypeAlias = StoreOperation | IsCrowded | Queue | Pause | Call | Notify
 
 T = t.TypeVar("T")
 

@@ -30,6 +30,7 @@ from .end import bury
 from .end import end_record
 from .load import find_rekeyed
 from .load import is_ended
+from .load import SETTLED
 from .operations import Steps
 from .policy import SessionPolicy
 from .visit import Cookie
@@ -73,8 +74,14 @@ def save(visit: Visit, policy: SessionPolicy) -> Steps[None]:
 
 def _create(visit: Visit, policy: SessionPolicy, content: Content) -> Steps[None]:
     if visit.is_empty(content.items):
+        if visit.carried is not None:
+            visit.ended()
         return
     _refuse_new_id(visit)
+    if visit.user_id is None and (yield ops.IsCrowded()):
+        policy.check_size(content)
+        visit.carry(content.text)
+        return
     token, now = new_token(visit.user_id), policy.now()
     record = _new_record(visit, policy, token, content, version=1, now=now)
     if not (yield ops.Create(record, now)):
@@ -226,6 +233,9 @@ def _proofs_after(
     if proof is not None:
         now, grace = policy.now(), policy.lifetime.grace
         text = proofs.seen(text, proof, now=now, grace=grace)
+        is_long_ago = new_id is not None and now - base.issued >= SETTLED
+        if is_long_ago and text.startswith(proof):
+            text = proofs.settled(text, now=now, grace=grace)
     return text if new_id is None else proofs.offered(text, proof_of(new_id))
 
 

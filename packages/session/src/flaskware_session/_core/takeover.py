@@ -14,6 +14,7 @@ import typing as t
 
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.codec import pack
+from flaskware_session._records.record import CARRIED
 from flaskware_session._records.record import Record
 from flaskware_session._records.token import moved_token
 from flaskware_session._records.token import proof_of
@@ -23,6 +24,7 @@ from .load import load
 from .load import load_from
 from .operations import Steps
 from .policy import SessionPolicy
+from .visit import Intent
 from .visit import Visit
 
 
@@ -33,11 +35,15 @@ class ForeignSession:
     :param id: Names the session, and nothing else; it is only hashed.
     :param read: Returns its content, or ``None`` if there is none.
     :param forget: Removes it from where it is; it never raises.
+    :param is_carried: Whether it is a session of ours that only the cookie carries.
+    :param is_old: Whether that cookie is to be made again.
     """
 
     id: str = dc.field(repr=False)
     read: cabc.Callable[[], dict[str, t.Any] | None] = dc.field(repr=False)
     forget: cabc.Callable[[], None] = dc.field(repr=False)
+    is_carried: bool = False
+    is_old: bool = False
 
 
 def load_or_take_over(
@@ -77,14 +83,11 @@ def _take_over(
     if not (yield from load_from(visit, policy, token)):
         # A key that was found is of a session that has ended, or goes on under its new
         # id only.
-        if t.cast("str | None", visit.found_key) is not None or visit.is_sent:
+        if t.cast("str | None", visit.found_key) is not None:
             return False
-        data: dict[str, t.Any] | None = yield ops.Call(session.read)
-        if not data:
-            return False
-        yield ops.Create(_moved(policy, token, data), policy.now())
-        if not (yield from load_from(visit, policy, token)):
-            return False
+        is_stored = yield from _store(visit, policy, session, token)
+        if not is_stored or visit.carried is not None:
+            return is_stored
     visit.forget_foreign = session.forget
     # The browser still has the other extension's cookie alone, unless another request
     # of the same page is about to bring it the new cookie.
@@ -96,7 +99,31 @@ def _take_over(
     return True
 
 
-def _moved(policy: SessionPolicy, token: str, data: dict[str, t.Any]) -> Record:
+def _store(
+    visit: Visit, policy: SessionPolicy, session: ForeignSession, token: str
+) -> Steps[bool]:
+    """Store another's session and open it, or leave it in the cookie that carries it.
+
+    :return: Whether there is such a session.
+    """
+    if visit.is_sent and not session.is_carried:
+        return False
+    data: dict[str, t.Any] | None = yield ops.Call(session.read)
+    if not data:
+        return False
+    if session.is_carried and (visit.is_sent or (yield ops.IsCrowded())):
+        visit.data, visit.carried = data, pack(data).text
+        if session.is_old and not visit.is_sent:
+            visit.require(Intent.UPDATE)
+        return True
+    kind = CARRIED if session.is_carried else ""
+    yield ops.Create(_moved(policy, token, data, kind), policy.now())
+    return (yield from load_from(visit, policy, token))
+
+
+def _moved(
+    policy: SessionPolicy, token: str, data: dict[str, t.Any], kind: str
+) -> Record:
     now, lifetime = policy.now(), policy.lifetime_of(None)
     return Record(
         policy.keys.of(token),
@@ -108,5 +135,6 @@ def _moved(policy: SessionPolicy, token: str, data: dict[str, t.Any]) -> Record:
         issued=now,
         idle=lifetime.idle,
         until=now + lifetime.absolute,
+        kind=kind,
         proofs=proof_of(token),
     )

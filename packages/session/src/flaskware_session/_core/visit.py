@@ -91,6 +91,10 @@ class Visit:
         """True if the session has ended meanwhile, so that a change was not stored."""
         self.timeouts: Timeouts | None = None
         """Timeouts to store with the session, if they change."""
+        self.carried: str | None = None
+        """Content that the browser's cookie carries, in place of a stored session."""
+        self.copied: Record | None = None
+        """The persistent session of a sent id that was replaced long ago."""
         self.forget_foreign: cabc.Callable[[], None] | None = None
         """Removes the session of another extension that this session was taken from."""
         self.data: dict[str, t.Any] = {}
@@ -116,6 +120,11 @@ class Visit:
         return self.sent_id is not None and is_moved(self.sent_id)
 
     @property
+    def is_new(self) -> bool:
+        """True if the browser has brought no session."""
+        return self.record is None and self.carried is None
+
+    @property
     def is_due_to_save(self) -> bool:
         """True if there may be something to store."""
         return bool(
@@ -137,7 +146,7 @@ class Visit:
         if not self.is_touched:
             return False
         if self.record is None:
-            return bool(self.data)
+            return pack(self.data).text != (self.carried or "{}")
         return self.differs(pack(self.data))
 
     def differs(self, content: Content) -> bool:
@@ -170,6 +179,13 @@ class Visit:
         self.record, self.data, self.id = record, data, id
         self.user_id = record.user_id
         self.address, self.agent = record.address, record.agent
+
+    def carry(self, text: str) -> None:
+        """Have the browser's cookie carry the content, as the store has no room."""
+        if text != self.carried or self.intent is not Intent.KEEP:
+            self.carried, self.cookie = text, Cookie.SET
+        self.settled()
+        self.is_touched = not IMMUTABLE.issuperset(map(type, self.data.values()))
 
     def require(self, intent: Intent) -> None:
         """Have the next save do at least this."""
@@ -212,6 +228,7 @@ class Visit:
         :param new_id: If the browser is to have another id.
         :param before: The record that it replaces, if it is the same session.
         """
+        self.carried = None
         if new_id is not None:
             self.id, self.cookie = new_id, Cookie.SET
         # The cookie of a known id changes only with how long the browser keeps it.
@@ -253,7 +270,7 @@ class Visit:
 
     def ended(self) -> None:
         """Note that this request has removed the session, which was empty."""
-        self.record = self.items = self.id = None
+        self.record = self.items = self.id = self.carried = None
         self.is_due = self.is_first_seen = False
         self.cookie = Cookie.DELETE
         self.settled()
@@ -262,7 +279,7 @@ class Visit:
         """Hold nothing, whatever becomes of the stored session."""
         self.data = {}
         self.views.clear()
-        self.record = self.items = self.id = self.user_id = None
+        self.record = self.items = self.id = self.user_id = self.carried = None
         self.is_due = self.is_first_seen = False
         self.settled()
 

@@ -15,6 +15,7 @@ from flaskware_session._errors import StoreUnavailable
 from flaskware_session._stores.async_protocol import AsyncStore
 from flaskware_session._stores.protocol import Store
 
+from .sync import Gauge
 from .sync import Guard
 from .sync import notify
 from .sync import perform
@@ -30,9 +31,16 @@ class AsyncStoreClient:
     All calls come from one event loop.
     """
 
-    def __init__(self, store: AsyncStore, *, limit: float = 3.0) -> None:
+    def __init__(
+        self,
+        store: AsyncStore,
+        *,
+        limit: float = 3.0,
+        visitor_share: float | None = None,
+    ) -> None:
         self.store = store
         self.guard = Guard(limit)
+        self._gauge = Gauge(visitor_share)
         self._queues = [asyncio.Lock() for _ in range(QUEUES)]
 
     async def run(self, steps: Steps[T], visit: Visit) -> T:
@@ -55,6 +63,8 @@ class AsyncStoreClient:
                             notify(operation)
                         case ops.Queue(key):
                             await self._enter_queue(key, stack)
+                        case ops.IsCrowded():
+                            answer = await self._is_crowded()
                         case ops.Pause(longest):
                             await asyncio.sleep(random.uniform(0, longest))
                         case ops.Call(function):
@@ -75,6 +85,13 @@ class AsyncStoreClient:
             raise
         finally:
             visit.waited += time.monotonic() - started
+
+    async def _is_crowded(self) -> bool:
+        if self._gauge.is_due:
+            with contextlib.suppress(StoreUnavailable):
+                measure = getattr(self.store, "fullness", None)
+                self._gauge.note(None if measure is None else await measure())
+        return self._gauge.is_crowded()
 
     async def _enter_queue(self, key: str, stack: contextlib.AsyncExitStack) -> None:
         queue = self._queues[hash(key) % QUEUES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses as dc
 import logging
 import random
@@ -18,6 +19,7 @@ from flaskware_session._core.visit import Visit
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records.record import Lifetime
 from flaskware_session._stores.protocol import AmendingStore
+from flaskware_session._stores.protocol import BoundedStore
 from flaskware_session._stores.protocol import Store
 
 logger = logging.getLogger("flaskware.session")
@@ -34,8 +36,51 @@ _VERBS: dict[type, str] = {
     ops.LimitUser: "write",
     ops.Delete: "delete",
 }
+# A flood fills a store in seconds, and asking takes a trip.
+_SECONDS = 1.0
+_QUESTIONS = 100
+_WARNINGS = frozenset({"session-copied", "session-unreadable"})
 QUEUES = 64
 """Number of queues for requests of one process whose writes met."""
+
+
+class Gauge:
+    """Says whether visitors have taken their share of a store, by what it last said.
+
+    :param share: The fullness beyond which the store is crowded: 0 for always,
+        ``None`` for never.
+    """
+
+    def __init__(self, share: float | None) -> None:
+        self._share = share
+        self._is_crowded = share == 0
+        self._asked = float("-inf")
+        self._questions = 0
+
+    @property
+    def is_due(self) -> bool:
+        """True if it is time to ask the store."""
+        return bool(self._share) and (
+            self._questions >= _QUESTIONS or time.monotonic() - self._asked >= _SECONDS
+        )
+
+    def note(self, fullness: float | None) -> None:
+        """Note what the store has said; ``None`` if it has no limit."""
+        self._asked, self._questions = time.monotonic(), 0
+        if self._share:
+            is_crowded = fullness is not None and fullness > self._share
+            if is_crowded is not self._is_crowded:
+                logger.warning(
+                    "The session store is %.0f %% full: new visitors' sessions are %s",
+                    100 * (fullness or 0),
+                    "not stored" if is_crowded else "stored again",
+                )
+            self._is_crowded = is_crowded
+
+    def is_crowded(self) -> bool:
+        """Return whether the store has no room for the session of another visitor."""
+        self._questions += 1
+        return self._is_crowded
 
 
 class Guard:
@@ -67,11 +112,15 @@ class StoreClient:
 
     :param store: Replaced by another store only while tests are isolated.
     :param limit: For how long one request may wait for it, in seconds.
+    :param visitor_share: See :class:`Gauge`.
     """
 
-    def __init__(self, store: Store, *, limit: float = 3.0) -> None:
+    def __init__(
+        self, store: Store, *, limit: float = 3.0, visitor_share: float | None = None
+    ) -> None:
         self.store = store
         self.guard = Guard(limit)
+        self._gauge = Gauge(visitor_share)
         self._queues = [threading.Lock() for _ in range(QUEUES)]
 
     def run(self, steps: Steps[T], visit: Visit) -> T:
@@ -95,6 +144,8 @@ class StoreClient:
                 try:
                     if isinstance(operation, ops.Queue):
                         queue = self._enter_queue(operation.key)
+                    elif isinstance(operation, ops.IsCrowded):
+                        answer = self._is_crowded()
                     elif isinstance(operation, (ops.Call, ops.Notify, ops.Pause)):
                         answer = _carry_out(operation)
                     else:
@@ -115,6 +166,16 @@ class StoreClient:
             raise
         finally:
             visit.waited += time.monotonic() - started
+
+    def _is_crowded(self) -> bool:
+        if self._gauge.is_due:
+            with contextlib.suppress(StoreUnavailable):
+                store: object = self.store
+                if isinstance(store, BoundedStore):
+                    self._gauge.note(store.fullness())
+                else:
+                    self._gauge.note(None)
+        return self._gauge.is_crowded()
 
     def _enter_queue(self, key: str) -> threading.Lock | None:
         queue = self._queues[hash(key) % QUEUES]
@@ -153,8 +214,7 @@ def report(operation: ops.StoreOperation, error: StoreUnavailable) -> None:
 def notify(operation: ops.Notify) -> None:
     """Send a signal, and log what is to be logged."""
     if operation.log is not None:
-        is_lost = operation.signal == "session-unreadable"
-        level = logging.WARNING if is_lost else logging.INFO
+        level = logging.WARNING if operation.signal in _WARNINGS else logging.INFO
         logger.log(level, operation.log, operation.details["handle"])
     signals.notify(operation.signal, **operation.details)
 

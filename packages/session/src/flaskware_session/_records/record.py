@@ -26,6 +26,12 @@ FOREVER = 253_402_300_800_000
 UNSEEN = "unseen"
 """Kind of a visitor's session that no request has come back with."""
 
+PERSISTENT = "persistent"
+"""Kind of a session whose user is to stay signed in when the browser is closed."""
+
+CARRIED = "carried"
+"""Kind of a visitor's session whose content a cookie has carried before."""
+
 Clock: t.TypeAlias = cabc.Callable[[], float]
 """Returns the time in seconds since 1970, as :func:`time.time` does."""
 

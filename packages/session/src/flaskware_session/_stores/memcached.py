@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import collections
 import collections.abc as cabc
 import contextlib
 import hashlib
@@ -210,6 +211,28 @@ class MemcachedStore(Store):
                 name = f"key={self._namespace}%3A{kind}%3A".encode()
                 counts[kind] += listing.count(name)
         return StoreStats(counts["s"], counts["u"])
+
+    def fullness(self) -> float | None:
+        """See :meth:`BoundedStore.fullness`; of the server that is fullest.
+
+        A server gives its memory to classes of size and takes none of it back. So it
+        is full when the class that holds most has neither room nor memory to get.
+        """
+        return max(map(self._fullness_of, self._clients))
+
+    def _fullness_of(self, server: str) -> float:
+        limit = int(self._ask_server(server, lambda c: c.stats())[b"limit_maxbytes"])
+        slabs = self._ask_server(server, lambda c: c.stats("slabs"))
+        used, free = collections.Counter[bytes](), collections.Counter[bytes]()
+        for name, value in slabs.items():
+            slab, _, field = name.partition(b":")
+            if field in {b"used_chunks", b"free_chunks"}:
+                size = int(slabs[slab + b":chunk_size"])
+                (used if field == b"used_chunks" else free)[slab] = int(value) * size
+        taken = used.total()
+        room = max(limit - int(slabs.get(b"total_malloced", 0)), 0)
+        room += max((free[slab] for slab, _ in used.most_common(1)), default=0)
+        return taken / (taken + room) if taken else 0.0
 
     def ping(self) -> None:
         for server in self._clients:

@@ -118,6 +118,18 @@ class Store(t.Protocol):
 
 
 @t.runtime_checkable
+class BoundedStore(t.Protocol):
+    """A store that has room for so much and no more, such as a server's memory."""
+
+    def fullness(self) -> float | None:
+        """Return the share of its room that is taken, from 0 to 1.
+
+        :return: ``None`` if it has no limit.
+        """
+        ...
+
+
+@t.runtime_checkable
 class AmendingStore(t.Protocol):
     """A store that can keep others from a record while a change is made to it.
 

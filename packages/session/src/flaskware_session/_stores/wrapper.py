@@ -46,6 +46,13 @@ class StoreWrapper(Store):
         written: Written | None = self._call("amend", key, now, change)
         return written
 
+    def fullness(self) -> float | None:
+        """See :meth:`BoundedStore.fullness`."""
+        if not hasattr(self.store, "fullness"):
+            return None
+        share: float | None = self._call("fullness")
+        return share
+
     def replace(self, old_key: str, record: Record, now: int) -> Written:
         written: Written = self._call("replace", old_key, record, now)
         return written

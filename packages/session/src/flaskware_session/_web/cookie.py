@@ -63,14 +63,17 @@ class SessionCookie:
         return not (is_relaxed or _is_local(_hostname(request)))
 
     def read(self, request: Request) -> list[str]:
-        """Return the ids that a request carries.
+        """Return the ids that a request carries."""
+        return [value for value in self.values(request) if is_token(value)]
+
+    def values(self, request: Request) -> list[str]:
+        """Return the values of the cookie in a request.
 
         A browser sends every cookie of the name that it has for the path and its
         parents, the domain and its parents.
         """
         name = self.secure_name if self.is_secure(request) else self.name
-        values = request.cookies.getlist(name)
-        return [value for value in values[:_MOST_COOKIES] if is_token(value)]
+        return request.cookies.getlist(name)[:_MOST_COOKIES]
 
     def set(
         self, request: Request, response: Response, token: str, *, max_age: int | None

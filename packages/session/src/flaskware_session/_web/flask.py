@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import collections.abc as cabc
 import functools
+import itertools
 import typing as t
 
 import flask
@@ -17,6 +19,7 @@ from flaskware_session._errors import SessionConflict
 from flaskware_session._errors import SessionEnded
 from flaskware_session._errors import StoreUnavailable
 
+from .carried import CarriedSessions
 from .cookie import SessionCookie
 from .headers import Caching
 from .headers import hand_out
@@ -51,13 +54,19 @@ class ServerSessionInterface(SessionInterface):
         caching: Caching = "auto",
         bearer: bool = False,
         find_foreign: Finder | None = None,
+        carried: CarriedSessions | None = None,
     ) -> None:
         self._manager = manager
         self._cookie = cookie
         self._save_on_error = save_on_error
         self._caching: Caching = caching
         self._bearer = bearer
-        self._find_foreign = find_foreign
+        self._forgets_plain = find_foreign is not None
+        self._carried = carried
+        finders = [
+            finder for finder in (carried and carried.find, find_foreign) if finder
+        ]
+        self._find_foreign = _chain(finders) if finders else None
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> ServerSession:  # noqa: ARG002
         """Make a session that has not been read yet."""
@@ -152,11 +161,20 @@ class ServerSessionInterface(SessionInterface):
             return
         if visit.cookie is Cookie.DELETE:
             self._cookie.delete(flask.request, response)
+        elif visit.carried is not None:
+            self._send_carried(visit, visit.carried, response)
         elif visit.id is not None:
             max_age = self._max_age(visit) if visit.data.get(PERMANENT) else None
             self._cookie.set(flask.request, response, visit.id, max_age=max_age)
-            if self._find_foreign is not None:
+            if self._forgets_plain:
                 self._cookie.forget_plain(flask.request, response)
+
+    def _send_carried(self, visit: Visit, text: str, response: flask.Response) -> None:
+        carried = self._carried
+        value = None if carried is None else carried.pack(text)
+        if carried is not None and value is not None:
+            max_age = carried.seconds if visit.data.get(PERMANENT) else None
+            self._cookie.set(flask.request, response, value, max_age=max_age)
 
     def _tell_outage(
         self, app: flask.Flask, outage: StoreUnavailable, response: flask.Response
@@ -172,6 +190,12 @@ class ServerSessionInterface(SessionInterface):
         # The longest the session can live, so that the cookie need not be sent again
         # as it is used; when it ends is for the server to say.
         return max((record.until - self._manager.now()) // 1000, 0)
+
+
+def _chain(finders: cabc.Sequence[Finder]) -> Finder:
+    return lambda request: itertools.chain.from_iterable(
+        find(request) for find in finders
+    )
 
 
 def _replace(

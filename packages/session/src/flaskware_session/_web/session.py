@@ -70,7 +70,7 @@ class Access:
         manager.client.run(steps, visit)
         if self.permanent is not None:
             visit.make_permanent(self.permanent)
-        elif visit.record is None and manager.policy.permanent:
+        elif visit.is_new and manager.policy.permanent:
             visit.data[PERMANENT] = True
         return visit
 
@@ -220,8 +220,8 @@ class ServerSession(SessionMixin):
 
     @property
     def new(self) -> bool:  # type: ignore[override] # an attribute in the mixin
-        """True if the store has no such session yet."""
-        return self._load().record is None
+        """True if there was no such session before this request."""
+        return self._load().is_new
 
     @property
     def modified(self) -> bool:

@@ -17,6 +17,8 @@ from flaskware_session._stores.async_protocol import AsyncStore
 
 from . import scripts
 from .records import fields_of
+from .records import fullness_in
+from .records import info_of
 from .records import keys_of_users
 from .records import Names
 from .records import new_epoch
@@ -110,6 +112,12 @@ class AsyncRedisStore(AsyncStore):
     async def stats(self, now: int) -> StoreStats:  # noqa: ARG002
         """See :meth:`Store.stats`; this walks over all keys, a part at a time."""
         return StoreStats(await self._count("s"), await self._count("u"))
+
+    async def fullness(self) -> float | None:
+        """See :meth:`BoundedStore.fullness`."""
+        send = self._own_client().execute_command
+        memory = await self._guard(lambda: send("INFO", "memory"))
+        return fullness_in(info_of(memory))
 
     async def ping(self) -> None:
         await self._guard(lambda: self._own_client().ping())

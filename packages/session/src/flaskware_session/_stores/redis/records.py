@@ -146,3 +146,22 @@ def text_in(line: str) -> str:
 def text_of(value: bytes | str) -> str:
     """Return a text of an answer, whether the client has decoded it or not."""
     return value.decode() if isinstance(value, bytes) else value
+
+
+def info_of(answer: object) -> dict[str, str]:
+    """Return a section of what a server says of itself, by name."""
+    if isinstance(answer, dict):  # redis-py's client has read it
+        found = t.cast("dict[object, object]", answer)
+        return {str(key): str(value) for key, value in found.items()}
+    lines = text_of(t.cast("bytes", answer or b"")).splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def fullness_in(memory: dict[str, str]) -> float | None:
+    """Return the share of a server's memory that is taken; see ``BoundedStore``."""
+    limit = int(memory.get("maxmemory", 0))
+    if not limit:
+        return None
+    # Buffers of replicas, which the limit is not for.
+    others = int(memory.get("mem_not_counted_for_evict", 0))
+    return (int(memory.get("used_memory", 0)) - others) / limit

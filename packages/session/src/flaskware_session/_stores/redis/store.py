@@ -17,6 +17,8 @@ from flaskware_session._stores.protocol import Store
 
 from . import scripts
 from .records import fields_of
+from .records import fullness_in
+from .records import info_of
 from .records import keys_of_users
 from .records import Names
 from .records import new_epoch
@@ -141,6 +143,10 @@ class RedisStore(Store):
         """
         return self._info("memory").get("maxmemory_policy")
 
+    def fullness(self) -> float | None:
+        """See :meth:`BoundedStore.fullness`; in a cluster, of one of its nodes."""
+        return fullness_in(self._info("memory"))
+
     def restores_snapshots(self) -> bool:
         """Return whether the server goes back to an older state after a crash.
 
@@ -159,12 +165,7 @@ class RedisStore(Store):
         return len(answer) > 1 and bool(text_of(answer[1]))
 
     def _info(self, section: str) -> dict[str, str]:
-        answer = self._guard(lambda: self._link.send("INFO", section))
-        if isinstance(answer, dict):  # redis-py's client has read it
-            found = t.cast("dict[object, object]", answer)
-            return {str(key): str(value) for key, value in found.items()}
-        lines = text_of(answer or b"").splitlines()
-        return dict(line.split(":", 1) for line in lines if ":" in line)
+        return info_of(self._guard(lambda: self._link.send("INFO", section)))
 
     def close(self) -> None:
         self._link.close()
