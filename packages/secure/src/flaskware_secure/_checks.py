@@ -91,6 +91,7 @@ def _changed_cookies(cookies: cabc.Mapping[str, str]) -> cabc.Iterator[Finding]:
             "Set these flags where the cookie is set, or name it in"
             " SECURE_COOKIES_READABLE if a script reads it.",
             symbol=name,
+            asvs="3.3.1",
         )
 
 
@@ -115,6 +116,7 @@ def _transport(
             " Host, as nginx by default, makes every request look like one to it.",
             "Remove it from TRUSTED_HOSTS, and have the proxy pass the host on:"
             " proxy_set_header Host $host;",
+            asvs="4.1.3",
         )
     seconds = settings.hsts.seconds
     if seconds == 0:
