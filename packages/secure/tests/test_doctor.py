@@ -130,3 +130,19 @@ def test_an_override_that_weakens_scripts_or_contradicts_is_told(
     found = {f.id: f.message for f in examine(app).findings}
     assert "'weak' is weak at script-src: injected" in found["secure.csp-weak-scripts"]
     assert "'wrong' is wrong at csp['style-src']" in found["secure.override-wrong"]
+
+
+def test_an_override_is_told_what_it_adds_to_a_policy_that_is_weak_already() -> None:
+    secure = SecureHeaders()
+    app = make_app(secure, SECURE_CSP={"style-src": ["'self'", "'unsafe-inline'"]})
+
+    @app.get("/weak")
+    @secure.override(script_src=["'self'", "'unsafe-eval'"])
+    def weak() -> str:
+        return "weak"
+
+    found = [f for f in examine(app).findings if f.id.startswith("secure.csp")]
+    assert {(f.id, f.level.name, "'weak'" in f.message) for f in found} == {
+        ("secure.csp-weak-styles", "INFO", False),
+        ("secure.csp-unsafe-eval", "WARNING", True),
+    }

@@ -13,6 +13,7 @@ from ._headers.transport import is_loopback
 from ._headers.transport import Redirection
 from ._policy.lint import lint
 from ._policy.policy import Policy
+from ._policy.weakness import Weakness
 from ._policy.weakness import weaknesses
 from ._settings import SecureSettings
 
@@ -30,7 +31,7 @@ def check_secure(
 ) -> cabc.Iterator[Finding]:
     """Yield findings about an app's policies and transport."""
     base = policy_of(None)
-    yield from _weak(base, "The app's policy")
+    yield from _weak(weaknesses(base.csp), "The app's policy")
     yield from _unreported(settings, base)
     for endpoint in sorted(app.view_functions):
         policy = policy_of(endpoint)
@@ -43,11 +44,12 @@ def check_secure(
         yield from _collection(settings)
 
 
-def _weak(policy: Policy, whose: str) -> cabc.Iterator[Finding]:
-    for weakness in weaknesses(policy.csp):
+def _weak(found: cabc.Iterable[Weakness], whose: str) -> cabc.Iterator[Finding]:
+    for weakness in found:
+        styles = weakness.code == "csp-weak-styles"
         yield Finding(
             f"secure.{weakness.code}",
-            Level.WARNING,
+            Level.INFO if styles else Level.WARNING,
             f"{whose} is weak at {weakness.directive}: {weakness.message}.",
             f"Write {weakness.fix}.",
             asvs="3.4.3",
@@ -77,8 +79,9 @@ def _override(endpoint: str, policy: Policy, base: Policy) -> cabc.Iterator[Find
             problem.write,
             asvs="3.4.3",
         )
-    if policy.csp != base.csp and not [*weaknesses(base.csp)]:
-        yield from _weak(policy, f"The override of the endpoint {endpoint!r}")
+    known = frozenset(weaknesses(base.csp))
+    new = [each for each in weaknesses(policy.csp) if each not in known]
+    yield from _weak(new, f"The override of the endpoint {endpoint!r}")
 
 
 def _changed_cookies(cookies: cabc.Mapping[str, str]) -> cabc.Iterator[Finding]:

@@ -17,6 +17,18 @@ def parse_csp(value: str) -> dict[str, tuple[str, ...]]:
     return directives
 
 
+def repeated_directives(value: str) -> list[str]:
+    """Return the directives that one policy has twice; browsers ignore the second."""
+    seen: set[str] = set()
+    found: list[str] = []
+    for part in value.split(";"):
+        name = part.split()[0].lower() if part.split() else ""
+        if name in seen:
+            found.append(name)
+        seen.add(name)
+    return [name for name in found if name]
+
+
 def parse_permissions(value: str) -> dict[str, tuple[str, ...]]:
     """Return the features of one ``Permissions-Policy`` value."""
     features: dict[str, tuple[str, ...]] = {}

@@ -14,7 +14,16 @@ _SCRIPTS = ("script-src", "script-src-elem", "script-src-attr")
 # Plug-ins and base addresses run an attacker's script as well as scripts do.
 _RUNNING = (*_SCRIPTS, "object-src", "base-uri")
 _LOADING = ("script-src", "script-src-elem", "object-src")
-_BROAD = frozenset({"*", "data:", "http:", "https:", "http://*", "https://*"})
+_PASSIVE = ("img-src", "media-src")
+# Not blob: as only a script that runs already can make such an address.
+_BROAD = frozenset(
+    {
+        "*", "data:", "ftp:", "http:", "https:", "http://*", "https://*", "http://*.*",
+        "https://*.*",
+    }
+)  # fmt: skip
+# Points of MDN's HTTP Observatory.
+_UNSAFE, _SEMI_UNSAFE = -20, -10
 # These serve files of anybody, any version of Angular, or JSONP with a callback from
 # the address; each is enough for an injected element to run a script.
 _OPEN_HOSTS = (
@@ -35,6 +44,7 @@ class Weakness:
 
     :param code: Stable, such as ``"csp-weak-scripts"``.
     :param source: The source that allows it; empty where something is missing.
+    :param points: Change of the grade, as MDN's HTTP Observatory has it.
     """
 
     code: str
@@ -42,10 +52,17 @@ class Weakness:
     source: str
     message: str
     fix: str
+    points: int = 0
 
 
 def weaknesses(csp: Directives) -> cabc.Iterator[Weakness]:
-    """Yield the ways around a policy, as browsers read it (CSP3)."""
+    """Yield the ways around a policy, as browsers read it (CSP3).
+
+    This is the one judgement of a policy: the audit, ``flask doctor`` and suggestions
+    all ask it.
+    """
+    # Schemes, hosts and keywords mean the same in any case.
+    csp = {name: tuple(map(str.lower, sources)) for name, sources in csp.items()}
     seen: set[tuple[str, str]] = set()
     for directive in _RUNNING:
         decided = _decides(csp, directive)
@@ -57,6 +74,9 @@ def weaknesses(csp: Directives) -> cabc.Iterator[Weakness]:
                 seen.add((decided, source))
                 yield found
     yield from _missing(csp)
+    yield from _insecure(csp)
+    yield from _evaluating(csp)
+    yield from _styles(csp)
 
 
 def effective(directive: str, sources: tuple[str, ...]) -> tuple[str, ...]:
@@ -75,7 +95,7 @@ def _weakness(directive: str, decided: str, source: str) -> Weakness | None:
     is_script = directive in _SCRIPTS
     if is_script and source == "'unsafe-inline'":
         message = "injected scripts run: 'unsafe-inline'"
-    elif source.lower() in _BROAD:
+    elif source in _BROAD:
         message = f"scripts of any site run: {source}"
         if directive == "base-uri":
             message = f"an injected <base> has scripts loaded from any site: {source}"
@@ -90,23 +110,73 @@ def _weakness(directive: str, decided: str, source: str) -> Weakness | None:
     else:
         return None
     fix = f"{NONCE} and 'strict-dynamic'" if is_script else "'none'"
-    return Weakness("csp-weak-scripts", decided, source, message, fix)
+    return Weakness("csp-weak-scripts", decided, source, message, fix, _UNSAFE)
 
 
 def _missing(csp: Directives) -> cabc.Iterator[Weakness]:
     for directive, what in (("script-src", "scripts"), ("object-src", "plug-ins")):
         decided = _decides(csp, directive)
-        if decided is None or not csp[decided]:
+        if decided is None:
             message = f"{what} of any site run: there is no {directive}"
             if directive == "script-src":
                 message = "no script-src and no default-src"
-            yield Weakness("csp-weak-scripts", directive, "", message, "'none'")
+            fix = "'none'"
+            yield Weakness("csp-weak-scripts", directive, "", message, fix, _UNSAFE)
     scripts = csp.get(_decides(csp, "script-src") or "", ())
     nonce = any(source.startswith("'nonce") for source in scripts)
     hashed = any(source.startswith("'sha") for source in scripts)
     if (nonce or (hashed and "'strict-dynamic'" in scripts)) and "base-uri" not in csp:
         message = "an injected <base> has the page's scripts loaded from any site"
         yield Weakness("csp-no-base-uri", "base-uri", "", message, "'none'")
+
+
+def _insecure(csp: Directives) -> cabc.Iterator[Weakness]:
+    """Yield the sources that load over a connection that anybody can change."""
+    for directive, sources in csp.items():
+        passive = directive in _PASSIVE
+        for source in effective(directive, sources):
+            if source.startswith(("http:", "ftp:")):
+                yield Weakness(
+                    "csp-insecure-scheme",
+                    directive,
+                    source,
+                    f"it loads over a connection that anybody can change: {source}",
+                    "https: in the address",
+                    _SEMI_UNSAFE if passive else _UNSAFE,
+                )
+
+
+def _evaluating(csp: Directives) -> cabc.Iterator[Weakness]:
+    for directive in ("script-src", "style-src"):
+        decided = _decides(csp, directive)
+        if decided is not None and "'unsafe-eval'" in csp[decided]:
+            yield Weakness(
+                "csp-unsafe-eval",
+                decided,
+                "'unsafe-eval'",
+                "scripts turn text into code: 'unsafe-eval'",
+                "'wasm-unsafe-eval' for WebAssembly, or code without eval",
+                _SEMI_UNSAFE,
+            )
+            return
+
+
+def _styles(csp: Directives) -> cabc.Iterator[Weakness]:
+    decided = _decides(csp, "style-src")
+    if decided is None:
+        return
+    sources = csp[decided]
+    vouched = any(source.startswith(("'nonce", "'sha")) for source in sources)
+    for source in sources:
+        unsafe = source == "'unsafe-inline'" and not vouched
+        if unsafe or source in _BROAD:
+            yield Weakness(
+                "csp-weak-styles",
+                decided,
+                source,
+                f"injected styles count: {source}",
+                NONCE,
+            )
 
 
 def _decides(csp: Directives, directive: str) -> str | None:
