@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import typing as t
+import zoneinfo
 
 import pydantic
 
@@ -92,6 +93,12 @@ class FormsSettings(Settings):
         " and `row_of_KIND` for fields of a kind.",
         examples=["forms.html"],
     )
+    timezone: str | None = pydantic.Field(
+        default=None,
+        description="Time zone in which a control shows a moment that has one. With"
+        " Flask-Babel, its time zone decides; without either, the moment's own.",
+        examples=["Europe/Berlin"],
+    )
     languages: tuple[str, ...] = pydantic.Field(
         default=("en",),
         min_length=1,
@@ -99,6 +106,16 @@ class FormsSettings(Settings):
         " none of them. With Flask-Babel, its locale decides.",
         examples=[["en", "de", "fr", "es"]],
     )
+
+    @pydantic.field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str | None) -> str | None:
+        if name is not None:
+            try:
+                zoneinfo.ZoneInfo(name)
+            except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+                raise ValueError("a time zone such as Europe/Berlin") from None
+        return name
 
     @pydantic.field_validator("languages")
     @classmethod

@@ -73,7 +73,6 @@ class InputBuilder(Builder[N]):
             for invalid in (False, True)
         ]
         self._hidden, self._shows = node.is_hidden, node.shows_value
-        self._size = node.text_size
         start = (
             f'<input type="{node.control}" id="{self.id}" name="{self.name}"'
             f"{self.attributes}"
@@ -93,7 +92,7 @@ class InputBuilder(Builder[N]):
         if not self._shows:
             return start
         text = value if type(value) is str else text_of(value)
-        return f'{start}{escape(text[: self._size] if self._size else text)}">'
+        return f'{start}{escape(text)}">'
 
     def row(self, value: t.Any, errors: ErrorsAt) -> str:
         control = self.control(value, errors)
@@ -131,8 +130,7 @@ class InputBuilder(Builder[N]):
         return found
 
     def value_for(self, value: t.Any) -> t.Any:
-        text = text_of(value) if self._shows else ""
-        return text[: self._size] if self._size else text
+        return text_of(value) if self._shows else ""
 
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
@@ -167,8 +165,6 @@ class Leaf(Node):
     # True if a browser can show it without letting anybody change it (HTML, "the
     # readonly attribute").
     may_be_readonly: t.ClassVar[bool] = False
-    # The number of characters of a value that the control shows.
-    text_size: t.ClassVar[int | None] = None
 
     required: bool
     attributes: tuple[Attribute, ...] = ()

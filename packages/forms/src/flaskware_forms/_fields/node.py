@@ -126,6 +126,10 @@ class Node:
         """The code of an error of Pydantic, and the code of the sentence for it."""
         return code, code
 
+    def is_marked(self, value: t.Any) -> bool:
+        """True if a hidden input beside its control has a part of the value."""
+        return False
+
     def echo(self, value: t.Any) -> t.Any:
         """The decoded value if a page that shows a value is sent back untouched.
 

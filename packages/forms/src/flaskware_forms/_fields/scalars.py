@@ -19,8 +19,11 @@ from flaskware_forms._body.decoder import converting
 from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import read_bool
 from flaskware_forms._body.decoder import read_consent
+from flaskware_forms._body.decoder import Values
 from flaskware_forms._markup.theme import Attributes
 from flaskware_forms._schema.facets import Facets
+from flaskware_forms._schema.moments import restored
+from flaskware_forms._schema.moments import shown
 from flaskware_forms._schema.values import FALSE
 from flaskware_forms._schema.values import is_on
 from flaskware_forms._schema.values import text_of
@@ -188,8 +191,23 @@ class Float(Number, types=(float,)):
         return converting(super().reader(), _refuse_infinite)
 
 
+class TimeBuilder(InputBuilder[Leaf]):
+    """An ``<input>`` of a time, after the exact value where it cannot show that."""
+
+    def control(self, value: t.Any, errors: ErrorsAt) -> str:
+        text, exact = t.cast("Time", self.leaf).shown_text(value)
+        control = super().control(text, errors)
+        return hidden(self.names.name, exact) + control if exact else control
+
+    def value_for(self, value: t.Any) -> t.Any:
+        return t.cast("Time", self.leaf).shown_text(value)[0]
+
+
 class Time(Leaf, control="time", types=(dt.time,)):
     """A time of day."""
+
+    builder = TimeBuilder
+    moment: t.ClassVar[t.Any] = dt.time
 
     may_be_readonly = True
 
@@ -202,7 +220,42 @@ class Time(Leaf, control="time", types=(dt.time,)):
             yield "step", "any"
 
     def reader(self) -> Read:
-        return converting(super().reader(), _refuse_timestamp)
+        read = converting(super().reader(), _refuse_timestamp)
+
+        def run(values: Values) -> t.Any:
+            exact = self.parse(values[0]) if len(values) == 2 else None
+            if exact is None:
+                return read(values)
+            text = read(values[1:])
+            now = self.parse(text)
+            return text if now is None else restored(text, exact, now)
+
+        return run
+
+    def parse(self, text: t.Any) -> t.Any:
+        """The value of a text; ``None`` where it has none."""
+        try:
+            return self.moment.fromisoformat(text)
+        except (TypeError, ValueError):
+            return None
+
+    def shown_text(self, value: t.Any) -> tuple[str, str]:
+        """Return the text of its control, and the exact value if the text is not."""
+        found = value if isinstance(value, self.moment) else self.parse(value)
+        if found is None or not hasattr(found, "tzinfo"):
+            return text_of(value), ""
+        text, exact = shown(found)
+        # A text stays as it was typed.
+        return (value, "") if isinstance(value, str) and not exact else (text, exact)
+
+    def is_marked(self, value: t.Any) -> bool:
+        return bool(self.shown_text(value)[1])
+
+    def texts(self, name: str, value: t.Any) -> Texts:
+        text, exact = self.shown_text(value)
+        if exact:
+            yield name, exact
+        yield name, text
 
 
 _DATES = (dt.date, pydantic.PastDate, pydantic.FutureDate)
@@ -214,12 +267,13 @@ _DATETIMES = (
 class Date(Time, control="date", types=_DATES):
     """A date."""
 
+    moment = dt.date
+
 
 class DateTime(Time, control="datetime-local", types=_DATETIMES):
     """A date and a time."""
 
-    # Its control takes no offset from UTC, and is empty where it gets one.
-    text_size = 19
+    moment = dt.datetime
 
 
 class FlagBuilder(InputBuilder["Flag"]):

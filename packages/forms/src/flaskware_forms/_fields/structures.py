@@ -434,7 +434,8 @@ class Series(Node):
         """True if each row has a name of its own, and not all of them one name."""
         # Under one name a blank entry and an empty row are the same.
         return self.item.nested or any(
-            row is not None and not text_of(row) for row in rows
+            row is not None and (not text_of(row) or self.item.is_marked(row))
+            for row in rows
         )
 
     def leaves(self, times: int = 1) -> Leaves:

@@ -18,6 +18,7 @@ from flaskware_forms._fields.choice import Choice
 from flaskware_forms._fields.node import Node
 from flaskware_forms._fields.structures import Group
 from flaskware_forms._schema.facets import facets
+from flaskware_forms._schema.moments import current_zone
 from flaskware_forms._schema.values import key_of
 from flaskware_forms._schema.values import text_of
 
@@ -281,6 +282,7 @@ class Target:
             target.write(current, value, whole=True, session=session)
             setattr(obj, name, current)
             return True
+        value = _in_zone(value, current, _columns(self.mapper).get(name))
         if current == value:
             return False
         # A value that no page can show as it is differs, though nobody touched it.
@@ -365,6 +367,19 @@ def _link(
     kept: t.Any = after if several else after[0]
     setattr(obj, name, set(after) if isinstance(current, set) else kept)
     return True
+
+
+def _in_zone(value: t.Any, current: t.Any, columns: list[t.Any] | None) -> t.Any:
+    """Give a moment the zone that its column demands.
+
+    A driver would take it for one in the zone of the process.
+    """
+    if not isinstance(value, dt.datetime) or value.tzinfo is not None or not columns:
+        return value
+    if not getattr(columns[0].type, "timezone", False):
+        return value
+    zone = current_zone() or getattr(current, "tzinfo", None) or dt.UTC
+    return value.replace(tzinfo=zone)
 
 
 def _columns(mapper: t.Any) -> dict[str, list[t.Any]]:

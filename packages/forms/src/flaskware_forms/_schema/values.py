@@ -35,7 +35,7 @@ def text_of(value: t.Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dt.datetime | dt.time):
-        return value.isoformat(timespec="seconds")
+        return value.isoformat()
     if isinstance(value, dt.date):
         return value.isoformat()
     if isinstance(value, dt.timedelta):
