@@ -217,7 +217,7 @@ class Group(Node):
             if key not in found or key in unsent:
                 value = child.initial() if below is NOTHING else below
                 found[key] = child.initial_from(value)
-            elif group is child and isinstance(found[key], dict):
+            elif group and group is child and isinstance(found[key], dict):
                 below = None if below is NOTHING else below
                 found[key] = group.completed(found[key], below)
         return found
@@ -238,10 +238,11 @@ class Group(Node):
         """A JSON body, and an object's values for what it does not name (RFC 7396)."""
         found = dict(body)
         for child, current in self._current(source):
-            if child.key not in body:
-                found[child.key] = child.initial_from(current)
-            elif child.model_group is child and isinstance(body[child.key], dict):
-                found[child.key] = child.model_group.merged(body[child.key], current)
+            key, group = child.key, child.model_group
+            if key not in body:
+                found[key] = child.initial_from(current)
+            elif group and group is child and isinstance(body[key], dict):
+                found[key] = group.merged(body[key], current)
         return found
 
     def forget_merged(
@@ -252,7 +253,7 @@ class Group(Node):
             group, value = child.model_group, getattr(data, child.attribute, None)
             if child.key not in body:
                 data.model_fields_set.discard(child.attribute)
-            elif group is child and isinstance(value, pydantic.BaseModel):
+            elif group and group is child and isinstance(value, pydantic.BaseModel):
                 group.forget_merged(value, fields_in(body[child.key]))
 
     def _current(self, source: t.Any) -> cabc.Iterator[tuple[Node, t.Any]]:

@@ -199,7 +199,7 @@ class Submission(t.Generic[M]):
             return ()
         paths = list(sent.unknown)
         if self.compiled.model.model_config.get("extra") == "forbid":
-            token = flask.current_app.config["WTF_CSRF_FIELD_NAME"]
+            token = t.cast("str", flask.current_app.config["WTF_CSRF_FIELD_NAME"])
             # Names of the form's own begin with an underscore, those of fields do not.
             paths += [(n,) for n in sent.foreign if n != token and n[:1] != "_"]
         return tuple(
@@ -280,7 +280,7 @@ class Submission(t.Generic[M]):
         text, schema = sent.text, self.compiled.schema
         patch = flask.request.method == "PATCH" and self.initial is not None
         if patch and isinstance(sent.data, dict):
-            whole = schema.merged(sent.data, self.initial)
+            whole = schema.merged(fields_in(sent.data), self.initial)
             text = pydantic_core.to_json(whole, fallback=str)
         try:
             data = self.compiled.validate_json(text, context=self.context)
@@ -291,7 +291,7 @@ class Submission(t.Generic[M]):
                 raise bad_json() from None
             raise
         if patch:
-            schema.forget_merged(data, sent.data)
+            schema.forget_merged(data, fields_in(sent.data))
         return data
 
     def _guarded(self, sent: t.Any) -> t.Any:
@@ -378,20 +378,18 @@ class Submission(t.Generic[M]):
     @property
     def values(self) -> dict[str, t.Any]:
         """The values of the controls, as they were sent; else the initial values."""
-        if self._values is None:
-            schema = self.compiled.schema
-            if self._shown is None:
-                self._values = schema.initial_fields(self.initial)
-            else:
-                shown = data_of(self._shown)
-                sent = t.cast(
-                    "dict[str, t.Any]", shown if isinstance(shown, dict) else {}
-                )
-                values = schema.completed(sent, self.initial)
-                if self.compiled.has_locked:
-                    values = schema.guarded(values, self.initial, for_page=True)
-                self._values = values
-        return self._values
+        if self._values is not None:
+            return self._values
+        schema = self.compiled.schema
+        if self._shown is None:
+            values = schema.initial_fields(self.initial)
+        else:
+            sent = fields_in(data_of(self._shown))
+            values = schema.completed(sent, self.initial)
+            if self.compiled.has_locked:
+                values = schema.guarded(values, self.initial, for_page=True)
+        self._values = values
+        return values
 
     @property
     def errors_by_path(self) -> cabc.Mapping[Path, list[FormError]]:

@@ -274,7 +274,7 @@ def _field_of(field: t.Any, leave_out: frozenset[str]) -> tuple[t.Any, t.Any]:
 def _refusal_of(field: t.Any, text: str | None) -> str | None:
     """The error that a field of WTForms has for a text, or for none at all."""
     # A copy, as threads share the field. Its class makes another thing when called.
-    own: t.Any = object.__new__(type(field))
+    own = object.__new__(t.cast("type[t.Any]", type(field)))
     own.__dict__.update(field.__dict__)
     own.validators = [each for each in field.validators if isinstance(each, _KNOWN)]
     own.process(MultiDict() if text is None else MultiDict([(field.name, text)]))

@@ -38,6 +38,8 @@ _OURS = frozenset({
     "aria-describedby", "aria-invalid", "checked", "disabled", "for", "id", "multiple",
     "name", "readonly", "required", "selected", "type", "value",
 })  # fmt: skip
+# A class, which type checkers know as an alias.
+_JSON = t.cast("type[t.Any]", pydantic.Json)
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_.:-]*")
 
 
@@ -184,7 +186,7 @@ def _collect(found: Facets, metadata: cabc.Iterable[t.Any]) -> None:
     for item in _flatten(metadata):
         if isinstance(item, Ui):
             found.ui = item
-        elif item is pydantic.Json or isinstance(item, pydantic.Json):
+        elif item is pydantic.Json or isinstance(item, _JSON):
             found.is_json = True
         elif isinstance(item, Image | File):
             found.image = item
