@@ -190,12 +190,14 @@ class TableReports:
 
 
 def _create(engine: sa.Engine) -> None:
-    try:
-        _METADATA.create_all(engine)
-    except SQLAlchemyError:
-        # A worker that starts at the same moment may have made it first.
-        if not sa.inspect(engine).has_table(_LEDGER.name):
-            raise
+    for table in _METADATA.sorted_tables:
+        try:
+            table.create(engine, checkfirst=True)
+        except SQLAlchemyError:
+            # A worker that starts at the same moment may have made it first, and may
+            # not have come to the next table yet.
+            if not sa.inspect(engine).has_table(table.name):
+                raise
     # Of two processes that insert the first row at once, one has found it there.
     with contextlib.suppress(IntegrityError), engine.begin() as connection:
         if not _has_row(connection, _BATCHES):
