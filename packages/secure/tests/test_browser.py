@@ -459,6 +459,7 @@ def test_over_https_every_kind_of_report_comes_by_reporting_endpoints(
     policy = Policy.strict(
         csp_report_only={"style-src": ["'none'"]},
         integrity_report_only=["script"],
+        permissions_report_only={"fullscreen": []},
     )
     secure = SecureHeaders(policy=policy, reports="memory")
     app = _app(tmp_path, secure)
@@ -468,7 +469,8 @@ def test_over_https_every_kind_of_report_comes_by_reporting_endpoints(
         "<link rel=stylesheet href=/static/own.css>"
         "<script nonce={{ csp_nonce() }} src=/static/own.js></script>"
         "<script nonce={{ csp_nonce() }}>"
-        "navigator.geolocation.getCurrentPosition(() => 0)</script>",
+        "navigator.geolocation.getCurrentPosition(() => 0);"
+        "document.body.requestFullscreen().catch(() => 0)</script>",
     )
     kinds: set[str] = set()
     with report_collected.connected_to(
@@ -476,7 +478,8 @@ def test_over_https_every_kind_of_report_comes_by_reporting_endpoints(
     ):
         url = serve(app, certificate=certificate)
         browser.get(f"{url.replace('127.0.0.1', 'www.app.example')}/page")
-        wanted = {"csp report", "integrity report", "permissions enforce"}
+        wanted = {"csp report", "integrity report"}
+        wanted |= {"permissions enforce", "permissions report"}
         _wait_for(lambda: wanted <= kinds, kinds)
 
 

@@ -132,6 +132,16 @@ def test_a_right_source_is_sent_as_written(directive: str, sources: list[str]) -
         ),
         ({"permissions": {"camera": ["'self'"]}}, "permissions.bad-member", "self"),
         (
+            {"permissions_report_only": {"camera": ["'self'"]}},
+            "permissions.bad-member",
+            "self",
+        ),
+        (
+            {"extra": {"Permissions-Policy-Report-Only": "usb=()"}},
+            "header.managed",
+            "use permissions_report_only",
+        ),
+        (
             {"permissions": {"camera": ["*", "self"]}},
             "permissions.wildcard-beside-others",
             "['*']",

@@ -4,6 +4,7 @@ import pytest
 import secure as secure_library
 
 from flaskware_core.testing import make_app
+from flaskware_secure import append
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
 from flaskware_secure.testing import assert_csp
@@ -72,6 +73,44 @@ def test_a_permission_can_be_given_to_an_origin() -> None:
     value = headers["Permissions-Policy"]
     assert 'camera=(self "https://call.example")' in value
     assert "usb=" not in value
+
+
+def test_permissions_are_tried_out_in_a_header_of_their_own() -> None:
+    built = secure_library.Secure(
+        custom=[
+            secure_library.CustomHeader(
+                "Permissions-Policy-Report-Only", "usb=(), hid=(self)"
+            )
+        ]
+    )
+    app = make_app(
+        SecureHeaders(policy=Policy.from_secure(built)),
+        SECURE_PERMISSIONS_REPORT_ONLY={"usb": append("self"), "midi": []},
+    )
+    app.add_url_rule("/data", "data", lambda: {"a": 1})
+    headers = app.test_client().get("/").headers
+    value = headers["Permissions-Policy-Report-Only"]
+    expected = {"usb": ("self",), "hid": ("self",), "midi": ()}
+    assert parse_permissions(value) == expected
+    assert "Permissions-Policy" not in headers
+    data = app.test_client().get("/data").headers
+    assert "Permissions-Policy-Report-Only" not in data
+
+
+def test_an_override_tries_a_permission_out_for_one_view() -> None:
+    secure = SecureHeaders()
+    app = make_app(secure)
+
+    @app.get("/page")
+    @secure.override(permissions_report_only={"autoplay": append("self")})
+    def page() -> str:
+        return "page"
+
+    name = "Permissions-Policy-Report-Only"
+    client = app.test_client()
+    assert client.get("/page").headers[name] == "autoplay=(self)"
+    assert name not in client.get("/").headers
+    assert "camera=()" in client.get("/page").headers["Permissions-Policy"]
 
 
 def test_a_csp_is_read_as_a_browser_reads_it() -> None:

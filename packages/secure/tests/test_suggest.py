@@ -125,6 +125,19 @@ def test_other_kinds_have_their_own_advice(
     assert found.advice
 
 
+@pytest.mark.parametrize("report_only", [True, False])
+@pytest.mark.parametrize(
+    ("disposition", "argument"),
+    [("enforce", "permissions"), ("report", "permissions_report_only")],
+)
+def test_a_permission_on_trial_is_changed_where_it_is_tried_out(
+    disposition: str, argument: str, report_only: bool
+) -> None:
+    group = _group("usb", "", kind="permissions", disposition=disposition)
+    [found] = suggest([group], HOSTS, report_only=report_only)
+    assert found.change == f"{argument}={{'usb': ['self']}}"
+
+
 def test_sources_of_a_directive_are_one_suggestion_and_most_comes_first() -> None:
     groups = [
         _group("img-src", "https://a.example", 2),

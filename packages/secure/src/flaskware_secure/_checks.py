@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import datetime
+import typing as t
 
 from flask.sansio.app import App
+from werkzeug.routing import Rule
 
 from flaskware_core import Finding
 from flaskware_core import Level
@@ -16,8 +19,13 @@ from ._policy.policy import Policy
 from ._policy.weakness import Weakness
 from ._policy.weakness import weaknesses
 from ._settings import SecureSettings
+from ._well_known.routes import ENDPOINTS
+from ._well_known.routes import is_endpoint
+from ._well_known.security_txt import SecurityTxt
 
 _HALF_A_YEAR = 180 * 24 * 60 * 60
+_SOON = datetime.timedelta(days=30)
+_LONG = datetime.timedelta(days=366)
 
 
 def check_secure(
@@ -38,6 +46,11 @@ def check_secure(
         if policy is not base:
             yield from _override(endpoint, policy, base)
     yield from _changed_cookies(cookies)
+    if (file := settings.security_txt) is not None:
+        yield from _validity(file)
+    if settings.change_password is not None:
+        yield from _password_page(app, settings.change_password)
+    yield from _well_known_twice(app)
     if deploy:
         yield from _transport(settings, redirection)
         yield from _leniencies(settings)
@@ -96,6 +109,73 @@ def _changed_cookies(cookies: cabc.Mapping[str, str]) -> cabc.Iterator[Finding]:
             symbol=name,
             asvs="3.3.1",
         )
+
+
+def _validity(file: SecurityTxt) -> cabc.Iterator[Finding]:
+    left = file.end - datetime.datetime.now(datetime.UTC)
+    day = file.end.date().isoformat()
+    renew = "Check that its addresses are right, and set SECURE_SECURITY_TXT_EXPIRES."
+    if left <= datetime.timedelta():
+        yield Finding(
+            "secure.security-txt-expired",
+            Level.WARNING,
+            f"security.txt expired on {day}, so that nobody relies on it.",
+            renew,
+        )
+    elif left <= _SOON:
+        yield Finding(
+            "secure.security-txt-expires",
+            Level.WARNING,
+            f"security.txt expires on {day}, in less than 30 days.",
+            renew,
+        )
+    elif left > _LONG:
+        yield Finding(
+            "secure.security-txt-long",
+            Level.INFO,
+            f"security.txt is valid until {day}. RFC 9116 recommends less than a year,"
+            " so that its addresses are checked in time.",
+            "Set SECURE_SECURITY_TXT_EXPIRES to a day within a year.",
+        )
+
+
+def _password_page(app: App, target: str) -> cabc.Iterator[Finding]:
+    if not is_endpoint(target):
+        return
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint == target]
+    if any(_opens(rule) for rule in rules):
+        return
+    yield Finding(
+        "secure.change-password-endpoint",
+        Level.ERROR,
+        f"SECURE_CHANGE_PASSWORD names the endpoint {target!r}, and the app has none of"
+        " that name that answers a GET without arguments.",
+        "Name the endpoint of the page where users change their password.",
+        asvs="6.2.2",
+    )
+
+
+def _opens(rule: Rule) -> bool:
+    """Return whether a link without arguments leads to a rule."""
+    # Werkzeug writes no type for a rule without defaults.
+    arguments = t.cast("set[str]", rule.arguments)
+    needed = arguments.difference(rule.defaults or ())
+    return not needed and "GET" in (rule.methods or ())
+
+
+def _well_known_twice(app: App) -> cabc.Iterator[Finding]:
+    for path, endpoint in ENDPOINTS.items():
+        if endpoint not in app.view_functions:
+            continue
+        for rule in app.url_map.iter_rules():
+            if rule.rule == path and rule.endpoint != endpoint:
+                yield Finding(
+                    "secure.well-known-twice",
+                    Level.WARNING,
+                    f"The endpoint {rule.endpoint!r} and a setting both answer {path}.",
+                    "Remove the route, or the setting.",
+                    symbol=rule.endpoint,
+                )
 
 
 def _transport(

@@ -1,7 +1,7 @@
 """Security headers: validation, resolution of policies, hooks, checks and commands.
 
-Rooms: _policy < _reports < _settings < _headers < _static < _audit < _checks < _cli
-< _extension
+Rooms: _policy < _reports < _well_known < _settings < _headers < _static < _audit
+< _checks < _cli < _extension
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from werkzeug.wrappers import Response
 from flaskware_core import CoreSettings
 from flaskware_core import Extension
 from flaskware_core import Finding
+from flaskware_core import request_getter
 
 from ._headers.cookies import CookieFixer
 from ._headers.cookies import named_by
@@ -59,6 +60,8 @@ from ._static.files import load_manifest
 from ._static.files import StaticFiles
 
 if t.TYPE_CHECKING:
+    from flask import Request
+
     from ._audit.audit import EndpointAudit
     from ._reports.suggest import Suggestion
     from ._reports.suggest import Trial
@@ -343,6 +346,8 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
                     same_site=settings.isolate_same_site,
                 )
             )
+        if (well_known := _well_known(app, settings)) is not None:
+            checks.append(well_known)
         if state.redirection.on:
             checks.insert(0, redirect(app, state.redirection))
         attach_first(app, guard(app, *checks))
@@ -388,6 +393,22 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             lambda name: state.resolver.at(name, None).policy,
             deploy=deploy,
         )
+
+
+def _well_known(
+    app: App, settings: SecureSettings
+) -> cabc.Callable[[Request], object] | None:
+    """Register what the settings ask for; ``None`` if that is nothing."""
+    from ._well_known import routes
+
+    views: dict[str, routes.Answer] = {}
+    if (file := settings.security_txt) is not None:
+        views[routes.SECURITY_TXT] = routes.security_txt(app, file.text())
+    if (target := settings.change_password) is not None:
+        views[routes.CHANGE_PASSWORD] = routes.change_password(
+            app, target, request_getter(app)
+        )
+    return routes.register(app, views) if views else None
 
 
 def _buffer(store: ReportStore, settings: SecureSettings) -> ReportBuffer:

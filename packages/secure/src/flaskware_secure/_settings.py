@@ -22,6 +22,8 @@ from ._policy.policy import Append
 from ._policy.policy import Hsts
 from ._policy.policy import Policy
 from ._reports.store import ReportStore
+from ._well_known.routes import is_target
+from ._well_known.security_txt import SecurityTxt
 
 CookieFixing: t.TypeAlias = t.Literal["fix", "report", "off"]
 PolicyName: t.TypeAlias = t.Literal["strict", "api", "legacy"]
@@ -60,6 +62,12 @@ class SecureSettings(Settings):
         description="Features of Permissions-Policy that replace those of the policy,"
         " with the origins that may use them. An empty list allows nobody.",
         examples=[{"geolocation": ["self"]}],
+    )
+    permissions_report_only: cabc.Mapping[str, _SourceValue] = pydantic.Field(
+        default={},
+        description="Features of Permissions-Policy-Report-Only: each use that it would"
+        " forbid is reported, and still works.",
+        examples=[{"clipboard-read": []}],
     )
     report_only: bool = pydantic.Field(
         default=False,
@@ -165,6 +173,55 @@ class SecureSettings(Settings):
         " first use and after each change.",
         examples=["integrity.json"],
     )
+    security_txt_contacts: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="Addresses to report a vulnerability to, in order of preference."
+        " With them the app serves `/.well-known/security.txt` (RFC 9116).",
+        examples=[["mailto:security@example.org", "https://example.org/report"]],
+    )
+    security_txt_expires: datetime.datetime | None = pydantic.Field(
+        default=None,
+        description="The end of the validity of `security.txt`, which needs one: a date"
+        " or a time, in UTC if it names no zone. `flask doctor` warns 30 days before.",
+        examples=["2027-01-31"],
+    )
+    security_txt_encryption: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="Addresses of keys to encrypt a report with.",
+        examples=[["https://example.org/pgp-key.txt"]],
+    )
+    security_txt_languages: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="Tags of the languages that you read, in any order.",
+        examples=[["en", "de"]],
+    )
+    security_txt_canonical: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="The https addresses where this `security.txt` is served.",
+        examples=[["https://www.example.org/.well-known/security.txt"]],
+    )
+    security_txt_policy: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="Pages with your rules for the report of a vulnerability.",
+        examples=[["https://example.org/disclosure"]],
+    )
+    security_txt_acknowledgments: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="Pages that thank those who reported.",
+        examples=[["https://example.org/thanks"]],
+    )
+    security_txt_hiring: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="Pages with your open positions in security.",
+        examples=[["https://example.org/jobs"]],
+    )
+    change_password: str | None = pydantic.Field(
+        default=None,
+        description="The page where users change their password, to which"
+        " `/.well-known/change-password` redirects for password managers: an endpoint,"
+        " a path of the app, or an https address.",
+        examples=["account.change_password"],
+    )
     reports: t.Annotated[str | t.Annotated[ReportStore, _INSTANCE], Sensitive()] = (
         pydantic.Field(
             default="off",
@@ -227,6 +284,22 @@ class SecureSettings(Settings):
             seconds = self.hsts_steps[max(begun)] if begun else 0
         return Hsts(seconds, self.hsts_include_subdomains, self.hsts_preload)
 
+    @property
+    def security_txt(self) -> SecurityTxt | None:
+        """The content of ``security.txt``; ``None`` if the app serves none."""
+        if not self.security_txt_contacts or self.security_txt_expires is None:
+            return None
+        return SecurityTxt(
+            contacts=self.security_txt_contacts,
+            expires=self.security_txt_expires,
+            encryption=self.security_txt_encryption,
+            acknowledgments=self.security_txt_acknowledgments,
+            languages=self.security_txt_languages,
+            canonical=self.security_txt_canonical,
+            policy=self.security_txt_policy,
+            hiring=self.security_txt_hiring,
+        )
+
     def composed_policy(self) -> Policy:
         """Return the app's policy: the preset with the changes of other settings."""
         policy = self.policy
@@ -240,7 +313,11 @@ class SecureSettings(Settings):
             if self.isolate_same_site:
                 policy = policy.changed(corp="same-origin")
         csp = t.cast("t.Any", self.csp)
-        return policy.changed(csp=csp, permissions=t.cast("t.Any", self.permissions))
+        return policy.changed(
+            csp=csp,
+            permissions=t.cast("t.Any", self.permissions),
+            permissions_report_only=t.cast("t.Any", self.permissions_report_only),
+        )
 
     def conflicts(self) -> cabc.Iterator[ConfigProblem]:
         """Yield the mistakes in the policy, and settings that contradict each other."""
@@ -260,6 +337,51 @@ class SecureSettings(Settings):
             )
         yield from self._relative_paths("redirect_exempt", "redirect.bad-path")
         yield from self._relative_paths("nonces_below", "nonces.bad-path")
+        yield from self._security_txt_problems()
+        target = self.change_password
+        if target is not None and not is_target(target):
+            yield PolicyProblem(
+                self.key("change_password"),
+                "an endpoint, a path that starts with one '/', or an https address; not"
+                " the well-known address itself",
+                describe(target),
+                'SECURE_CHANGE_PASSWORD = "account.change_password"',
+                code="change-password.bad-target",
+            )
+
+    def _security_txt_problems(self) -> cabc.Iterator[ConfigProblem]:
+        fields = [f"security_txt_{each.name}" for each in dc.fields(SecurityTxt)]
+        given = [self.key(name) for name in fields if getattr(self, name)]
+        contacts, expires = fields[:2]
+        if given and self.key(contacts) not in given:
+            yield PolicyProblem(
+                self.key(contacts),
+                f"at least one address, as {given[0]} is set",
+                "",
+                f'{self.key(contacts)} = ["mailto:security@example.org"]',
+                code="security-txt.no-contact",
+            )
+        if given and self.key(expires) not in given:
+            yield PolicyProblem(
+                self.key(expires),
+                f"a date, as {given[0]} is set: nobody relies on a file without one",
+                "",
+                f'{self.key(expires)} = "2027-01-31", or another day within a year',
+                code="security-txt.no-expiry",
+            )
+        # Each field is checked without the others too: every problem is named at once.
+        values = {
+            name.removeprefix("security_txt_"): getattr(self, name) for name in fields
+        }
+        for field, complaint in SecurityTxt(**values).complaints():
+            code, expected, value, write = complaint
+            yield PolicyProblem(
+                self.key(f"security_txt_{field}"),
+                expected,
+                describe(value),
+                f'"{write}"',
+                code=code,
+            )
 
     def _relative_paths(self, field: str, code: str) -> cabc.Iterator[ConfigProblem]:
         for path in getattr(self, field):
@@ -274,7 +396,7 @@ class SecureSettings(Settings):
 
     def _by_key(self, problem: PolicyProblem) -> PolicyProblem:
         """Name the key of the configuration if the mistake is there."""
-        for field in ("csp", "permissions"):
+        for field in ("csp", "permissions", "permissions_report_only"):
             for name in getattr(self, field):
                 if problem.key == f"{field}[{name!r}]":
                     return dc.replace(problem, key=f"{self.key(field)}[{name!r}]")

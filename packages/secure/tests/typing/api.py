@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import datetime
 import re
 import typing as t
 from pathlib import Path
@@ -63,6 +64,15 @@ SecureHeaders(policy="strickt")  # type: ignore[arg-type]  # pyright: ignore[rep
 t.assert_type(secure.csp_nonce(), str)
 t.assert_type(secure.settings, SecureSettings)
 t.assert_type(secure.settings.hsts_seconds, int)
+t.assert_type(secure.settings.security_txt_contacts, tuple[str, ...])
+t.assert_type(secure.settings.security_txt_expires, datetime.datetime | None)
+t.assert_type(secure.settings.change_password, str | None)
+SecureHeaders(
+    app,
+    security_txt_contacts=["mailto:security@example.org"],
+    security_txt_expires=datetime.date(2027, 1, 31),
+    change_password="/account/password",
+)
 t.assert_type(secure.policy_of(app, "index"), Policy)
 t.assert_type(secure.policy_of(app, None), Policy)
 t.assert_type(secure.audit(app, send=True), list[EndpointAudit])
@@ -76,6 +86,7 @@ t.assert_type(secure.audit(app, send=True), list[EndpointAudit])
     form_action=None,
     coop="same-origin-allow-popups",
     permissions={"camera": ["self"]},
+    permissions_report_only={"usb": append("self")},
     cross_site=True,
 )
 def view(number: int) -> str:
@@ -97,6 +108,10 @@ secure.override(coop="same-orgin")  # type: ignore[arg-type]  # pyright: ignore[
 
 t.assert_type(append("a"), Append)
 t.assert_type(Policy.strict(csp={"img-src": ["'self'", "https://cdn.example"]}), Policy)
+t.assert_type(
+    Policy.strict().permissions_report_only, cabc.Mapping[str, tuple[str, ...]]
+)
+Policy.strict(permissions_report_only={"usv": []})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 Policy.strict(csp={"imgsrc": []})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 t.assert_type(Policy.api(), Policy)
 t.assert_type(Policy.embedded(["https://partner.example"]), Policy)

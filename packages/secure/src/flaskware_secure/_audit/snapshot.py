@@ -15,7 +15,8 @@ from .audit import EndpointAudit
 
 # The headers of a snapshot: the same in each response, and about security.
 _WATCHED = re.compile(
-    r"content-security-policy(-report-only)?|permissions-policy|referrer-policy|vary"
+    r"content-security-policy(-report-only)?|referrer-policy|vary"
+    r"|permissions-policy(-report-only)?"
     r"|cross-origin-.*|document-isolation-policy|integrity-policy(-report-only)?"
     r"|reporting-endpoints|strict-transport-security|access-control-.*|x-.*",
     re.IGNORECASE,

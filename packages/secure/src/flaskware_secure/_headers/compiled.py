@@ -382,7 +382,7 @@ def _other_items(policy: Policy, hsts: Hsts | None) -> Lines:
         coop=_optional(coop, CrossOriginOpenerPolicy().value),
         coep=_optional(coep, CrossOriginEmbedderPolicy().value),
         corp=_optional(policy.corp, CrossOriginResourcePolicy().value),
-        permissions=_permissions(policy),
+        permissions=_permissions(policy.permissions),
         custom=custom,
     )
     # Refuses a name that is there twice, and characters that no header may hold.
@@ -393,7 +393,12 @@ def _other_items(policy: Policy, hsts: Hsts | None) -> Lines:
 def _reported_items(policy: Policy) -> cabc.Iterator[CustomHeader]:
     coop, coep = policy.coop_report_only, policy.coep_report_only
     trial = policy.integrity_report_only
+    # Its violations go to the endpoint "default" by themselves.
+    permissions = _permissions(policy.permissions_report_only)
     values = {
+        "Permissions-Policy-Report-Only": (
+            None if permissions is None else permissions.header_value
+        ),
         "Cross-Origin-Opener-Policy-Report-Only": _with_endpoint(policy, coop),
         "Cross-Origin-Embedder-Policy-Report-Only": _with_endpoint(policy, coep),
         "Document-Isolation-Policy": _with_endpoint(policy, policy.document_isolation),
@@ -430,11 +435,11 @@ def _optional(value: str | None, build: cabc.Callable[[str], V]) -> V | None:
     return None if value is None else build(value)
 
 
-def _permissions(policy: Policy) -> PermissionsPolicy | None:
-    if not policy.permissions:
+def _permissions(permissions: Directives) -> PermissionsPolicy | None:
+    if not permissions:
         return None
     builder = PermissionsPolicy()
-    for feature, allowed in policy.permissions.items():
+    for feature, allowed in permissions.items():
         builder.add_directive(feature, *allowed)
     return builder
 

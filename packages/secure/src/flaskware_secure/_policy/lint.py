@@ -72,6 +72,7 @@ _MANAGED = {
     "content-security-policy": "csp",
     "content-security-policy-report-only": "csp_report_only",
     "permissions-policy": "permissions",
+    "permissions-policy-report-only": "permissions_report_only",
     "referrer-policy": "referrer",
     "cross-origin-opener-policy": "coop",
     "cross-origin-embedder-policy": "coep",
@@ -132,7 +133,9 @@ def lint(policy: Policy) -> Problems:
         found = _lint_csp(policy, attribute, csp, report_only=report_only)
         yield from _problems(found)
         yield from _lint_length(attribute, csp)
-    yield from _problems(_lint_permissions(policy))
+    yield from _problems(_lint_permissions("permissions", policy.permissions))
+    trial = policy.permissions_report_only
+    yield from _problems(_lint_permissions("permissions_report_only", trial))
     yield from _problems(_lint_values(policy))
     yield from _problems(_lint_endpoints(policy))
     yield from _problems(_lint_extra(policy))
@@ -294,9 +297,9 @@ def _lint_combination(directive: str, sources: tuple[str, ...]) -> Complaints:
         yield "csp.strict-dynamic-alone", expected, given, f"add {NONCE}"
 
 
-def _lint_permissions(policy: Policy) -> Keyed:
-    for feature, allowed in policy.permissions.items():
-        key = f"permissions[{feature!r}]"
+def _lint_permissions(attribute: str, permissions: Directives) -> Keyed:
+    for feature, allowed in permissions.items():
+        key = f"{attribute}[{feature!r}]"
         if feature not in FEATURES:
             code, expected = (
                 "permissions.unknown-feature",

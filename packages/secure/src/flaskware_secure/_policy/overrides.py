@@ -27,7 +27,9 @@ _ATTRIBUTE = "__flaskware_secure__"
 _ON_REQUEST = "_flaskware_secure_overrides"
 F = t.TypeVar("F", bound="cabc.Callable[..., t.Any]")
 _PREFIXES = "secure.blueprints"
-_SOURCE_FIELDS = ("csp", "csp_report_only", "permissions")
+_SOURCE_FIELDS = (
+    "csp", "csp_report_only", "permissions", "permissions_report_only"
+)  # fmt: skip
 
 
 @dc.dataclass(frozen=True, eq=False)

@@ -92,6 +92,7 @@ class Changes(t.TypedDict, total=False):
     csp_report_only: CspChanges
     also: cabc.Sequence[Csp]
     permissions: PermissionChanges
+    permissions_report_only: PermissionChanges
     referrer: ReferrerPolicyToken | None
     coop: OpenerPolicy | None
     coop_report_only: OpenerPolicy | None
@@ -147,6 +148,8 @@ class Policy:
     :param csp_report_only: A second policy that is reported and not enforced.
     :param also: More policies, enforced or report-only, beside those two.
     :param permissions: Features of ``Permissions-Policy`` and who may use them.
+    :param permissions_report_only: Features of a second Permissions-Policy, whose
+        violations are reported while the feature still works.
     :param document_isolation: ``Document-Isolation-Policy``: cross-origin isolation
         without a demand on the pages that open or embed the page.
     :param integrity: Kinds of files that load only with a matching ``integrity``
@@ -175,6 +178,7 @@ class Policy:
     document_isolation: str | None = None
     integrity: tuple[str, ...] = ()
     integrity_report_only: tuple[str, ...] = ()
+    permissions_report_only: Directives = dc.field(default_factory=_no_sources)
     cors: Cors | None = None
 
     @classmethod
@@ -286,11 +290,16 @@ _MERGED: dict[str, cabc.Callable[[t.Any, t.Any], t.Any]] = {
     "csp": _merge_sources,
     "csp_report_only": _merge_sources,
     "permissions": _merge_sources,
+    "permissions_report_only": _merge_sources,
     "reporting_endpoints": _merge_texts,
     "extra": _merge_texts,
 }
 _TUPLES = frozenset({"also", "integrity", "integrity_report_only"})
 _FIELDS = frozenset(field.name for field in dc.fields(Policy))
+_PERMISSION_FIELDS = {
+    "permissions-policy": "permissions",
+    "permissions-policy-report-only": "permissions_report_only",
+}
 _HEADER_FIELDS = {
     "referrer-policy": "referrer",
     "cross-origin-opener-policy": "coop",
@@ -321,8 +330,9 @@ def _from_items(items: cabc.Iterable[tuple[str, str]]) -> Policy:
             fields["csp"] = types.MappingProxyType(parse_csp(value))
         elif lower == "content-security-policy-report-only":
             fields["csp_report_only"] = types.MappingProxyType(parse_csp(value))
-        elif lower == "permissions-policy":
-            fields["permissions"] = types.MappingProxyType(parse_permissions(value))
+        elif lower in _PERMISSION_FIELDS:
+            features = types.MappingProxyType(parse_permissions(value))
+            fields[_PERMISSION_FIELDS[lower]] = features
         elif lower == "x-content-type-options":
             fields["nosniff"] = True
         elif lower in _HEADER_FIELDS:

@@ -196,7 +196,10 @@ def suggest(
             directive,
             advice,
             by_sources,
-            _Trying(policy, in_trial=trial and not report_only),
+            # Only a CSP is sent as report-only by the setting of that name.
+            _Trying(
+                policy, in_trial=trial and (directive in FEATURES or not report_only)
+            ),
             min_clients,
             report_only=trial,
         )
@@ -248,6 +251,7 @@ class _Trying:
     def __init__(self, policy: Policy, *, in_trial: bool) -> None:
         self._policy = policy
         self._field = "csp_report_only" if in_trial else "csp"
+        self._permissions = "permissions_report_only" if in_trial else "permissions"
         self._problems = _codes(policy)
         self._weak = self._weaknesses(policy)
 
@@ -267,7 +271,7 @@ class _Trying:
     def written(self, directive: str, sources: tuple[str, ...]) -> str:
         """Return the change as an argument of ``override()``."""
         if directive in FEATURES:
-            return f"permissions={{{directive!r}: {list(sources)}}}"
+            return f"{self._permissions}={{{directive!r}: {list(sources)}}}"
         change = self._change(directive, sources)
         if isinstance(change, Append):
             value = f"append({', '.join(map(repr, sources))})"
@@ -280,7 +284,7 @@ class _Trying:
     def _changed(self, directive: str, sources: tuple[str, ...]) -> Policy:
         changes: dict[str, t.Any]
         if directive in FEATURES:
-            changes = {"permissions": {directive: append(*sources)}}
+            changes = {self._permissions: {directive: append(*sources)}}
         else:
             changes = {self._field: {directive: self._change(directive, sources)}}
         return self._policy.changed(**changes)
