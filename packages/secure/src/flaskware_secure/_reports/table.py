@@ -43,7 +43,7 @@ _TABLE = sa.Table(
     sa.Column("count", sa.BigInteger, nullable=False),
     # Seconds since 1970, which no database converts between time zones.
     sa.Column("first_seen", sa.Double, nullable=False),
-    sa.Column("last_seen", sa.Double, nullable=False, index=True),
+    sa.Column("last_seen", sa.Double, nullable=False),
     # Both as JSON: at most 16 tags, and 10 addresses of 300 characters.
     sa.Column("clients", sa.Text, nullable=False),
     sa.Column("pages", sa.Text, nullable=False),
