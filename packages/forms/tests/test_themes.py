@@ -311,3 +311,15 @@ def test_macros_of_the_app_and_its_templates_see_values_attributes_and_choices()
         assert form["email"].needed is False
     assert "<p>l|S L* |True</p>" in text
     assert 'aria-describedby="m-name--hint">&lt;i&gt;</p>' in text
+
+
+@pytest.mark.parametrize("theme", ["plain", "bootstrap5", "govuk", "tailwind"])
+def test_pages_that_are_no_form_have_the_macros_of_the_theme(theme):
+    forms = Forms()
+    app = make_app(forms, FORMS_THEME=theme)
+    with app.test_request_context():
+        text = forms.theme_macro("button")(
+            {"kind": "submit", "text": "Go & see", "attrs": ""}
+        )
+    assert "<button" in text
+    assert "Go &amp; see" in text

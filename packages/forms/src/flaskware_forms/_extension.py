@@ -12,6 +12,7 @@ import typing as t
 
 import flask
 from flask.sansio.app import App
+from markupsafe import Markup
 
 from flaskware_core import AlreadyInitialised
 from flaskware_core import CoreSettings
@@ -27,6 +28,7 @@ from ._forms.state import FormsState
 from ._forms.state import MarkupCache
 from ._forms.view import explain_missing_form
 from ._interop.wtforms import wtf_row
+from ._markup.theme import safe
 from ._settings import FormsSettings
 
 
@@ -68,6 +70,18 @@ class Forms(Extension[FormsSettings, FormsState]):
         return FormsState(
             settings, csrf, MarkupCache(settings, find_theme(app, settings))
         )
+
+    def theme_macro(
+        self, name: str
+    ) -> cabc.Callable[[cabc.Mapping[str, t.Any]], Markup]:
+        """Return a macro of the app's theme, for pages that are no typed form.
+
+        It takes the parts that the guide names for the macro, and writes in the
+        language of the request. ``{{ forms.theme_macro("button")({"kind": "submit",
+        "text": "Go", "attrs": ""}) }}`` is a button as the forms have them.
+        """
+        context = self.state.markup.context()
+        return lambda parts: safe(context.text(name, **parts))
 
     def _attach(self, app: App, settings: FormsSettings, state: FormsState) -> None:  # noqa: ARG002
         from ._cli import forms_commands

@@ -10,6 +10,7 @@ import collections.abc as cabc
 import dataclasses as dc
 import hmac
 import secrets
+import types
 import typing as t
 
 import flask
@@ -35,6 +36,8 @@ Confirm: t.TypeAlias = str | cabc.Callable[[str, str], bool] | None
 and what they entered, and returns whether it is right."""
 
 _OTHERS = "others"
+# The macros of plain.html, which every theme of flaskware-forms has.
+_MACROS = ("field", "label", "errors", "button", "classes")
 _CSRF = "_devices_csrf"
 _TRIES = "_devices_tries"
 # A stolen session must not serve to find out the password.
@@ -183,10 +186,12 @@ class DeviceBlueprint(flask.Blueprint):
     def _render(self, template: str, texts: DeviceTexts, **values: t.Any) -> str:
         if _CSRF not in session:
             session[_CSRF] = secrets.token_urlsafe(16)
+        ui, is_themed = _theme()
         return flask.render_template(
             f"{BLUEPRINT}/{template}",
             texts=texts,
-            theme=_theme(),
+            ui=ui,
+            is_themed=is_themed,
             csrf_name=_CSRF,
             csrf_value=session[_CSRF],
             others=_OTHERS,
@@ -198,10 +203,11 @@ class DeviceBlueprint(flask.Blueprint):
         return flask.redirect(flask.url_for(".devices"), 303)
 
 
-def _theme() -> str:
-    """Return the template with the macros of the app's forms, or the plain macros."""
-    forms = flask.current_app.extensions.get("forms")
-    name = getattr(getattr(forms, "settings", None), "theme", None)
-    if name is None or "flaskware_forms" not in flask.current_app.blueprints:
-        return f"{BLUEPRINT}/plain.html"
-    return f"flaskware_forms/{name}.html"
+def _theme() -> tuple[object, bool]:
+    """Return the macros of the app's forms or the plain macros, and which of them."""
+    app = flask.current_app
+    forms: t.Any = app.extensions.get("forms")
+    if not hasattr(forms, "theme_macro") or "flaskware_forms" not in app.blueprints:
+        return app.jinja_env.get_template(f"{BLUEPRINT}/plain.html").module, False
+    macros = {name: forms.theme_macro(name) for name in _MACROS}
+    return types.SimpleNamespace(**macros), True
