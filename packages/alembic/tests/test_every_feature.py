@@ -183,7 +183,9 @@ feature(
     None,
     lambda: [sa.UniqueConstraint("n", "s", name="uq_nm")],
 )
-feature("unnamed unique", lambda: [sa.UniqueConstraint("m", "id")], on=(PG, MY))
+# On MariaDB, Alembic drops no constraint without a name: it warns, and asks for a
+# naming convention, which every model class of the family has.
+feature("unnamed unique", lambda: [sa.UniqueConstraint("m", "id")], on=(PG,))
 feature("index", lambda: [sa.Index("ix_n", "n")], lambda: [sa.Index("ix_n", "n", "m")])
 feature(
     "unique index", lambda: [sa.Index("ix_u", "m", unique=True)],
@@ -383,10 +385,13 @@ def settings(count: int) -> hyp.settings:
 @pytest.mark.slow
 def test_any_features_are_migrated_changed_and_taken_back(any_project: Project) -> None:
     chosen = st.sampled_from(features_of(any_project))
+    # On SQLite, no key but INTEGER is counted up, and rows are inserted without one.
+    is_sqlite = any_project.engine.dialect.name == "sqlite"
+    keys = sorted(KEYS.keys() - ({"big", "always"} if is_sqlite else set()))
     choice = st.dictionaries(chosen, st.integers(0, 3), max_size=6)
 
     @settings(25)
-    @hyp.given(st.sampled_from(sorted(KEYS)), st.lists(choice, min_size=2, max_size=3))
+    @hyp.given(st.sampled_from(keys), st.lists(choice, min_size=2, max_size=3))
     def holds(key: str, steps: list[dict[Feature, int]]) -> None:
         start_anew(any_project)
         go(any_project, key, *steps)
