@@ -103,7 +103,7 @@ def test_a_revocation_reaches_sessions_that_are_listed_no_more(
 def test_no_session_outlives_a_revocation_in_a_redis_that_evicts(
     build: Build, own_redis: str
 ) -> None:
-    app = build(Sessions(store=own_redis))
+    app = build(Sessions(store=own_redis, visitor_share=None))
     with redis.Redis.from_url(own_redis) as client:
         client.config_set("maxmemory", "3mb")
         revoke_under_pressure(app)
@@ -114,7 +114,7 @@ def test_no_session_outlives_a_revocation_in_a_redis_that_evicts(
 def test_no_session_outlives_a_revocation_in_a_memcached_that_evicts(
     build: Build, small_memcached: str
 ) -> None:
-    revoke_under_pressure(build(Sessions(store=small_memcached)))
+    revoke_under_pressure(build(Sessions(store=small_memcached, visitor_share=None)))
     with contextlib.closing(client_of(small_memcached)) as client:
         assert client.stats()[b"evictions"] > 0
 
@@ -127,6 +127,7 @@ def revoke_under_pressure(app: flask.Flask) -> None:
         devices[name] = [app.test_client() for _ in range(3)]
         for device in devices[name]:
             assert device.get(f"/login/{name}").status_code == 200
+    # With a share for visitors, nothing would be evicted.
     filler = "x" * 2000
     for _ in range(25):
         for _ in range(100):
