@@ -14,6 +14,7 @@ from pathlib import Path
 import flask
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
@@ -166,7 +167,10 @@ def press(browser: webdriver.Chrome, button: t.Any) -> None:
     """Press a button, and wait until another page has come."""
     page = browser.find_element(By.TAG_NAME, "html")
     button.click()
-    WebDriverWait(browser, 20).until(staleness_of(page))
+    # Between two pages, the driver has other errors than that of a stale element.
+    WebDriverWait(browser, 20, ignored_exceptions=[WebDriverException]).until(
+        staleness_of(page)
+    )
 
 
 def buttons(browser: webdriver.Chrome) -> list[t.Any]:
