@@ -29,6 +29,7 @@ from flaskware_session import Store
 from flaskware_session import StoreUnavailable
 from flaskware_session._migrations import tree
 from flaskware_session._stores.protocol import AmendingStore
+from flaskware_session._stores.sql.driver import Link
 from flaskware_session._stores.sql.statements import Statement
 from flaskware_session.testing import FakeClock
 
@@ -285,6 +286,37 @@ def test_a_connection_that_was_closed_is_opened_again(
                 failed[call] = answer
     store.close()
     assert not failed
+
+
+def test_a_connection_in_use_while_others_are_lost_is_closed_in_the_end(
+    postgresql_url: str,
+) -> None:
+    """The pool that it came from is none any more when it is given back."""
+    engine = sa.create_engine(postgresql_url, isolation_level="AUTOCOMMIT")
+    link = Link(engine, timeout=5)
+    used: list[t.Any] = []
+
+    def lose(cursor: t.Any) -> None:
+        used.append(cursor.connection)
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    def outlive(cursor: t.Any) -> None:
+        with pytest.raises(StoreUnavailable):
+            link.run(lose)
+        used.append(cursor.connection)
+        cursor.execute("SELECT 1")
+
+    def outlive_in_transaction(connection: sa.Connection) -> None:
+        outlive(connection.connection.cursor())
+
+    link.run(outlive)
+    link.transact(outlive_in_transaction, None)
+    link.transact(outlive_in_transaction, "READ COMMITTED")
+    assert [connection.closed for connection in used] == [True] * 9
+    # The pool of today keeps what it gets back.
+    link.run(lambda cursor: used.append(cursor.connection))
+    assert not used[-1].closed
+    link.close()
 
 
 def test_an_error_of_the_database_shows_no_value(empty_url: str) -> None:

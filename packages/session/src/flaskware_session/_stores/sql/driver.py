@@ -128,6 +128,7 @@ class Link:
         self.engine.dispose()
 
     def _run_once(self, work: cabc.Callable[[DBAPICursor], _T]) -> _T:
+        pool = self.engine.pool
         try:
             connection = self.engine.raw_connection()
         except self.errors as error:
@@ -143,10 +144,12 @@ class Link:
             is_lost = self._is_lost(error, connection, cursor)
             if is_lost:
                 connection.invalidate()
-                # The others were lost too, as by a restart of the server.
-                self.engine.dispose()
+                # The others of its time were lost too, as by a restart of the server;
+                # those that were made since were not.
+                if self.engine.pool is pool:
+                    self.engine.dispose()
             else:
-                connection.close()
+                self._give_back(connection, pool)
             raise exc.DBAPIError(
                 *(None, None, t.cast("t.Any", error)), connection_invalidated=is_lost
             ) from error
@@ -154,8 +157,15 @@ class Link:
             # Nobody knows what it would answer next.
             connection.invalidate()
             raise
-        connection.close()
+        self._give_back(connection, pool)
         return answer
+
+    def _give_back(self, connection: PoolProxiedConnection, pool: sa.Pool) -> None:
+        # A pool that was disposed of meanwhile would keep it, and nobody close it.
+        if self.engine.pool is pool:
+            connection.close()
+        else:
+            connection.invalidate()
 
     def _is_lost(
         self,
@@ -178,30 +188,43 @@ class Link:
     def _transact_once(
         self, work: cabc.Callable[[sa.Connection], _T], isolation: Isolation | None
     ) -> _T:
+        pool = self.engine.pool
         with self.engine.connect() as connection:
-            if isolation is None:
-                return work(connection)
-            # Not by an option of the Connection: that is undone where an error of the
-            # driver loses a place in the pool.
-            set_level = functools.partial(
-                self.engine.dialect.set_isolation_level,
-                t.cast("t.Any", connection.connection.dbapi_connection),
-            )
             try:
-                set_level(isolation)
-                try:
-                    with connection.begin():
-                        return work(connection)
-                finally:
-                    if not connection.invalidated:
-                        set_level("AUTOCOMMIT")
-            except (self.errors, ConnectionError) as error:
-                # Outside of a statement only a lost connection causes one, and it comes
-                # in the driver's own words.
-                connection.invalidate()
-                raise exc.DBAPIError(
-                    *(None, None, t.cast("t.Any", error)), connection_invalidated=True
-                ) from error
+                if isolation is None:
+                    return work(connection)
+                return self._isolated(connection, work, isolation)
+            finally:
+                if self.engine.pool is not pool:
+                    connection.invalidate()
+
+    def _isolated(
+        self,
+        connection: sa.Connection,
+        work: cabc.Callable[[sa.Connection], _T],
+        isolation: Isolation,
+    ) -> _T:
+        # Not by an option of the Connection: that is undone where an error of the
+        # driver loses a place in the pool.
+        set_level = functools.partial(
+            self.engine.dialect.set_isolation_level,
+            t.cast("t.Any", connection.connection.dbapi_connection),
+        )
+        try:
+            set_level(isolation)
+            try:
+                with connection.begin():
+                    return work(connection)
+            finally:
+                if not connection.invalidated:
+                    set_level("AUTOCOMMIT")
+        except (self.errors, ConnectionError) as error:
+            # Outside of a statement only a lost connection causes one, and it comes
+            # in the driver's own words.
+            connection.invalidate()
+            raise exc.DBAPIError(
+                *(None, None, t.cast("t.Any", error)), connection_invalidated=True
+            ) from error
 
     def _repeat(self, once: cabc.Callable[[], _T]) -> _T:
         self._leave_to_parent()
@@ -271,10 +294,15 @@ class _Postgresql:
                 f", set_config('statement_timeout', '{self._milliseconds}',"
                 f" pg_backend_pid() <> {told})"
             )
-        cursor = connection.cursor()
-        cursor.execute(f"SELECT {columns}")
-        self._is_pooled = cursor.fetchone()[0] != told
-        cursor.close()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"SELECT {columns}")
+            self._is_pooled = cursor.fetchone()[0] != told
+            cursor.close()
+        except BaseException:
+            # The pool does not know it yet, and would leave it open.
+            connection.close()
+            raise
         if not self._is_pooled and self._driver in {"psycopg", "psycopg_async"}:
             driver.prepare_threshold = _PREPARE_AFTER
 
