@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import concurrent.futures
-import contextlib
 import logging
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import time
 import typing as t
 from pathlib import Path
 
@@ -22,48 +15,16 @@ import sqlalchemy as sa
 from flaskware_alembic import Alembic
 from flaskware_alembic import MigrationError
 from flaskware_alembic import TableLocked
+from flaskware_core.testing import temporary_pgbouncer
 
 Project: t.TypeAlias = t.Any
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
-def pooled_url(postgresql_url: str, tmp_path: Path) -> cabc.Iterator[sa.URL]:
+def pooled_url(postgresql_url: str) -> cabc.Iterator[sa.URL]:
     """The URL of a pgbouncer in transaction mode, whose clients share connections."""
-    binary = shutil.which("pgbouncer")
-    if binary is None:
-        pytest.skip("pgbouncer is not installed")
-    url = sa.make_url(postgresql_url)
-    port = free_port()
-    config = tmp_path / "pgbouncer.ini"
-    config.write_text(
-        "[databases]\n"
-        f"{url.database} = host={url.host} port={url.port} user={url.username}\n"
-        "[pgbouncer]\n"
-        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 10\n"
-        "max_client_conn = 200\n"
-    )
-    command = [binary, str(config)]
-    if os.geteuid() == 0:  # as which it refuses to run
-        for path in (config, *config.parents[:3]):
-            path.chmod(0o755)
-        pwd.getpwnam("nobody")
-        command += ["-u", "nobody"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            time.sleep(0.02)
-        yield url.set(port=port)
-        process.terminate()
+    with temporary_pgbouncer(postgresql_url, pool_size=10) as url:
+        yield sa.make_url(url)
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import collections.abc as cabc
 import contextlib
 import datetime as dt
@@ -10,6 +11,7 @@ import enum
 import functools
 import shutil
 import subprocess
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from flaskware_core.testing import make_app
+from flaskware_core.testing import node_modules
 from flaskware_core.testing import serving
 from flaskware_forms import Bound
 from flaskware_forms import Forms
@@ -156,23 +159,10 @@ FILLED = {
 
 @functools.cache
 def npm_folder() -> Path:
-    """The packages of the lock file, installed by npm; skips where there is none."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed")
-    here = Path(__file__).parent / "npm"
-    folder = Path(__file__).parents[3] / ".cache/forms-npm"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        pytest.skip(f"{folder} cannot be written: {error}")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(here / name, folder / name)
-    command = [npm, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"npm ci failed: {done.stderr.decode()[-300:]}")
-    return folder / "node_modules"
+    """The packages of the lock file, for as long as the tests run."""
+    folder = Path(tempfile.mkdtemp(prefix="forms-npm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return node_modules(Path(__file__).parent / "npm", folder)
 
 
 @functools.cache

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import json
 import shutil
 import subprocess
+import typing as t
 from pathlib import Path
 
 import flask
 import pytest
 
 from flaskware_core.testing import make_app
+from flaskware_core.testing import node_modules
 from flaskware_secure import SecureHeaders
 
 PAGE = '<!doctype html><script nonce="{{ csp_nonce() }}">go()</script>'
@@ -27,6 +30,23 @@ def app(secure: SecureHeaders) -> flask.Flask:
     app.add_url_rule("/page", "page", lambda: flask.render_template_string(PAGE))
     app.add_url_rule("/post", "post", lambda: "taken", methods=["POST"])
     return app
+
+
+@pytest.fixture
+def ask_node(tmp_path: Path) -> cabc.Callable[[Path, str, object], list[t.Any]]:
+    """Ask a script of a folder with npm's lock file, by JSON on its standard input."""
+
+    def ask(folder: Path, script: str, questions: object) -> list[t.Any]:
+        node_modules(folder, tmp_path)
+        shutil.copy(folder / script, tmp_path)
+        done = subprocess.run(
+            [str(shutil.which("node")), script], cwd=tmp_path, check=True, text=True,
+            input=json.dumps(questions), capture_output=True, timeout=60,
+        )  # fmt: skip
+        answers: list[t.Any] = json.loads(done.stdout)
+        return answers
+
+    return ask
 
 
 @pytest.fixture

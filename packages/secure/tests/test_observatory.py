@@ -10,8 +10,6 @@ import json
 import os
 import random
 import re
-import shutil
-import subprocess
 import typing as t
 from pathlib import Path
 
@@ -188,38 +186,9 @@ def test_the_audit_agrees_with_the_observatory(verdicts: list[Verdict]) -> None:
 
 
 @pytest.mark.slow
-def test_the_observatory_still_says_what_its_verdicts_say(tmp_path: Path) -> None:
-    answered = ask(tmp_path, _sets())
+def test_the_observatory_still_says_what_its_verdicts_say(ask_node: t.Any) -> None:
+    answered = ask_node(FOLDER, "grade.js", _sets())
     if os.environ.get("FLASKWARE_WRITE_VERDICTS"):
         text = ",\n".join(json.dumps(found) for found in answered)
         VERDICTS.write_text(f"[\n{text}\n]\n")
     assert answered == json.loads(VERDICTS.read_text())
-
-
-def ask(folder: Path, sets: list[Lines]) -> list[t.Any]:
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("npm and node are not installed")
-    for name in ("package.json", "package-lock.json", "grade.js"):
-        shutil.copy(FOLDER / name, folder)
-    installed = subprocess.run(
-        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    if installed.returncode != 0:
-        pytest.skip(f"npm cannot install the scanner: {installed.stderr[-300:]}")
-    result = subprocess.run(
-        [node, "grade.js"],
-        cwd=folder,
-        input=json.dumps(sets),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    found: list[t.Any] = json.loads(result.stdout)
-    return found

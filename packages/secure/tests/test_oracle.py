@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
-import subprocess
 import typing as t
 from pathlib import Path
 
@@ -114,9 +112,9 @@ def test_a_policy_with_which_csp_evaluator_is_content_is_not_called_weak(
 
 
 @pytest.mark.slow
-def test_csp_evaluator_still_says_what_its_verdicts_say(tmp_path: Path) -> None:
+def test_csp_evaluator_still_says_what_its_verdicts_say(ask_node: t.Any) -> None:
     asked = [_written(policy) for policy in _policies()]
-    answered = dict(zip(asked, _ask(tmp_path, asked), strict=True))
+    answered = dict(zip(asked, ask_node(FOLDER, "evaluate.js", asked), strict=True))
     if os.environ.get("FLASKWARE_WRITE_VERDICTS"):
         text = ",\n".join(
             f"{json.dumps(policy)}: {json.dumps(found)}"
@@ -124,32 +122,3 @@ def test_csp_evaluator_still_says_what_its_verdicts_say(tmp_path: Path) -> None:
         )
         VERDICTS.write_text(f"{{\n{text}\n}}\n")
     assert answered == json.loads(VERDICTS.read_text())
-
-
-def _ask(folder: Path, policies: list[str]) -> list[t.Any]:
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("npm and node are not installed")
-    for name in ("package.json", "package-lock.json", "evaluate.js"):
-        shutil.copy(FOLDER / name, folder)
-    installed = subprocess.run(
-        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if installed.returncode != 0:
-        pytest.skip(f"npm cannot install csp_evaluator: {installed.stderr[-300:]}")
-    result = subprocess.run(
-        [node, "evaluate.js"],
-        cwd=folder,
-        input=json.dumps(policies),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    found: list[t.Any] = json.loads(result.stdout)
-    return found

@@ -6,7 +6,7 @@ import collections.abc as cabc
 import contextlib
 import functools
 import shutil
-import subprocess
+import tempfile
 import threading
 import typing as t
 from pathlib import Path
@@ -21,6 +21,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from werkzeug.serving import make_server
 
 from flaskware_core.testing import make_app
+from flaskware_core.testing import node_modules
 from flaskware_core.testing import serving
 from flaskware_session import DEVICE_TEXTS
 from flaskware_session import NotFresh
@@ -35,23 +36,10 @@ LONG = "Mozilla/5.0 " + "unbroken" * 30
 
 @functools.cache
 def axe() -> str:
-    """The script of axe-core, installed by npm; skips where there is none."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed")
-    here = Path(__file__).parent / "npm"
-    folder = Path(__file__).parents[3] / ".cache/session-npm"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        pytest.skip(f"{folder} cannot be written: {error}")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(here / name, folder / name)
-    command = [npm, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"npm ci failed: {done.stderr.decode()[-300:]}")
-    return (folder / "node_modules/axe-core/axe.min.js").read_text()
+    """The script of axe-core."""
+    with tempfile.TemporaryDirectory() as folder:
+        modules = node_modules(Path(__file__).parent / "npm", Path(folder))
+        return (modules / "axe-core/axe.min.js").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -17,18 +17,13 @@ import flask
 import flask.testing
 import pytest
 
+from flaskware_core.testing import free_port
 from flaskware_session import Sessions
 from flaskware_session import SQLAlchemyStore
 
 Build = cabc.Callable[..., flask.Flask]
 
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RedisServer:

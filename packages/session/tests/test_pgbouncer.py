@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import concurrent.futures
-import contextlib
-import getpass
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import time
-from pathlib import Path
 
 import flask
 import pytest
 import sqlalchemy as sa
 
+from flaskware_core.testing import temporary_pgbouncer
 from flaskware_session import AsyncSQLAlchemyStore
 from flaskware_session import BlockingStore
 from flaskware_session import Sessions
@@ -30,43 +22,10 @@ DRIVERS = ["psycopg", "asyncpg"]
 
 
 @pytest.fixture
-def pooled_url(postgresql_url: str, tmp_path: Path) -> cabc.Iterator[sa.URL]:
+def pooled_url(postgresql_url: str) -> cabc.Iterator[sa.URL]:
     """The URL of a pgbouncer whose clients share three connections."""
-    binary = shutil.which("pgbouncer")
-    if binary is None:
-        pytest.skip("pgbouncer is not installed")
-    url = sa.make_url(postgresql_url)
-    port = free_port()
-    config = tmp_path / "pgbouncer.ini"
-    config.write_text(
-        "[databases]\n"
-        f"{url.database} = host={url.host} port={url.port} user={url.username}\n"
-        "[pgbouncer]\n"
-        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        "auth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n"
-        "max_client_conn = 200\n"
-    )
-    command = [binary, str(config)]
-    if os.geteuid() == 0:  # as which it refuses to run
-        for path in (config, *config.parents[:3]):
-            path.chmod(0o755)
-        pwd.getpwnam("nobody")
-        command += ["-u", "nobody"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            time.sleep(0.02)
-        yield url.set(port=port, username=url.username or getpass.getuser())
-        process.terminate()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with temporary_pgbouncer(postgresql_url, pool_size=3) as url:
+        yield sa.make_url(url)
 
 
 def opened(url: sa.URL, driver: str) -> Store:

@@ -11,9 +11,11 @@ import pymysql
 import pytest
 import redis
 
+from flaskware_core.testing import node_modules
 from flaskware_core.testing import Services
 from flaskware_core.testing import services as module
 from flaskware_core.testing import ServiceUnavailable
+from flaskware_core.testing import temporary_pgbouncer
 from flaskware_core.testing import temporary_redis
 
 
@@ -166,3 +168,48 @@ def test_a_missing_service_fails_where_services_are_required(tmp_path):
     done = run_pytest(tmp_path, "--require-services")
     assert done.returncode == 1
     assert "1 error" in done.stdout
+
+
+@pytest.mark.parametrize("place", ["fixture", "test"])
+@pytest.mark.parametrize("required", [True, False])
+def test_what_raises_unavailable_is_skipped_or_fails(pytester, place, required):
+    raises = "raise ServiceUnavailable('no tea today')"
+    pytester.makepyfile(f"""
+        import pytest
+        from flaskware_core.testing import ServiceUnavailable
+
+        @pytest.fixture(scope="module")
+        def tea():
+            {raises if place == "fixture" else "pass"}
+
+        @pytest.mark.parametrize("cup", [1, 2])
+        def test_tea(tea, cup):
+            {raises}
+    """)
+    done = pytester.runpytest("-rs", *(["--require-services"] if required else []))
+    kind = "errors" if place == "fixture" else "failed"
+    done.assert_outcomes(**({kind: 2} if required else {"skipped": 2}))
+    assert "no tea today" in done.stdout.str()
+    assert "Traceback" not in done.stdout.str()
+
+
+def test_a_pooler_stands_before_a_database(postgresql_url):
+    with (
+        temporary_pgbouncer(postgresql_url, pool_size=1) as url,
+        psycopg.connect(plain(url)) as connection,
+    ):
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_without_npm_its_packages_are_unavailable(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServiceUnavailable, match="npm is not installed"):
+        node_modules(tmp_path, tmp_path)
+
+
+def test_a_lock_file_that_npm_cannot_install_is_named(tmp_path):
+    (tmp_path / "lock").mkdir()
+    for name in ("package.json", "package-lock.json"):
+        (tmp_path / "lock" / name).write_text("{")
+    with pytest.raises(ServiceUnavailable, match="npm"):
+        node_modules(tmp_path / "lock", tmp_path)

@@ -56,12 +56,15 @@ from flaskware_core import Sensitive
 from flaskware_core import Settings
 from flaskware_core import signer
 from flaskware_core import Unavailable
+from flaskware_core.testing import free_port
 from flaskware_core.testing import isolation
 from flaskware_core.testing import make_app
+from flaskware_core.testing import node_modules
 from flaskware_core.testing import Service
 from flaskware_core.testing import Services
 from flaskware_core.testing import serving
 from flaskware_core.testing import temporary_database
+from flaskware_core.testing import temporary_pgbouncer
 from flaskware_core.testing import temporary_redis
 
 
@@ -162,6 +165,10 @@ with serving(app) as address:
     assert_type(address, str)
 with isolation(app) as isolated:
     assert_type(isolated, App)
+assert_type(free_port(), int)
+assert_type(node_modules(Path("npm"), Path("build")), Path)
+with temporary_pgbouncer("postgresql://localhost/x", pool_size=3) as pooled:
+    assert_type(pooled, str)
 with Services() as services:
     assert_type(services.get("redis"), Service)
     with temporary_redis(services.get("redis")) as url:

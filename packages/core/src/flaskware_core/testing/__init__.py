@@ -14,19 +14,25 @@ from .plugin import memcached_url as memcached_url
 from .plugin import postgresql_url as postgresql_url
 from .plugin import pytest_addoption as pytest_addoption
 from .plugin import pytest_configure as pytest_configure
+from .plugin import pytest_runtest_call as pytest_runtest_call
+from .plugin import pytest_runtest_setup as pytest_runtest_setup
 from .plugin import pytest_sessionfinish as pytest_sessionfinish
 from .plugin import pytest_terminal_summary as pytest_terminal_summary
 from .plugin import pytest_testnodedown as pytest_testnodedown
 from .plugin import pytest_unconfigure as pytest_unconfigure
 from .plugin import redis_url as redis_url
+from .services import free_port as free_port
+from .services import node_modules as node_modules
 from .services import Service as Service
 from .services import Services as Services
 from .services import ServiceUnavailable as ServiceUnavailable
 from .services import temporary_database as temporary_database
+from .services import temporary_pgbouncer as temporary_pgbouncer
 from .services import temporary_redis as temporary_redis
 
 __all__ = [
-    "isolation", "make_app", "mariadb_url", "memcached_url", "postgresql_url",
-    "redis_url", "Service", "Services", "ServiceUnavailable", "serving",
-    "temporary_database", "temporary_redis",
+    "free_port", "isolation", "make_app", "mariadb_url", "memcached_url",
+    "node_modules", "postgresql_url", "redis_url", "Service", "Services",
+    "ServiceUnavailable", "serving", "temporary_database", "temporary_pgbouncer",
+    "temporary_redis",
 ]  # fmt: skip

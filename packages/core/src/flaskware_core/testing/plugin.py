@@ -105,10 +105,26 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"services used: {', '.join(sorted(used))}")
 
 
-def _service(request: pytest.FixtureRequest, name: ServiceName) -> Service:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> cabc.Generator[None, object, object]:
+    """Skip or fail a test of which a fixture raises ServiceUnavailable."""
+    return (yield from _without_service(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> cabc.Generator[None, object, object]:
+    """Skip or fail a test that raises ServiceUnavailable itself."""
+    return (yield from _without_service(item))
+
+
+def _without_service(item: pytest.Item) -> cabc.Generator[None, object, object]:
     try:
-        return request.config.stash[_SERVICES].get(name)
+        return (yield)
     except ServiceUnavailable as error:
-        if request.config.getoption("--require-services"):
+        if item.config.getoption("--require-services"):
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
+
+
+def _service(request: pytest.FixtureRequest, name: ServiceName) -> Service:
+    return request.config.stash[_SERVICES].get(name)

