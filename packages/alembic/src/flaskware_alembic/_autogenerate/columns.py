@@ -17,6 +17,8 @@ from .enums import default_sql
 from .enums import execute
 from .enums import ExtraOperation
 from .indexes import is_of
+from .renames import code_of_alteration
+from .renames import parts_of
 from .scratch import ColumnText
 from .scratch import same_words
 from .scratch import Scratch
@@ -321,21 +323,9 @@ class CastColumnOp(ops.AlterColumnOp):
 
 @autogenerate.renderers.dispatch_for(CastColumnOp)
 def _render_cast(context: t.Any, operation: CastColumnOp) -> str:
-    alter = ops.AlterColumnOp(
-        operation.table_name,
-        operation.column_name,
-        schema=operation.schema,
-        existing_type=operation.existing_type,
-        existing_nullable=operation.existing_nullable,
-        modify_type=operation.modify_type,
-        modify_nullable=operation.modify_nullable,
-        existing_comment=operation.existing_comment,
-        modify_comment=t.cast("t.Any", operation.modify_comment),
-    )
-    code: str = autogenerate.renderers.dispatch(alter)(context, alter)
     preparer = context.migration_context.dialect.identifier_preparer
     using = f"{preparer.quote(operation.column_name)}::{operation.casts[1]}"
-    return f"{code.rstrip()[:-1]}, postgresql_using={using!r})"
+    return code_of_alteration(context, operation, f"postgresql_using={using!r}")
 
 
 def settle_casts(
@@ -362,13 +352,7 @@ def settle_casts(
         cast = CastColumnOp(
             op.table_name,
             op.column_name,
-            schema=op.schema,
-            existing_type=op.existing_type,
-            existing_nullable=op.existing_nullable,
-            existing_comment=op.existing_comment,
-            modify_type=op.modify_type,
-            modify_nullable=op.modify_nullable,
-            modify_comment=t.cast("t.Any", op.modify_comment),
+            **parts_of(op),
             casts=(was.type.split(" COLLATE ")[0], becomes.split(" COLLATE ")[0]),
         )
         steps: list[ops.MigrateOperation] = [cast]

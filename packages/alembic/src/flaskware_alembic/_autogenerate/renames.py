@@ -198,15 +198,31 @@ class RenameColumnOp(ops.AlterColumnOp):
 
 @autogenerate.renderers.dispatch_for(RenameColumnOp)
 def _render_column(context: t.Any, operation: RenameColumnOp) -> str:
+    return code_of_alteration(
+        context, operation, f"new_column_name={operation.modify_name!r}"
+    )
+
+
+def code_of_alteration(context: t.Any, operation: ops.AlterColumnOp, more: str) -> str:
+    """Return the code that Alembic writes, with an argument that it does not write."""
     alter = ops.AlterColumnOp(
-        operation.table_name,
-        operation.column_name,
-        schema=operation.schema,
-        existing_type=operation.existing_type,
-        existing_nullable=operation.existing_nullable,
+        operation.table_name, operation.column_name, **parts_of(operation)
     )
     code: str = autogenerate.renderers.dispatch(alter)(context, alter)
-    return f"{code.rstrip()[:-1]}, new_column_name={operation.modify_name!r})"
+    return f"{code.rstrip()[:-1]}, {more})"
+
+
+def parts_of(operation: ops.AlterColumnOp) -> dict[str, t.Any]:
+    """Return the arguments of an alteration, without those of the default."""
+    return {
+        "schema": operation.schema,
+        "existing_type": operation.existing_type,
+        "existing_nullable": operation.existing_nullable,
+        "existing_comment": operation.existing_comment,
+        "modify_type": operation.modify_type,
+        "modify_nullable": operation.modify_nullable,
+        "modify_comment": operation.modify_comment,
+    }
 
 
 def rename_columns(
