@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import sysconfig
 import typing as t
 from pathlib import Path
 
@@ -111,6 +112,20 @@ def test_a_place_that_the_message_names_is_not_printed_again(mail_class, capsys)
         mail_class(app)
     caught.value.show()
     assert capsys.readouterr().err.count(caught.value.place) == 1
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_printed"),
+    [(f"{sys.prefix}/app", True), (sysconfig.get_path("purelib"), False)],
+)
+def test_a_place_in_a_library_is_not_printed_and_one_below_the_prefix_is(
+    mail_class, capsys, folder, is_printed
+):
+    with pytest.raises(Misuse) as caught:
+        mail_class(object())
+    caught.value.place = f"{folder}/board.py:3"
+    caught.value.show()
+    assert ("board.py:3" in capsys.readouterr().err) is is_printed
 
 
 def test_problems_of_extensions_that_come_later_are_in_the_same_list(mail_class):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 import typing as t
 
 import click
@@ -23,9 +24,11 @@ class Misuse(click.ClickException):
     def show(self, file: t.IO[t.Any] | None = None) -> None:
         """Print the message and the place; called by click."""
         super().show(file)
-        # Below the prefix is no code of yours, but the `flask` command or a library.
-        is_yours = not self.place.startswith((sys.prefix, sys.base_prefix))
-        if is_yours and self.place not in self.message:
+        # Libraries and the `flask` command itself are no code of yours. Not the whole
+        # prefix: an environment may lie around the app.
+        kinds = ("stdlib", "platstdlib", "purelib", "platlib", "scripts")
+        others = tuple(sysconfig.get_path(kind) for kind in kinds)
+        if not self.place.startswith(others) and self.place not in self.message:
             click.echo(f"  at {self.place}", file=file or sys.stderr)
 
 
