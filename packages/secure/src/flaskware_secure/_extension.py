@@ -24,12 +24,12 @@ from flaskware_core import request_getter
 
 from ._headers.cookies import CookieFixer
 from ._headers.cookies import named_by
+from ._headers.edge import attach_first
+from ._headers.edge import attach_last
 from ._headers.edge import Edge
 from ._headers.edge import wrap_edge
 from ._headers.hooks import add_nonces_below
 from ._headers.hooks import answer_preflight
-from ._headers.hooks import attach_first
-from ._headers.hooks import attach_last
 from ._headers.hooks import guard
 from ._headers.hooks import isolate
 from ._headers.hooks import nonce_function

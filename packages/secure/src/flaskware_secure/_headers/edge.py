@@ -149,11 +149,24 @@ def wrap_edge(app: App, edge: Edge) -> None:
         request: t.Any = active_request()
         request.scope[_SCOPE] = request
 
-    attach(app, "before_request", remember)
-    hooks = app.before_request_funcs[None]
-    hooks.insert(0, hooks.pop())
+    attach_first(app, remember)
     asynchronous: t.Any = app
     asynchronous.asgi_app = _asgi(asynchronous.asgi_app, edge)
+
+
+def attach_last(app: App, function: cabc.Callable[..., object]) -> None:
+    """Attach a hook of responses that runs after all hooks attached so far."""
+    attach(app, "after_request", function)
+    # Flask runs them in reverse.
+    hooks = app.after_request_funcs[None]
+    hooks.insert(0, hooks.pop())
+
+
+def attach_first(app: App, function: cabc.Callable[[], object]) -> None:
+    """Attach a hook that runs before all hooks attached so far."""
+    attach(app, "before_request", function)
+    hooks = app.before_request_funcs[None]
+    hooks.insert(0, hooks.pop())
 
 
 def _wsgi(app: flask.Flask, inner: WSGIApplication, edge: Edge) -> WSGIApplication:

@@ -13,7 +13,6 @@ from werkzeug.exceptions import MisdirectedRequest
 from werkzeug.sansio.response import Response
 
 from flaskware_core import active_request
-from flaskware_core import attach
 from flaskware_core import current_app_object
 from flaskware_core import request_getter
 from flaskware_secure._policy.overrides import is_below
@@ -257,18 +256,3 @@ def renew_nonces(
         return renonced(response, request)
 
     return renew
-
-
-def attach_last(app: App, function: cabc.Callable[..., object]) -> None:
-    """Attach a hook of responses that runs after all hooks attached so far."""
-    attach(app, "after_request", function)
-    # Flask runs them in reverse.
-    hooks = app.after_request_funcs[None]
-    hooks.insert(0, hooks.pop())
-
-
-def attach_first(app: App, function: cabc.Callable[[], object]) -> None:
-    """Attach a hook that runs before all hooks attached so far."""
-    attach(app, "before_request", function)
-    hooks = app.before_request_funcs[None]
-    hooks.insert(0, hooks.pop())
