@@ -82,6 +82,22 @@ class Builder(t.Generic[N]):
             mark=self.mark,
         )
 
+    def row_templates(self, macro: str, *holes: str, **parts: object) -> list[str]:
+        """The markup of the row, valid and invalid, for what comes later."""
+        return [
+            self.context.template(
+                macro,
+                *holes,
+                kind=self.kind,
+                label=safe(self.label),
+                hint=safe(self.hint),
+                attrs=self.attrs,
+                invalid=invalid,
+                **parts,
+            )
+            for invalid in (False, True)
+        ]
+
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
         raise NotImplementedError
 
@@ -184,22 +200,8 @@ class FieldsetBuilder(Builder[N]):
 
     @functools.cached_property
     def _templates(self) -> list[str]:
-        """The markup of the row, valid and invalid."""
-        return [
-            self.context.template(
-                "group",
-                "state",
-                "control",
-                "errors",
-                id=self.names.id,
-                kind=self.kind,
-                label=safe(self.label),
-                hint=safe(self.hint),
-                attrs=self.attrs,
-                invalid=invalid,
-            )
-            for invalid in (False, True)
-        ]
+        holes = ("state", "control", "errors")
+        return self.row_templates("group", *holes, id=self.names.id)
 
     def row(self, value: t.Any, errors: ErrorsAt) -> str:
         invalid = bool(self.found(errors))

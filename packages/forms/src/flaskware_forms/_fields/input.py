@@ -59,19 +59,7 @@ class InputBuilder(Builder[N]):
         self.valid_class, self.invalid_class = self.context.classes(
             node.control, node.own_class
         )
-        self._templates = [
-            self.context.template(
-                self.macro,
-                "control",
-                "errors",
-                kind=self.kind,
-                label=safe(self.label),
-                hint=safe(self.hint),
-                attrs=self.attrs,
-                invalid=invalid,
-            )
-            for invalid in (False, True)
-        ]
+        self._templates = self.row_templates(self.macro, "control", "errors")
         self._hidden, self._shows = node.is_hidden, node.shows_value
         start = (
             f'<input type="{node.control}" id="{self.id}" name="{self.name}"'
