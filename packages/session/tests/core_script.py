@@ -18,7 +18,6 @@ from flaskware_session._core.operations import IsCrowded
 from flaskware_session._core.operations import LimitUser
 from flaskware_session._core.operations import Notify
 from flaskware_session._core.operations import Operation
-from flaskware_session._core.operations import Pause
 from flaskware_session._core.operations import Queue
 from flaskware_session._core.operations import Read
 from flaskware_session._core.operations import Replace
@@ -66,7 +65,7 @@ GONE = Written(saved=False)
 DOWN = StoreUnavailable("down")
 
 # What no answer is needed to.
-_UNANSWERED = (Amend, Notify, Pause, Queue)
+_UNANSWERED = (Amend, Notify, Queue)
 
 
 def policy_of(**rules: t.Any) -> SessionPolicy:
@@ -137,8 +136,6 @@ def line_of(operation: Operation) -> str:  # noqa: C901 # a table
             keys = details.get("keys", [])
             dropped = " dropped" if details.get("dropped") else ""
             return " ".join([signal, *t.cast("list[str]", keys)]) + dropped
-        case Pause(longest):
-            return f"pause {longest:g}"
         case Amend():
             return "amend"
         case Queue():

@@ -27,7 +27,6 @@ from flaskware_session import StoreUnavailable
 from flaskware_session._core.end import end
 from flaskware_session._core.load import load
 from flaskware_session._core.operations import Call
-from flaskware_session._core.operations import Pause
 from flaskware_session._core.operations import Queue
 from flaskware_session._core.operations import Read
 from flaskware_session._core.operations import Steps
@@ -131,9 +130,8 @@ def test_a_session_lives_and_ends(run: Runner, policy: SessionPolicy) -> None:
 
 
 @pytest.mark.usefixtures("app")
-def test_a_function_is_called_and_a_pause_ends(run: Runner) -> None:
+def test_a_function_that_may_block_is_called(run: Runner) -> None:
     def steps() -> Steps[object]:
-        yield Pause(0.001)
         yield Queue("k")
         return (yield Call(threading.current_thread))
 

@@ -143,8 +143,8 @@ KNOWN: dict[str, Row] = {
         change,
         [CONFLICT, CONFLICT, CONFLICT, SAVED],
         [
-            *(f"update {MINE}", *MET, f"update {MERGED}", "amend", "pause 0"),
-            *(f"update {MERGED}", "amend", "pause 0.001", f"update {MERGED}"),
+            *(f"update {MINE}", *MET, f"update {MERGED}", "amend"),
+            *(f"update {MERGED}", "amend", f"update {MERGED}"),
         ],
         LEAVE,
     ),

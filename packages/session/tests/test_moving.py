@@ -171,7 +171,9 @@ def peer(
     elif request.param == "memcached":
         url = str(request.getfixturevalue("memcached_url"))
         place = url.removeprefix("memcached://").partition(":")
-        cache = pymemcache.Client((place[0], int(place[2])))
+        # By default it does not wait until the server has what it is sent.
+        address = (place[0], int(place[2]))
+        cache = pymemcache.Client(address, default_noreply=False)
         stack.callback(cache.close)
         config = {"SESSION_TYPE": "memcached", "SESSION_MEMCACHED": cache}
     else:

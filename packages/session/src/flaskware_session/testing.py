@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import concurrent.futures
+import contextlib
 import dataclasses as dc
 import time
 import typing as t
@@ -14,6 +15,7 @@ from ._records.record import Written
 from ._records.token import key_of
 from ._records.token import new_token
 from ._records.token import proof_of
+from ._stores.protocol import AmendingStore
 from ._stores.protocol import Store
 from ._stores.wrapper import StoreWrapper
 
@@ -173,6 +175,55 @@ class StoreSuite:
         assert store.update(newer, now) == Written(saved=False)
         assert store.read(record.key, now, _INTERVAL) is None
         assert store.for_user("ann", now) == []
+
+    def test_an_amended_record_is_what_the_change_returns(self, store: Store) -> None:
+        if not isinstance(store, AmendingStore):
+            return
+        record, now = self.make("ann")
+        store.create(record, now)
+        found: list[Record] = []
+        assert store.amend(record.key, now, found.append) in {
+            None,
+            Written(saved=False, current=record),
+        }
+        assert store.read(record.key, now, _INTERVAL) == record
+
+        def fail(found: Record) -> Record:
+            raise RuntimeError(found.key)
+
+        if not found:  # a wrapper around a store that cannot do this
+            return
+        with contextlib.suppress(RuntimeError):
+            store.amend(record.key, now, fail)
+        newer = dc.replace(record, version=2, data='{"a":1}')
+        written = store.amend(record.key, now, lambda _: newer)
+        assert written == Written(saved=True)
+        assert store.read(record.key, now, _INTERVAL) == newer
+        store.delete(record.key)
+        written = store.amend(record.key, now, lambda _: newer)
+        assert written == Written(saved=False)
+        assert store.read(record.key, now, _INTERVAL) is None
+
+    def test_of_many_amendments_at_once_each_is_made(self, store: Store) -> None:
+        record, now = self.make()
+        store.create(dc.replace(record, data="0"), now)
+
+        def count(found: Record) -> Record:
+            data = str(int(found.data) + 1)
+            return dc.replace(found, version=found.version + 1, data=data)
+
+        def amend(_: int) -> Written | None:
+            if isinstance(store, AmendingStore):
+                return store.amend(record.key, now, count)
+            return None
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            results = set(pool.map(amend, range(40)))
+        if results != {None}:
+            assert results == {Written(saved=True)}
+            stored = store.read(record.key, now, _INTERVAL)
+            assert stored is not None
+            assert (stored.version, stored.data) == (41, "40")
 
     def _scanned(self, store: Store, now: int, limit: int) -> list[Record]:
         found: list[Record] = []

@@ -79,15 +79,6 @@ class Queue(t.NamedTuple):
     key: str
 
 
-class Pause(t.NamedTuple):
-    """Wait for a random time.
-
-    :param longest: In seconds.
-    """
-
-    longest: float
-
-
 class Call(t.NamedTuple):
     """Call a function that may block, and answer with what it returns."""
 
@@ -109,7 +100,7 @@ class Notify(t.NamedTuple):
 StoreOperation: t.TypeAlias = (
     Read | Create | Update | Amend | Replace | Delete | LimitUser
 )
-Operation: t.TypeAlias = StoreOperation | IsCrowded | Queue | Pause | Call | Notify
+Operation: t.TypeAlias = StoreOperation | IsCrowded | Queue | Call | Notify
 
 T = t.TypeVar("T")
 

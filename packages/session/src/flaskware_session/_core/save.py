@@ -287,8 +287,8 @@ def _write(
         ):
             visit.merged()
             return True
-        else:
-            yield ops.Pause(min(retries - 1, 10) / 1000)
+        # Without a pause: what was read would only grow old, and a writer that lost
+        # is nearer to its next attempt than a request that has just begun.
         if changes is not None:
             items = _reapply(visit, policy, changes, current)
             content = Content(items, join(items))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import time
 import typing as t
 
@@ -65,8 +64,6 @@ class AsyncStoreClient:
                             await self._enter_queue(key, stack)
                         case ops.IsCrowded():
                             answer = await self._is_crowded()
-                        case ops.Pause(longest):
-                            await asyncio.sleep(random.uniform(0, longest))
                         case ops.Call(function):
                             answer = await asyncio.to_thread(function)
                         case _:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses as dc
 import logging
-import random
 import threading
 import time
 import typing as t
@@ -146,8 +145,10 @@ class StoreClient:
                         queue = self._enter_queue(operation.key)
                     elif isinstance(operation, ops.IsCrowded):
                         answer = self._is_crowded()
-                    elif isinstance(operation, (ops.Call, ops.Notify, ops.Pause)):
-                        answer = _carry_out(operation)
+                    elif isinstance(operation, ops.Call):
+                        answer = operation.function()
+                    elif isinstance(operation, ops.Notify):
+                        notify(operation)
                     else:
                         answer = self._ask(operation, visit)
                 except StoreUnavailable as error:
@@ -217,16 +218,6 @@ def notify(operation: ops.Notify) -> None:
         level = logging.WARNING if operation.signal in _WARNINGS else logging.INFO
         logger.log(level, operation.log, operation.details["handle"])
     signals.notify(operation.signal, **operation.details)
-
-
-def _carry_out(operation: ops.Call | ops.Notify | ops.Pause) -> object:
-    if isinstance(operation, ops.Call):
-        return operation.function()
-    if isinstance(operation, ops.Notify):
-        notify(operation)
-    else:
-        time.sleep(random.uniform(0, operation.longest))
-    return None
 
 
 @dc.dataclass(frozen=True)

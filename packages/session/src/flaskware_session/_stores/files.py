@@ -87,6 +87,18 @@ class FileStore(Store):
             self._write(record)
             return Written(saved=True)
 
+    def amend(
+        self, key: str, now: int, change: cabc.Callable[[Record], Record | None]
+    ) -> Written:
+        """See :meth:`AmendingStore.amend`; the folder is locked meanwhile."""
+        with _outages(), self._locked(key):
+            current = self._live(key, now)
+            changed = None if current is None else change(current)
+            if changed is None:
+                return Written(saved=False, current=current)
+            self._write(changed)
+            return Written(saved=True)
+
     def replace(self, old_key: str, record: Record, now: int) -> Written:
         with _outages(), self._locked(old_key, record.key):
             current = self._live(old_key, now)

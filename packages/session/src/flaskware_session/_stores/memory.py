@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import collections.abc as cabc
 import heapq
 import threading
 
@@ -51,6 +52,18 @@ class MemoryStore(Store):
             if current is None or current.version != record.version - 1:
                 return Written(saved=False, current=current)
             self._records[record.key] = record
+            return Written(saved=True)
+
+    def amend(
+        self, key: str, now: int, change: cabc.Callable[[Record], Record | None]
+    ) -> Written:
+        """See :meth:`AmendingStore.amend`."""
+        with self._lock:
+            current = self._live(key, now)
+            changed = None if current is None else change(current)
+            if changed is None:
+                return Written(saved=False, current=current)
+            self._records[key] = changed
             return Written(saved=True)
 
     def replace(self, old_key: str, record: Record, now: int) -> Written:

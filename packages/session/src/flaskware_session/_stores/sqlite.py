@@ -143,6 +143,19 @@ class SQLiteStore(Store):
                 return Written(saved=True)
             return Written(saved=False, current=_find(connection, record.key, now))
 
+    def amend(
+        self, key: str, now: int, change: cabc.Callable[[Record], Record | None]
+    ) -> Written:
+        """See :meth:`AmendingStore.amend`; the file is locked meanwhile."""
+        with self._connection() as connection, _transaction(connection):
+            current = _find(connection, key, now)
+            changed = None if current is None else change(current)
+            if changed is None:
+                return Written(saved=False, current=current)
+            values = (*_changed(changed), key, changed.version - 1, now)
+            is_saved = connection.execute(_UPDATE, values).rowcount > 0
+            return Written(saved=is_saved, current=None if is_saved else current)
+
     def replace(self, old_key: str, record: Record, now: int) -> Written:
         values = (*_row(record), old_key, record.version - 1, now)
         with self._connection() as connection:
