@@ -6,6 +6,7 @@ workflow takes all of them. Arguments after the names go to the tool that it run
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ sys.path.insert(0, "tools/src")
 from flaskware_tools import companions as suites
 from flaskware_tools import matrix
 from flaskware_tools import plan as matrix_of_jobs
+from flaskware_tools.parallel import run_side_by_side
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv"
@@ -69,6 +71,31 @@ def _each(names: list[str]) -> object:
     """Run a session once per selected project, each in its own environment."""
     chosen = [name for name in names if name in ASKED] if ASKED else names
     return nox.parametrize("name", [nox.param(name, id=name) for name in chosen])
+
+
+def _per_project(function: cabc.Callable[..., None]) -> object:
+    """Run a session for each project; for all of them, as many at once as fit."""
+    if ASKED:
+        return nox.session(_each(PROJECTS)(function))  # type: ignore[operator]
+
+    def all_projects(session: nox.Session) -> None:
+        _refuse_unknown(session)
+        python = ("-P", str(session.python)) if session.python else ()
+        # The more there is to test, the longer it takes.
+        names = sorted(PROJECTS, key=_size_of_tests, reverse=True)
+        command = (sys.executable, "-m", "nox", *python, "-s", function.__name__, "--")
+        failed = run_side_by_side(
+            {name: (*command, name, *session.posargs) for name in names}
+        )
+        if failed:
+            session.error(f"failed: {', '.join(failed)}")
+
+    all_projects.__doc__ = function.__doc__
+    return nox.session(name=function.__name__, venv_backend="none")(all_projects)
+
+
+def _size_of_tests(name: str) -> int:
+    return sum(path.stat().st_size for path in (_folder(name) / "tests").rglob("*.py"))
 
 
 def _refuse_unknown(session: nox.Session) -> None:
@@ -128,13 +155,7 @@ def _folder(name: str) -> Path:
 def _pytest(session: nox.Session, name: str, *arguments: str) -> None:
     """Run the tests of a project, the slow tests only if `-m` selects them."""
     folder = _folder(name)
-    source = f"flaskware_{name}" if name != "noticeboard" else name
-    data = CACHE / "coverage" / f"{name}.{session.python or 'default'}"
-    data.parent.mkdir(parents=True, exist_ok=True)
-    environment = {
-        "COVERAGE_FILE": str(data),
-        "COVERAGE_RCFILE": str(CONFIG / "coverage.toml"),
-    }
+    environment = {}
     if name == "tools":
         environment["PYTHONPATH"] = str(folder / "src")
         # The option belongs to the plugin of flaskware-core, which is not installed.
@@ -145,17 +166,25 @@ def _pytest(session: nox.Session, name: str, *arguments: str) -> None:
         arguments = ("-m", "not slow", *arguments)
     # pytest exits with 5 if a project has no slow tests.
     success = [0, 5] if "slow" in arguments else [0]
+    measured: tuple[object, ...] = ()
+    if session.name.startswith("coverage"):
+        source = f"flaskware_{name}" if name != "noticeboard" else name
+        data = CACHE / "coverage" / f"{name}.{session.python or 'default'}"
+        data.parent.mkdir(parents=True, exist_ok=True)
+        environment["COVERAGE_FILE"] = str(data)
+        environment["COVERAGE_RCFILE"] = str(CONFIG / "coverage.toml")
+        measured = ("coverage", "run", f"--source={source}", "-m")
     session.run(
-        "coverage", "run", f"--source={source}", "-m", "pytest",
+        *measured, "pytest",
         "-c", CONFIG / "pytest.ini", f"--rootdir={folder}", folder / "tests",
         *arguments, env=environment, success_codes=success,
     )  # fmt: skip
-    session.run("coverage", "combine", "--quiet", env=environment)
-    session.run("coverage", "report", env=environment)
+    if measured:
+        session.run("coverage", "combine", "--quiet", env=environment)
+        session.run("coverage", "report", env=environment)
 
 
-@nox.session
-@_each(PROJECTS)
+@_per_project
 def tests(session: nox.Session, name: str) -> None:
     """Run the tests of each package, with only its declared dependencies installed.
 
@@ -165,12 +194,19 @@ def tests(session: nox.Session, name: str) -> None:
     _pytest(session, name, *REST)
 
 
-@nox.session
-@_each(PROJECTS)
+@_per_project
 def tests_slow(session: nox.Session, name: str) -> None:
     """Run the slow tests: browsers, other processes, stopped servers."""
     _install(session, name, siblings=_siblings(name))
     _pytest(session, name, "-m", "slow", *REST)
+
+
+@nox.session
+@_each(PROJECTS)
+def coverage(session: nox.Session, name: str) -> None:
+    """Run the tests of each package, and print which lines and branches they miss."""
+    _install(session, name, siblings=_siblings(name))
+    _pytest(session, name, *REST)
 
 
 @nox.session
@@ -242,8 +278,7 @@ def lint(session: nox.Session) -> None:
     _run_tool(session, "voice")
 
 
-@nox.session
-@_each(PROJECTS)
+@_per_project
 def typing(session: nox.Session, name: str) -> None:
     """Check types with mypy and pyright, both strict, including user code."""
     _install(session, name, siblings=_siblings(name))
