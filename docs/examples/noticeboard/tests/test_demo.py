@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import noticeboard
 from flaskware_core import examine
 from noticeboard.extensions import alembic
 
@@ -96,6 +99,34 @@ def test_models_and_migrations_agree(app):
     with app.app_context():
         assert len(alembic.upgrade()) == 0
         alembic.check()
+
+
+def test_every_setting_is_shown_with_its_source(tmp_path):
+    environment = {
+        "FLASK_SESSION_STORE": "redis://:hunter2@127.0.0.1:1/0",
+        "FLASK_SQLALCHEMY_BINDS__audit": "sqlite:///other.db",
+        "PYTHONPATH": str(Path(noticeboard.__file__).parents[1]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "noticeboard", "config", "show",
+         "--json"],
+        env={**os.environ, **environment}, cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "hunter2" not in done.stdout
+    found = {item["key"]: item for item in json.loads(done.stdout)}
+    prefixes = {key.partition("_")[0] for key in found}
+    assert prefixes == {
+        "FLASKWARE", "SQLALCHEMY", "ALEMBIC", "FORMS", "SECURE", "SESSION"
+    }  # fmt: skip
+    sources = {key: (item["source"], item["place"]) for key, item in found.items()}
+    assert sources["SESSION_STORE"] == ("environment", "FLASK_SESSION_STORE")
+    assert sources["SESSION_NAMESPACE"] == ("default", "")
+    bind = ("environment", "FLASK_SQLALCHEMY_BINDS__audit")
+    assert sources["SQLALCHEMY_BINDS"] == bind
+    kind, place = sources["SQLALCHEMY_DATABASE_URI"]
+    assert kind == "app.config"
+    assert f"{noticeboard.__file__}:" in place
 
 
 def test_the_doctor_finds_no_error_in_the_demo(app):

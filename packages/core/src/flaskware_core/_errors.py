@@ -44,15 +44,17 @@ class DeclarationError(Misuse, TypeError):
     """A declaration in code, or an argument, is of a kind that cannot work."""
 
 
-def caller() -> str:
-    """Return the first place on the stack that is outside of the family."""
+def caller(*between: str) -> str:
+    """Return the first place on the stack that is outside of the family.
+
+    :param between: Starts of the names of other modules to leave out.
+    """
     # Not inspect.stack(), which reads the source of every frame.
     frame = sys._getframe(1)  # noqa: SLF001
-    while frame.f_back is not None and _is_between(frame.f_globals.get("__name__", "")):
+    # SQLAlchemy's proxy of a session stands between your code and ours.
+    skipped = ("flaskware_", "sqlalchemy.", *between)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
+        skipped
+    ):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def _is_between(module: str) -> bool:
-    # SQLAlchemy's proxy of a session stands between your code and ours.
-    return module.startswith(("flaskware_", "sqlalchemy."))

@@ -13,7 +13,8 @@ import weakref
 
 from flask.sansio.app import App
 
-from ._cli import doctor
+from ._cli.config import config_commands
+from ._cli.doctor import doctor
 from ._errors import AlreadyInitialised
 from ._errors import caller
 from ._errors import DeclarationError
@@ -90,7 +91,9 @@ class Extension(t.Generic[S, T]):
         except ConfigError as error:
             raise _with_waiting(error, app.config) from error.__cause__
         hooks = self._check, self._probe, self._covers, self._isolate, self._read
-        installed = Installed(self, self.name, settings, state, place, *hooks)
+        installed = Installed(
+            self, self.name, settings, state, self._overrides, place, *hooks
+        )
         registry = register(app, installed)
         app.extensions[self.name] = self
         try:
@@ -99,9 +102,10 @@ class Extension(t.Generic[S, T]):
             # A test or a factory may try again, with the configuration corrected.
             del registry[self.name], app.extensions[self.name]
             raise
-        if "doctor" not in app.cli.commands:
+        for command in (doctor, config_commands):
             # The entry point is seen by `flask` only, and not by a runner of tests.
-            app.cli.add_command(doctor)
+            if command.name not in app.cli.commands:
+                app.cli.add_command(command)
         if self._has_close:
             # Not at exit: a forked worker must not close what its parent opened.
             weakref.finalize(app, self._close, state).atexit = False

@@ -23,6 +23,7 @@ class Installed(t.NamedTuple, t.Generic[S, T]):
 
     :param extension: The extension object.
     :param name: Its key in ``app.extensions``.
+    :param overrides: The arguments of the extension object that are settings.
     :param place: The file and line that called ``init_app``.
     :param check: ``_check`` of the extension; ``probe`` and the others alike.
     """
@@ -31,6 +32,7 @@ class Installed(t.NamedTuple, t.Generic[S, T]):
     name: str
     settings: S
     state: T
+    overrides: cabc.Mapping[str, t.Any]
     place: str
     check: cabc.Callable[..., cabc.Iterable[Finding]]
     probe: cabc.Callable[[App], cabc.Iterable[ConfigProblem]]

@@ -21,7 +21,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from flaskware_core import examine
 from flaskware_core import Finding
 from flaskware_core import Level
-from flaskware_core._cli import doctor
+from flaskware_core._cli.doctor import doctor
 from flaskware_core._doctor import secret_key
 from flaskware_core._doctor.middleware import middleware_of
 from flaskware_core.testing import make_app

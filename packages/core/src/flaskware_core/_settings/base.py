@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from .problems import ConfigError
 from .problems import ConfigProblem
 from .redact import describe
+from .redact import Verbatim
 from .suggest import closest
 from .suggest import closest_choice
 
@@ -117,7 +118,7 @@ class Settings(pydantic.BaseModel):
     def __repr_args__(self) -> cabc.Iterator[tuple[str | None, t.Any]]:
         for name, value in super().__repr_args__():
             if name is not None and value is not None and self.is_sensitive(name):
-                yield name, _Verbatim(describe(value, sensitive=True))
+                yield name, Verbatim(describe(value, sensitive=True))
             else:
                 yield name, value
 
@@ -194,15 +195,6 @@ class Settings(pydantic.BaseModel):
             example = info.get_default(call_default_factory=True)
         left = f"{field}=" if as_argument else f"{cls.key(field)} = "
         return f"{left}{example!r}"
-
-
-class _Verbatim(str):
-    """Text whose ``repr`` is itself."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def _is_sensitive(info: FieldInfo) -> bool:

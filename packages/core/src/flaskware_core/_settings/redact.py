@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import datetime as dt
+import os
 import re
 import typing as t
 
@@ -12,6 +14,15 @@ _SECRET_NAME = re.compile(r"pass|secret|token|key|salt|credential|dsn", re.IGNOR
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]{0,40}[:/]*//")
 _HAS_CREDENTIALS = re.compile(r"//[^/\s]*@|pass(word|wd)?=", re.IGNORECASE)
 _LONGEST = 60
+
+
+class Verbatim(str):
+    """Text whose ``repr`` is itself: a description in place of a value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def describe(value: object, *, sensitive: bool = False) -> str:
@@ -34,6 +45,36 @@ def describe(value: object, *, sensitive: bool = False) -> str:
     if isinstance(value, bool | int | float | None):
         return repr(value)
     return f"an object of {type(value).__module__}.{type(value).__qualname__}"
+
+
+def redacted(value: object, *, sensitive: bool = False) -> object:
+    """Return a configured value as JSON types, with a description for each secret.
+
+    Its ``repr`` can be written in a configuration, where nothing is hidden.
+
+    :param sensitive: True to describe every text, number and object.
+    """
+    if isinstance(value, cabc.Mapping):
+        mapping = t.cast("cabc.Mapping[t.Any, t.Any]", value)
+        return {
+            str(key): redacted(
+                item, sensitive=sensitive or _SECRET_NAME.search(str(key)) is not None
+            )
+            for key, item in mapping.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        items = t.cast("cabc.Collection[t.Any]", value)
+        found = [redacted(item, sensitive=sensitive) for item in items]
+        return sorted(found, key=repr) if isinstance(items, cabc.Set) else found
+    if isinstance(value, str) and not sensitive and not _HAS_CREDENTIALS.search(value):
+        return value
+    if value is None or (isinstance(value, bool | int | float) and not sensitive):
+        return value
+    if isinstance(value, dt.timedelta) and not sensitive:
+        return value.total_seconds()
+    if isinstance(value, os.PathLike) and not sensitive:
+        return redacted(os.fspath(t.cast("os.PathLike[str]", value)))
+    return Verbatim(describe(t.cast("object", value), sensitive=sensitive))
 
 
 def _describe_text(value: str, *, sensitive: bool) -> str:

@@ -11,20 +11,20 @@ import typing as t
 import click
 from flask.cli import with_appcontext
 
-from ._findings.finding import Finding
-from ._findings.finding import Level
-from ._findings.formats import count_levels
-from ._findings.formats import FINDING_FORMATS
-from ._findings.formats import FindingFormat
-from ._findings.formats import render_findings
-from ._findings.formats import text_of
-from ._installed import installed_on
-from ._web.current import current_app_object
+from flaskware_core._findings.finding import Finding
+from flaskware_core._findings.finding import Level
+from flaskware_core._findings.formats import count_levels
+from flaskware_core._findings.formats import FINDING_FORMATS
+from flaskware_core._findings.formats import FindingFormat
+from flaskware_core._findings.formats import render_findings
+from flaskware_core._findings.formats import text_of
+from flaskware_core._installed import installed_on
+from flaskware_core._web.current import current_app_object
 
 if t.TYPE_CHECKING:
     from flask.sansio.app import App
 
-    from ._doctor.examine import Report
+    from flaskware_core._doctor.examine import Report
 
 
 @click.command("doctor")
@@ -58,7 +58,7 @@ def doctor(
 ) -> None:
     """Check the app and its extensions, and print how to fix what is wrong."""
     # Every app has this command, and few starts of it need the checks.
-    from ._doctor.examine import examine
+    from flaskware_core._doctor.examine import examine
 
     app = current_app_object()
     report = examine(app, deploy=deploy, timeout=timeout)

@@ -1,0 +1,130 @@
+"""The command ``flask config show``."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import json
+import os
+import shutil
+import sys
+import textwrap
+import typing as t
+from pathlib import Path
+
+import click
+
+from flaskware_core._installed import installed_on
+from flaskware_core._settings.app import CoreSettings
+from flaskware_core._settings.base import Settings
+from flaskware_core._settings.redact import redacted
+from flaskware_core._settings.sources import Source
+from flaskware_core._settings.sources import Sources
+
+if t.TYPE_CHECKING:
+    from flask.cli import ScriptInfo
+    from flask.sansio.app import App
+
+_WIDTH = 80
+
+
+class _Shown(t.NamedTuple):
+    extension: str
+    key: str
+    value: object
+    source: Source
+
+
+@click.group("config")
+def config_commands() -> None:
+    """Look at the settings of the extensions."""
+
+
+@config_commands.command("show")
+@click.argument("extensions", nargs=-1)
+@click.option("--set", "only_set", is_flag=True, help="Leave out what has its default.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def show(
+    ctx: click.Context, extensions: tuple[str, ...], *, only_set: bool, as_json: bool
+) -> None:
+    """Print every setting of the EXTENSIONS, or of all: its value and its source.
+
+    The source is the environment, a file, a line of code, an argument of the extension,
+    or the default. A secret is never printed.
+    """
+    sources = Sources()
+    # The app is not loaded yet where the command comes from the entry point.
+    with sources.recording():
+        app = t.cast("ScriptInfo", ctx.find_root().obj).load_app()
+    known = ["core", *installed_on(app)]
+    for name in extensions:
+        if name not in known:
+            raise click.BadParameter(
+                f"the app has no extension {name!r}; it has: {', '.join(known)}"
+            )
+    found = [
+        item
+        for item in _settings_of(app, sources)
+        if not extensions or item.extension in extensions
+        if not only_set or item.source.kind != "default"
+    ]
+    if as_json:
+        click.echo(json.dumps([_as_dict(item) for item in found], indent=2))
+    else:
+        _print(found)
+
+
+def _settings_of(app: App, sources: Sources) -> cabc.Iterator[_Shown]:
+    core = CoreSettings.from_config(app.config)
+    read: list[tuple[str, Settings, cabc.Mapping[str, t.Any]]] = [("core", core, {})]
+    read += [
+        (item.name, item.settings, item.overrides)
+        for item in installed_on(app).values()
+    ]
+    for name, settings, overrides in read:
+        for field in type(settings).model_fields:
+            key = settings.key(field)
+            if field in overrides:
+                source = Source("argument", f"{field}=…")
+            elif key in app.config:
+                source = sources.of(app.config, key)
+            else:
+                source = Source("default")
+            # A default is in the documentation, and no secret.
+            sensitive = source.kind != "default" and settings.is_sensitive(field)
+            value = redacted(getattr(settings, field), sensitive=sensitive)
+            yield _Shown(name, key, value, source)
+
+
+def _as_dict(item: _Shown) -> dict[str, object]:
+    return {
+        "extension": item.extension,
+        "key": item.key,
+        "value": item.value,
+        "source": item.source.kind,
+        "place": item.source.place,
+    }
+
+
+def _print(found: cabc.Iterable[_Shown]) -> None:
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
+    before = ""
+    for item in found:
+        if item.extension != before:
+            click.echo(f"{chr(10) if before else ''}{item.extension}")
+            before = item.extension
+        text = f"  {item.key} = {item.value!r}"
+        source = f"# {_said(item.source)}"
+        if len(text) + 2 + len(source) <= width:
+            click.echo(f"{text}  {source}")
+            continue
+        for line in (text, f"      {source}"):
+            wrapped = textwrap.wrap(
+                line, width, subsequent_indent=" " * 6, break_on_hyphens=False
+            )
+            click.echo("\n".join(wrapped))
+
+
+def _said(source: Source) -> str:
+    place = source.place.removeprefix(f"{Path.cwd()}{os.sep}")
+    return f"{source.kind}: {place}" if place else source.kind
