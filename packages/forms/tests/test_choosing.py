@@ -14,6 +14,7 @@ from forms_page import Page
 from forms_page import sent_by
 from sqlalchemy import orm
 
+from flaskware_core import DeclarationError
 from flaskware_core.testing import make_app
 from flaskware_forms import Bound
 from flaskware_forms import Forms
@@ -84,11 +85,11 @@ def test_a_function_gives_groups_as_a_mapping(make_site):
 
 
 def test_groups_that_cannot_be_shown_are_refused():
-    with pytest.raises(TypeError, match="'xx', which is no choice"):
+    with pytest.raises(DeclarationError, match="'xx', which is no choice"):
         spec(a=(t.Annotated[Land, Ui(groups={"G": ["xx"]})], ...))
-    with pytest.raises(TypeError, match="radio buttons lack"):
+    with pytest.raises(DeclarationError, match="radio buttons lack"):
         spec(a=(t.Annotated[Land, Ui(groups=GROUPS, widget="radio")], ...))
-    with pytest.raises(TypeError, match="widget='select'"):
+    with pytest.raises(DeclarationError, match="widget='select'"):
         spec(a=(t.Annotated[list[Land], Ui(groups=GROUPS)], ...))
 
 
@@ -307,5 +308,5 @@ def test_relationships_that_no_choice_fits_are_refused():
         (Holder, two, "has several primary keys"),
         (Post, bare, r"Ui\(choices=\.\.\.\)"),
     ):
-        with pytest.raises(TypeError, match=reason):
+        with pytest.raises(DeclarationError, match=reason):
             FormSpec.for_model(entity, model, name="m")

@@ -15,6 +15,7 @@ from sqlalchemy import orm
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from flaskware_core import DeclarationError
 from flaskware_core.testing import make_app
 from flaskware_forms import Bound
 from flaskware_forms import Forms
@@ -355,13 +356,13 @@ def test_a_json_client_names_the_version_by_if_match(place):
 )  # fmt: skip
 def test_a_model_that_does_not_fit_is_refused_when_the_form_is_declared(fields, words):
     model = pydantic.create_model("M", **fields)
-    with pytest.raises(TypeError, match=words):
+    with pytest.raises(DeclarationError, match=words):
         FormSpec.for_model(User, model, name="m")
 
 
 def test_every_problem_is_listed_at_once():
     model = pydantic.create_model("M", id=(int, ...), name=(str, ...), x=(int, 1))
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(DeclarationError) as caught:
         FormSpec.for_model(User, model, name="m")
     assert len(str(caught.value).splitlines()) == 4
 
@@ -384,7 +385,7 @@ def test_what_the_view_writes_itself_is_passed_over(place):
 
 def test_a_form_of_no_class_or_without_data_cannot_be_applied(place):
     with place.app.test_request_context("/"):
-        with pytest.raises(TypeError, match=r"FormSpec\.for_model"):
+        with pytest.raises(DeclarationError, match=r"FormSpec\.for_model"):
             FormSpec(ProfileIn, name="p").bind().apply(User())
         with pytest.raises(RuntimeError, match=r"if form\.submit\(\)"):
             PROFILE.bind().apply(User())

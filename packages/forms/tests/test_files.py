@@ -12,6 +12,7 @@ from forms_page import Page
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flaskware_core import DeclarationError
 from flaskware_forms import File
 from flaskware_forms import FormSpec
 from flaskware_forms import Upload
@@ -178,7 +179,7 @@ def test_what_only_begins_like_a_document_is_none(content):
 def test_a_kind_that_nothing_tells_apart_is_refused_where_it_is_declared(kind):
     magic = pytest.importorskip("puremagic")
     if any(each.extension == f".{kind}" for each in magic.magic_header_array):
-        with pytest.raises(ValueError, match="begins like other files"):
+        with pytest.raises(DeclarationError, match="begins like other files"):
             File(kind)
 
 
@@ -249,7 +250,7 @@ def test_the_browser_is_told_the_kinds():
 
 @pytest.mark.parametrize("kinds", [(), (".pdf",), ("PDF",)])
 def test_kinds_that_are_no_endings_are_refused(kinds):
-    with pytest.raises(ValueError, match="endings of names"):
+    with pytest.raises(DeclarationError, match="endings of names"):
         File(*kinds)
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import flask
 import jinja2
 import pydantic
@@ -10,6 +13,7 @@ from flask_wtf import FlaskForm
 from wtforms import StringField
 
 from flaskware_core import AlreadyInitialised
+from flaskware_core import DeclarationError
 from flaskware_core import NotInitialised
 from flaskware_core.testing import make_app
 from flaskware_forms import Bound
@@ -71,7 +75,7 @@ def test_an_app_that_has_csrfprotect_is_told_to_remove_it():
 
 
 def test_a_quart_app_is_refused():
-    with pytest.raises(TypeError, match="needs a Flask app"):
+    with pytest.raises(DeclarationError, match="needs a Flask app"):
         Forms(quart.Quart(__name__))
 
 
@@ -123,6 +127,24 @@ def test_a_view_without_the_decorator_of_its_form_is_told_what_to_write():
     with pytest.raises(TypeError) as caught:
         app.test_client().get("/")
     assert "@<the spec>.handles between @app.route(...)" in caught.value.__notes__[0]
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(DeclarationError) as caught:
         app.test_client().get("/other/x")
     assert not hasattr(caught.value, "__notes__")
+
+
+def test_a_mistake_in_a_declaration_is_told_without_a_traceback(tmp_path):
+    (tmp_path / "shop.py").write_text(
+        "import flask, pydantic, flaskware_forms as ff\n"
+        "class Order(pydantic.BaseModel):\n"
+        "    data: bytes\n"
+        "app = flask.Flask('shop')\n"
+        "ff.FormSpec(Order, name='order')\n"
+    )
+    command = [sys.executable, "-m", "flask", "--app", "shop", "routes"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "Order.data is bytes" in done.stderr
+    assert "shop.py:5" in done.stderr
+    assert "Traceback" not in done.stderr

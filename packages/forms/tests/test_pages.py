@@ -10,6 +10,7 @@ import pydantic
 import pytest
 from forms_page import Page
 
+from flaskware_core import DeclarationError
 from flaskware_core.testing import make_app
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
@@ -83,7 +84,7 @@ def test_each_control_of_a_field_has_its_attributes(kind):
     ],
 )
 def test_an_attribute_that_breaks_the_markup_is_refused(name, reason):
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(DeclarationError, match=reason):
         Ui(attributes={name: "x"})
 
 
@@ -91,14 +92,14 @@ def test_attributes_of_a_model_are_refused_because_it_has_no_control():
     ui = Ui(attributes={"data-x": "1"})
     inner = model(b=(str, ""))
     for kind in (inner, list[inner], inner | None):
-        with pytest.raises(TypeError, match="no control of its own"):
+        with pytest.raises(DeclarationError, match="no control of its own"):
             FormSpec(model(a=(t.Annotated[kind, ui], ...)), name="m")
 
 
 def test_a_widget_that_does_not_exist_is_refused():
-    with pytest.raises(ValueError, match="Did you mean 'textarea'"):
+    with pytest.raises(DeclarationError, match="Did you mean 'textarea'"):
         Ui(widget=t.cast("t.Any", "textaera"))
-    with pytest.raises(ValueError, match="Write one of"):
+    with pytest.raises(DeclarationError, match="Write one of"):
         Ui(widget=t.cast("t.Any", "qqq"))
 
 

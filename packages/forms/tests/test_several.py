@@ -14,6 +14,7 @@ import pytest
 from forms_page import Page
 from forms_page import sent_by
 
+from flaskware_core import DeclarationError
 from flaskware_core.testing import make_app
 from flaskware_forms import Bound
 from flaskware_forms import Button
@@ -196,7 +197,7 @@ def test_errors_rows_and_live_fields_work_with_a_prefix():
 def test_a_prefix_that_reads_like_a_name_is_refused(prefix):
     with (
         make_app(Forms()).test_request_context(),
-        pytest.raises(ValueError, match="prefix"),
+        pytest.raises(DeclarationError, match="prefix"),
     ):
         COMMENT.bind(prefix=prefix)
 
@@ -310,13 +311,13 @@ def test_a_search_form_stores_nothing_and_shows_its_errors(searching):
 def test_files_and_secrets_do_not_go_into_a_url():
     for kind in (pydantic.SecretStr, Upload, list[Upload]):
         model = pydantic.create_model("M", a=(kind, ...))
-        with pytest.raises(TypeError, match="does not belong in a URL"):
+        with pytest.raises(DeclarationError, match="does not belong in a URL"):
             FormSpec(model, name="m", method="get")
-    with pytest.raises(ValueError, match="Write 'post' or 'get'"):
+    with pytest.raises(DeclarationError, match="Write 'post' or 'get'"):
         FormSpec(Search, name="m", method=t.cast("t.Any", "GET"))
     with (
         make_app(Forms()).test_request_context(),
-        pytest.raises(ValueError, match="not validated live"),
+        pytest.raises(DeclarationError, match="not validated live"),
     ):
         SEARCH.bind().render(live=True)
 

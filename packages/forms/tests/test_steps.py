@@ -10,6 +10,7 @@ from forms_models import Way
 from forms_page import Page
 from forms_page import sent_by
 
+from flaskware_core import DeclarationError
 from flaskware_core.testing import make_app
 from flaskware_forms import BoundSteps
 from flaskware_forms import Forms
@@ -228,5 +229,5 @@ class WithFile(pydantic.BaseModel):
     ],
 )
 def test_pages_that_cannot_be_are_refused(model, pages, words):
-    with pytest.raises(TypeError, match=words):
+    with pytest.raises(DeclarationError, match=words):
         Steps(model, name="m", pages=pages)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flaskware_core import DeclarationError
 from flaskware_core.testing import make_app
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
@@ -261,7 +262,7 @@ def test_the_limit_of_the_body_counts_the_files_that_may_come():
 
 @pytest.mark.parametrize("formats", [(), ("bmp",), ("png", "svg")])
 def test_a_format_that_is_not_known_is_told(formats):
-    with pytest.raises(ValueError, match="takes one or more of 'png'"):
+    with pytest.raises(DeclarationError, match="takes one or more of 'png'"):
         Image(*formats)
 
 

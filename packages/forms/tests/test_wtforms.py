@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 from wtforms import validators as wv
 
+from flaskware_core import DeclarationError
 from flaskware_core.testing import make_app
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
@@ -64,7 +65,7 @@ def test_a_typed_form_is_a_class_of_wtforms():
 
 
 def test_what_wtforms_cannot_have_is_refused():
-    with pytest.raises(TypeError, match="a union, which WTForms lacks"):
+    with pytest.raises(DeclarationError, match="a union, which WTForms lacks"):
         to_wtforms(PAY)
 
 
@@ -193,7 +194,7 @@ def test_a_validator_that_no_declaration_stands_for_is_told():
         def validate_b(self, field):
             return None
 
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(DeclarationError) as caught:
         from_wtforms(Form)
     told = str(caught.value).splitlines()[1:]
     assert [line.split()[:2] for line in told] == [

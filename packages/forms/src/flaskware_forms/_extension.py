@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from flaskware_core import AlreadyInitialised
 from flaskware_core import CoreSettings
+from flaskware_core import DeclarationError
 from flaskware_core import Extension
 from flaskware_core import Finding
 
@@ -53,7 +54,7 @@ class Forms(Extension[FormsSettings, FormsState]):
 
     def _build(self, app: App, settings: FormsSettings) -> FormsState:
         if not isinstance(app, flask.Flask):
-            raise TypeError(
+            raise DeclarationError(
                 f"Forms needs a Flask app, as Flask-WTF does; {app.name!r} is"
                 f" a {type(app).__module__}.{type(app).__qualname__}."
             )

@@ -10,6 +10,7 @@ import pydantic
 import pydantic_core
 from pydantic.fields import FieldInfo
 
+from flaskware_core import DeclarationError
 from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.facets import facets
 from flaskware_forms._schema.facets import humanise
@@ -37,8 +38,8 @@ _SEPARATOR = re.compile(r"[.\-\[\]]")
 def compile_model(model: type[pydantic.BaseModel]) -> Group:
     """Compile a model to the controls of its form.
 
-    :raises TypeError: if the type of a field has no form; the message says what to
-        write instead.
+    :raises DeclarationError: if the type of a field has no form; the message says what
+        to write instead.
     """
     children = _children(model, ())
     return Group(key="", attribute="", label="", make=lambda: children)
@@ -48,7 +49,7 @@ def _children(
     model: type[pydantic.BaseModel], path: tuple[type, ...], *, without: str = ""
 ) -> tuple[Node, ...]:
     if issubclass(model, pydantic.RootModel):
-        raise TypeError(
+        raise DeclarationError(
             f"{model.__name__} is a RootModel; a form has named fields."
             " Write a BaseModel with one field."
         )
@@ -59,7 +60,7 @@ def _children(
         where = f"{model.__name__}.{name}"
         node = _node(where, _key(model, name, info), name, info, (*path, model))
         if _SEPARATOR.search(node.key) and (path or node.nested):
-            raise TypeError(
+            raise DeclarationError(
                 f"{where} has the alias {node.key!r}. With dots, hyphens or brackets,"
                 " it reads like a nested field."
                 " Write an alias of letters, digits and underscores."
@@ -89,7 +90,7 @@ def _key(model: type[pydantic.BaseModel], name: str, info: FieldInfo) -> str:
     if alias is None or model.model_config.get("validate_by_alias") is False:
         return name
     if not isinstance(alias, str):
-        raise TypeError(
+        raise DeclarationError(
             f"{model.__name__}.{name} has an alias that is not one name, so its"
             " control cannot be named. Write alias='...' or leave it out."
         )
@@ -119,12 +120,12 @@ def _node(
     }
     node = _build(where, found, {**common, "locked": _is_locked(found)}, path)
     if found.ui.readonly and not getattr(node, "may_be_readonly", False):
-        raise TypeError(
+        raise DeclarationError(
             f"{where} has Ui(readonly=True), which browsers know for text controls"
             " only. Write Ui(disabled=True)."
         )
     if found.ui.attributes and node.model_group is not None:
-        raise TypeError(
+        raise DeclarationError(
             f"{where} has Ui(attributes=...), but a model has no control of its own."
             " Give them to its fields."
         )
@@ -142,7 +143,7 @@ def _build(
         if group.recursive and not (
             found.nullable or group.has_default or where.endswith("[]")
         ):
-            raise TypeError(
+            raise DeclarationError(
                 f"{where} always contains another {origin.__name__}, so no form of it"
                 f" ends. Write {origin.__name__} | None."
             )
@@ -157,7 +158,7 @@ def _variants(
 ) -> Variants:
     names = " | ".join(type_name(member) for member in found.union)
     if found.discriminator is None:
-        raise TypeError(
+        raise DeclarationError(
             f"{where} is {names}, and text from a form matches more than one type."
             " Write one type, optionally with `| None`, or models with a discriminator:"
             " Annotated[A | B, Field(discriminator='kind')]."
@@ -172,7 +173,7 @@ def _variants(
             or not isinstance(model, type)
             or not issubclass(model, pydantic.BaseModel)
         ):
-            raise TypeError(
+            raise DeclarationError(
                 f"{where} is {names}; a form distinguishes models by a field that each"
                 " of them has. Write Field(discriminator='kind')."
             )
@@ -195,7 +196,7 @@ def _variants(
                 )
             )
     if len(keys) != 1 or _SEPARATOR.search(key := keys.pop()):
-        raise TypeError(
+        raise DeclarationError(
             f"{where} has the discriminator {tag!r}, which needs the same alias in all"
             " models, of letters, digits and underscores."
         )
@@ -215,7 +216,7 @@ def _series(
 ) -> Series:
     arguments = [a for a in t.get_args(found.type) if a is not Ellipsis]
     if len(arguments) != 1:
-        raise TypeError(
+        raise DeclarationError(
             f"{where} is {type_name(found.type)}; a form has lists of one type, of any"
             " length. Write list[str], for example."
         )
@@ -224,25 +225,25 @@ def _series(
     of_item = {**_nothing(common), "nullable": inner.nullable}
     item = _build(f"{where}[]", inner, of_item, path)
     if isinstance(item, Flag):
-        raise TypeError(
+        raise DeclarationError(
             f"{where} is a list of {type_name(arguments[0])}, but a browser sends"
             " nothing for a box that is not ticked. Write a list of models with a bool,"
             ' or list[Literal["yes", "no"]].'
         )
     if item.nullable and item.nested:
-        raise TypeError(
+        raise DeclarationError(
             f"{where} is a list of {type_name(arguments[0])}, but in a form None looks"
             " like a row that nobody filled in. Leave out None."
         )
     for child in _locked_in(item):
         if not child.has_default and not common.get("locked"):
-            raise TypeError(
+            raise DeclarationError(
                 f"{where}[].{child.attribute} cannot be changed, and no object is known"
                 " for a row. Give it a default."
             )
     kind = item.series or Series
     if found.ui.groups and found.ui.widget != "select":
-        raise TypeError(f"{where} has groups. Add Ui(widget='select').")
+        raise DeclarationError(f"{where} has groups. Add Ui(widget='select').")
     if isinstance(item, Choice) and found.ui.widget == "select":
         kind = MultiSelect
     return kind(
@@ -268,7 +269,9 @@ def _leaf(where: str, found: Facets, common: dict[str, t.Any]) -> Leaf:
     offers = offers_of(found)
     asks = found.ui.choices is not None
     if asks and offers:
-        raise TypeError(f"{where} has choices of its type and of Ui(choices=...).")
+        raise DeclarationError(
+            f"{where} has choices of its type and of Ui(choices=...)."
+        )
     if t.get_origin(found.type) is t.Literal and t.get_args(found.type) == (True,):
         kind: type[Leaf] = Flag
     elif offers or asks:
@@ -283,14 +286,16 @@ def _leaf(where: str, found: Facets, common: dict[str, t.Any]) -> Leaf:
 def _check_groups(where: str, found: Facets, known: set[str]) -> None:
     """Refuse groups of choices that cannot be shown.
 
-    :raises TypeError: for radio buttons, and for an unknown choice.
+    :raises DeclarationError: for radio buttons, and for an unknown choice.
     """
     grouped = {text for group in found.ui.groups.values() for text in group}
     if grouped and found.ui.widget == "radio":
-        raise TypeError(f"{where} has groups, which radio buttons lack. Use a select.")
+        raise DeclarationError(
+            f"{where} has groups, which radio buttons lack. Use a select."
+        )
     unknown = sorted(grouped - known)
     if unknown:
-        raise TypeError(
+        raise DeclarationError(
             f"{where} has a group with {unknown[0]!r}, which is no choice. Write values"
             " of the type as text; choices of a function have groups of their own."
         )
@@ -299,17 +304,17 @@ def _check_groups(where: str, found: Facets, known: set[str]) -> None:
 def _kind_of(where: str, found: Facets) -> type[Leaf]:
     """The kind of field that shows a value of a type.
 
-    :raises TypeError: if there is none, or the requested widget does not fit.
+    :raises DeclarationError: if there is none, or the requested widget does not fit.
     """
     of: t.Any = found.type
     if found.is_json or of in _INSTEAD:
         name, instead = ("Json", "") if found.is_json else _INSTEAD[of]
-        raise TypeError(
+        raise DeclarationError(
             f"{where} is {name}, which does not come back from a control as it was."
             f" {instead or _INSTEAD[pydantic.Json][1]}"
         )
     if not isinstance(of, type) or of in (object, t.Any) or _is_structure(of):
-        raise TypeError(
+        raise DeclarationError(
             f"{where} is {type_name(of)}, which has no control in a form."
             " Write a type of one value, a list of one, or a Pydantic model."
         )
@@ -320,7 +325,7 @@ def _kind_of(where: str, found: Facets) -> type[Leaf]:
         return kind
     if widget == "hidden" or kind.is_text:
         return Leaf.by_control[widget]
-    raise TypeError(
+    raise DeclarationError(
         f"{where} is {type_name(of)}, which cannot be shown as {widget!r}."
         " Leave out Ui(widget=...)."
     )

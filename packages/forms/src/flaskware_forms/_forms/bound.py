@@ -8,6 +8,7 @@ import pydantic
 from markupsafe import escape
 from markupsafe import Markup
 
+from flaskware_core import DeclarationError
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.problem import problem_response
 from flaskware_forms._errors.problem import wants_json
@@ -205,7 +206,8 @@ class Bound(t.Generic[M]):
         :param field: The name of the field, such as ``"email"``, ``"address.city"`` or,
             for the second row of a list, ``"lines.1.text"``; left out for the form as
             a whole.
-        :raises ValueError: if there is no such field, or no such row.
+        :raises DeclarationError: if there is no such field.
+        :raises ValueError: if the form was not sent with such a row.
         """
         _, path = self._submission.compiled.locate(field, rows="number")
         self._submission.refuse_unknown_row(path, field)
@@ -221,7 +223,7 @@ class Bound(t.Generic[M]):
 
         :param obj: An object of the class of :meth:`FormSpec.for_model`.
         :return: The names of the attributes that changed.
-        :raises TypeError: if the form was not made by :meth:`FormSpec.for_model`.
+        :raises DeclarationError: if :meth:`FormSpec.for_model` did not make the form.
         :raises RuntimeError: if nothing was submitted.
         """
         return self._edit().apply(obj)
@@ -248,7 +250,7 @@ class Bound(t.Generic[M]):
     def _edit(self) -> Edit:
         compiled = self._submission.compiled
         if compiled.target is None:
-            raise TypeError(
+            raise DeclarationError(
                 f"The form {compiled.name!r} has no mapped class. Declare it as"
                 f" FormSpec.for_model(Class, {compiled.model.__name__}, name=...)."
             )
@@ -351,7 +353,7 @@ class Bound(t.Generic[M]):
         method = self._submission.compiled.method
         kind = ' enctype="multipart/form-data"' if self.is_multipart else ""
         if live and method == "get":
-            raise ValueError("A form with method='get' is not validated live.")
+            raise DeclarationError("A form with method='get' is not validated live.")
         if live:
             target = f' hx-post="{escape(action)}" hx-target="this" hx-swap="outerHTML"'
             kind += f"{target} data-live" + (
@@ -393,7 +395,7 @@ class Bound(t.Generic[M]):
     def as_wtforms(self) -> t.Any:
         """A form of WTForms that shows the same, for macros that take one.
 
-        :raises TypeError: for a union, or a model inside of itself.
+        :raises DeclarationError: for a union, or a model inside of itself.
         """
         submission = self._submission
         return to_wtforms_instance(

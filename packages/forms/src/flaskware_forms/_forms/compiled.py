@@ -7,6 +7,7 @@ import typing as t
 import pydantic
 
 from flaskware_core import closest
+from flaskware_core import DeclarationError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._fields.builder import ROW_BUTTON
 from flaskware_forms._fields.compile import compile_model
@@ -48,7 +49,7 @@ class Button:
 class CompiledForm(t.Generic[M]):
     """Everything that a form is compiled to, for the package itself.
 
-    :raises TypeError: if the model has a field that no form can have.
+    :raises DeclarationError: if the model has a field that no form can have.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class CompiledForm(t.Generic[M]):
         if method == "get":
             for leaf, _ in leaves:
                 if leaf.is_file or leaf.is_secret:
-                    raise TypeError(
+                    raise DeclarationError(
                         f"{model.__name__}.{leaf.attribute} is a file or a secret,"
                         " which does not belong in a URL. Leave out method='get'."
                     )
@@ -91,10 +92,12 @@ class CompiledForm(t.Generic[M]):
         self.constraints: dict[str, tuple[Path, str]] = {}
 
     def refuse_fields(self, *reserved: str) -> None:
-        """Raise :exc:`TypeError` if a field has a reserved name."""
+        """Raise :exc:`DeclarationError` if a field has a reserved name."""
         taken = set(reserved) & set(self.schema.by_key)
         if taken:
-            raise TypeError(f"{self.model.__name__} has a field named {taken.pop()!r}.")
+            raise DeclarationError(
+                f"{self.model.__name__} has a field named {taken.pop()!r}."
+            )
 
     def max_body_size(self, settings: FormsSettings) -> int:
         """The number of bytes that a body may have, its files included."""
@@ -111,7 +114,7 @@ class CompiledForm(t.Generic[M]):
         :param field: ``None`` for the form as a whole.
         :param rows: Whether the name may lead into rows: into each of them, or into
             that of a number.
-        :raises ValueError: if there is no such field.
+        :raises DeclarationError: if there is no such field.
         """
         node: Node = self.schema
         attributes: list[str] = []
@@ -119,7 +122,7 @@ class CompiledForm(t.Generic[M]):
         for part in () if field is None else field.split("."):
             if isinstance(node, Series) and rows != "no":
                 if rows == "number" and not (part.isdecimal() and len(part) < 10):
-                    raise ValueError(
+                    raise DeclarationError(
                         f"{field!r} leads into the rows of {node.attribute!r} without"
                         f" saying which. Write {'.'.join((*attributes, '0', part))!r}"
                         " for the first."
@@ -141,7 +144,7 @@ class CompiledForm(t.Generic[M]):
                         f"{node.attribute} is a list, whose rows are not named here."
                     )
                 hint = f"Did you mean {close!r}?" if close else known
-                raise ValueError(
+                raise DeclarationError(
                     f"{self.model.__name__} has no field {field!r}. {hint}".rstrip()
                 )
             node = found

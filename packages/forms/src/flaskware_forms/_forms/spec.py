@@ -9,6 +9,7 @@ import flask.views
 import pydantic
 from flask.typing import ResponseReturnValue
 
+from flaskware_core import DeclarationError
 from flaskware_forms._interop.wtforms import form_class
 from flaskware_forms._interop.wtforms import WTForm
 from flaskware_forms._orm.edit import VERSION
@@ -59,7 +60,7 @@ class FormSpec(t.Generic[M]):
     :param buttons: The buttons that send the form, by name: a text, or a
         :class:`Button`. The Enter key presses the first. :attr:`Bound.pressed` gives
         the name.
-    :raises TypeError: if the model has a field that no form can have.
+    :raises DeclarationError: if the model has a field that no form can have.
     """
 
     def __init__(
@@ -71,15 +72,15 @@ class FormSpec(t.Generic[M]):
         buttons: cabc.Mapping[str, Text | Button] | None = None,
     ) -> None:
         if method not in t.get_args(Method):
-            raise ValueError(f"method is {method!r}. Write 'post' or 'get'.")
+            raise DeclarationError(f"method is {method!r}. Write 'post' or 'get'.")
         if not _NAME.fullmatch(name):
-            raise ValueError(
+            raise DeclarationError(
                 "The name of a form starts ids in the markup, so it takes letters,"
                 f" digits and hyphens; given {name!r}."
             )
         for name_of in ("__bool__", "__len__"):
             if hasattr(model, name_of):
-                raise TypeError(
+                raise DeclarationError(
                     f"{model.__name__} has {name_of}, so valid data could be false in"
                     f" `if data := form.submit():`. Remove {name_of}."
                 )
@@ -111,8 +112,8 @@ class FormSpec(t.Generic[M]):
         :param model: The declaration; models inside of it stand for relationships.
         :param name: See :class:`FormSpec`, as for ``buttons``.
         :param view_writes: Fields that :meth:`Bound.apply` leaves to the view.
-        :raises TypeError: listing every mismatch, such as a missing attribute, or a
-            text that its column cannot hold.
+        :raises DeclarationError: listing every mismatch, such as a missing attribute,
+            or a text that its column cannot hold.
         """
         from flaskware_forms._orm.target import Target
 
@@ -165,7 +166,7 @@ class FormSpec(t.Generic[M]):
         :param field: The name of the field, such as ``"email"`` or ``"address.city"``;
             left out for a check of the whole form. ``"lines.text"`` is that field in
             each row of a list, ``"lines.*"`` each row.
-        :raises ValueError: if there is no such field.
+        :raises DeclarationError: if there is no such field.
         """
         attributes, keys = self.compiled.locate(field, rows="each")
 
@@ -227,7 +228,7 @@ class FormSpec(t.Generic[M]):
         :raises NotInitialised: if the app has no :class:`Forms`.
         """
         if prefix and not _PREFIX.fullmatch(prefix):
-            raise ValueError(
+            raise DeclarationError(
                 "A prefix starts the names of controls, so it takes letters, digits and"
                 f" underscores; given {prefix!r}."
             )
@@ -239,6 +240,7 @@ def to_wtforms(spec: FormSpec[t.Any]) -> WTForm:
 
     For macros and code that take such a form. The model still validates.
 
-    :raises TypeError: for a union, or a model inside of itself, which WTForms lacks.
+    :raises DeclarationError: for a union, or a model inside of itself, which WTForms
+        lacks.
     """
     return form_class(spec.compiled.schema, spec.model.__name__)

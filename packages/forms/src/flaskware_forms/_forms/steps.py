@@ -12,6 +12,7 @@ import pydantic
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
+from flaskware_core import DeclarationError
 from flaskware_forms._body.body import decode_values
 from flaskware_forms._body.body import form_values
 from flaskware_forms._csrf.layered import PAGES_MARK
@@ -55,9 +56,9 @@ class Steps(t.Generic[M]):
     :param name: See :class:`FormSpec`.
     :param pages: The names of the fields of each page, in order, by the name of the
         page in the URL.
-    :raises TypeError: if a field is on no page or on two, if it takes files, or if a
-        secret is asked for before the last page. Anyone who reads the session can read
-        the input.
+    :raises DeclarationError: if a field is on no page or on two, if it takes files, or
+        if a secret is asked for before the last page. Anyone who reads the session
+        can read the input.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Steps(t.Generic[M]):
         if sorted(placed) != sorted(model.model_fields):
             odd = {f for f in placed if placed.count(f) > 1}
             odd |= set(placed) ^ set(model.model_fields)
-            raise TypeError(
+            raise DeclarationError(
                 f"Each field of {model.__name__} must be on one page of {name!r}; see:"
                 f" {', '.join(sorted(odd))}."
             )
@@ -375,11 +376,11 @@ def _page(
 def _refuse_what_cannot_be_kept(schema: Group, name: str, *, last: bool) -> None:
     for leaf, _ in schema.leaves():
         if leaf.is_file:
-            raise TypeError(
+            raise DeclarationError(
                 f"{leaf.attribute} takes a file, which is not kept between pages."
                 f" Ask for it in a form of its own, after {name!r}."
             )
         if leaf.is_secret and not last:
-            raise TypeError(
+            raise DeclarationError(
                 f"{leaf.attribute} is a secret: ask for it on the last page."
             )

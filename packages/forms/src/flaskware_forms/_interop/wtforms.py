@@ -14,6 +14,7 @@ import wtforms
 from markupsafe import Markup
 from werkzeug.datastructures import MultiDict
 
+from flaskware_core import DeclarationError
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._fields.choice import Boxes
@@ -53,7 +54,7 @@ def form_class(group: Group, name: str) -> WTForm:
 @functools.singledispatch
 def _unbound(node: Node) -> t.Any:
     """A field of WTForms for a field, by its kind."""
-    raise TypeError(f"{node.attribute} is a union, which WTForms lacks.")
+    raise DeclarationError(f"{node.attribute} is a union, which WTForms lacks.")
 
 
 def _common(node: Node) -> dict[str, t.Any]:
@@ -63,7 +64,7 @@ def _common(node: Node) -> dict[str, t.Any]:
 @_unbound.register
 def _group(node: Group) -> t.Any:
     if node.recursive:
-        raise TypeError(
+        raise DeclarationError(
             f"{node.attribute} is a model inside of itself, which WTForms lacks."
         )
     return wtf.FormField(form_class(node, node.attribute.title()), **_common(node))
@@ -191,8 +192,8 @@ def from_wtforms(
     :param form: The class of the form.
     :param leave_out: Fields whose own validators are left out, because the typed form
         has checks for them.
-    :raises TypeError: listing each validator without a declaration, and each field of
-        an unknown kind.
+    :raises DeclarationError: listing each validator without a declaration, and each
+        field of an unknown kind.
     """
     options = {"meta": {"csrf": False}}
     return _model_of(form(**options), form, frozenset(leave_out))
@@ -227,7 +228,7 @@ def _model_of(
                 for validator in unknown
             )
     if problems:
-        raise TypeError(
+        raise DeclarationError(
             f"{form_class.__name__} cannot be converted as it is:\n  "
             + "\n  ".join(problems)
         )
@@ -351,7 +352,7 @@ def _kind_of(field: t.Any, leave_out: frozenset[str]) -> t.Any:
         texts: list[t.Any] = [c[0] for c in field.iter_choices() if c[0] != ""]
         values = tuple(dict.fromkeys(field.coerce(text) for text in texts))
         if not values:
-            raise TypeError(
+            raise DeclarationError(
                 f"{field.short_name}: its choices are not known yet. Declare it by hand"
                 " with Ui(choices=...)."
             )
@@ -360,7 +361,7 @@ def _kind_of(field: t.Any, leave_out: frozenset[str]) -> t.Any:
     for cls, kind in _TYPES:
         if isinstance(field, cls):
             return kind
-    raise TypeError(f"{field.short_name}: {type(field).__name__} is unknown.")
+    raise DeclarationError(f"{field.short_name}: {type(field).__name__} is unknown.")
 
 
 def wtf_row(make_context: cabc.Callable[[], RenderContext], field: t.Any) -> Markup:

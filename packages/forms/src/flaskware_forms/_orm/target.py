@@ -12,6 +12,7 @@ from sqlalchemy import exc
 from sqlalchemy import orm
 
 from flaskware_core import closest
+from flaskware_core import DeclarationError
 from flaskware_forms._body.decoder import Decoded
 from flaskware_forms._errors.error import Path
 from flaskware_forms._fields.choice import Choice
@@ -37,7 +38,7 @@ class Target:
     """A mapped class, and the model with its values.
 
     :param passed_over: Fields that only the view writes.
-    :raises TypeError: listing every mismatch between the two.
+    :raises DeclarationError: listing every mismatch between the two.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Target:
             for problem in self._problems(node, child=child)
         ]
         if problems:
-            raise TypeError(
+            raise DeclarationError(
                 f"{model.__name__} does not fit {entity.__name__}:\n  "
                 + "\n  ".join(problems)
             )
@@ -80,7 +81,7 @@ class Target:
     def child(self, node: Node) -> Target:
         """Return the class of a relationship, with the model for it.
 
-        :raises TypeError: listing every mismatch between the two.
+        :raises DeclarationError: listing every mismatch between the two.
         """
         found = self._children.get(node.attribute)
         if found is None:
@@ -92,7 +93,7 @@ class Target:
                 missing = set(found.key) - {n.attribute for n in found._nodes}
                 if missing:
                     name = sorted(missing)[0]
-                    raise TypeError(
+                    raise DeclarationError(
                         f"{model.__name__} has no field {name!r} to match a row with"
                         f" its {entity.__name__}. Add {name}:"
                         " Annotated[int | None, Ui(widget='hidden')] = None."

@@ -11,6 +11,7 @@ import typing as t
 import pydantic
 
 from flaskware_core import closest
+from flaskware_core import DeclarationError
 from flaskware_forms._uploads.file import File
 from flaskware_forms._uploads.upload import Image
 
@@ -69,8 +70,8 @@ class Ui:
     :param attributes: Other attributes of the control, such as ``data-controller`` or
         ``spellcheck``. ``True`` writes the name alone, ``False`` and ``None`` leave it
         out. A ``class`` is added to that of the theme.
-    :raises ValueError: for a widget that does not exist, and for an attribute that is
-        the form's own, or that a Content-Security-Policy blocks.
+    :raises DeclarationError: for a widget that does not exist, and for an attribute
+        that is the form's own, or that a Content-Security-Policy blocks.
     """
 
     label: Text | None = None
@@ -100,7 +101,7 @@ class Ui:
         if self.widget is not None and self.widget not in widgets:
             close = closest(str(self.widget), widgets)
             hint = f"Did you mean {close!r}?" if close else f"Write one of {widgets}."
-            raise ValueError(f"Ui(widget={self.widget!r}) does not exist. {hint}")
+            raise DeclarationError(f"Ui(widget={self.widget!r}) does not exist. {hint}")
         for name in self.attributes:
             if name in _OURS:
                 reason = "which the form writes itself"
@@ -110,7 +111,7 @@ class Ui:
                 reason = "which is not the name of an attribute in small letters"
             else:
                 continue
-            raise ValueError(f"Ui(attributes=...) has {name!r}, {reason}.")
+            raise DeclarationError(f"Ui(attributes=...) has {name!r}, {reason}.")
 
 
 def humanise(name: str) -> str:

@@ -14,6 +14,8 @@ import pydantic
 import pydantic_core
 from pydantic_core import core_schema
 
+from flaskware_core import DeclarationError
+
 from .containers import COMPOUND
 from .containers import COMPOUNDS
 from .containers import kinds_inside
@@ -56,8 +58,8 @@ class File:
     :param kinds: The accepted kinds, as endings of names: ``"pdf"``, ``"zip"``,
         ``"docx"``, ``"csv"``.
     :param max_bytes: The maximum size of the file in bytes.
-    :raises ValueError: for a kind that looks like other kinds, such as a format of its
-        own in a ZIP.
+    :raises DeclarationError: for a kind that looks like other kinds, such as a format
+        of its own in a ZIP.
     """
 
     kinds: tuple[str, ...]
@@ -65,7 +67,7 @@ class File:
 
     def __init__(self, *kinds: str, max_bytes: int = 5 << 20) -> None:
         if not kinds or any(not kind.isalnum() or not kind.islower() for kind in kinds):
-            raise ValueError(
+            raise DeclarationError(
                 "File() takes endings of names without a dot, in lower case, such as"
                 ' File("pdf", "csv"); given:'
                 f" {', '.join(map(repr, kinds)) or 'none'}."
@@ -142,7 +144,7 @@ def _refuse_shared(kinds: tuple[str, ...]) -> None:
         for shared, known in ((ZIP, ZIPPED), (COMPOUND, COMPOUNDS)):
             alike = heads and all(head.startswith(shared) for head in heads)
             if alike and kind not in known:
-                raise ValueError(
+                raise DeclarationError(
                     f"File({kind!r}) begins like other files, and File() does not look"
                     " inside."
                     f" Of such files, it knows: {', '.join(sorted(known))}."

@@ -13,6 +13,8 @@ import pydantic_core
 from pydantic_core import core_schema
 from werkzeug.datastructures import FileStorage
 
+from flaskware_core import DeclarationError
+
 from .decoder import decode
 from .names import copy_to
 from .names import safe_filename
@@ -206,7 +208,7 @@ class Image:
     ) -> None:
         unknown = [name for name in formats if name not in _SUFFIXES]
         if unknown or not formats:
-            raise ValueError(
+            raise DeclarationError(
                 f"Image() takes one or more of {', '.join(map(repr, _SUFFIXES))};"
                 f" given: {', '.join(map(repr, unknown)) or 'nothing'}."
             )
