@@ -127,7 +127,7 @@ def test_a_view_without_the_decorator_of_its_form_is_told_what_to_write():
     with pytest.raises(TypeError) as caught:
         app.test_client().get("/")
     assert "@<the spec>.handles between @app.route(...)" in caught.value.__notes__[0]
-    with pytest.raises(DeclarationError) as caught:
+    with pytest.raises(TypeError) as caught:
         app.test_client().get("/other/x")
     assert not hasattr(caught.value, "__notes__")
 
