@@ -10,16 +10,16 @@ import json
 import os
 import random
 import re
-import typing as t
 from pathlib import Path
 
 import pytest
+from secure_scanners import ask_node
+from secure_scanners import OBSERVATORY
 
 from flaskware_secure._audit.grading import grade_headers
 from flaskware_secure._policy.parsing import parse_csp
 
-FOLDER = Path(__file__).with_name("observatory")
-VERDICTS = FOLDER / "verdicts.json"
+VERDICTS = OBSERVATORY / "verdicts.json"
 GUIDE = Path(__file__).parents[1] / "docs/guide.md"
 Lines = list[tuple[str, str]]
 Verdict = dict[str, int]
@@ -186,8 +186,8 @@ def test_the_audit_agrees_with_the_observatory(verdicts: list[Verdict]) -> None:
 
 
 @pytest.mark.slow
-def test_the_observatory_still_says_what_its_verdicts_say(ask_node: t.Any) -> None:
-    answered = ask_node(FOLDER, "grade.js", _sets())
+def test_the_observatory_still_says_what_its_verdicts_say() -> None:
+    answered = ask_node(OBSERVATORY, "grade.js", _sets())
     if os.environ.get("FLASKWARE_WRITE_VERDICTS"):
         text = ",\n".join(json.dumps(found) for found in answered)
         VERDICTS.write_text(f"[\n{text}\n]\n")

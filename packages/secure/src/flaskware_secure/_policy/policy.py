@@ -195,10 +195,11 @@ class Policy:
     def embedded(cls, by: cabc.Sequence[str], **changes: t.Unpack[Changes]) -> Policy:
         """Same as :meth:`strict`, for pages that the given origins show in a frame.
 
-        Gives up protection against clickjacking by those origins.
+        Gives up protection against clickjacking by those origins. If one of them sends
+        ``Cross-Origin-Embedder-Policy``, its browsers also ask for ``coep=`` and
+        ``corp="cross-origin"``.
         """
-        base = _STRICT.changed(csp={"frame-ancestors": by}, corp="cross-origin")
-        return base.changed(**changes)
+        return _STRICT.changed(csp={"frame-ancestors": by}).changed(**changes)
 
     @classmethod
     def legacy(cls, **changes: t.Unpack[Changes]) -> Policy:
