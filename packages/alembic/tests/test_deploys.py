@@ -113,6 +113,57 @@ def test_other_errors_of_requests_get_no_hint(
     assert "lacks revision" not in caplog.text
 
 
+def test_in_debug_mode_each_page_says_the_command_until_it_was_run(
+    make_project: t.Any,
+) -> None:
+    project = make_project(DEBUG=True, TESTING=False)
+    project.write_table("aa", None, "one")
+    project.write("bb", "aa", "op.add_column('one', sa.Column('n', sa.Integer))")
+    client = serving(project).test_client()
+    with project.app.app_context():
+        for lacking, target in (("aa", None), ("bb", "aa")):
+            if target is not None:
+                project.alembic.upgrade(target)
+            page = client.get("/", headers={"Accept": "text/html"})
+            assert page.status_code == 503
+            assert 'name="viewport"' in page.text
+            assert f"lacks revision {lacking} " in page.text
+            assert "<code>flask db upgrade</code>" in page.text
+            text = client.get("/", headers={"Accept": "application/json"})
+            assert text.status_code == 503
+            assert text.mimetype == "text/plain"
+            assert "run `flask db upgrade`" in text.text
+        project.alembic.upgrade()
+    assert client.get("/").status_code == 200
+    # It does not ask again: the reloader starts another process for another file.
+    project.write("cc", "bb")
+    assert client.get("/").status_code == 200
+
+
+def test_in_debug_mode_a_revision_that_can_wait_stops_no_page(
+    make_project: t.Any,
+) -> None:
+    project = make_project(DEBUG=True, TESTING=False)
+    columns = "sa.Column('id', sa.Integer), sa.Column('n', sa.Integer)"
+    project.write("aa", None, f"op.create_table('one', {columns})")
+    project.write("bb", "aa", "op.drop_column('one', 'n')", extra="contracts = 'aa'")
+    client = serving(project).test_client()
+    with project.app.app_context():
+        project.alembic.upgrade("aa")
+        (bind,) = project.alembic.status(models=False).binds
+        assert [str(info.id) for info in bind.pending] == ["bb"]
+    assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_tests_and_production_get_no_such_page(
+    make_project: t.Any, debug: bool
+) -> None:
+    project = make_project(DEBUG=debug, TESTING=debug, PROPAGATE_EXCEPTIONS=False)
+    project.write_table("aa", None, "one")
+    assert serving(project).test_client().get("/").status_code == 500
+
+
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_who_holds_the_lock_is_named(
     make_project: t.Any, request: pytest.FixtureRequest, kind: str

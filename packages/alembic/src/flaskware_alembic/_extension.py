@@ -31,6 +31,7 @@ from ._databases.database import Source
 from ._databases.event_loop import call_in_loop
 from ._errors import MigrationError
 from ._errors import UnknownRevision
+from ._project.migrations import answer_while_behind
 from ._project.migrations import find_directory
 from ._project.migrations import Migrations
 from ._project.migrations import watch_requests
@@ -648,7 +649,10 @@ class Alembic(Extension[AlembicSettings, Migrations]):
             raise ConfigError(AlembicSettings.distribution, [problem])
         app.cli.add_command(db, settings.command)
         if isinstance(app, flask.Flask):
-            watch_requests(app, functools.partial(self.status, models=False))
+            status = functools.partial(self.status, models=False)
+            watch_requests(app, status)
+            if app.debug:
+                answer_while_behind(app, status)
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Problem]:  # noqa: ARG002
         from ._checks import check_migrations

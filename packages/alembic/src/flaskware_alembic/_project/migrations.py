@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import html
 import logging
 import typing as t
 from pathlib import Path
@@ -127,8 +128,9 @@ def watch_requests(app: flask.Flask, status: cabc.Callable[[], Status]) -> None:
         found = _cause(exception)
         if found is None:
             return
-        hint = _hint(status)
-        if hint is not None:
+        behind = _behind(status)
+        if behind is not None:
+            hint = f"{behind.what}: run `{behind.command}`."
             exception.add_note(hint)
             _log.error("%s", hint)
 
@@ -147,7 +149,15 @@ def _cause(error: BaseException | None) -> BaseException | None:
     return None
 
 
-def _hint(ask: cabc.Callable[[], Status]) -> str | None:
+class _Behind(t.NamedTuple):
+    """A lack of a database, the command against it, and if the app can serve."""
+
+    what: str
+    command: str
+    can_serve: bool
+
+
+def _behind(ask: cabc.Callable[[], Status]) -> _Behind | None:
     try:
         status = ask()
     except MigrationError:
@@ -157,7 +167,57 @@ def _hint(ask: cabc.Callable[[], Status]) -> str | None:
         return None
     more = f" and {len(pending) - 1} more" if len(pending) > 1 else ""
     contract = "" if not status.can_serve else " --contract"
-    return (
-        f"The database lacks revision {pending[0]}{more}: run `flask db"
-        f" upgrade{contract}`."
+    return _Behind(
+        f"The database lacks revision {pending[0]}{more}",
+        f"flask db upgrade{contract}",
+        status.can_serve,
     )
+
+
+# Without styles, which the policy of an app may forbid.
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <title>The database is behind</title>
+  <link rel="icon" href="data:,">
+</head>
+<body>
+  <main>
+    <h1>The database is behind</h1>
+    <p>{what}. Run this command, then load the page again:</p>
+    <pre><code>{command}</code></pre>
+    <p>Only an app in debug mode shows this page.</p>
+  </main>
+</body>
+</html>
+"""
+
+
+def answer_while_behind(app: flask.Flask, status: cabc.Callable[[], Status]) -> None:
+    """Answer requests with the command to run, as long as a database is behind.
+
+    For an app in debug mode. Once nothing is pending, no request asks again.
+
+    :param status: Returns the status of the databases, without the models.
+    """
+    is_current = False
+
+    def answer() -> flask.Response | None:
+        nonlocal is_current
+        if is_current or app.testing or flask.request.endpoint == "static":
+            return None
+        behind = _behind(status)
+        if behind is None or behind.can_serve:
+            is_current = True
+            return None
+        if flask.request.accept_mimetypes.accept_html:
+            what = html.escape(behind.what)
+            page = _PAGE.format(what=what, command=behind.command)
+            return flask.Response(page, 503)
+        text = f"{behind.what}: run `{behind.command}`.\n"
+        return flask.Response(text, 503, content_type="text/plain")
+
+    app.before_request(answer)
