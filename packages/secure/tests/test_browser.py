@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import shutil
 import time
 import typing as t
 from pathlib import Path
 
 import flask
 import pytest
+from secure_browser import chromium
 from selenium import webdriver
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -59,30 +59,12 @@ _BLOCKED = (
 
 @pytest.fixture(scope="module")
 def browser(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> cabc.Iterator[webdriver.Chrome]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if program is None or driver is None:
-        if request.config.getoption("--require-services"):
-            pytest.fail("chromium and chromedriver are not installed", pytrace=False)
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for switch in (
-        "headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage",
-        "no-first-run", "disable-background-networking", "disable-component-update",
-        "disable-sync", f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
-        # Reports go out at once, and not once a minute.
-        "short-reporting-delay", "ignore-certificate-errors",
-        # A name that is not this machine's own, for which HSTS is left out.
-        "host-resolver-rules=MAP www.app.example 127.0.0.1",
-    ):  # fmt: skip
-        options.add_argument(f"--{switch}")
-    service = webdriver.ChromeService(executable_path=driver)
-    chromium = webdriver.Chrome(options=options, service=service)
-    yield chromium
-    chromium.quit()
+    # A name that is not this machine's own, for which HSTS is left out.
+    rules = "MAP www.app.example 127.0.0.1"
+    with chromium(tmp_path_factory.mktemp("chromium"), rules) as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -229,3 +229,47 @@ def test_a_preflight_is_left_to_the_app(secure: SecureHeaders) -> None:
     response = _posting(secure).test_client().options("/", headers=asked)
     assert response.status_code == 200
     assert "Access-Control-Allow-Origin" not in response.headers
+
+
+_WEBSOCKET = {"Upgrade": "websocket", "Connection": "Upgrade"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "taken"),
+    [
+        ({}, True),  # no browser
+        ({"Origin": "http://localhost"}, True),
+        ({"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "https://friend.example"}, True),
+        ({"Origin": "https://evil.example"}, False),
+        ({"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, False),
+        ({"Origin": "null"}, False),  # a page in a sandbox
+    ],
+)
+def test_a_websocket_opens_for_whom_a_post_is_taken(
+    secure: SecureHeaders, headers: dict[str, str], *, taken: bool
+) -> None:
+    app = make_app(secure, FLASKWARE_TRUSTED_ORIGINS=["https://friend.example"])
+    app.add_url_rule("/", "index", lambda: "open", websocket=True)
+    response = app.test_client().get("/", headers={**_WEBSOCKET, **headers})
+    assert response.status_code == (200 if taken else 403)
+
+
+def test_an_override_opens_a_websocket_to_all_and_cors_of_everybody_does_not(
+    secure: SecureHeaders,
+) -> None:
+    app = make_app(secure)
+    for path, changes in (
+        ("/open", Changes(cross_site=True)),
+        ("/named", Changes(cors=Cors(origins=("https://evil.example",)))),
+        ("/read", Changes(cors=Cors(origins=("*",)))),
+    ):
+        view = secure.override(**changes)(lambda: "open")
+        app.add_url_rule(path, path, view, websocket=True)
+    client = app.test_client()
+    headers = {**_WEBSOCKET, "Origin": "https://evil.example"}
+    found = {
+        path: client.get(path, headers=headers).status_code
+        for path in ("/open", "/named", "/read")
+    }
+    assert found == {"/open": 200, "/named": 200, "/read": 403}

@@ -28,7 +28,32 @@ def may_be_forged(request: Request) -> bool:
     """Return whether a request needs a closer look; most do not."""
     if request.method not in _SAFE:
         return True
-    return request.headers.get("Sec-Fetch-Site") in _OTHERS
+    headers = request.headers
+    return headers.get("Sec-Fetch-Site") in _OTHERS or "Upgrade" in headers
+
+
+def is_safe(request: Request) -> bool:
+    """Return whether a request only reads, as its method says.
+
+    A websocket opens by a GET with the user's cookies, and then sends what it likes. No
+    rule of CORS and not every browser's ``Sec-Fetch-Site`` covers it; ``Origin`` does
+    (RFC 6455, section 10.2).
+    """
+    return request.method in _SAFE and not _opens_websocket(request)
+
+
+def _opens_websocket(request: Request) -> bool:
+    return request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def _is_sandboxed(request: Request) -> bool:
+    """Return whether a page without an origin, as in a sandbox, opens a websocket.
+
+    On other requests ``Origin: null`` may stand for the app's own page, by its
+    ``Referrer-Policy``; here it never does (WHATWG Fetch, "append a request Origin
+    header").
+    """
+    return _opens_websocket(request) and request.headers.get("Origin") == "null"
 
 
 def is_forged(
@@ -51,11 +76,12 @@ def is_forged(
 
     :param same_site: True if other hosts of the same site count as other sites.
     """
-    safe = request.method in _SAFE
+    safe = is_safe(request)
     if safe and _may_load(request, compiled):
         return False
     others = _OTHERS if same_site or safe else {"cross-site"}
-    if request_origin(request, trusted_origins) not in others:
+    origin_is = request_origin(request, trusted_origins)
+    if origin_is not in others and not _is_sandboxed(request):
         return False
     if compiled.cross_site:
         return False
@@ -89,7 +115,7 @@ def _may_load(request: Request, compiled: Compiled) -> bool:
 
 def remedy_for(request: flask.Request) -> str:
     """Return what to write if other sites are meant to send such a request."""
-    if request.method in _SAFE:
+    if is_safe(request):
         write = 'corp="cross-origin"), or cors=Cors(origins=(…,)'
     else:
         write = "cross_site=True"
@@ -128,7 +154,7 @@ def other_sharing(app: App) -> cabc.Callable[[flask.Request], bool]:
         found = hooks(request)
         if not found or not allowed(found):
             return False
-        if request.method in _SAFE:
+        if is_safe(request):
             return True
         with app.test_request_context(request.path, headers={"Origin": _STRANGER}):
             return not allowed(found)
