@@ -34,7 +34,9 @@ def create_app(**config: t.Any) -> Flask:
         SQLALCHEMY_DATABASE_URI="sqlite:///board.db",
         SQLALCHEMY_BINDS={"audit": "sqlite:///audit.db"},
         SESSION_STORE="sqlite:///sessions.db",
-        MAX_CONTENT_LENGTH=4 * 1024 * 1024,
+        # Room for a photograph: the form then says that it is too large, and keeps what
+        # was typed.
+        MAX_CONTENT_LENGTH=16 * 1024 * 1024,
     )
     app.config.from_prefixed_env()
     app.config.from_mapping(config)

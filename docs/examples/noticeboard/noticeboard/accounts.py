@@ -53,7 +53,7 @@ class SignUp(BaseModel):
 class SignIn(BaseModel):
     email: t.Annotated[EmailStr, Ui(label="Email", autocomplete="username")]
     password: t.Annotated[
-        SecretStr, Ui(label="Password", autocomplete="current-password")
+        SecretStr, Len(1, 200), Ui(label="Password", autocomplete="current-password")
     ]
 
 

@@ -43,11 +43,16 @@ class Device:
 
     def __init__(self, base: str, name: str) -> None:
         self.base = base
-        jar = http.cookiejar.CookieJar()
+        self._jar = http.cookiejar.CookieJar()
         self._opener = urllib.request.build_opener(
-            urllib.request.HTTPCookieProcessor(jar)
+            urllib.request.HTTPCookieProcessor(self._jar)
         )
         self._headers = {"User-Agent": name, "Accept": "text/html"}
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that it keeps, by name."""
+        return {cookie.name: cookie.value or "" for cookie in self._jar}
 
     def get(self, path: str) -> Reply:
         return self._open(urllib.request.Request(self.base + path))

@@ -7,3 +7,9 @@ for (const time of document.querySelectorAll(".meta time")) {
   time.title = time.textContent;
   time.textContent = format.format(Math.round(seconds / size), unit);
 }
+
+// Goes back to a form with what was typed in it; without it the browser's own button does.
+for (const button of document.querySelectorAll("[data-back]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => history.back());
+}

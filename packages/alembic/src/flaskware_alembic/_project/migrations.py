@@ -188,7 +188,7 @@ _PAGE = """<!doctype html>
   <main>
     <h1>The database is behind</h1>
     <p>{what}. Run this command, then load the page again:</p>
-    <pre><code>{command}</code></pre>
+    <pre tabindex="0"><code>{command}</code></pre>
     <p>Only an app in debug mode shows this page.</p>
   </main>
 </body>
