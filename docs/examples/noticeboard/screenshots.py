@@ -204,7 +204,7 @@ def opened(folder: Path) -> cabc.Generator[Board]:
 def picture(browser: webdriver.Chrome) -> Image.Image:
     """Take a picture of what is on the screen."""
     shown = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
-    # What changes from day to day is left blank.
+    # Times change from day to day: they are left blank in a comparison.
     times = browser.execute_script(
         "return [...document.querySelectorAll('.devices time')].map("
         "e => { const r = e.getBoundingClientRect();"

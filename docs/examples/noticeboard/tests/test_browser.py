@@ -26,7 +26,7 @@ AXE = (
     "const done = arguments[0]; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa',"
     " 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}).then(done);"
 )
-# What a visitor can do on a page, in order: its links and controls that can be seen.
+# The links and controls of a page that can be seen, in order.
 CONTROLS = (
     "return [...document.querySelectorAll("
     "'a[href], button, input, textarea, select, summary, [tabindex=\"0\"]')]"
@@ -58,7 +58,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def faults(board: Board, axe: str) -> list[tuple[str, list[str]]]:
-    """What axe finds wrong on the page."""
+    """Return the violations that axe finds on the page."""
     board.browser.execute_script(axe)
     found = board.browser.execute_async_script(AXE)
     assert len(found["passes"]) > 10
@@ -69,7 +69,7 @@ def faults(board: Board, axe: str) -> list[tuple[str, list[str]]]:
 
 
 def complaints(board: Board) -> list[str]:
-    """What the console says, except that the page itself is that of an error."""
+    """Return the lines of the console, without the one about an error page itself."""
     status = board.browser.execute_script(
         "return performance.getEntriesByType('navigation')[0].responseStatus"
     )
@@ -164,7 +164,7 @@ def test_a_body_that_is_too_large_leaves_what_was_typed(board: Board, tmp_path: 
     big = tmp_path / "big.png"
     big.write_bytes(b"x" * (17 << 20))
     board.visit("write-new")
-    typed = {"title": "A title of mine", "body": "What I wrote"}
+    typed = {"title": "A title of mine", "body": "Written by me"}
     for field, text in {**typed, "picture": str(big)}.items():
         browser.find_element("name", field).send_keys(text)
     submit(browser)
