@@ -26,10 +26,13 @@ class SettingsDirective(SphinxDirective):
         for field, info in settings.model_fields.items():
             if not info.description:
                 raise self.error(f"{name}.{field} has no description")
+            # Values that a search finds by the name of the key.
             lines += [
-                f"`{settings.key(field)}`",
-                f": {info.description}",
-                f"  Default: {_default(info)}.{_example(settings, field, info)}",
+                f":::{{confval}} {settings.key(field)}",
+                f":default: {_default(info)}",
+                "",
+                f"{info.description}{_example(settings, field, info)}",
+                ":::",
                 "",
             ]
         if settings.replaced:

@@ -52,7 +52,7 @@ class File:
     puremagic detects the kind from the content; the name and the type from the client
     are ignored. Documents of office programs are recognised by what is inside of them.
     Text is in UTF-8, in UTF-16 with a byte order mark, or in Windows-1252 (Latin-1),
-    without control characters such as U+0000; see :attr:`Upload.encoding`. Needs
+    without control characters such as U+0000; see ``Upload.encoding``. Needs
     ``flaskware-forms[files]``. For pictures use :class:`Image`.
 
     :param kinds: The accepted kinds, as endings of names: ``"pdf"``, ``"zip"``,

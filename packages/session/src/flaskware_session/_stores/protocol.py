@@ -23,7 +23,7 @@ class Store(t.Protocol):
     """
 
     def read(self, key: str, now: int, interval: int) -> Record | None:
-        """Return a record, and note the use where :meth:`Record.touched` says so.
+        """Return a record, and note the use where ``Record.touched`` says so.
 
         :param interval: How often at most a read is noted, in milliseconds.
         """
