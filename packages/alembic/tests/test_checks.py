@@ -79,3 +79,33 @@ def test_a_database_on_another_line_is_found(project: Project) -> None:
     path.unlink()
     project.write("cc", "bb")
     assert found(project) == {"alembic.diverged": Level.ERROR}
+
+
+LIMITS = {"alembic.no-lock-timeout", "alembic.no-statement-timeout"}
+
+
+def limits(project: Project) -> set[str]:
+    report = examine(project.app, deploy=True)
+    return {f.id for f in report.findings} & LIMITS
+
+
+def test_a_wait_without_a_limit_is_said_once_and_for_deploys(
+    any_project: Project, make_project: t.Any
+) -> None:
+    any_project.write_table("aa", None, "one")
+    any_project.write_table("bb", "aa", "two")
+    any_project.alembic.upgrade()
+    has_locks = any_project.engine.dialect.name != "sqlite"
+    assert limits(any_project) == (LIMITS if has_locks else set())
+    assert not LIMITS & set(found(any_project))
+    url = any_project.engine.url.render_as_string(hide_password=False)
+    settings = {"ALEMBIC_TABLE_LOCK_TIMEOUT": 5, "ALEMBIC_STATEMENT_TIMEOUT": 60}
+    assert limits(make_project(url, **settings)) == set()
+
+
+def test_a_limit_of_the_server_is_enough(
+    make_project: t.Any, postgresql_url: str
+) -> None:
+    more = "&" if "?" in postgresql_url else "?"
+    options = "options=-c%20lock_timeout%3D5s%20-c%20statement_timeout%3D60s"
+    assert limits(make_project(f"{postgresql_url}{more}{options}")) == set()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import typing as t
 from pathlib import Path
@@ -12,11 +11,15 @@ import sqlalchemy as sa
 from flaskware_alembic import MigrationError
 from flaskware_alembic import UnknownRevision
 from flaskware_alembic import UnsafeRevisions
+from flaskware_alembic._lint.engine import RULES
+from flaskware_alembic._lint.examples import EXAMPLES
 from flaskware_core import Level
-from flaskware_core import render_findings
+
+from .test_lint_rules import rules_found
 
 Project: t.TypeAlias = t.Any
 DROP = "op.drop_column('item', 'n')"
+LONG = f"op.execute('UPDATE item SET n = 1 WHERE n IN ({', '.join('1' * 60)})')"
 
 
 @pytest.fixture
@@ -34,8 +37,7 @@ def rules(project: Project, *args: str, **kwargs: t.Any) -> list[str]:
 
 def test_a_finding_says_where_why_and_what_to_write(pg: Project) -> None:
     path = pg.write("aa", None, "op.create_index('ix', 'item', ['n'])")
-    finding, *hints = pg.alembic.lint()
-    assert {hint.level for hint in hints} == {Level.INFO}
+    (finding,) = pg.alembic.lint()
     line = path.read_text().splitlines().index("def upgrade() -> None:") + 2
     assert (finding.rule, finding.line) == ("index-not-concurrent", line)
     assert finding.level is Level.ERROR
@@ -112,12 +114,16 @@ def git(folder: Path, *arguments: str) -> None:
     )
 
 
-def test_only_revisions_that_a_commit_does_not_have_are_looked_at(pg: Project) -> None:
-    pg.write("aa", None, DROP)
-    folder = pg.folder.parent
+def commit(folder: Path) -> None:
     git(folder, "init", "-b", "main")
     git(folder, "add", ".")
     git(folder, "commit", "-m", "first")
+
+
+def test_only_revisions_that_a_commit_does_not_have_are_looked_at(pg: Project) -> None:
+    pg.write("aa", None, DROP)
+    folder = pg.folder.parent
+    commit(folder)
     git(folder, "checkout", "-b", "feature")
     pg.write("bb", "aa", "op.drop_table('item')")
     assert rules(pg, base="main") == ["drop-table"]
@@ -132,9 +138,7 @@ def test_only_revisions_that_a_commit_does_not_have_are_looked_at(pg: Project) -
 def test_a_file_that_was_only_renamed_is_not_new(pg: Project) -> None:
     path = pg.write("aa", None, DROP)
     folder = pg.folder.parent
-    git(folder, "init", "-b", "main")
-    git(folder, "add", ".")
-    git(folder, "commit", "-m", "first")
+    commit(folder)
     git(folder, "mv", str(path), str(path.with_name("another.py")))
     assert rules(pg, base="HEAD") == []
 
@@ -148,9 +152,7 @@ def test_a_base_that_cannot_be_read_says_why(
     with pytest.raises(MigrationError, match="not a git repository"):
         pg.alembic.lint(base="main")
     folder = pg.folder.parent
-    git(folder, "init", "-b", "main")
-    git(folder, "add", ".")
-    git(folder, "commit", "-m", "first")
+    commit(folder)
     git(folder, "checkout", "--orphan", "other")
     git(folder, "commit", "-m", "as in a shallow clone")
     with pytest.raises(MigrationError, match="--unshallow"):
@@ -174,18 +176,140 @@ def test_the_text_counts_in_words_and_has_no_colors_in_a_file(pg: Project) -> No
     pg.write("aa", None, f"{DROP}  # lint: allow drop-column: unused")
     pg.write("bb", "aa", DROP)
     output = pg.run("lint", "--fail-on", "error").output
-    assert "1 warning, 4 info in 2 revisions; 1 waived." in output
+    assert "1 warning in 1 revision; 1 waived." in output
     assert "\x1b" not in output
     assert "Error: 1 finding of level warning or above." in pg.run("lint", "bb").output
 
 
-def test_a_terminal_gets_lines_of_its_width_and_colors(pg: Project) -> None:
+def test_the_text_is_grouped_by_rule_and_80_columns_wide(pg: Project) -> None:
+    pg.write("aa", None, f"{DROP}\nop.drop_column('item', 'm')\n{LONG}")
+    output = pg.run("lint", "--hints").output
+    assert output.count("warning drop-column (2 times)\n") == 1
+    assert output.count("fails from this moment") == 1
+    assert "drop column item.n\n" in output
+    assert "drop column item.m\n" in output
+    # A path is never broken.
+    lines = [line for line in output.splitlines() if str(pg.folder) not in line]
+    assert len(lines) > 10
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("id", RULES)
+def test_a_rule_is_explained_with_a_bad_and_the_safe_form(pg: Project, id: str) -> None:
+    result = pg.run("lint", "--explain", id)
+    assert result.exit_code == 0
+    assert max(map(len, result.output.splitlines())) <= 80
+    reason = " ".join(result.output.split())
+    assert RULES[id].reason in reason
+    assert "Source: the manual of " in reason
+    assert "https://" in reason
+
+
+@pytest.mark.parametrize("id", RULES)
+def test_the_bad_form_of_an_explanation_is_found(id: str, tmp_path: Path) -> None:
+    dialect = RULES[id].dialects[0]
+    assert id in rules_found(EXAMPLES[id].bad, dialect, tmp_path / "bad.py")
+
+
+def test_an_unknown_rule_is_explained_by_its_neighbor(pg: Project) -> None:
+    result = pg.run("lint", "--explain", "drop-colum")
+    assert result.exit_code == 2
+    assert "Did you mean drop-column?" in result.output
+
+
+# What is one deploy
+
+
+MADE = "op.create_table('t', sa.Column('id', sa.BigInteger), sa.Column('n', sa.Text))"
+
+
+def test_what_alters_a_table_of_the_same_deploy_is_no_finding(pg: Project) -> None:
+    pg.write("aa", None, MADE)
+    pg.write("bb", "aa", "op.create_index('ix', 't', ['n'])")
+    pg.write("cc", "bb", "op.drop_column('t', 'n')")
+    assert rules(pg) == ["index-not-concurrent", "drop-column"]
+    assert rules(pg, released="aa") == ["index-not-concurrent", "drop-column"]
+    pg.write("ab", "cc", "op.add_column('u', sa.Column('n', sa.Text))")
+    pg.write("ac", "ab", "op.drop_column('u', 'n')\nop.drop_column('u', 'm')")
+    (finding,) = pg.alembic.lint(released="cc")
+    assert finding.what == "drop column u.m"
+    with pytest.raises(UnknownRevision, match="zz"):
+        pg.alembic.lint(released="zz")
+
+
+def test_revisions_since_a_commit_are_one_deploy(pg: Project) -> None:
+    pg.write("aa", None)
+    commit(pg.folder.parent)
+    pg.write("bb", "aa", MADE)
+    pg.write("cc", "bb", "op.create_index('ix', 't', ['n'])")
+    assert rules(pg) == ["index-not-concurrent"]
+    assert rules(pg, base="HEAD") == []
+
+
+def test_a_contract_is_a_deploy_of_its_own(pg: Project) -> None:
+    pg.write("aa", None)
+    pg.write("bb", "aa", MADE)
+    pg.write("cc", "bb", "op.drop_table('t')", extra="contracts = 'bb'")
+    assert rules(pg, released="aa") == ["drop-table"]
+
+
+def test_a_plan_is_one_deploy(any_project: Project) -> None:
+    any_project.write_table("aa", None, "item")
+    any_project.alembic.upgrade()
+    any_project.write_table("bb", "aa", "new")
+    any_project.write("cc", "bb", "op.drop_table('new')\nop.drop_table('item')")
+    _, step = any_project.alembic.plan()
+    assert [finding.what for finding in step.findings] == ["drop table item"]
+
+
+# The baseline
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "sarif", "github"])
+def test_a_baseline_leaves_what_is_new(pg: Project, format_: str) -> None:
+    path = pg.write("aa", None, DROP)
+    result = pg.run("lint", "--baseline")
+    assert f"Wrote {pg.folder / 'lint-baseline.json'}: commit it" in result.output
+    assert result.exit_code == 0
+    # Another line is no other finding.
+    path.write_text(path.read_text().replace("def upgrade", "\n\ndef upgrade"))
+    assert rules(pg) == []
+    result = pg.run("lint", "--format", format_)
+    assert result.exit_code == 0
+    assert "drop-column" not in result.output
+    # The same once more is one.
+    path.write_text(path.read_text().replace(DROP, f"{DROP}\n    {DROP}"))
+    pg.alembic.state.forget()
+    assert rules(pg) == ["drop-column"]
+    pg.write("bb", "aa", "op.drop_table('item')")
+    result = pg.run("lint", "--format", format_)
+    assert "drop-table" in result.output
+    assert rules(pg, baseline=False) == ["drop-column", "drop-column", "drop-table"]
+
+
+def test_a_baseline_is_counted_and_ends_with_its_findings(pg: Project) -> None:
+    path = pg.write("aa", None, f"{DROP}\n{DROP}")
+    assert len(pg.alembic.write_baseline()) == 1
+    assert "No finding; 2 in the baseline." in pg.run("lint").output
+    path.write_text(path.read_text().replace(DROP, "pass"))
+    pg.alembic.state.forget()
+    assert pg.alembic.write_baseline() == []
+    assert not (pg.folder / "lint-baseline.json").exists()
+    assert "Nothing to write" in pg.run("lint", "--baseline").output
+
+
+def test_a_value_to_fill_in_is_never_in_a_baseline(pg: Project) -> None:
+    pg.write("aa", None, f"{DROP}\nvalues = {{'n': ...}}")
+    pg.alembic.write_baseline()
+    assert rules(pg) == ["to-fill-in"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"version": 9}', '{"version": 1}'])
+def test_a_baseline_that_cannot_be_read_says_so(pg: Project, text: str) -> None:
     pg.write("aa", None, DROP)
-    text = render_findings(pg.alembic.lint(), unit="revision", width=60)
-    assert "\x1b[33m\x1b[1mwarning" in text
-    reasons = [line for line in text.splitlines() if re.match("  [A-Z]", line)]
-    assert len(reasons) > 3
-    assert all(len(line) <= 60 for line in reasons)
+    (pg.folder / "lint-baseline.json").write_text(text)
+    with pytest.raises(MigrationError, match="flask db lint --baseline"):
+        pg.alembic.lint()
 
 
 def test_findings_for_github_keep_their_line(pg: Project) -> None:
@@ -445,11 +569,11 @@ def test_what_a_fix_writes_ends_in_the_same_schema_and_is_not_fixed_again(
     path = project.write("aa", None, code)
     with project.app.app_context():
         plain = run()
-        assert project.alembic.fix()
+        assert project.alembic.fix(hints=True)
         comments = path.read_text().count("# lint: allow")
         assert comments == code.count("# lint: allow")
         files = {p: p.read_text() for p in project.folder.glob("*.py")}
-        assert project.alembic.fix() == []
+        assert project.alembic.fix(hints=True) == []
         assert files == {p: p.read_text() for p in project.folder.glob("*.py")}
         assert run() == plain
 
@@ -484,6 +608,6 @@ def test_the_advice_on_a_key_names_its_column_and_the_model(
 ) -> None:
     project = make_project(postgresql_url)
     project.write_table("aa", None, "one")
-    output = project.run("lint").output
+    output = project.run("lint", "--hints").output
     assert 'sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True)' in output
     assert "# In the model too" in output

@@ -266,9 +266,9 @@ def test_what_is_not_surely_kept_the_same_is_not_fixed_and_says_why(
     pg.write("aa", None, made)
     path = pg.write("bb", "aa", code, code)
     before = path.read_text()
-    found = [f for f in pg.alembic.lint("bb") if "--fix does not" in f.safe]
+    found = [f for f in pg.alembic.lint("bb") if "--fix leaves" in f.note]
     assert len(found) == 1
-    assert reason in found[0].safe
+    assert reason in found[0].note
     assert not found[0].can_fix
     pg.alembic.fix("bb")
     assert "alter_column('t', 'n'" in path.read_text()
@@ -282,7 +282,7 @@ def test_a_downgrade_that_does_not_take_it_back_is_no_ground_for_a_fix(
     pg.write("aa", None, TABLE.format("nullable=True"))
     pg.write("bb", "aa", RENAME[0].format(""))
     (finding,) = [f for f in pg.alembic.lint("bb") if f.rule == "rename-column"]
-    assert "`downgrade` does not undo it" in finding.safe
+    assert "`downgrade` does not undo it" in finding.note
     assert pg.alembic.fix("bb") == []
 
 
@@ -298,7 +298,7 @@ def test_what_later_revisions_may_have_used_is_not_fixed(pg: Project) -> None:
     pg.write("bb", "aa", WIDEN[0].format(""), WIDEN[1])
     pg.write("cc", "bb", "op.create_index('ix', 'order', ['user'])")
     (finding,) = [f for f in pg.alembic.lint("bb") if f.rule == "change-type"]
-    assert "later revisions follow" in finding.safe
+    assert "later revisions follow" in finding.note
     assert pg.alembic.fix("bb") == []
 
 
@@ -309,7 +309,7 @@ def test_on_other_databases_the_advice_stays(project: Project) -> None:
         (finding,) = [
             f for f in project.alembic.lint("bb") if f.rule == "rename-column"
         ]
-        assert "only PostgreSQL has the trigger" in finding.safe
+        assert "only PostgreSQL has the trigger" in finding.note
         assert project.alembic.fix("bb") == []
 
 

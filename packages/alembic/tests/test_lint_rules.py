@@ -285,13 +285,6 @@ POSTGRESQL = [
         None,
     ),
     Example(
-        "no-lock-timeout",
-        'op.add_column("item", sa.Column("m", sa.BigInteger))',
-        "op.execute(\"SET lock_timeout = '5s'\")\n"
-        'op.add_column("item", sa.Column("m", sa.BigInteger))',
-        None,
-    ),
-    Example(
         "not-repeatable",
         AUTOCOMMIT + index(postgresql_concurrently=True),
         AUTOCOMMIT + CONCURRENT,
@@ -356,7 +349,7 @@ POSTGRESQL = [
     ),
     Example(
         "drop-index",
-        'op.drop_index("ix_old", "item")',
+        AUTOCOMMIT + 'op.drop_index("ix_old", "item", postgresql_concurrently=True)',
         NEW + 'op.create_index("i", "fresh", ["n"])\nop.execute("DROP INDEX i")',
     ),
     Example(
@@ -453,20 +446,6 @@ POSTGRESQL = [
         "replica-identity",
         ALTER("REPLICA IDENTITY FULL"),
         NEW + 'op.execute("ALTER TABLE fresh REPLICA IDENTITY FULL")',
-    ),
-    Example(
-        "no-statement-timeout",
-        'op.add_column("item", sa.Column("m", sa.BigInteger))',
-        "op.execute(\"SET LOCAL statement_timeout = '60s'\")\n"
-        'op.add_column("item", sa.Column("m", sa.BigInteger))',
-        None,
-    ),
-    Example(
-        "no-lock-timeout",
-        'op.create_table("t", sa.Column("k", sa.ForeignKey("kind.id")))',
-        'op.create_table("t", sa.Column("k", sa.ForeignKey("t.id")),'
-        ' sa.Column("id", sa.BigInteger, primary_key=True))',
-        None,
     ),
     *(
         Example(rule, f'op.execute("{bad}")', f'op.execute("{good}")', None)
@@ -634,9 +613,6 @@ MYSQL = [
         "change-type-copies-table",
         'op.alter_column("item", "n", type_=sa.Enum("b"), existing_type=sa.Enum("a"))',
         'op.alter_column("item", "n", type_=sa.Enum("a", "b"), existing_type=sa.Enum("a"))',
-    ),
-    Example(
-        "no-lock-timeout", ALTER("ADD COLUMN m INT"), ALTER("WAIT 5 ADD COLUMN m INT")
     ),
     Example("rename-column", ALTER("CHANGE n m INT"), ALTER("CHANGE n n INT")),
     Example("rename-table", 'op.execute("RENAME TABLE item TO thing")', index()),

@@ -16,17 +16,19 @@ from ._errors import MigrationError
 from ._lint.recording import record
 from ._results import index_advice
 from ._results import State
+from ._runtime.timeouts import server_limits
 
 if t.TYPE_CHECKING:
     from ._extension import Alembic
 
 
 def check_migrations(
-    alembic: Alembic, app: App, group: click.Group
+    alembic: Alembic, app: App, group: click.Group, *, deploy: bool = False
 ) -> cabc.Iterator[Finding]:
     """Yield findings about the revisions and the databases.
 
     :param group: The commands that the extension registered.
+    :param deploy: Whether to examine what matters in production, too.
     """
     command = alembic.settings_of(app).command
     if app.cli.commands.get(command) is not group:
@@ -40,6 +42,8 @@ def check_migrations(
         yield from _heads(alembic)
         yield from _states(alembic)
         yield from _borders(alembic)
+        if deploy:
+            yield from _timeouts(alembic)
     except DatabaseUnreachable as error:
         yield Finding(
             "alembic.unreachable",
@@ -139,3 +143,28 @@ def _borders(alembic: Alembic) -> cabc.Iterator[Finding]:
                         " not know.",
                         "Ask the package for a way, or make a table of your own.",
                     )
+
+
+def _timeouts(alembic: Alembic) -> cabc.Iterator[Finding]:
+    """Limits that neither the settings nor the server has."""
+    settings = alembic.state.settings
+    for database in alembic.state.selection().databases:
+        name = repr(database.bind or "default")
+        with database.connect() as connection:
+            limits = server_limits(connection)
+        if settings.table_lock_timeout is None and limits.lock is None:
+            yield Finding(
+                "alembic.no-lock-timeout",
+                Level.WARNING,
+                f"Nothing limits how long a revision waits for a lock in the database"
+                f" {name}. All other queries on the table queue behind it meanwhile.",
+                "ALEMBIC_TABLE_LOCK_TIMEOUT = 5",
+            )
+        if settings.statement_timeout is None and limits.statement is None:
+            yield Finding(
+                "alembic.no-statement-timeout",
+                Level.INFO,
+                f"Nothing limits how long a statement of a revision holds its locks in"
+                f" the database {name}.",
+                "ALEMBIC_STATEMENT_TIMEOUT = 600",
+            )

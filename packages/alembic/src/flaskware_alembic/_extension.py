@@ -581,26 +581,57 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         self,
         *revisions: str,
         base: str | None = None,
+        released: str | None = None,
+        hints: bool = False,
+        baseline: bool = True,
         binds: Binds = None,
         trees: Names = None,
     ) -> list[Finding]:
         """Return what is not safe on a database in use, waived or not.
 
-        It asks no database.
+        It asks no database. The revisions that ``base`` or ``released`` leave over are
+        one deploy: a table that one of them makes is used by nobody when the next
+        alters it. Without either, each revision is a deploy of its own.
 
         :param revisions: The revisions to look at; all by default.
         :param base: A commit of git, such as ``"origin/main"``: leave out the revisions
             that it has.
+        :param released: A revision: leave out it and the revisions before it.
+        :param hints: Also return what is good to know and no danger, of level info.
+        :param baseline: Leave out what :meth:`write_baseline` wrote down.
         """
         from ._project.lint import linted
+        from ._project.lint import Scope
 
-        return linted(self.state.selection().own(binds, trees), revisions, base)
+        scope = Scope(revisions, base, released, hints, baseline)
+        return linted(self.state.selection().own(binds, trees), scope)
+
+    @_command
+    def write_baseline(self, *, binds: Binds = None, trees: Names = None) -> list[Path]:
+        """Write down what :meth:`lint` finds at this moment, so that it is left out.
+
+        :returns: A file for each folder of revisions with a finding, to be committed.
+        """
+        from ._project.lint import record_baseline
+
+        return record_baseline(self.state.selection().own(binds, trees))
+
+    def count_baseline(self, *, binds: Binds = None, trees: Names = None) -> int:
+        """Return how many findings :meth:`write_baseline` wrote down."""
+        from ._lint.baseline import read_baseline
+
+        chosen = self.state.selection().own(binds, trees)
+        folders = {m.tree.folder for m in chosen}
+        return sum(read_baseline(folder).total() for folder in folders)
 
     @_command
     def fix(
         self,
         *revisions: str,
         base: str | None = None,
+        released: str | None = None,
+        hints: bool = False,
+        baseline: bool = True,
         binds: Binds = None,
         trees: Names = None,
     ) -> list[Finding]:
@@ -609,11 +640,14 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         A change that needs two deploys is split: a second revision is written, which
         only ``upgrade(contract=True)`` applies.
 
+        :param revisions: As for :meth:`lint`, as are the other parameters.
         :returns: The findings that were fixed.
         """
         from ._project.lint import fixed
+        from ._project.lint import Scope
 
-        return fixed(self.state.selection().own(binds, trees), revisions, base)
+        scope = Scope(revisions, base, released, hints, baseline)
+        return fixed(self.state.selection().own(binds, trees), scope)
 
     # Set-up
 
@@ -654,7 +688,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
             if app.debug:
                 answer_while_behind(app, status)
 
-    def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Problem]:  # noqa: ARG002
+    def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Problem]:
         from ._checks import check_migrations
         from ._cli.commands import db
 
@@ -664,7 +698,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
             else contextlib.nullcontext()
         )
         with context:
-            return list(check_migrations(self, app, db))
+            return list(check_migrations(self, app, db, deploy=deploy))
 
     def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:  # noqa: ARG002
         source = self._source

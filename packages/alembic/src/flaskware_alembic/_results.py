@@ -59,14 +59,26 @@ class Finding(flaskware_core.Finding):
 
     ``id`` is the rule, ``message`` the change, ``reason`` why it is not safe, and
     ``fix`` the safe form, as code.
+
+    :param note: A remark on it, such as the reason why no fix is written.
+    :param is_answered: Whether the waiver is an answer of the database.
     """
 
     revision: RevisionInfo = dc.field(kw_only=True)
+    note: str = dc.field(default="", kw_only=True)
+    is_answered: bool = dc.field(default=False, kw_only=True)
 
     @property
     def rule(self) -> str:
         """The stable id of the rule."""
         return self.id
+
+    @property
+    def is_hint(self) -> bool:
+        """True for what is good to know, and no danger."""
+        return self.level is flaskware_core.Level.INFO and not self.id.startswith(
+            "waiver-"
+        )
 
     @property
     def what(self) -> str:
@@ -96,6 +108,7 @@ class Finding(flaskware_core.Finding):
             "what": self.what,
             "reason": self.reason,
             "safe": self.safe,
+            "note": self.note,
             "lock": self.lock,
             "waiver": self.waiver,
             "can_fix": self.can_fix,

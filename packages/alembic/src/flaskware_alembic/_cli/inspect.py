@@ -7,6 +7,7 @@ import typing as t
 import click
 
 from flaskware_alembic._errors import UnsafeRevisions
+from flaskware_core import closest
 from flaskware_core import FINDING_FORMATS
 from flaskware_core import FindingFormat
 from flaskware_core import Level
@@ -104,43 +105,59 @@ def doctor(alembic: Alembic, **chosen: t.Any) -> None:
 @command("lint")
 @click.argument("revisions", nargs=-1)
 @click.option("--base", help="A commit of git: leave out the revisions that it has.")
+@click.option("--released", help="A revision: leave out it and those before it.")
 @click.option("--format", "format_", type=click.Choice(FINDING_FORMATS), default="text")
 @click.option("--fix", "fixes", is_flag=True, help="Write the safe form where it can.")
+@click.option("--hints", is_flag=True, help="Show what is no danger, too.")
+@click.option(
+    "--baseline",
+    "records",
+    is_flag=True,
+    help="Write down what is found now, so that later runs leave it out.",
+)
 @click.option(
     "--fail-on",
     type=click.Choice([level.value for level in Level]),
     default=Level.WARNING.value,
-    help="The least level that the command fails for.",
+    help="The least level that the command fails for; `info` shows hints, too.",
 )
 @click.option(
     "--list", "as_list", is_flag=True, help="Show the rules, look at nothing."
 )
+@click.option("--explain", metavar="RULE", help="Show all about a rule.")
 def lint(
     alembic: Alembic,
     *,
     revisions: tuple[str, ...],
-    base: str | None,
     format_: FindingFormat,
     fixes: bool,
+    records: bool,
     fail_on: str,
     as_list: bool,
+    explain: str | None,
     **chosen: t.Any,
 ) -> None:
     """Look for changes that are unsafe on a live database; exits with 15 if any.
 
     A line of a revision with `# lint: allow RULE: the reason` waives it there.
     """
-    if as_list:
-        from flaskware_alembic._lint.engine import RULES
-
-        for rule in RULES.values():
-            click.echo(f"{rule.id} ({rule.level.value}; {rule.databases})")
+    if as_list or explain is not None:
+        _print_rules(explain)
         return
+    where = {name: chosen[name] for name in ("binds", "trees")}
+    if records:
+        files = alembic.write_baseline(**where)
+        for path in files:
+            click.echo(f"Wrote {path}: commit it with the revisions.")
+        if not files:
+            click.echo("Nothing to write: there is no finding.")
+        return
+    chosen["hints"] |= fail_on == Level.INFO.value
     if fixes:
-        for finding in alembic.fix(*revisions, base=base, **chosen):
+        for finding in alembic.fix(*revisions, **chosen):
             click.echo(f"Fixed {finding.rule} in {finding.place}", err=True)
-    findings = alembic.lint(*revisions, base=base, **chosen)
-    print_report(findings, format_)
+    findings = alembic.lint(*revisions, **chosen)
+    print_report(findings, format_, older=alembic.count_baseline(**where))
     bad = [f for f in findings if f.waiver is None and f.level >= Level(fail_on)]
     if bad:
         above = "" if fail_on == Level.ERROR.value else " or above"
@@ -148,6 +165,25 @@ def lint(
             f"{len(bad)} finding{'s' * (len(bad) > 1)} of level {fail_on}{above}.",
             findings=tuple(bad),
         )
+
+
+def _print_rules(id: str | None) -> None:
+    from flaskware_alembic._lint.engine import RULES
+
+    if id is None:
+        for rule in RULES.values():
+            click.echo(f"{rule.id} ({rule.level.value}; {rule.databases})")
+        return
+    if id not in RULES:
+        near = closest(id, RULES)
+        hint = f" Did you mean {near}?" if near else ""
+        raise click.BadParameter(
+            f"There is no rule {id!r}.{hint} `flask db lint --list` shows them.",
+            param_hint="--explain",
+        )
+    from .report import explained
+
+    click.echo(explained(RULES[id]))
 
 
 INSPECT = (plan, sql, current, history, heads, doctor, lint)

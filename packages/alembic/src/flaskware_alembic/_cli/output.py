@@ -7,7 +7,6 @@ import dataclasses as dc
 import enum
 import json
 import shlex
-import shutil
 import sys
 import textwrap
 import typing as t
@@ -100,13 +99,19 @@ def print_findings(plan: Plan) -> None:
                 click.echo(str(finding), err=True)
 
 
-def print_report(findings: cabc.Sequence[Finding], format_: FindingFormat) -> None:
-    """Print the findings, in lines of the terminal's width if there is one."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    text = render_findings(
-        findings, format_, tool="flaskware-alembic", unit="revision", width=width
-    )
-    click.echo(text)
+def print_report(
+    findings: cabc.Sequence[Finding], format_: FindingFormat, *, older: int
+) -> None:
+    """Print findings; as text, grouped by rule.
+
+    :param older: How many findings the baseline has.
+    """
+    if format_ == "text":
+        from .report import grouped
+
+        click.echo(grouped(findings, older=older))
+        return
+    click.echo(render_findings(findings, format_, tool="flaskware-alembic"))
 
 
 def print_done(done: Plan) -> None:

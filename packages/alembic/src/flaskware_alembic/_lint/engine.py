@@ -45,6 +45,7 @@ ABOUT_LINTING = (
 _WAIVER = re.compile(r"#\s*lint:\s*allow\s+([\w-]+)\s*(?::\s*(.*))?$")
 # Rules that say less about a change than each of these, which report it too.
 _SAID_BY = {
+    "drop-index": {"drop-index-not-concurrent"},
     "not-repeatable": {"index-not-concurrent", "drop-index-not-concurrent"},
     "add-required-column": {"add-serial-column", "sqlite-cannot-add"},
     "sqlite-rebuild": {"sqlite-needs-batch"},
@@ -57,14 +58,14 @@ class Subject:
 
     :param dialect: Of the database that it is for.
     :param upgrade: Its function.
+    :param deploy: The changes of the revisions before it that are deployed with it.
     :param history: The recordings of the revisions before it, the oldest first.
     """
 
     revision: RevisionInfo
     dialect: sa.Dialect
     upgrade: cabc.Callable[..., object]
-    has_timeout: bool = False
-    has_statement_timeout: bool = False
+    deploy: tuple[Change, ...] = ()
     history: History = tuple
 
 
@@ -76,8 +77,7 @@ def findings_of(subject: Subject) -> list[Finding]:
     context = RuleContext(
         dialect,
         recording.changes,
-        subject.has_timeout,
-        subject.has_statement_timeout,
+        subject.deploy,
         contracts=subject.revision.contracts is not None,
     )
     found = [
@@ -159,13 +159,7 @@ def new_since(base: str, folder: Path) -> cabc.Callable[[Path], bool]:
 
 
 def _broken(change: Change, context: RuleContext) -> list[Rule]:
-    rules = [
-        rule
-        for rule in RULES.values()
-        if context.dialect in rule.dialects
-        and (rule.on_new or not context.is_new(change))
-        and rule.applies(change, context)
-    ]
+    rules = [rule for rule in RULES.values() if rule.counts_for(change, context)]
     if context.contracts:
         rules = [rule for rule in rules if not _is_contracted(rule, change, context)]
     ids = {rule.id for rule in rules}
@@ -222,8 +216,7 @@ def _broken_rule(rule: Rule, change: Change, subject: Subject) -> Finding:
         return finding
     fixed = fix(finding, subject.dialect.name, subject.history)
     if isinstance(fixed, NotFixable):
-        safe = f"{finding.safe}\n# --fix does not write it: {fixed.reason}."
-        return dc.replace(finding, fix=safe)
+        return dc.replace(finding, note=f"--fix leaves it alone: {fixed.reason}.")
     return dc.replace(finding, can_fix=fixed is not None)
 
 

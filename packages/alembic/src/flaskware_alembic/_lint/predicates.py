@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses as dc
 import re
 
 from flaskware_alembic._sql.change import Change
@@ -22,17 +21,6 @@ _STABLE = {
 }  # fmt: skip
 _CALL = re.compile(r"([a-z_][\w.]*)\s*\(", re.IGNORECASE)
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
-_TAKES_LOCK = {
-    "add_check", "add_column", "add_exclude", "add_foreign_key", "add_primary_key",
-    "add_unique", "alter_generated", "alter_identity", "alter_type", "attach_partition",
-    "create_index", "create_policy", "create_trigger", "detach_partition",
-    "disable_trigger", "drop_column", "drop_constraint", "drop_default", "drop_index",
-    "drop_not_null", "drop_table", "move_object", "refresh_view", "reindex",
-    "rename_column", "rename_table", "replica_identity", "rewrite_table",
-    "row_security", "set_default", "set_not_null", "truncate", "validate_constraint",
-}  # fmt: skip
-
-
 _MOMENTS = {"interval", "time", "timestamp", "timestamptz"}
 _TEXTS = {"varchar", "text", "character varying"}
 
@@ -95,9 +83,9 @@ def checks_rows(change: Change, context: RuleContext) -> bool:
     """True if NOT NULL is set without a valid constraint that says the same."""
     if change.kind != "set_not_null" or change.is_flagged:
         return False
-    before = list(context.before(change))
-    # A constraint is validated in this revision, and it is one of this column if the
-    # revision made it.
+    before = list(context.so_far(change))
+    # A constraint is validated in this deploy, and it is one of this column if the
+    # deploy made it.
     return not any(
         earlier.kind == "validate_constraint"
         and context.same(earlier, change)
@@ -115,42 +103,6 @@ def checks_rows(change: Change, context: RuleContext) -> bool:
 def _says_not_null(check: Change, change: Change) -> bool:
     condition = re.sub(r'["()\s]+', " ", check.condition or "").strip().lower()
     return f"{(change.name or '').lower()} is not null" in condition
-
-
-def _waits(change: Change, context: RuleContext) -> bool:
-    """True if other queries may queue behind a change that waits."""
-    if change.kind == "create_table":
-        # The tables that its foreign keys refer to are locked.
-        return any(
-            not context.is_new(dc.replace(change, table=table))
-            and not context.same(dc.replace(change, table=table), change)
-            for table in change.refers
-        )
-    # CONCURRENTLY blocks nobody, and takes the time it needs.
-    is_online = change.is_flagged and "index" in change.kind
-    return change.kind in _TAKES_LOCK and not is_online and not context.is_new(change)
-
-
-def _waits_first(change: Change, context: RuleContext) -> bool:
-    return _waits(change, context) and not any(
-        _waits(earlier, context) for earlier in context.before(change)
-    )
-
-
-def waits_forever(change: Change, context: RuleContext) -> bool:
-    return (
-        not context.has_timeout
-        and _waits_first(change, context)
-        and not any(e.kind == "set_timeout" for e in context.before(change))
-    )
-
-
-def works_forever(change: Change, context: RuleContext) -> bool:
-    return (
-        not context.has_statement_timeout
-        and _waits_first(change, context)
-        and not any(e.name == "statement_timeout" for e in context.before(change))
-    )
 
 
 def is_fragile(change: Change, _: RuleContext) -> bool:

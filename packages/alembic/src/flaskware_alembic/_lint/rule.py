@@ -40,21 +40,19 @@ class RuleContext:
 
     :param dialect: MariaDB counts as ``"mysql"``.
     :param changes: All of the revision.
-    :param has_timeout: Whether waiting for a lock is bounded.
-    :param has_statement_timeout: Whether the time of a statement is bounded.
+    :param deploy: Those of the revisions before it that are deployed with it.
     :param contracts: Whether it completes an earlier revision.
     """
 
     dialect: str
     changes: tuple[Change, ...]
-    has_timeout: bool = False
-    has_statement_timeout: bool = False
+    deploy: tuple[Change, ...] = ()
     contracts: bool = False
 
     def is_new(self, change: Change) -> bool:
-        """True if the same revision made the table, so that nobody uses it."""
+        """True if the same deploy made the table, so that nobody uses it."""
         is_new = False
-        for earlier in self.before(change):
+        for earlier in self.so_far(change):
             if earlier.kind == "create_table" and self.same(earlier, change):
                 is_new = not earlier.is_robust
             elif earlier.kind == "drop_table" and self.same(earlier, change):
@@ -71,6 +69,15 @@ class RuleContext:
             ):
                 is_new = self.is_new(earlier)
         return is_new
+
+    def is_new_part(self, change: Change) -> bool:
+        """True if the same deploy added the column, so that no released code has it."""
+        return any(
+            earlier.kind == "add_column"
+            and earlier.name == change.name
+            and self.same(earlier, change)
+            for earlier in self.so_far(change)
+        )
 
     def same(self, one: Change, other: Change) -> bool:
         """True if two changes are known to be of one table."""
@@ -91,6 +98,14 @@ class RuleContext:
                 return
             yield earlier
 
+    def so_far(self, change: Change) -> cabc.Iterator[Change]:
+        """Yield the changes that the deploy made before."""
+        for earlier in self.deploy:
+            if earlier is change:
+                return
+            yield earlier
+        yield from self.before(change)
+
 
 Applies: t.TypeAlias = cabc.Callable[[Change, RuleContext], bool]
 
@@ -104,7 +119,8 @@ class Rule:
     :param applies: Whether a change is it.
     :param safe: The safe form, as code of a revision or as advice.
     :param lock: The lock that PostgreSQL takes on the table meanwhile.
-    :param on_new: Whether it also counts for a table that the revision made.
+    :param on_new: Whether it also counts for a table that the deploy made.
+    :param on_new_part: Whether it also counts for a column that the deploy added.
     """
 
     id: str
@@ -115,6 +131,16 @@ class Rule:
     safe: cabc.Callable[[Change], str]
     lock: str | None = None
     on_new: bool = False
+    on_new_part: bool = True
+
+    def counts_for(self, change: Change, context: RuleContext) -> bool:
+        """Return whether a change breaks it."""
+        return (
+            context.dialect in self.dialects
+            and self.applies(change, context)
+            and (self.on_new or not context.is_new(change))
+            and (self.on_new_part or not context.is_new_part(change))
+        )
 
     @property
     def databases(self) -> str:

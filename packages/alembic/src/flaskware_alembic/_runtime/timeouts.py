@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import dataclasses as dc
+import math
 import types
 import typing as t
 
@@ -15,6 +16,8 @@ from sqlalchemy import exc as sa_exc
 from flaskware_alembic._databases.database import is_pooled
 from flaskware_alembic._settings import AlembicSettings
 from flaskware_core import backoff
+
+_DAY = 24 * 60 * 60
 
 
 @dc.dataclass(frozen=True)
@@ -126,6 +129,30 @@ class TimeoutKeeper:
             self._connection.execute(
                 sa.text(f"SET SESSION {name} = :value"), {"value": value}
             )
+
+
+def server_limits(connection: sa.Connection) -> Timeouts:
+    """Return the limits that the server sets; infinite where there are no such locks.
+
+    MariaDB and MySQL wait for a table for a day or longer by default.
+    """
+    name = connection.dialect.name
+    if name == "postgresql":
+        read = "SELECT setting FROM pg_settings WHERE name = :name"
+        lock, statement = (
+            float(connection.scalar(sa.text(read), {"name": variable}) or 0) / 1000
+            for variable in ("lock_timeout", "statement_timeout")
+        )
+    elif name in {"mysql", "mariadb"}:
+        found = connection.exec_driver_sql("SELECT @@lock_wait_timeout").scalar()
+        wait = float(found or 0)
+        lock, statement = (0.0 if wait >= _DAY else wait), math.inf
+        if getattr(connection.dialect, "is_mariadb", False):
+            found = connection.exec_driver_sql("SELECT @@max_statement_time").scalar()
+            statement = float(found or 0)
+    else:
+        lock = statement = math.inf
+    return Timeouts(lock or None, statement or None)
 
 
 def pause_before(attempt: int) -> float:

@@ -34,12 +34,12 @@ def _is_too_long(change: Change, context: RuleContext) -> bool:
 
 
 def _drops_constraint(change: Change, context: RuleContext) -> bool:
-    # One of this revision only helped it along.
+    # One of this deploy only helped it along.
     return change.kind == "drop_constraint" and not any(
         earlier.kind.startswith("add_")
         and earlier.name == change.name
         and context.same(earlier, change)
-        for earlier in context.before(change)
+        for earlier in context.so_far(change)
     )
 
 
@@ -70,6 +70,7 @@ ANY = (
             " since ..."
         ),
         lock=READS,
+        on_new_part=False,
     ),
     Rule(
         "drop-table",
@@ -106,6 +107,7 @@ ANY = (
             'op.drop_column("{table}", "{name}")'
         ),
         lock=READS,
+        on_new_part=False,
     ),
     Rule(
         "rename-table",
@@ -260,6 +262,7 @@ ANY = (
             " default."
         ),
         lock=READS,
+        on_new_part=False,
     ),
     Rule(
         "set-default",
@@ -270,6 +273,7 @@ ANY = (
         kind("set_default"),
         advice("# First deploy code that copes with both values in {table}.{name}."),
         lock=READS,
+        on_new_part=False,
     ),
     Rule(
         "raw-sql",

@@ -7,8 +7,6 @@ from flaskware_alembic._lint.predicates import has_volatile_default
 from flaskware_alembic._lint.predicates import is_fragile
 from flaskware_alembic._lint.predicates import rewrites_type
 from flaskware_alembic._lint.predicates import validates_at_once
-from flaskware_alembic._lint.predicates import waits_forever
-from flaskware_alembic._lint.predicates import works_forever
 from flaskware_alembic._lint.rule import advice
 from flaskware_alembic._lint.rule import column
 from flaskware_alembic._lint.rule import Dialect
@@ -182,6 +180,7 @@ POSTGRESQL = (
         kind("drop_not_null"),
         advice("# First deploy code that copes with None in {table}.{name}."),
         lock=READS,
+        on_new_part=False,
     ),
     Rule(
         "volatile-default",
@@ -312,31 +311,6 @@ POSTGRESQL = (
         kind("create_trigger"),
         advice("# Set a lock_timeout, and do it in a revision of its own."),
         lock=KEYS,
-    ),
-    Rule(
-        "no-lock-timeout",
-        ("postgresql", "mysql"),
-        Level.INFO,
-        "While it waits for its lock, all other queries on the table queue behind it,"
-        " without a limit.",
-        waits_forever,
-        advice(
-            "ALEMBIC_TABLE_LOCK_TIMEOUT = 5  # seconds, for every revision\n"
-            "lock_timeout = 5  # in this revision, below `depends_on`"
-        ),
-        on_new=True,
-    ),
-    Rule(
-        "no-statement-timeout",
-        _PG,
-        Level.INFO,
-        "Without a timeout, a slow statement holds its locks until it finishes.",
-        works_forever,
-        advice(
-            "ALEMBIC_STATEMENT_TIMEOUT = 60  # seconds, for every revision\n"
-            "statement_timeout = 60  # in this revision, below `depends_on`"
-        ),
-        on_new=True,
     ),
     Rule(
         "not-repeatable",

@@ -6,6 +6,7 @@ import collections.abc as cabc
 
 from flaskware_alembic._lint.predicates import parts_of
 from flaskware_alembic._lint.rule import advice
+from flaskware_alembic._lint.rule import column
 from flaskware_alembic._lint.rule import Dialect
 from flaskware_alembic._lint.rule import of_type
 from flaskware_alembic._lint.rule import Rule
@@ -112,8 +113,8 @@ TYPES = (
         _PG,
         Level.WARNING,
         "json has no equality, so a SELECT DISTINCT that worked before fails.",
-        of_type(lambda i: i.type == "json"),
+        # A new table has no query that worked before.
+        column("add_column", "alter_type", type="json"),
         advice('sa.Column("{name}", postgresql.JSONB)'),
-        on_new=True,
     ),
 )
