@@ -59,16 +59,13 @@ def page_of(zone: str | None, event: object) -> dict[str, list[str]]:
 def test_a_moment_that_nobody_touches_comes_back_as_it_was(zone, event):
     body = page_of(zone, event)
     assert send(zone, body) == event
-    # Browsers leave out what is zero (HTML, "normalized").
-    body["at"] = [text.removesuffix(":00") for text in body["at"]]
-    assert send(zone, body) == event
 
 
 def test_a_moment_is_shown_and_read_in_the_zone_of_the_person():
     at = dt.datetime(2024, 6, 1, 10, 0, 0, 5, tzinfo=dt.UTC)
     event = Event(at=at, clock=dt.time(1), more=[], aware=at)
     body = page_of("Europe/Berlin", event)
-    assert body["at"][-1] == "2024-06-01T12:00:00"
+    assert body["at"][-1] == "2024-06-01T12:00"
     body["at"][-1] = "2024-12-01T12:00"
     changed = send("Europe/Berlin", body)
     assert changed is not None

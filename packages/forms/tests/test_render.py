@@ -262,7 +262,7 @@ def test_a_form_shows_an_object():
     assert "checked" not in page.control("news")
     assert page.control("born")["value"] == "2000-01-02"
     exact, text = sent_by(page)["when"]
-    assert (exact, text) == ("2000-01-02T03:04:05+00:00", "2000-01-02T03:04:05")
+    assert (exact, text) == ("=2000-01-02T03:04:05+00:00", "2000-01-02T03:04:05")
     assert page.control("home.city")["value"] == "Rome"
     assert page.control("places-0.city")["value"] == "Ur"
     chosen = [a["value"] for _, a in page.tags if "selected" in a or "checked" in a]
@@ -357,13 +357,19 @@ def test_hostile_text_is_escaped_wherever_it_comes_from(make_site):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.text(max_size=20))
+@given(st.text(st.characters(exclude_characters="\0"), max_size=20))
 def test_any_text_comes_back_from_its_control_as_it_was(text):
     class One(pydantic.BaseModel):
         name: str
 
     page = render({"name": text}, FormSpec(One, name="o"))
-    assert page.control("name")["value"] == text
+    *_, control = [a for _, a in page.tags if a.get("name") == "name"]
+    # A browser leaves out the ends of lines, so the exact text stands beside.
+    kept = text.translate({10: None, 13: None})
+    assert control["value"] == kept
+    assert FormSpec(One, name="o").compiled.decoder.decode(
+        sent_by(page), max_depth=1, max_entries=9
+    ) == {"name": text}
 
 
 @settings(max_examples=60, deadline=None)

@@ -7,6 +7,8 @@ import dataclasses as dc
 import re
 import typing as t
 from urllib.parse import parse_qsl
+from urllib.parse import quote
+from urllib.parse import unquote
 
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.problem import BadBody
@@ -30,6 +32,12 @@ EXISTS = "+"
 
 EMPTY = "-"
 """The start of its value for a row that is no entry yet; what the row shows follows."""
+
+MARK = "="
+"""The start of a hidden input's value before a control that cannot show a value.
+
+The exact value follows. It counts if the control still has what it showed.
+"""
 
 _SEPARATORS = re.compile(r"[.\-\[\]]+")
 # No setting allows more steps in a name.
@@ -249,6 +257,38 @@ def read_or_none(values: Values) -> t.Any:
     """Read a text, and a blank as ``None``."""
     value = read_one(values)
     return None if value == "" else value
+
+
+def marked(exact: str) -> str:
+    """The value of the hidden input beside a control that cannot show a text."""
+    # A browser changes the line ends of every value that it sends.
+    for sign in "%\r\n":
+        exact = exact.replace(sign, quote(sign))
+    return MARK + exact
+
+
+def exact_of(values: Values) -> str | None:
+    """The text that the hidden input before a control has; ``None`` without one."""
+    first = values[0] if len(values) == 2 else None
+    if not isinstance(first, str) or not first.startswith(MARK):
+        return None
+    text = unquote(first.removeprefix(MARK))
+    # As in every other text of a form.
+    return None if "\0" in text else text
+
+
+def with_line_feeds(text: str) -> str:
+    """A text as it was before a browser sent it (HTML, "form submission")."""
+    return text.replace("\r\n", "\n")
+
+
+class Blank(str):
+    """An entry of a list that exists, and is no text: ``None``, shown as a blank."""
+
+    __slots__ = ()
+
+
+BLANK = Blank()
 
 
 def read_bool(values: Values) -> t.Any:

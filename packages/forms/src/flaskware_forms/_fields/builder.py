@@ -135,11 +135,16 @@ class Builder(t.Generic[N]):
     def custom_row(self, macro: Macro, value: t.Any, errors: ErrorsAt) -> str:
         """The row that an app's own macro makes of the field."""
         text = str(macro(self.parts(value, errors, self.control(value, errors))))
-        return self.with_presence(text)
+        return self.with_presence(text, value)
 
-    def with_presence(self, markup: str) -> str:
+    def with_presence(self, markup: str, value: t.Any) -> str:
         """Markup of a macro, which may have made controls of its own."""
-        return markup if self.presence in markup else self.presence + markup
+        presence = self.presence_for(value)
+        return markup if presence in markup else presence + markup
+
+    def presence_for(self, value: t.Any) -> str:  # noqa: ARG002
+        """The hidden input that stands before its control."""
+        return self.presence
 
     def parts(self, value: t.Any, errors: ErrorsAt, control: str = "") -> FieldParts:
         """The parts of the field, for a macro."""
@@ -168,7 +173,8 @@ class Builder(t.Generic[N]):
         if control is not None:
 
             def make(value: t.Any, errors: ErrorsAt) -> str:
-                return self.with_presence(str(control(self.parts(value, errors))))
+                made = str(control(self.parts(value, errors)))
+                return self.with_presence(made, value)
 
             self.control = make  # type: ignore[method-assign]
         if self.context.custom is not None:

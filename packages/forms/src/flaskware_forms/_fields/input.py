@@ -9,12 +9,17 @@ import typing as t
 import pydantic
 from markupsafe import escape
 
+from flaskware_forms._body.decoder import BLANK
+from flaskware_forms._body.decoder import exact_of
 from flaskware_forms._body.decoder import EXISTS
 from flaskware_forms._body.decoder import FormTree
+from flaskware_forms._body.decoder import marked
 from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import read_one
 from flaskware_forms._body.decoder import read_or_none
 from flaskware_forms._body.decoder import SHOWN
+from flaskware_forms._body.decoder import Values
+from flaskware_forms._body.decoder import with_line_feeds
 from flaskware_forms._errors.error import Path
 from flaskware_forms._markup.theme import Attributes
 from flaskware_forms._markup.theme import safe
@@ -61,6 +66,7 @@ class InputBuilder(Builder[N]):
         )
         self._templates = self.row_templates(self.macro, "control", "errors")
         self._hidden, self._shows = node.is_hidden, node.shows_value
+        self.leaf_text = node.shown_text
         start = (
             f'<input type="{node.control}" id="{self.id}" name="{self.name}"'
             f"{self.attributes}"
@@ -79,8 +85,13 @@ class InputBuilder(Builder[N]):
         start = self._invalid if errors and self.path in errors else self._valid
         if not self._shows:
             return start
-        text = value if type(value) is str else text_of(value)
-        return f'{start}{escape(text)}">'
+        text, exact = self.leaf_text(value)
+        mark = hidden(self.names.name, marked(exact)) if exact is not None else ""
+        return f'{mark}{start}{escape(text)}">'
+
+    def presence_for(self, value: t.Any) -> str:
+        exact = self.leaf_text(value)[1] if self._shows else None
+        return "" if exact is None else hidden(self.names.name, marked(exact))
 
     def row(self, value: t.Any, errors: ErrorsAt) -> str:
         control = self.control(value, errors)
@@ -118,7 +129,7 @@ class InputBuilder(Builder[N]):
         return found
 
     def value_for(self, value: t.Any) -> t.Any:
-        return text_of(value) if self._shows else ""
+        return self.leaf_text(value)[0] if self._shows else ""
 
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,6 +159,9 @@ class Leaf(Node):
     shows_value: t.ClassVar[bool] = True
     # True if it is validated when it changes.
     is_live: t.ClassVar[bool] = True
+    # True if a person writes a text of one line into it, and of any number of lines.
+    is_written: t.ClassVar[bool] = False
+    keeps_lines: t.ClassVar[bool] = False
     # The direction of its text: that of what is written (HTML, "the dir attribute").
     direction: t.ClassVar[str | None] = None
     # True if a browser can show it without letting anybody change it (HTML, "the
@@ -155,6 +169,8 @@ class Leaf(Node):
     may_be_readonly: t.ClassVar[bool] = False
 
     required: bool
+    # True if a blank is a value of its own, and not the lack of one.
+    takes_blank: bool = False
     attributes: tuple[Attribute, ...] = ()
     own_class: str = ""
     """Classes beside those of the theme."""
@@ -185,6 +201,7 @@ class Leaf(Node):
         return cls(
             **own,
             required=required,
+            takes_blank=not cls.refuses_blank(found),
             attributes=tuple(attributes.items()),
             own_class=classes,
         )
@@ -233,7 +250,40 @@ class Leaf(Node):
         return False
 
     def reader(self) -> Read:
-        return read_or_none if self.nullable else read_one
+        read = read_or_none if self.nullable else read_one
+        if not self.keeps_lines and not self.is_written:
+            return read
+
+        def run(values: Values) -> t.Any:
+            if len(values) == 1 or (exact := exact_of(values)) is None:
+                value = read(values)
+                return with_line_feeds(value) if isinstance(value, str) else value
+            text = with_line_feeds(values[1])
+            return exact if text == self.kept(exact) else read([text])
+
+        return run
+
+    def kept(self, text: str) -> str:
+        """What a browser keeps of the text in its control (HTML, "input element")."""
+        if self.keeps_lines:
+            return with_line_feeds(text).replace("\r", "\n")
+        return text.replace("\r", "").replace("\n", "") if self.is_written else text
+
+    def shown_text(self, value: t.Any) -> tuple[str, str | None]:
+        """Return the text of its control, and the exact text if that is another.
+
+        For a page whose control cannot hold a value: untouched, it is not lost.
+        """
+        text = value if type(value) is str else text_of(value)
+        if not text and value is not None and self.nullable and self.takes_blank:
+            return "", None if value is BLANK else ""
+        if "\n" in text or "\r" in text:
+            kept = self.kept(text)
+            return kept, None if kept == text else text
+        return text, None
+
+    def is_marked(self, value: t.Any) -> bool:
+        return self.shows_value and self.shown_text(value)[1] is not None
 
     def decode_entries(self, tree: FormTree, keep: bool) -> list[t.Any]:
         read = self.reader()
@@ -244,7 +294,7 @@ class Leaf(Node):
         for row in tree.rows():
             if not row.is_empty():
                 value = read(row.values or [""])
-                entries.append("" if value is None and keep else value)
+                entries.append(BLANK if value is None and keep else value)
             elif keep:
                 entries.append(None)
         return entries
@@ -254,11 +304,10 @@ class Leaf(Node):
             yield (*path, step)
 
     def texts(self, name: str, value: t.Any) -> Texts:
-        yield name, self.sent_text(value) if self.shows_value else ""
-
-    def sent_text(self, value: t.Any) -> str:
-        """The text that a browser sends for a value untouched."""
-        return text_of(value)
+        text, exact = self.shown_text(value) if self.shows_value else ("", None)
+        if exact is not None:
+            yield name, marked(exact)
+        yield name, text.replace("\n", "\r\n")
 
     def leaves(self, times: int = 1) -> Leaves:
         yield self, times

@@ -16,6 +16,7 @@ from markupsafe import escape
 
 from flaskware_forms._body.decoder import ABSENT
 from flaskware_forms._body.decoder import converting
+from flaskware_forms._body.decoder import exact_of
 from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import read_bool
 from flaskware_forms._body.decoder import read_consent
@@ -52,6 +53,7 @@ class Text(Leaf, control="text", types=(str,)):
     """A text in one line."""
 
     is_text = True
+    is_written = True
     may_be_readonly = True
     direction = "auto"
 
@@ -106,6 +108,7 @@ class Hidden(Leaf, control="hidden"):
     """A value that nobody sees, of any type."""
 
     is_hidden = True
+    keeps_lines = True
     may_be_readonly = True
     is_live = False
 
@@ -120,11 +123,13 @@ class TextareaBuilder(InputBuilder["Textarea"]):
         return Attributes({**super().attributes_for(errors), "rows": rows})
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
+        text, _ = self.leaf_text(value)
         # HTML drops a newline right after the tag, so one is given away.
         return (
-            f'<textarea id="{self.id}" name="{self.name}" rows="{self.node.rows or 5}"'
+            f'{self.presence_for(value)}<textarea id="{self.id}" name="{self.name}"'
+            f' rows="{self.node.rows or 5}"'
             f"{self.attributes}{self.state(invalid=self.path in errors)}>\n"
-            f"{escape(text_of(value))}</textarea>"
+            f"{escape(text)}</textarea>"
         )
 
 
@@ -133,6 +138,7 @@ class Textarea(Leaf, control="textarea"):
     """A text of several lines."""
 
     builder = TextareaBuilder
+    keeps_lines = True
     direction = "auto"
     may_be_readonly = True
     rows: int | None = None
@@ -144,10 +150,6 @@ class Textarea(Leaf, control="textarea"):
     @classmethod
     def constraints(cls, found: Facets) -> cabc.Iterator[Attribute]:
         return _lengths(found)
-
-    def reader(self) -> Read:
-        # Browsers send CR LF (HTML, "form submission"), and count lengths with LF.
-        return converting(super().reader(), lambda text: text.replace("\r\n", "\n"))
 
 
 class Number(Leaf, control="number", types=(int, decimal.Decimal)):
@@ -191,22 +193,9 @@ class Float(Number, types=(float,)):
         return converting(super().reader(), _refuse_infinite)
 
 
-class TimeBuilder(InputBuilder[Leaf]):
-    """An ``<input>`` of a time, after the exact value where it cannot show that."""
-
-    def control(self, value: t.Any, errors: ErrorsAt) -> str:
-        text, exact = t.cast("Time", self.leaf).shown_text(value)
-        control = super().control(text, errors)
-        return hidden(self.names.name, exact) + control if exact else control
-
-    def value_for(self, value: t.Any) -> t.Any:
-        return t.cast("Time", self.leaf).shown_text(value)[0]
-
-
 class Time(Leaf, control="time", types=(dt.time,)):
     """A time of day."""
 
-    builder = TimeBuilder
     moment: t.ClassVar[t.Any] = dt.time
 
     may_be_readonly = True
@@ -223,7 +212,7 @@ class Time(Leaf, control="time", types=(dt.time,)):
         read = converting(super().reader(), _refuse_timestamp)
 
         def run(values: Values) -> t.Any:
-            exact = self.parse(values[0]) if len(values) == 2 else None
+            exact = self.parse(exact_of(values))
             if exact is None:
                 return read(values)
             text = read(values[1:])
@@ -239,23 +228,13 @@ class Time(Leaf, control="time", types=(dt.time,)):
         except (TypeError, ValueError):
             return None
 
-    def shown_text(self, value: t.Any) -> tuple[str, str]:
-        """Return the text of its control, and the exact value if the text is not."""
+    def shown_text(self, value: t.Any) -> tuple[str, str | None]:
         found = value if isinstance(value, self.moment) else self.parse(value)
         if found is None or not hasattr(found, "tzinfo"):
-            return text_of(value), ""
+            return text_of(value), None
         text, exact = shown(found)
         # A text stays as it was typed.
-        return (value, "") if isinstance(value, str) and not exact else (text, exact)
-
-    def is_marked(self, value: t.Any) -> bool:
-        return bool(self.shown_text(value)[1])
-
-    def texts(self, name: str, value: t.Any) -> Texts:
-        text, exact = self.shown_text(value)
-        if exact:
-            yield name, exact
-        yield name, text
+        return (value, None) if isinstance(value, str) and not exact else (text, exact)
 
 
 _DATES = (dt.date, pydantic.PastDate, pydantic.FutureDate)

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pydantic
 
 from flaskware_forms._body.decoder import ABSENT
+from flaskware_forms._body.decoder import BLANK
 from flaskware_forms._body.decoder import Decoded
 from flaskware_forms._body.decoder import Decoder
 from flaskware_forms._body.decoder import EMPTY
@@ -424,7 +425,7 @@ class Series(Node):
         if isinstance(value, Rows):
             return values
         if not self.item.nested:
-            values = ["" if item is None else item for item in values]
+            values = [BLANK if item is None else item for item in values]
         # A model inside of itself has no empty rows, or there would be no end.
         count = len(values) + (0 if self.item.holds_itself else self.blank_rows)
         if self.max_length is not None:

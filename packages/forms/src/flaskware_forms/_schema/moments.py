@@ -25,7 +25,7 @@ def current_zone() -> dt.tzinfo | None:
     return None if name is None else zoneinfo.ZoneInfo(name)
 
 
-def shown(value: Moment) -> tuple[str, str]:
+def shown(value: Moment) -> tuple[str, str | None]:
     """Return the text of a control, and the exact value where the text is not exact.
 
     A control takes no offset from UTC, and at most three digits of a second (HTML,
@@ -36,7 +36,7 @@ def shown(value: Moment) -> tuple[str, str]:
     exact = value.tzinfo is None and value.microsecond % 1000 == 0
     digits = "milliseconds" if value.microsecond >= 1000 else "seconds"
     text = value.replace(tzinfo=None).isoformat(timespec=digits)
-    return text, "" if exact else value.isoformat()
+    return text, None if exact else value.isoformat()
 
 
 def restored(text: str, before: Moment, now: Moment) -> str:
