@@ -82,16 +82,16 @@ class FormTree:
         """True if it is no entry: nobody filled it in or changed what it shows."""
         if self.shown is None or not self.shown.startswith(EMPTY):
             return self.shown != EXISTS and self.is_blank()
-        return self.is_blank() or self.filled() == _tree(self.shown[1:]).filled()
+        return self.is_blank() or self.is_as(_tree(self.shown[1:]))
 
-    def filled(self) -> tuple[Values, dict[str, t.Any]]:
-        """The values that are filled in here, and below by the next step."""
-        children = {
-            step: child.filled()
+    def is_as(self, other: FormTree) -> bool:
+        """True if another has all that a page sent of it, but for blanks."""
+        mine, others = ([v for v in tree.values if v] for tree in (self, other))
+        # A page may show less.
+        return mine == others and all(
+            child.is_as(other.children.get(step, FormTree()))
             for step, child in self.children.items()
-            if not child.is_blank()
-        }
-        return [value for value in self.values if value], children
+        )
 
     def rows(self) -> list[FormTree]:
         """The children with a number for a name, in order."""

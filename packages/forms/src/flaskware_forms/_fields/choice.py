@@ -10,10 +10,12 @@ import typing as t
 import flask
 from markupsafe import escape
 
+from flaskware_forms._body.decoder import converting
 from flaskware_forms._body.decoder import EXISTS
 from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import SHOWN
 from flaskware_forms._body.decoder import translating
+from flaskware_forms._body.decoder import with_line_feeds
 from flaskware_forms._errors.error import Path
 from flaskware_forms._markup.theme import Attributes
 from flaskware_forms._markup.theme import ChoiceParts
@@ -21,11 +23,13 @@ from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.facets import humanise
 from flaskware_forms._schema.facets import Text
 from flaskware_forms._schema.facets import Word
+from flaskware_forms._schema.values import choice_text
 from flaskware_forms._schema.values import items_of
 from flaskware_forms._schema.values import key_of
 from flaskware_forms._schema.values import text_of
 
 from .builder import attributes_text
+from .builder import Builder
 from .builder import ErrorsAt
 from .builder import FieldsetBuilder
 from .builder import hidden
@@ -36,6 +40,7 @@ from .node import Unoffered
 from .structures import Series
 
 _ASKED = "flaskware_forms.choices"
+_BLANK_OPTION = '<option value=""></option>'
 _CHOOSING = frozenset({"radio", "select"})
 
 
@@ -66,7 +71,7 @@ def offers_of(found: Facets) -> tuple[Offer, ...]:
             for each in _YES_OR_NO
         )
     if t.get_origin(found.type) is t.Literal:
-        values = [(value, str(value)) for value in t.get_args(found.type)]
+        values = [(value, choice_text(value)) for value in t.get_args(found.type)]
     elif isinstance(found.type, type) and issubclass(found.type, enum.Enum):
         values = [(member, member.name) for member in found.type]
     else:
@@ -74,7 +79,7 @@ def offers_of(found: Facets) -> tuple[Offer, ...]:
     group_of = {text: group for group, of in found.ui.groups.items() for text in of}
     return tuple(
         Offer(
-            text := str(value.value if isinstance(value, enum.Enum) else value),
+            text := choice_text(value),
             labels.get(text) or humanise(name),
             value,
             group_of.get(text, ""),
@@ -114,9 +119,18 @@ class SelectBuilder(InputBuilder[t.Any]):
         )
         choice = t.cast("Choice", self.leaf)
         blank = not many and (choice.nullable or not choice.has_default)
-        self._blank = '<option value=""></option>' if blank else ""
+        self._blank = _BLANK_OPTION if blank else ""
         self._options = self._make(choice.choices)
         self._choice = choice
+        name = self.names.name
+        self.presence, self._exists = (
+            hidden(f"{name}.{SHOWN}", existence) if many else ""
+            for existence in ("", EXISTS)
+        )
+
+    def presence_for(self, value: t.Any) -> str:
+        exists = self.node.many and self.node.existence(value)
+        return self._exists if exists else self.presence
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
         chosen = set(map(text_of, items_of(value) if self.node.many else [value]))
@@ -126,7 +140,12 @@ class SelectBuilder(InputBuilder[t.Any]):
         options = "".join(
             selected if text in chosen else plain for text, plain, selected in found
         )
-        return f"{self._start}{state}>{self._blank}{options}</select>"
+        blank = self._blank
+        if not blank and not self.node.many:
+            # Or a browser would choose the first for a value that is not offered.
+            blank = "" if any(text in chosen for text, *_ in found) else _BLANK_OPTION
+        start = f"{self.presence_for(value)}{self._start}"
+        return f"{start}{state}>{blank}{options}</select>"
 
     def attributes_for(self, errors: ErrorsAt) -> Attributes:
         found = super().attributes_for(errors)
@@ -137,7 +156,9 @@ class SelectBuilder(InputBuilder[t.Any]):
 
     def choices_for(self, value: t.Any, errors: ErrorsAt) -> tuple[ChoiceParts, ...]:  # noqa: ARG002
         chosen = set(map(text_of, items_of(value) if self.node.many else [value]))
-        blank = [Offer("", "", None)] if self._blank else []
+        offers = self._choice.offers()
+        unknown = not self.node.many and chosen.isdisjoint(o.text for o in offers)
+        blank = [Offer("", "", None)] if self._blank or unknown else []
         return tuple(
             ChoiceParts(
                 offer.text,
@@ -147,7 +168,7 @@ class SelectBuilder(InputBuilder[t.Any]):
                 "",
                 Attributes(),
             )
-            for offer in (*blank, *self._choice.offers())
+            for offer in (*blank, *offers)
         )
 
     def _make(self, offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
@@ -190,6 +211,10 @@ class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
             for existence in ("", EXISTS)
         )
 
+    def presence_for(self, value: t.Any) -> str:
+        exists = isinstance(self.node, Boxes) and self.node.existence(value)
+        return self._exists if exists else self.presence
+
     def _make(self, offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
         name = self.names.name
         attributes = attributes_text(self.choice.attributes)
@@ -211,8 +236,7 @@ class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
         state = self.input_state(errors)
         choice = self.choice
         boxes = self._make(choice.offers()) if choice.asks_choices else self._boxes
-        exists = isinstance(self.node, Boxes) and self.node.existence(value)
-        return (self._exists if exists else self.presence) + "".join(
+        return self.presence_for(value) + "".join(
             f"{start}{' checked' if text in chosen else ''}{state}>{after}"
             for text, start, after in boxes
         )
@@ -236,28 +260,22 @@ class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
         return tuple(found)
 
 
-class MultiSelect(Series):
-    """A list of several choices in one select."""
-
-    one_control = True
-    builder = SelectBuilder
-
-    def anchor(self, id: str) -> str:
-        return id
-
-
 class Boxes(Series):
     """A list of several choices."""
 
     one_control = True
-    builder = OffersBuilder
+    builder: t.ClassVar[type[Builder[t.Any]]] = OffersBuilder
 
     def texts(self, name: str, value: t.Any) -> Texts:
         yield f"{name}.{SHOWN}", self.existence(value)
-        chosen = set(map(text_of, items_of(value)))
-        for offer in t.cast("Choice", self.item).offers():
-            if offer.text in chosen:
-                yield name, offer.text
+        for text in t.cast("Choice", self.item).offered(*items_of(value)):
+            yield name, text
+
+
+class MultiSelect(Boxes):
+    """A list of several choices in one select."""
+
+    builder = SelectBuilder
 
 
 @dc.dataclass(frozen=True, kw_only=True, eq=False)
@@ -272,6 +290,10 @@ class Choice(Leaf):
     @classmethod
     def options(cls, found: Facets) -> dict[str, t.Any]:
         return {"choices": offers_of(found), "source": found.ui.choices}
+
+    @classmethod
+    def refuses_blank(cls, found: Facets) -> bool:
+        return all(offer.text for offer in offers_of(found))
 
     @property
     def asks_choices(self) -> bool:
@@ -292,14 +314,23 @@ class Choice(Leaf):
             found = asked[source] = tuple(_asked_offers(source()))
         return found
 
+    def offered(self, *values: t.Any) -> cabc.Iterator[str]:
+        """Yield what a browser sends for each of some values that is offered."""
+        chosen = set(map(text_of, values))
+        for offer in self.offers():
+            if offer.text in chosen:
+                yield offer.text.replace("\n", "\r\n")
+
     def initial_from(self, value: t.Any) -> t.Any:
         return key_of(value)
 
     def reader(self) -> Read:
-        if not self.choices:
-            return super().reader()
+        read = converting(super().reader(), with_line_feeds)
         meanings = {choice.text: choice.value for choice in self.choices}
-        return translating(super().reader(), meanings)
+        return translating(read, meanings) if meanings else read
+
+    def texts(self, name: str, value: t.Any) -> Texts:
+        yield name, next(self.offered(value), "")
 
     def unoffered(self, value: t.Any, path: Path) -> Unoffered:
         if self.source is None or value is None:
@@ -329,5 +360,5 @@ class Radio(Choice, control="radio"):
 
     def texts(self, name: str, value: t.Any) -> Texts:
         yield name, ""
-        if value is not None:
-            yield name, text_of(value)
+        for text in self.offered(value):
+            yield name, text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses as dc
+import enum
 import re
 import typing as t
 
@@ -18,6 +19,7 @@ from flaskware_forms._schema.facets import type_name
 
 from .choice import Choice
 from .choice import MultiSelect
+from .choice import Offer
 from .choice import offers_of
 from .input import Leaf
 from .node import Node
@@ -276,11 +278,36 @@ def _leaf(where: str, found: Facets, common: dict[str, t.Any]) -> Leaf:
         kind: type[Leaf] = Flag
     elif offers or asks:
         widget = "radio" if found.ui.widget == "radio" else "select"
+        _check_offers(where, found, offers)
         _check_groups(where, found, {offer.text for offer in offers})
         kind = Leaf.by_control[widget]
     else:
         kind = _kind_of(where, found)
     return kind.make(found, common)
+
+
+def _check_offers(where: str, found: Facets, offers: tuple[Offer, ...]) -> None:
+    """Refuse choices that look the same in a form.
+
+    :raises DeclarationError: naming two of them.
+    """
+    if isinstance(found.type, type) and issubclass(found.type, enum.Flag):
+        raise DeclarationError(
+            f"{where} is {type_name(found.type)}, whose members are combined. Write"
+            " set[...] of an Enum."
+        )
+    for index, offer in enumerate(offers):
+        for other in offers[:index]:
+            if offer.text == other.text or offer.value == other.value:
+                raise DeclarationError(
+                    f"{where} has the choices {other.value!r} and {offer.value!r},"
+                    " which are the same in a form. Leave one of them out."
+                )
+        if not offer.text and (found.nullable or where.endswith("[]")):
+            raise DeclarationError(
+                f"{where} has the choice {offer.value!r}, which in a form is the same"
+                " as no choice. Write another value for it, or None."
+            )
 
 
 def _check_groups(where: str, found: Facets, known: set[str]) -> None:

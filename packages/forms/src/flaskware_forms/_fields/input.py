@@ -264,7 +264,7 @@ class Leaf(Node):
         return run
 
     def kept(self, text: str) -> str:
-        """What a browser keeps of the text in its control (HTML, "input element")."""
+        """Return the text that a control keeps (HTML, "value sanitization")."""
         if self.keeps_lines:
             return with_line_feeds(text).replace("\r", "\n")
         return text.replace("\r", "").replace("\n", "") if self.is_written else text

@@ -269,6 +269,9 @@ class FlagBuilder(InputBuilder["Flag"]):
             f' value="true"{self.attributes}'
         )
 
+    def presence_for(self, value: t.Any) -> str:  # noqa: ARG002
+        return self.presence
+
     def value_for(self, value: t.Any) -> t.Any:
         return is_on(value)
 

@@ -176,8 +176,10 @@ class Group(Node):
             yield EXISTS
 
     def unoffered(self, value: t.Any, path: Path) -> Unoffered:
+        # A value that nobody sent was not chosen, and may be offered no more.
+        sent: t.Any = getattr(value, "model_fields_set", None)
         for child in self.children if value is not None else ():
-            if not child.locked:
+            if not child.locked and (sent is None or child.attribute in sent):
                 found = getattr(value, child.attribute, None)
                 yield from child.unoffered(found, (*path, child.key))
 

@@ -7,6 +7,7 @@ import decimal
 import typing as t
 
 import pydantic
+import pydantic_core
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy import orm
@@ -17,6 +18,7 @@ from flaskware_forms._body.decoder import Decoded
 from flaskware_forms._errors.error import Path
 from flaskware_forms._fields.choice import Choice
 from flaskware_forms._fields.node import Node
+from flaskware_forms._fields.scalars import FileInput
 from flaskware_forms._fields.structures import Group
 from flaskware_forms._schema.facets import facets
 from flaskware_forms._schema.moments import current_zone
@@ -131,8 +133,20 @@ class Target:
                 return
             except TypeError as error:
                 yield f"is a relationship with a problem: {error}"
-        elif isinstance(prop, orm.ColumnProperty) and not node.nested:
-            yield from self._column_problems(node, prop.columns[0], child=child)
+        elif isinstance(prop, orm.ColumnProperty):
+            check = self._nested_problems if node.nested else self._column_problems
+            yield from check(node, prop.columns[0], child=child)
+
+    def _nested_problems(
+        self,
+        node: Node,
+        column: t.Any,
+        *,
+        child: bool,  # noqa: ARG002
+    ) -> t.Iterator[str]:
+        for leaf, _ in node.leaves():
+            if leaf.is_secret or leaf.is_file:
+                yield f"has {leaf.attribute}, which {column} cannot hold."
 
     def _link_problems(self, node: Node, prop: t.Any) -> t.Iterator[str]:
         if len(prop.target.primary_key) != 1:
@@ -152,6 +166,8 @@ class Target:
             return
         if found.type is pydantic.SecretStr:
             yield "is a secret: hash it in the view, and name it in view_writes."
+        if isinstance(leaf, FileInput):
+            yield "is a file: save it in the view, and name it in view_writes."
         if leaf.nullable and not column.nullable:
             yield f"may be None, but {column} may not."
         length = getattr(column.type, "length", None)
@@ -171,7 +187,7 @@ class Target:
         """Yield the path of each row whose key is that of another object's child."""
         for node in self._nodes:
             value = getattr(data, node.attribute)
-            if node.many and node.model_group is not None:
+            if node.many and node.model_group is not None and self._is_link(node):
                 target = self.child(node)
                 own = target.by_key(getattr(obj, node.attribute))
                 for index, row in enumerate(value):
@@ -247,10 +263,18 @@ class Target:
     def _value(self, node: Node, data: pydantic.BaseModel) -> t.Any:
         value = getattr(data, node.attribute)
         column = _columns(self.mapper).get(node.attribute)
+        if column is None:
+            return value
         # A URL is an object in Pydantic, and text in a table.
-        if column is not None and isinstance(value, pydantic.AnyUrl):
+        if isinstance(value, pydantic.AnyUrl):
             return str(value)
-        return value
+        if node.nested and isinstance(column[0].type, sa.JSON):
+            return pydantic_core.to_jsonable_python(value)
+        return [*value] if isinstance(value, set | frozenset | tuple) else value
+
+    def _is_link(self, node: Node) -> bool:
+        prop = getattr(getattr(self.entity, node.attribute), "property", None)
+        return isinstance(prop, orm.RelationshipProperty)
 
     def _write(
         self,
@@ -266,14 +290,15 @@ class Target:
         value = self._value(node, data)
         current = getattr(obj, name)
         sent = body.get(node.key)
-        prop: t.Any = getattr(getattr(self.entity, name), "property", None)
-        if isinstance(prop, orm.RelationshipProperty) and _is_choice(node):
-            return _link(obj, name, current, value, prop.mapper.class_, session)
-        if node.many and node.model_group is not None:
+        is_link = self._is_link(node)
+        if is_link and _is_choice(node):
+            kind = getattr(self.entity, name).property.mapper.class_
+            return _link(obj, name, current, value, kind, session)
+        if is_link and node.many and node.model_group is not None:
             return self._write_rows(
                 self.child(node), current, value, sent, whole=whole, session=session
             )
-        if node.model_group is node and value is not None:
+        if is_link and node.model_group is node and value is not None:
             target = self.child(node)
             if current is not None:
                 return bool(
@@ -284,11 +309,18 @@ class Target:
             setattr(obj, name, current)
             return True
         value = _in_zone(value, current, _columns(self.mapper).get(name))
-        if current == value:
+        members = getattr(data, name)
+        if current == value or (
+            # A set has no order, unlike the list that stands for it in a column.
+            isinstance(members, set | frozenset)
+            and isinstance(current, list)
+            and sorted(map(repr, t.cast("list[t.Any]", current)))
+            == sorted(map(repr, value))
+        ):
             return False
         # A value that no page can show as it is differs, though nobody touched it.
         is_form = isinstance(body, Decoded) and node.key in body
-        if is_form and node.model_group is None and sent == node.echo(current):
+        if is_form and not is_link and sent == node.echo(current):
             return False
         setattr(obj, name, value)
         return True
@@ -378,6 +410,9 @@ def _in_zone(value: t.Any, current: t.Any, columns: list[t.Any] | None) -> t.Any
     if not isinstance(value, dt.datetime) or value.tzinfo is not None or not columns:
         return value
     if not getattr(columns[0].type, "timezone", False):
+        return value
+    if isinstance(current, dt.datetime) and current.tzinfo is None:
+        # The database keeps no zones, such as SQLite.
         return value
     zone = current_zone() or getattr(current, "tzinfo", None) or dt.UTC
     return value.replace(tzinfo=zone)

@@ -173,6 +173,10 @@ def facets(annotation: t.Any, metadata: cabc.Iterable[t.Any] = ()) -> Facets:
                 found.union = tuple(others)
                 return found
             found.type = others[0]
+        elif origin is t.Literal and None in (values := t.get_args(found.type)):
+            found.nullable = True
+            others = [value for value in values if value is not None]
+            found.type = t.Literal[tuple(others)] if others else type(None)
         else:
             return found
 

@@ -34,7 +34,9 @@ def shown(value: Moment) -> tuple[str, str | None]:
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
         value = value.astimezone(current_zone() or value.tzinfo)
     exact = value.tzinfo is None and value.microsecond % 1000 == 0
-    digits = "milliseconds" if value.microsecond >= 1000 else "seconds"
+    # A browser leaves out seconds that are zero, so a page does too.
+    digits = "seconds" if value.second else "minutes"
+    digits = "milliseconds" if value.microsecond >= 1000 else digits
     text = value.replace(tzinfo=None).isoformat(timespec=digits)
     return text, None if exact else value.isoformat()
 

@@ -31,7 +31,7 @@ def text_of(value: t.Any) -> str:
     if isinstance(value, str) and not isinstance(value, enum.Enum):
         return value
     if isinstance(value, enum.Enum):
-        return text_of(value.value)
+        return choice_text(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dt.datetime | dt.time):
@@ -44,6 +44,13 @@ def text_of(value: t.Any) -> str:
     if value is None or isinstance(value, _NO_TEXT):
         return ""
     return str(value)
+
+
+def choice_text(value: t.Any) -> str:
+    """The text that stands for one of a fixed set of values."""
+    inner = value.value if isinstance(value, enum.Enum) else value
+    # A tuple or None has no text in a control, but needs one of its own as a choice.
+    return text_of(inner) or str(inner)
 
 
 TRUE = ("true", "on", "yes", "1", "t", "y")
