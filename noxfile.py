@@ -38,19 +38,19 @@ CACHE = ROOT / ".cache"
 PACKAGES = matrix.packages()
 # The demo and the tools have tests like any package.
 PROJECTS = [*PACKAGES, "noticeboard", "tools"]
-# The checks of CI, each as it follows `nox -s`. The session `ci` runs them in order;
-# GitHub runs a job for each, from `nox -s plan`. The tests are separate: they run for
-# each project, Python and set of services.
+# The checks of CI, each as it follows `nox -s`, the longest first. The session `ci` runs
+# them side by side; GitHub runs a job for each, from `nox -s plan`. The tests are
+# separate: they run for each project, Python and set of services.
 CHECKS = (
-    "lint",
-    "layout",
-    "workflows",
     "typing",
     "docs",
     "build",
-    "api",
-    "demo -- --check",
     "demo -- --production --check",
+    "demo -- --check",
+    "layout",
+    "api",
+    "lint",
+    "workflows",
 )
 STANDALONE = ("lint", "typing", "docs", "bench", "workflows")
 PYTHONS: list[str] = matrix.read_matrix()["python"]["versions"]
@@ -466,19 +466,18 @@ def screenshots(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def ci(session: nox.Session) -> None:
     """Run all checks of CI and the slow tests, that is everything but `tests`."""
-    checks = (*CHECKS, "tests_slow -- --require-services")
-    failed = [check for check in checks if not _succeeds(session, check)]
+    nox_command = (sys.executable, "-m", "nox")
+    failed = run_side_by_side(
+        {
+            # An environment of its own, as one session may be there twice.
+            check: (*nox_command, "--envdir", f".nox/ci-{at}", "-s", *check.split())
+            for at, check in enumerate(CHECKS)
+        }
+    )
+    slow = ("tests_slow", "--", "--require-services")
+    failed += run_side_by_side({"tests_slow": (*nox_command, "-s", *slow)})
     if failed:
         session.error(f"failed: {', '.join(failed)}")
-
-
-def _succeeds(session: nox.Session, check: str) -> bool:
-    command = (sys.executable, "-m", "nox", "-s", *check.split())
-    try:
-        session.run(*command, external=True)
-    except nox.command.CommandFailed:
-        return False
-    return True
 
 
 @nox.session(venv_backend="none")
