@@ -21,6 +21,7 @@ sys.path.insert(0, "tools/src")
 
 from flaskware_tools import companions as suites
 from flaskware_tools import matrix
+from flaskware_tools import neighbours as beside
 from flaskware_tools import plan as matrix_of_jobs
 from flaskware_tools.parallel import run_side_by_side
 
@@ -38,6 +39,7 @@ CACHE = ROOT / ".cache"
 PACKAGES = matrix.packages()
 # The demo and the tools have tests like any package.
 PROJECTS = [*PACKAGES, "noticeboard", "tools"]
+NEIGHBOURS = beside.neighbours()
 # The checks of CI, each as it follows `nox -s`, the longest first. The session `ci` runs
 # them side by side; GitHub runs a job for each, from `nox -s plan`. The tests are
 # separate: they run for each project, Python and set of services.
@@ -57,9 +59,9 @@ PYTHONS: list[str] = matrix.read_matrix()["python"]["versions"]
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Split the arguments after `--` into leading project names and the rest."""
+    """Split the arguments after `--` into leading names of projects and the rest."""
     count = 0
-    while count < len(arguments) and arguments[count] in PROJECTS:
+    while count < len(arguments) and arguments[count] in {*PROJECTS, *NEIGHBOURS}:
         count += 1
     return arguments[:count], arguments[count:]
 
@@ -239,9 +241,21 @@ def _install_resolved(session: nox.Session, name: str, *options: str) -> None:
 
 
 @nox.session
-@_each(list(dict.fromkeys(suite.package for suite in suites.companions())))
+@_each([*dict.fromkeys(suite.package for suite in suites.companions()), *NEIGHBOURS])
 def companions(session: nox.Session, name: str) -> None:
-    """Run the test suites of other projects against our packages: `companions/`."""
+    """Run suites and apps of other projects with our packages: `companions/`.
+
+    A name is a package whose suites run, or a neighbour; `-- flask-cors --write` keeps
+    its result for the page "Works with".
+    """
+    if name in NEIGHBOURS:
+        family = [part for one in PACKAGES.values() for part in ("-e", str(one.folder))]
+        folder = ROOT / beside.FOLDER
+        session.install(
+            "--quiet", "-r", folder / "family.txt", *family, *NEIGHBOURS[name].install
+        )
+        _run_tool(session, "neighbours", name, *REST)
+        return
     folder = CACHE / "companions"
     ours = [str(PACKAGES[sibling].folder) for sibling in _siblings(name)]
     session.install("--quiet", "pip", *ours)

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flaskware_core import ConfigError
+from flaskware_core import Extension
+from flaskware_core import Settings
 from flaskware_core.testing import make_app
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
@@ -614,3 +616,40 @@ def test_requests_that_share_an_app_context_are_judged_one_by_one(make_site):
         assert submit(site.client, "/", data={"name": "a"}).status_code == 303
         assert site.client.post("/", data={"name": "a"}).status_code == 400
         assert site.client.post("/plain").status_code == 400
+
+
+class OpenSettings(Settings):
+    prefix = "OPEN_"
+    distribution = "flaskware-open"
+
+
+class Open(Extension[OpenSettings, None]):
+    """An extension by which pages of other sites may post to some views."""
+
+    name = "open"
+
+    def _build(self, app, settings):
+        return None
+
+    def _takes_from_elsewhere(self, app, request):
+        return request.path.startswith("/open")
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Site": "cross-site", "Origin": OTHER}, {}]
+)
+@pytest.mark.parametrize("cookie", [{}, {"Cookie": "session=1"}])
+def test_what_another_extension_takes_from_elsewhere_needs_no_token(headers, cookie):
+    app = make_app(Forms(), Open())
+    for path in ("/open/plain", "/plain"):
+        app.add_url_rule(path, path, lambda: "done", methods=["POST"])
+    for path in ("/open/form", "/form"):
+        view = SPEC.handles(lambda form: str(form.submit()))
+        app.add_url_rule(path, path, view, methods=["POST"])
+    client = app.test_client()
+    for path in ("/plain", "/form"):
+        sent = {"data": {"name": "Ann"}, "headers": headers | cookie}
+        assert "Ann" in client.post("/open/form", **sent).text
+        assert client.post(f"/open{path}", **sent).status_code == 200
+        refused = client.post(path, **sent)
+        assert refused.status_code in {400, 403} or refused.text == "None"

@@ -8,6 +8,7 @@ import flask_cors
 import pytest
 
 from flaskware_core import ConfigError
+from flaskware_core import takes_from_elsewhere
 from flaskware_core.testing import make_app
 from flaskware_secure import Cors
 from flaskware_secure import Policy
@@ -251,3 +252,31 @@ def test_a_blueprint_of_flask_cors_counts_for_its_own_views() -> None:
     client = app.test_client()
     assert client.post("/api/item", headers=_CROSS).text == "item"
     assert client.post("/own", headers=_CROSS).status_code == 403
+
+
+@pytest.mark.parametrize("by", ["cross_site", "cors", "flask_cors"])
+@pytest.mark.parametrize("credentials", [True, False])
+def test_other_extensions_learn_what_may_come_from_elsewhere(
+    by: str, credentials: bool
+) -> None:
+    secure = SecureHeaders()
+    app = make_app(secure)
+    view: t.Any = lambda: "got"  # noqa: E731
+    if by == "cross_site":
+        view = secure.override(cross_site=True)(view)
+    elif by == "cors":
+        cors = Cors(origins=(FRIEND,), credentials=credentials)
+        view = secure.override(cors=cors)(view)
+    else:
+        flask_cors.CORS(app, origins=[FRIEND], supports_credentials=credentials)
+    app.add_url_rule("/shared", "shared", view, methods=["POST"])
+
+    def taken(**headers: str) -> bool:
+        with app.test_request_context("/shared", method="POST", headers=headers):
+            return takes_from_elsewhere(flask.request)
+
+    marked = by == "cross_site"
+    assert taken(Origin=FRIEND)
+    assert taken(Origin=FRIEND, Cookie="session=1") == (marked or credentials)
+    assert taken(Origin="https://evil.example") == marked
+    assert taken() == marked

@@ -39,7 +39,6 @@ LEAVES = {
     "flaskware_core._lazy": "every package imports it before anything else",
     "flaskware_core._process.backoff": "one home for an idea of several packages",
     "flaskware_core._process.fork": "one home for an idea of several packages",
-    "flaskware_core._installed": "known to the extension, and to the doctor below it",
     "flaskware_core._doctor.middleware": "asked by the checks of modes and of requests",
     "flaskware_core._doctor.health": "views of its own, which no other module uses",
     "flaskware_core._settings.suggest": "one home for an idea of several packages",

@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 from . import exports
+from . import neighbours
 from .matrix import packages
 from .matrix import read_matrix
 from .matrix import ROOT
 
-FILES = ("README.md", "docs/policies.md")
+FILES = ("README.md", "docs/policies.md", "docs/works-with.md")
 
 
 def family_table(root: Path = ROOT) -> str:
@@ -42,7 +43,11 @@ def support_table(root: Path = ROOT) -> str:
 
 def generate(text: str, root: Path = ROOT) -> str:
     """Return the text with each generated part up to date."""
-    tables = {"packages": family_table(root), "support": support_table(root)}
+    tables = {
+        "packages": family_table(root),
+        "support": support_table(root),
+        "neighbours": neighbours.page(root),
+    }
     for name, table in tables.items():
         start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         before, opening, rest = text.partition(start)

@@ -12,6 +12,7 @@ from ._extension import check_connections as check_connections
 from ._extension import Extension as Extension
 from ._findings.finding import Finding as Finding
 from ._findings.finding import Level as Level
+from ._installed import takes_from_elsewhere as takes_from_elsewhere
 from ._lazy import lazy_names as lazy_names
 from ._settings.app import CoreSettings as CoreSettings
 from ._settings.base import Sensitive as Sensitive
@@ -76,5 +77,5 @@ __all__ = [
     "FileLock", "Finding", "FINDING_FORMATS", "FindingFormat", "ForkGuard",
     "lazy_names", "Level", "Misuse", "NotInitialised", "render_findings", "Report",
     "request_credential", "request_getter", "request_origin", "RequestOrigin",
-    "Sensitive", "Settings", "signer", "Unavailable",
+    "Sensitive", "Settings", "signer", "takes_from_elsewhere", "Unavailable",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import typing as t
 import weakref
 
 from flask.sansio.app import App
+from werkzeug.sansio.request import Request
 
 from ._cli.config import config_commands
 from ._cli.doctor import doctor
@@ -91,8 +92,9 @@ class Extension(t.Generic[S, T]):
         except ConfigError as error:
             raise _with_waiting(error, app.config) from error.__cause__
         hooks = self._check, self._probe, self._covers, self._isolate, self._read
+        others = self._takes_from_elsewhere
         installed = Installed(
-            self, self.name, settings, state, self._overrides, place, *hooks
+            self, self.name, settings, state, self._overrides, place, *hooks, others
         )
         registry = register(app, installed)
         app.extensions[self.name] = self
@@ -193,6 +195,13 @@ class Extension(t.Generic[S, T]):
     def _isolate(self, app: App) -> contextlib.AbstractContextManager[object]:  # noqa: ARG002
         """Return a context manager that undoes what a test does to an app's stores."""
         return contextlib.nullcontext()
+
+    def _takes_from_elsewhere(self, app: App, request: Request) -> bool:  # noqa: ARG002
+        """Return whether a page of another site may send a request by design.
+
+        See :func:`~flaskware_core.takes_from_elsewhere`.
+        """
+        return False
 
     def _installed(self) -> Installed[S, T]:
         app = active_app()

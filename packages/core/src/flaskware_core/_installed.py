@@ -7,10 +7,12 @@ import contextlib
 import typing as t
 
 from flask.sansio.app import App
+from werkzeug.sansio.request import Request
 
 from ._findings.finding import Finding
 from ._settings.base import Settings
 from ._settings.problems import ConfigProblem
+from ._web.current import current_app_object
 
 S = t.TypeVar("S", bound=Settings)
 T = t.TypeVar("T")
@@ -39,6 +41,7 @@ class Installed(t.NamedTuple, t.Generic[S, T]):
     covers: cabc.Callable[[App], cabc.Collection[str]]
     isolate: cabc.Callable[[App], contextlib.AbstractContextManager[object]]
     read: cabc.Callable[[cabc.Mapping[str, t.Any]], S]
+    takes_from_elsewhere: cabc.Callable[[App, Request], bool]
 
 
 def installed_on(app: App) -> dict[str, Installed[t.Any, t.Any]]:
@@ -54,3 +57,18 @@ def register(
     registry: dict[str, Installed[t.Any, t.Any]] = app.extensions.setdefault(_KEY, {})
     registry[installed.name] = installed
     return registry
+
+
+def takes_from_elsewhere(request: Request, *, app: App | None = None) -> bool:
+    """Return whether a page of another site may send a request by design.
+
+    Every extension of the app is asked, since where that is declared is for one of them
+    to know: a view that a payment provider posts to, or an origin that CORS names.
+    Protection against CSRF then asks for no token, which no other site can have.
+
+    :param app: By default the current app.
+    """
+    app = current_app_object() if app is None else app
+    return any(
+        one.takes_from_elsewhere(app, request) for one in installed_on(app).values()
+    )

@@ -55,6 +55,7 @@ from flaskware_core import RequestOrigin
 from flaskware_core import Sensitive
 from flaskware_core import Settings
 from flaskware_core import signer
+from flaskware_core import takes_from_elsewhere
 from flaskware_core import Unavailable
 from flaskware_core.testing import free_port
 from flaskware_core.testing import isolation
@@ -107,6 +108,7 @@ assert_type(MailSettings.key("url"), str)
 assert_type(MailSettings.is_sensitive("url"), bool)
 assert_type(CoreSettings.from_config({}).trusted_origins, frozenset[str])
 assert_type(request_credential(flask.request), Credential | None)
+assert_type(takes_from_elsewhere(flask.request), bool)
 
 
 def ask(source: CredentialSource) -> None:

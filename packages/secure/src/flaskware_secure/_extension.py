@@ -12,9 +12,11 @@ import hashlib
 import typing as t
 import weakref
 
+from flask import Request
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 from markupsafe import Markup
+from werkzeug.sansio.request import Request as SansRequest
 from werkzeug.wrappers import Response
 
 from flaskware_core import CoreSettings
@@ -36,6 +38,8 @@ from ._headers.hooks import nonce_function
 from ._headers.hooks import optional_nonce_function
 from ._headers.hooks import redirect
 from ._headers.hooks import renew_nonces
+from ._headers.isolation import other_sharing
+from ._headers.isolation import takes_from_elsewhere
 from ._headers.nonce import nonced_markup
 from ._headers.resolution import Resolver
 from ._headers.transport import Redirection
@@ -60,8 +64,6 @@ from ._static.files import load_manifest
 from ._static.files import StaticFiles
 
 if t.TYPE_CHECKING:
-    from flask import Request
-
     from ._audit.audit import EndpointAudit
     from ._reports.suggest import Suggestion
     from ._reports.suggest import Trial
@@ -380,6 +382,12 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             if app.config["SESSION_COOKIE_NAME"] not in settings.cookies_readable:
                 covered.append("core.cookie-httponly")
         return covered
+
+    def _takes_from_elsewhere(self, app: App, request: SansRequest) -> bool:
+        if not isinstance(request, Request):
+            return False
+        compiled = self.state_of(app).resolver.of(request)
+        return takes_from_elsewhere(request, compiled, other_sharing(app))
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Finding]:
         from ._checks import check_secure

@@ -20,6 +20,7 @@ from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import request_credential
 from flaskware_core import request_origin
+from flaskware_core import takes_from_elsewhere
 from flaskware_forms._body.body import guard_input
 from flaskware_forms._errors.problem import CrossSiteRefused
 from flaskware_forms._settings import CsrfStrategy
@@ -194,6 +195,8 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
             and authorization is not None
             and authorization.type not in _AMBIENT
         ):
+            return True
+        if takes_from_elsewhere(request):
             return True
         if origin in {"cross-site", "same-site"}:
             logger.warning(

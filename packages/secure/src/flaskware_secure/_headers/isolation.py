@@ -20,6 +20,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _EMBEDS = frozenset({"object", "embed"})
 _OTHERS = frozenset({"cross-site", "same-site"})
 _ALLOWED = "Access-Control-Allow-Origin"
+_COOKIES = "Access-Control-Allow-Credentials"
 # Nobody's site: who allows it allows every site.
 _STRANGER = "https://stranger.invalid"
 
@@ -125,7 +126,35 @@ def remedy_for(request: flask.Request) -> str:
     )
 
 
-def other_sharing(app: App) -> cabc.Callable[[flask.Request], bool]:
+def takes_from_elsewhere(
+    request: flask.Request, compiled: Compiled, shared_by_others: Sharing
+) -> bool:
+    """Return whether a page of another site may change something by design.
+
+    That is an endpoint with ``cross_site``, and an origin that CORS names; with cookies
+    only if it allows credentials.
+    """
+    if compiled.cross_site:
+        return True
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return False
+    cookies = bool(request.cookies)
+    cors = compiled.policy.cors
+    if cors is not None and "*" not in cors.origins and cors.allows(origin):
+        return cors.credentials or not cookies
+    return shared_by_others(request, cookies=cookies)
+
+
+class Sharing(t.Protocol):
+    """Function that returns whether Flask-CORS allows a request's origin."""
+
+    def __call__(self, request: flask.Request, *, cookies: bool = False) -> bool:
+        """Return whether it does; with ``cookies``, whether it allows them too."""
+        ...
+
+
+def other_sharing(app: App) -> Sharing:
     """Return a function that asks Flask-CORS whether it allows a request's origin.
 
     Its hooks are asked for an answer, as they would add it to the response, since it
@@ -142,17 +171,20 @@ def other_sharing(app: App) -> cabc.Callable[[flask.Request], bool]:
             if hook.__module__.partition(".")[0] == "flask_cors"
         ]
 
-    def allowed(found: list[cabc.Callable[..., t.Any]]) -> bool:
+    def allowed(
+        found: list[cabc.Callable[..., t.Any]], *, cookies: bool = False
+    ) -> bool:
         response = flask.Response()
         for hook in found:
             response = hook(response)
-        return _ALLOWED in response.headers
+        headers = response.headers
+        return _ALLOWED in headers and (not cookies or _COOKIES in headers)
 
-    def shared(request: flask.Request) -> bool:
+    def shared(request: flask.Request, *, cookies: bool = False) -> bool:
         if not isinstance(app, flask.Flask) or "Origin" not in request.headers:
             return False
         found = hooks(request)
-        if not found or not allowed(found):
+        if not found or not allowed(found, cookies=cookies):
             return False
         if is_safe(request):
             return True
