@@ -136,7 +136,7 @@ def run(neighbour: Neighbour, *options: str) -> Result:
             [
                 sys.executable, "-m", "pytest", "-q", f"--rootdir={folder}",
                 "-c", ROOT / "shared-config/pytest.ini",
-                # What others warn of is for them to change.
+                # Warnings of other packages are for them to end.
                 "-W", "default", f"--junitxml={report}", *options, neighbour.module,
             ],
             check=False, env={**os.environ, "PYTHONPATH": str(folder)},
