@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import collections.abc as cabc
+import hashlib
 import threading
 import typing as t
 
 import flask
 import pytest
 import quart
+from markupsafe import escape
 
 from flaskware_core.testing import make_app
 from flaskware_secure import NonceError
@@ -15,6 +18,7 @@ from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
 from flaskware_secure.testing import assert_csp
 from flaskware_secure.testing import assert_nonces
+from flaskware_secure.testing import csp_of
 from flaskware_secure.testing import nonce_of
 
 
@@ -324,3 +328,40 @@ def test_pages_of_others_get_the_nonce_in_quart_too() -> None:
     nonce = page.removeprefix("<script nonce=").partition(">")[0]
     assert f"'nonce-{nonce}'" in csp
     assert streamed == "<script>go()</script>"
+
+
+def _handlers_page(*codes: str) -> str:
+    buttons = "".join(f'<button onclick="{escape(code)}">x</button>' for code in codes)
+    return f"<!doctype html><title>x</title><script>go()</script>{buttons}"
+
+
+def test_handlers_of_pages_of_others_are_allowed_by_their_hashes() -> None:
+    secure = SecureHeaders(nonces_below=["/admin/"])
+    app = make_app(secure)
+    code = 'return confirm("Delete?")'
+    pages = {
+        "/admin/few": _handlers_page(code, "go()", code),
+        "/admin/none": _handlers_page(),
+        "/admin/many": _handlers_page(*(f"go({each})" for each in range(33))),
+        "/elsewhere": _handlers_page(code),
+    }
+    for path, page in pages.items():
+        app.add_url_rule(path, path, lambda page=page: page)
+    add = lambda: secure.add_nonces(flask.make_response(pages["/elsewhere"]))  # noqa: E731
+    app.add_url_rule("/hooked", "hooked", add)
+    client = app.test_client()
+    digests = [hashlib.sha256(text.encode()).digest() for text in (code, "go()")]
+    hashes = [f"'sha256-{base64.b64encode(each).decode()}'" for each in digests]
+    found = {path: csp_of(client.get(path)) for path in (*pages, "/hooked")}
+    assert found["/admin/few"]["script-src-attr"] == ("'unsafe-hashes'", *hashes)
+    assert found["/hooked"]["script-src-attr"] == ("'unsafe-hashes'", hashes[0])
+    assert found["/admin/many"]["script-src-attr"] == ("'unsafe-inline'",)
+    for path in ("/admin/none", "/elsewhere"):
+        assert "script-src-attr" not in found[path]
+
+
+def test_a_policy_that_decides_on_handlers_itself_is_left_alone() -> None:
+    secure = SecureHeaders(nonces_below=["/"], csp={"script-src-attr": ["'none'"]})
+    app = make_app(secure)
+    app.add_url_rule("/", "page", lambda: _handlers_page("go()"))
+    assert csp_of(app.test_client().get("/"))["script-src-attr"] == ("'none'",)

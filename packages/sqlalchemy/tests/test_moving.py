@@ -287,8 +287,9 @@ def add_view(site, session):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_flask_admin_lists_adds_edits_and_deletes(site):
-    add_view(site, site.db.session)
+@pytest.mark.parametrize("kind", ["extension", "session"])
+def test_flask_admin_lists_adds_edits_and_deletes(site, kind):
+    add_view(site, site.db if kind == "extension" else site.db.session)
     client = site.app.test_client()
     assert client.get("/admin/user/").status_code == 200
     answer = client.post("/admin/user/new/", data={"name": "ada"})
@@ -301,12 +302,24 @@ def test_flask_admin_lists_adds_edits_and_deletes(site):
     assert site.in_use() == {None: 0, "audit": 0}
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_flask_admin_with_the_extension_for_a_session_is_told_what_to_write(site):
-    add_view(site, site.db)
-    site.app.testing = True
-    with pytest.raises(AttributeError, match=r"write `db\.session\.query`"):
-        site.app.test_client().get("/admin/user/")
+def test_the_extension_is_a_session_for_what_takes_it_for_one(site):
+    db, User = site.db, site.User
+    with site.app.app_context():
+        db.add(User(name="ada"))
+        db.flush()
+        db.rollback()
+        db.add(ann := User(name="ann"))
+        db.commit()
+        assert db.query(User).count() == 1
+        with db.no_autoflush:
+            assert db.get(User, ann.id) is ann
+        statement = db.delete(User).where(User.name == "nobody")
+        assert db.session.execute(statement).rowcount == 0
+        db.delete(ann)
+        db.commit()
+    assert site.names() == []
+    with pytest.raises(AttributeError, match=r"write `db\.session\.scalars`"):
+        db.scalars(sa.select(User))
 
 
 def test_a_session_can_be_handed_on_before_there_is_a_context(site):

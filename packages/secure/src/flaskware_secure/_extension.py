@@ -20,6 +20,7 @@ from werkzeug.sansio.request import Request as SansRequest
 from werkzeug.wrappers import Response
 
 from flaskware_core import CoreSettings
+from flaskware_core import current_request
 from flaskware_core import Extension
 from flaskware_core import Finding
 from flaskware_core import request_getter
@@ -41,6 +42,7 @@ from ._headers.hooks import renew_nonces
 from ._headers.isolation import other_sharing
 from ._headers.isolation import takes_from_elsewhere
 from ._headers.nonce import nonced_markup
+from ._headers.nonce import note_handlers
 from ._headers.resolution import Resolver
 from ._headers.transport import Redirection
 from ._policy.overrides import attach_override
@@ -133,6 +135,8 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
     def add_nonces(self, response: R) -> R:
         """Give each script and style of a page the nonce of the request.
 
+        The policy of the page allows the handlers in its markup, such as ``onclick``.
+
         For a hook of your own. The setting ``nonces_below`` does the same for all pages
         below a path, such as an admin whose templates know no nonce. An injected script
         would get the nonce too, so the page must not show markup of users.
@@ -142,6 +146,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         if response.mimetype == "text/html" and not response.is_streamed:
             markup = response.get_data(as_text=True)
             if markup:
+                note_handlers(current_request(), markup)
                 response.set_data(nonced_markup(markup, self.csp_nonce()))
         return response
 

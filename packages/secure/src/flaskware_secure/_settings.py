@@ -141,8 +141,9 @@ class SecureSettings(Settings):
     nonces_below: tuple[str, ...] = pydantic.Field(
         default=(),
         description="Paths of pages of other packages, with all paths below them. Each"
-        " script and style of these pages gets the nonce, an injected script too: only"
-        " for pages that show no markup of users.",
+        " script and style of these pages gets the nonce, and the policy allows each"
+        " handler in their markup, such as `onclick`, by its hash. Injected scripts and"
+        " handlers too: only for pages that show no markup of users.",
         examples=[["/admin/", "/apidocs/"]],
     )
     cookies: CookieFixing = pydantic.Field(

@@ -27,6 +27,7 @@ from .nonce import new_nonce
 from .nonce import note_sent
 from .nonce import private_cache_control
 from .nonce import used_nonce
+from .nonce import with_handlers
 from .transport import is_local
 
 if t.TYPE_CHECKING:
@@ -86,7 +87,10 @@ class Edge:
                 # A streamed page: its headers go out before it asks for the nonce.
                 nonce = new_nonce(request, taken=True)
             variant = compiled.variant(kind_of(content_type), https=over_https)
-            lines = variant.lines if nonce is None else variant.with_nonce(nonce)
+            if nonce is None:
+                lines = variant.lines
+            else:
+                lines = with_handlers(variant.with_nonce(nonce), request, nonce)
         note_sent(request)
         if present:
             headers, lines = self._merged(

@@ -28,6 +28,7 @@ from .nonce import keep_out_of_caches
 from .nonce import new_nonce
 from .nonce import nonced_markup
 from .nonce import NonceError
+from .nonce import note_handlers
 from .nonce import renonced
 from .nonce import used_nonce
 from .nonce import was_rendered
@@ -212,7 +213,10 @@ def optional_nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str 
 def add_nonces_below(
     app: App, compiled_for: CompiledFor, paths: tuple[str, ...]
 ) -> cabc.Callable[..., t.Any]:
-    """Return a hook that gives the scripts and styles of some pages the nonce."""
+    """Return a hook that gives the scripts and styles of some pages the nonce.
+
+    The policy of these pages allows the handlers in their markup too.
+    """
     current = request_getter(app)
     csp_nonce = optional_nonce_function(compiled_for)
 
@@ -222,11 +226,15 @@ def add_nonces_below(
         path = current().path
         return csp_nonce() if any(is_below(path, each) for each in paths) else None
 
+    def changed(markup: str, nonce: str) -> str:
+        note_handlers(current(), markup)
+        return nonced_markup(markup, nonce)
+
     # A stream is left alone: its headers are sent before its last element is made.
 
     def add(response: flask.Response) -> flask.Response:
         if not response.is_streamed and (nonce := nonce_for(response)) is not None:
-            response.set_data(nonced_markup(response.get_data(as_text=True), nonce))
+            response.set_data(changed(response.get_data(as_text=True), nonce))
         return response
 
     if isinstance(app, flask.Flask):
@@ -237,7 +245,7 @@ def add_nonces_below(
         whole = isinstance(response.response, response.data_body_class)
         if whole and (nonce := nonce_for(response)) is not None:
             markup = await response.get_data(as_text=True)
-            response.set_data(nonced_markup(markup, nonce))
+            response.set_data(changed(markup, nonce))
         return response
 
     return add_in_quart

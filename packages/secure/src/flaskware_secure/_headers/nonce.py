@@ -15,6 +15,7 @@ from flask.sansio.app import App
 from werkzeug.sansio.response import Response
 
 from flaskware_core import active_request
+from flaskware_secure._policy.inline import inline_code
 
 logger = logging.getLogger("flaskware.secure")
 
@@ -27,6 +28,9 @@ _NONCE = "_flaskware_secure_nonce"
 _RENDERED = "_flaskware_secure_rendered"
 _GUARDED = "_flaskware_secure_guarded"
 _SENT = "_flaskware_secure_sent"
+_HANDLERS = "_flaskware_secure_handlers"
+# More hashes than this may be too long for the buffer that a proxy has for headers.
+_MOST_HASHES = 32
 
 
 class NonceError(RuntimeError):
@@ -147,6 +151,42 @@ def nonced_markup(markup: str, nonce: str) -> str:
     """Return markup with a nonce on each script and style that has none."""
     # Without quotes: a script may hold such an element in a quoted string.
     return _ELEMENT.sub(rf"<\1 nonce={nonce}", markup)
+
+
+def note_handlers(request: object, markup: str) -> None:
+    """Note the handlers in the markup of a page, such as ``onclick``.
+
+    A handler takes no nonce, so the policy of the page names the hash of each. Where a
+    handler guards something, as "Delete this?" does, it must not be blocked alone: of
+    a page with more than 32 different handlers all are allowed.
+    """
+    found = dict.fromkeys(
+        code.source
+        for code in inline_code(markup)
+        if code.directive == "script-src-attr"
+    )
+    if len(found) > _MOST_HASHES:
+        request.__dict__[_HANDLERS] = "'unsafe-inline'"
+    elif found:
+        request.__dict__[_HANDLERS] = " ".join(["'unsafe-hashes'", *found])
+
+
+def with_handlers(
+    lines: cabc.Sequence[tuple[str, str]], request: object, nonce: str
+) -> cabc.Sequence[tuple[str, str]]:
+    """Return header lines that allow the handlers that were noted.
+
+    Only a policy with the nonce is changed, and none that decides on handlers itself.
+    """
+    sources: str | None = request.__dict__.get(_HANDLERS)
+    if sources is None:
+        return lines
+    return [
+        (name, f"{value}; script-src-attr {sources}")
+        if f"'nonce-{nonce}'" in value and "script-src-attr" not in value
+        else (name, value)
+        for name, value in lines
+    ]
 
 
 def private_cache_control(value: str) -> str | None:

@@ -8,6 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import orm
 
+# Flask-Admin knows Flask-SQLAlchemy by its class. It takes any other `db` object for a
+# session, and asks it for these, for `session`, and for `delete` of an object.
+_OF_SESSIONS: t.Final = frozenset(
+    {"add", "commit", "flush", "get", "no_autoflush", "query", "rollback"}
+)
 _TESTS: t.Final = "`with db.test_isolation():` for a test that is undone"
 # Names of Flask-SQLAlchemy 2 and 3, and what replaces each.
 _REMOVED: t.Final = {
@@ -102,7 +107,6 @@ class SQLAlchemyNames:
     cast = staticmethod(sa.cast)
     collate = staticmethod(sa.collate)
     column = staticmethod(sa.column)
-    delete = staticmethod(sa.delete)
     desc = staticmethod(sa.desc)
     distinct = staticmethod(sa.distinct)
     exists = staticmethod(sa.exists)
@@ -153,6 +157,7 @@ class SQLAlchemyNames:
     with_polymorphic = staticmethod(orm.with_polymorphic)
 
     if t.TYPE_CHECKING:
+        delete = staticmethod(sa.delete)
         backref = staticmethod(orm.backref)
         relationship = staticmethod(orm.relationship)
     else:
@@ -162,6 +167,11 @@ class SQLAlchemyNames:
 
         def backref(self, name, **options):
             return orm.backref(name, **self._with_query_class(options))
+
+        def delete(self, target):
+            if sa.inspect(type(target), raiseerr=False) is None:
+                return sa.delete(target)
+            return self.session.delete(target)
 
         def dynamic_loader(self, argument=None, **options):
             return orm.dynamic_loader(
@@ -177,10 +187,11 @@ class SQLAlchemyNames:
             return options
 
         def __getattr__(self, name: str) -> t.Any:
+            if name in _OF_SESSIONS:  # `orm.query` is a module
+                return getattr(self.session, name)
             if not name.startswith("_"):
                 for module in (sa, orm):
-                    # `orm.query` is a module; `db.query` is meant for a session.
-                    if name != "query" and hasattr(module, name):
+                    if hasattr(module, name):
                         return getattr(module, name)
             if name in _REMOVED:
                 message = f"There is no `db.{name}`. Write {_REMOVED[name]}."
