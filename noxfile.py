@@ -40,8 +40,8 @@ PACKAGES = matrix.packages()
 # The demo and the tools have tests like any package.
 PROJECTS = [*PACKAGES, "noticeboard", "tools"]
 NEIGHBOURS = beside.neighbours()
-# The checks of CI, each as it follows `nox -s`, the longest first. The session `ci` runs
-# them side by side; GitHub runs a job for each, from `nox -s plan`. The tests are
+# The checks of CI, each as it follows `nox -s`, the longest first. The session `ci`
+# runs them side by side; GitHub runs a job for each, from `nox -s plan`. The tests are
 # separate: they run for each project, Python and set of services.
 CHECKS = (
     "typing",
