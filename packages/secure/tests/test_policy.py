@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 import secure as secure_library
 
@@ -24,10 +26,47 @@ def test_a_preset_of_the_secure_library_is_sent_as_it_says(
             assert parse_csp(headers[name]) == parse_csp(value)
         elif name == "Permissions-Policy":
             assert parse_permissions(headers[name]) == parse_permissions(value)
-        elif name == "Strict-Transport-Security":
-            assert headers[name] == "max-age=31536000"
         elif value:
             assert headers[name] == value
+
+
+@pytest.mark.parametrize("seconds", [300, 63072000])
+@pytest.mark.parametrize("subdomains", [False, True])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"SECURE_HSTS_SECONDS": 86400},
+        {"SECURE_HSTS_INCLUDE_SUBDOMAINS": True},
+        {"SECURE_HSTS_INCLUDE_SUBDOMAINS": False},
+        {"SECURE_HSTS_STEPS": {"2020-01-01": 600}},
+    ],
+)
+def test_a_moved_hsts_is_the_same_but_for_what_a_setting_says(
+    seconds: int, subdomains: bool, settings: dict[str, t.Any]
+) -> None:
+    header = secure_library.StrictTransportSecurity().max_age(seconds)
+    if subdomains:
+        header = header.include_subdomains()
+    built = secure_library.Secure(hsts=header)
+    app = make_app(SecureHeaders(policy=Policy.from_secure(built)), **settings)
+    client = app.test_client()
+    said = client.get("/", base_url="https://www.example.org").headers
+    seconds = settings.get("SECURE_HSTS_SECONDS", seconds)
+    if "SECURE_HSTS_STEPS" in settings:
+        seconds = 600
+    wide = settings.get("SECURE_HSTS_INCLUDE_SUBDOMAINS", subdomains)
+    expected = f"max-age={seconds}{'; includeSubDomains' if wide else ''}"
+    assert said["Strict-Transport-Security"] == expected
+    assert "Strict-Transport-Security" not in client.get("/").headers
+
+
+@pytest.mark.parametrize("value", ["", "includeSubDomains", "max-age=x"])
+def test_an_hsts_without_a_time_cannot_be_moved(value: str) -> None:
+    header = secure_library.CustomHeader("Strict-Transport-Security", value)
+    built = secure_library.Secure(custom=[header])
+    with pytest.raises(ValueError, match="needs one max-age"):
+        Policy.from_secure(built)
 
 
 def test_a_secure_object_can_be_taken_and_changed() -> None:

@@ -279,11 +279,18 @@ class SecureSettings(Settings):
 
     def hsts_on(self, day: datetime.date) -> Hsts:
         """Return the content of the HSTS header on a day (UTC)."""
-        seconds = self.hsts_seconds
+        hsts = Hsts(self.hsts_seconds, self.hsts_include_subdomains, self.hsts_preload)
+        if isinstance(self.policy, Policy) and self.policy.hsts is not None:
+            chosen: dict[str, t.Any] = {
+                name: value
+                for name, value in hsts._asdict().items()
+                if f"hsts_{name}" in self.model_fields_set
+            }
+            hsts = self.policy.hsts._replace(**chosen)
         if self.hsts_steps:
             begun = [each for each in self.hsts_steps if each <= day]
-            seconds = self.hsts_steps[max(begun)] if begun else 0
-        return Hsts(seconds, self.hsts_include_subdomains, self.hsts_preload)
+            hsts = hsts._replace(seconds=self.hsts_steps[max(begun)] if begun else 0)
+        return hsts
 
     @property
     def security_txt(self) -> SecurityTxt | None:
@@ -454,10 +461,10 @@ class SecureSettings(Settings):
             )
 
     def _preload_problems(self) -> cabc.Iterator[ConfigProblem]:
-        if not self.hsts_preload:
+        if not self.hsts.preload:
             return
         key = self.key("hsts_preload")
-        if not self.hsts_include_subdomains:
+        if not self.hsts.include_subdomains:
             yield PolicyProblem(
                 f"{key} and {self.key('hsts_include_subdomains')}",
                 "both: the preload list takes whole domains only",

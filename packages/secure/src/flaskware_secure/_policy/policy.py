@@ -57,8 +57,7 @@ def _no_texts() -> cabc.Mapping[str, str]:
     return types.MappingProxyType({})
 
 
-@dc.dataclass(frozen=True)
-class Hsts:
+class Hsts(t.NamedTuple):
     """Content of ``Strict-Transport-Security``; 0 ``seconds`` send no header."""
 
     seconds: int
@@ -159,6 +158,8 @@ class Policy:
     :param extra: Any other header, by name.
     :param cross_site: True if pages of other sites may post here; see the setting
         ``isolation``.
+    :param hsts: ``Strict-Transport-Security`` as :meth:`from_secure` found it. Each of
+        the settings of HSTS that you set replaces its part.
     """
 
     csp: Directives = dc.field(default_factory=_no_sources)
@@ -180,6 +181,7 @@ class Policy:
     integrity_report_only: tuple[str, ...] = ()
     permissions_report_only: Directives = dc.field(default_factory=_no_sources)
     cors: Cors | None = None
+    hsts: Hsts | None = None
 
     @classmethod
     def strict(cls, **changes: t.Unpack[Changes]) -> Policy:
@@ -216,10 +218,9 @@ class Policy:
     ) -> Policy:
         """Take the headers of a ``secure.Secure`` object or preset.
 
-        The settings decide on HSTS, which they send over HTTPS only. If it has several
-        CSPs, all count, as in a browser.
+        HSTS is sent over HTTPS only. Of several CSPs all count, as in a browser.
 
-        :raises ValueError: if it has another header twice.
+        :raises ValueError: if it has another header twice, or HSTS without a time.
         """
         built = Secure.from_preset(source) if isinstance(source, Preset) else source
         return _from_items(built.header_items()).changed(**changes)
@@ -296,16 +297,40 @@ _MERGED: dict[str, cabc.Callable[[t.Any, t.Any], t.Any]] = {
     "extra": _merge_texts,
 }
 _TUPLES = frozenset({"also", "integrity", "integrity_report_only"})
-_FIELDS = frozenset(field.name for field in dc.fields(Policy))
-_PERMISSION_FIELDS = {
-    "permissions-policy": "permissions",
-    "permissions-policy-report-only": "permissions_report_only",
-}
-_HEADER_FIELDS = {
-    "referrer-policy": "referrer",
-    "cross-origin-opener-policy": "coop",
-    "cross-origin-embedder-policy": "coep",
-    "cross-origin-resource-policy": "corp",
+# HSTS is for a whole host, so no view changes it.
+_FIELDS = frozenset(field.name for field in dc.fields(Policy)) - {"hsts"}
+
+
+def _parse_hsts(value: str) -> Hsts:
+    # RFC 6797, 6.1; no library on the index parses this header alone.
+    parts = [part.strip().lower() for part in value.split(";")]
+    seconds = [part.removeprefix("max-age=").strip('"') for part in parts]
+    times = [int(text) for text in seconds if text.isdecimal()]
+    if len(times) != 1:
+        raise ValueError(f"Strict-Transport-Security {value!r} needs one max-age.")
+    return Hsts(times[0], "includesubdomains" in parts, "preload" in parts)
+
+
+def _read_csp(value: str) -> Directives:
+    return types.MappingProxyType(parse_csp(value))
+
+
+def _read_permissions(value: str) -> Directives:
+    return types.MappingProxyType(parse_permissions(value))
+
+
+# The field that holds a header, and how its value is read.
+_HEADER_FIELDS: dict[str, tuple[str, cabc.Callable[[str], object]]] = {
+    "content-security-policy": ("csp", _read_csp),
+    "content-security-policy-report-only": ("csp_report_only", _read_csp),
+    "permissions-policy": ("permissions", _read_permissions),
+    "permissions-policy-report-only": ("permissions_report_only", _read_permissions),
+    "referrer-policy": ("referrer", str),
+    "cross-origin-opener-policy": ("coop", str),
+    "cross-origin-embedder-policy": ("coep", str),
+    "cross-origin-resource-policy": ("corp", str),
+    "strict-transport-security": ("hsts", _parse_hsts),
+    "x-content-type-options": ("nosniff", bool),
 }
 
 
@@ -318,8 +343,7 @@ def _from_items(items: cabc.Iterable[tuple[str, str]]) -> Policy:
         lower = name.lower()
         if lower in seen and lower.startswith("content-security-policy"):
             report_only = lower != "content-security-policy"
-            directives = types.MappingProxyType(parse_csp(value))
-            also.append(Csp(directives, report_only=report_only))
+            also.append(Csp(_read_csp(value), report_only=report_only))
             continue
         if lower in seen:
             raise ValueError(
@@ -327,19 +351,11 @@ def _from_items(items: cabc.Iterable[tuple[str, str]]) -> Policy:
                 " them: remove the other."
             )
         seen.add(lower)
-        if lower == "content-security-policy":
-            fields["csp"] = types.MappingProxyType(parse_csp(value))
-        elif lower == "content-security-policy-report-only":
-            fields["csp_report_only"] = types.MappingProxyType(parse_csp(value))
-        elif lower in _PERMISSION_FIELDS:
-            features = types.MappingProxyType(parse_permissions(value))
-            fields[_PERMISSION_FIELDS[lower]] = features
-        elif lower == "x-content-type-options":
-            fields["nosniff"] = True
-        elif lower in _HEADER_FIELDS:
-            fields[_HEADER_FIELDS[lower]] = value
+        if lower in _HEADER_FIELDS:
+            field, read = _HEADER_FIELDS[lower]
+            fields[field] = read(value)
         # An empty Server line hides nothing: the server in front writes its own.
-        elif lower != "strict-transport-security" and value:
+        elif value:
             extra[name] = value
     return Policy(**fields, also=tuple(also), extra=types.MappingProxyType(extra))
 
@@ -397,4 +413,5 @@ _LEGACY = dc.replace(
         csp={"script-src": ("'self'", "'unsafe-inline'"), "script-src-attr": None}
     ),
     permissions=_PERMISSIONS,
+    hsts=None,
 )
