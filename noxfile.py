@@ -265,7 +265,7 @@ def companions(session: nox.Session, name: str) -> None:
             continue
         session.run(
             "python", "-m", "pip", "download", "--quiet", "--no-deps",
-            "--no-binary=:all:", f"--dest={folder}", suite.source,
+            "--no-binary=:all:", f"--dest={folder}", *suite.sources,
         )  # fmt: skip
         for run, wanted in suite.runs.items():
             session.install("--quiet", *suite.install, *wanted)

@@ -58,8 +58,9 @@ def archive(tmp_path):
             import peer
             import pytest
 
-            def test_answer():
-                assert peer.answer == "ours"
+            class TestPeer:
+                def test_answer(self):
+                    assert peer.answer == "ours"
 
             def test_theirs():
                 assert peer.answer == "theirs"
@@ -101,11 +102,11 @@ def companion(tmp_path, archive):
     (folder / "companion.toml").write_text(
         f"""
         package = "core"
-        source = "peer==1.0"
-        sha256 = "{digest}"
         least = 2
         config = "setup.ini"
         warnings = ["ignore:loud"]
+        [sources]
+        "peer==1.0" = "{digest}"
         [runs]
         new = []
         """
@@ -125,13 +126,36 @@ def test_a_suite_runs_on_the_alias_without_the_package_that_it_tests(
     companion, archive, tmp_path
 ):
     folder = tmp_path / "work"
-    companions.unpack(archive, companion, folder)
+    companions.unpack(archive.parent, companion, folder)
     assert companions.run(companion, "new", folder) == []
     assert companions.outcomes(folder / "report.xml") == {
         "test_peer.py::test_answer": True,
         "test_peer.py::test_theirs": False,
         "test_peer.py::test_filter": True,
         "test_peer.py::test_teardown": False,
+    }
+
+
+def test_tests_of_our_own_run_over_the_source_distributions(
+    companion, archive, tmp_path
+):
+    own = companion.folder / "tests" / "test_own.py"
+    own.parent.mkdir()
+    own.write_text(
+        textwrap.dedent("""
+            import os
+            from pathlib import Path
+
+            def test_source():
+                [found] = Path(os.environ["COMPANION_SOURCES"]).glob("peer/*/peer")
+                assert "theirs" in (found / "__init__.py").read_text()
+        """)
+    )
+    folder = tmp_path / "work"
+    companions.unpack(archive.parent, companion, folder)
+    companions.run(companion, "new", folder)
+    assert companions.outcomes(folder / "report.xml") == {
+        "test_own.py::test_source": True
     }
 
 
@@ -150,13 +174,13 @@ def test_the_command_fails_where_the_result_is_not_as_expected(
 def test_another_archive_than_the_declared_is_not_run(companion, archive, tmp_path):
     archive.write_bytes(archive.read_bytes() + b"0")
     with pytest.raises(ValueError, match="not that declared"):
-        companions.unpack(archive, companion, tmp_path / "work")
+        companions.unpack(archive.parent, companion, tmp_path / "work")
 
 
 @pytest.mark.parametrize("one", companions.companions(), ids=lambda c: c.folder.name)
 def test_each_companion_has_an_alias_and_a_reason_for_each_failure(one):
-    assert any(one.alias_path.iterdir())
-    assert "==" in one.source
+    assert one.own_tests or any(one.alias_path.iterdir())
+    assert all("==" in source for source in one.sources)
     for item in one.expected():
         assert len(item.reason) > 30
         assert set(item.runs) <= set(one.runs)

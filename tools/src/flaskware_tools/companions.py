@@ -4,6 +4,9 @@ A folder in ``companions/`` names a source distribution and has an ``alias``: a 
 of the other project's name that offers ours. The suite runs as it was published, and
 the result is compared with the failures that ``expected.toml`` explains. A failure
 without a reason is an error, and so is a reason without a failure.
+
+A folder with ``tests`` of its own runs these instead, over the source distributions
+that it names: they find them, unpacked, in the folder that ``COMPANION_SOURCES`` names.
 """
 
 from __future__ import annotations
@@ -67,8 +70,8 @@ class Companion:
     """The declaration of a suite, ``companion.toml``.
 
     :param package: Our package.
-    :param source: The requirement of the source distribution, with ``==``.
-    :param sha256: Its hash.
+    :param sources: The requirement of each source distribution, with ``==``, and its
+        hash. The first has the suite, unless the companion has ``tests`` of its own.
     :param install: The requirements of the suite, besides our package.
     :param alias: The companion that has the alias; its own by default.
     :param config: The configuration file of pytest in the distribution, if any.
@@ -80,8 +83,7 @@ class Companion:
 
     folder: Path
     package: str
-    source: str
-    sha256: str
+    sources: dict[str, str]
     least: int
     runs: dict[str, list[str]]
     install: list[str] = dc.field(default_factory=list[str])
@@ -94,6 +96,12 @@ class Companion:
     def alias_path(self) -> Path:
         """The folder that goes first in the search path of the suite."""
         return self.folder.parent / (self.alias or self.folder.name) / "alias"
+
+    @property
+    def own_tests(self) -> Path | None:
+        """The folder of the suite, where it is no part of a source distribution."""
+        path = self.folder / "tests"
+        return path if path.is_dir() else None
 
     def expected(self) -> list[Expected]:
         """Return the failures that are explained."""
@@ -120,7 +128,9 @@ def outcomes(report: Path) -> dict[str, bool]:
     for case in ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314 pytest's own
         if case.find("skipped") is not None:
             continue
-        file = case.attrib["classname"].split(".")[-1]
+        # A test in a class has the name of the class after that of the file.
+        places = case.attrib["classname"].split(".")
+        file = next(name for name in reversed(places) if not name[:1].isupper())
         name = f"{file}.py::{case.attrib['name']}"
         failed = case.find("failure") is not None or case.find("error") is not None
         found[name] = found.get(name, True) and not failed
@@ -158,23 +168,28 @@ def compare(
     return problems
 
 
-def unpack(archive: Path, companion: Companion, folder: Path) -> None:
+def unpack(archives: Path, companion: Companion, folder: Path) -> None:
     """Unpack the tests of a source distribution, without the package that they test.
 
-    :raises ValueError: if it is another file than the declaration names.
+    :param archives: The folder of the source distributions.
+    :raises ValueError: if one is another file than the declaration names.
     """
-    found = hashlib.sha256(archive.read_bytes()).hexdigest()
-    if found != companion.sha256:
-        raise ValueError(f"{archive.name} has the hash {found}, not that declared")
     shutil.rmtree(folder, ignore_errors=True)
-    with tarfile.open(archive) as file:
-        file.extractall(folder / "source", filter="data")
-    (source,) = (folder / "source").iterdir()
-    shutil.copytree(source / "tests", folder / "tests")
-    if companion.config:
-        shutil.copy(source / companion.config, folder / "pytest.ini")
-    else:
-        (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
+    for source, wanted in companion.sources.items():
+        name, _, version = source.partition("==")
+        (archive,) = archives.glob(f"{name.replace('-', '_')}-{version}.tar.gz")
+        found = hashlib.sha256(archive.read_bytes()).hexdigest()
+        if found != wanted:
+            raise ValueError(f"{archive.name} has the hash {found}, not that declared")
+        with tarfile.open(archive) as file:
+            file.extractall(folder / "sources" / name, filter="data")
+        (inner,) = (folder / "sources" / name).iterdir()
+        if not (folder / "tests").exists():
+            shutil.copytree(companion.own_tests or inner / "tests", folder / "tests")
+            if companion.config:
+                shutil.copy(inner / companion.config, folder / "pytest.ini")
+            else:
+                (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
 
 
 def run(companion: Companion, name: str, folder: Path) -> list[str]:
@@ -192,7 +207,11 @@ def run(companion: Companion, name: str, folder: Path) -> list[str]:
             *companion.arguments, "tests",
         ],
         cwd=folder, check=False,
-        env={**os.environ, "PYTHONPATH": str(companion.alias_path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(companion.alias_path),
+            "COMPANION_SOURCES": str(folder / "sources"),
+        },
     )  # fmt: skip
     found = outcomes(report)
     counts = collections.Counter(found.values())
@@ -208,10 +227,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--archives", type=Path, required=True)
     options: t.Any = parser.parse_args(arguments)
     (companion,) = (one for one in companions() if one.folder.name == options.companion)
-    name, _, version = companion.source.partition("==")
-    (archive,) = options.archives.glob(f"{name.replace('-', '_')}-{version}.tar.gz")
     folder = options.archives / companion.folder.name
-    unpack(archive, companion, folder)
+    unpack(options.archives, companion, folder)
     if problems := run(companion, options.run, folder):
         print(*problems, sep="\n")
         sys.exit(1)
