@@ -165,6 +165,17 @@ def _literal(text: str | None) -> str | None:
     return match[0] if match else text
 
 
+class NewIdentityOp(ops.AlterColumnOp):
+    """A column that becomes an identity: older versions of Alembic have to know it."""
+
+
+@autogenerate.renderers.dispatch_for(NewIdentityOp)
+def _render_identity(context: t.Any, operation: NewIdentityOp) -> str:
+    is_new = isinstance(operation.modify_server_default, sa.Identity)
+    more = "existing_server_default=None" if is_new else ""
+    return code_of_alteration(context, operation, more)
+
+
 def settle_identities(
     context: MigrationContext,
     part: ops.ModifyTableOps,
@@ -193,6 +204,16 @@ def settle_identities(
                 for info in inspector.get_columns(table.name, table.schema)
             }
             old = _hidden(there[op.column_name], kind)
+            if kind == "identity" and _kind_there(there[op.column_name]) != kind:
+                at = part.ops.index(op)
+                existing: t.Any = op.existing_server_default
+                op = part.ops[at] = NewIdentityOp(
+                    op.table_name,
+                    op.column_name,
+                    **parts_of(op),
+                    existing_server_default=existing,
+                    modify_server_default=op.modify_server_default,
+                )
             if old is not None:
                 # PostgreSQL has one of both, and the old is taken away first.
                 away = ops.AlterColumnOp(

@@ -206,10 +206,13 @@ def _render_column(context: t.Any, operation: RenameColumnOp) -> str:
 def code_of_alteration(context: t.Any, operation: ops.AlterColumnOp, more: str) -> str:
     """Return the code that Alembic writes, with an argument that it does not write."""
     alter = ops.AlterColumnOp(
-        operation.table_name, operation.column_name, **parts_of(operation)
+        operation.table_name,
+        operation.column_name,
+        **parts_of(operation),
+        modify_server_default=operation.modify_server_default,
     )
     code: str = autogenerate.renderers.dispatch(alter)(context, alter)
-    return f"{code.rstrip()[:-1]}, {more})"
+    return f"{code.rstrip()[:-1]}, {more})" if more else code
 
 
 def parts_of(operation: ops.AlterColumnOp) -> dict[str, t.Any]:
