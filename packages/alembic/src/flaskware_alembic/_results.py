@@ -61,12 +61,10 @@ class Finding(flaskware_core.Finding):
     ``fix`` the safe form, as code.
 
     :param note: A remark on it, such as the reason why no fix is written.
-    :param is_answered: Whether the waiver is an answer of the database.
     """
 
     revision: RevisionInfo = dc.field(kw_only=True)
     note: str = dc.field(default="", kw_only=True)
-    is_answered: bool = dc.field(default=False, kw_only=True)
 
     @property
     def rule(self) -> str:

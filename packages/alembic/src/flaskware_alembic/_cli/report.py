@@ -32,13 +32,6 @@ def grouped(findings: cabc.Sequence[Finding], *, older: int = 0) -> str:
     for finding in sorted(shown, key=lambda f: f.level, reverse=True):
         by_rule.setdefault(finding.rule, []).append(finding)
     blocks = [_group(group) for group in by_rule.values()]
-    answered = [f for f in findings if f.waiver is not None and f.is_answered]
-    if answered:
-        lines = ["The database says that these are no danger at this moment:"]
-        for finding in answered:
-            place = f"{_near(finding.place)} {finding.rule}: {finding.waiver}."
-            lines.extend(_wrapped(place, _INDENT))
-        blocks.append("\n".join(lines) + "\n")
     blocks.append(_summary(findings, shown, older))
     return "\n".join(blocks)
 
