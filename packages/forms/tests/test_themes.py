@@ -313,6 +313,29 @@ def test_macros_of_the_app_and_its_templates_see_values_attributes_and_choices()
     assert 'aria-describedby="m-name--hint">&lt;i&gt;</p>' in text
 
 
+class Line(pydantic.BaseModel):
+    text: str
+
+
+class Lists(pydantic.BaseModel):
+    lines: list[Line] | None = None
+    texts: list[str] | None = None
+
+
+LISTS = FormSpec(Lists, name="lists")
+
+
+@pytest.mark.parametrize("value", [None, []])
+def test_a_macro_around_a_list_says_once_whether_there_is_one(value):
+    own = "{% macro row_of_list(f) %}<u>{{ f.control }}</u>{% endmacro %}"
+    app = app_with({"f.html": own}, FORMS_TEMPLATE="f.html")
+    with app.test_request_context():
+        text = LISTS.bind(Lists(lines=value, texts=value)).render()
+    for name in ("lines", "texts"):
+        assert text.count(f'name="{name}.*"') == 1
+    assert text.count('value="+"') == (0 if value is None else 2)
+
+
 @pytest.mark.parametrize("theme", ["plain", "bootstrap5", "govuk", "tailwind"])
 def test_pages_that_are_no_form_have_the_macros_of_the_theme(theme):
     forms = Forms()

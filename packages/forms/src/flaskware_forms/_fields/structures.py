@@ -324,6 +324,11 @@ class SeriesBuilder(FieldsetBuilder["Series"]):
             hidden(f"{self.names.name}.{SHOWN}", text) for text in ("", EXISTS)
         )
 
+    def presence_for(self, value: t.Any) -> str:
+        may_lack = self.node.nullable or self.is_entry
+        exists = may_lack and self.node.existence(value)
+        return self._exists if exists else self.presence
+
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
         node = self.node
         values = node.rows_of(value)
@@ -334,8 +339,7 @@ class SeriesBuilder(FieldsetBuilder["Series"]):
             self._entry(index, numbered, index < filled)(item, errors)
             for index, item in enumerate(values)
         )
-        exists = node.existence(value) if node.nullable or self.is_entry else ""
-        rows = (self._exists if exists else self.presence) + rows
+        rows = self.presence_for(value) + rows
         if node.max_length is not None and len(values) >= node.max_length:
             return rows
         add = self.context.say("Add")
