@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+from pathlib import Path
 
 import pytest
 from secure_scanners import ask_node
 from secure_scanners import CSP_EVALUATOR
 
 from flaskware_secure import Policy
+from flaskware_secure._audit.grading import grade_headers
 from flaskware_secure._policy.lint import lint
 from flaskware_secure._policy.weakness import weaknesses
 
+GUIDE = Path(__file__).parents[1] / "docs/guide.md"
 VERDICTS = CSP_EVALUATOR / "verdicts.json"
 Directives = dict[str, tuple[str, ...]]
 
@@ -109,6 +113,35 @@ def test_a_policy_with_which_csp_evaluator_is_content_is_not_called_weak(
     for policy in content:
         found = [w for w in weaknesses(policy) if w.code not in _OWN_JUDGEMENT]
         assert found == [], _written(policy)
+
+
+def test_each_kind_of_weakness_that_csp_evaluator_does_not_call_high_is_in_the_guide(
+    verdicts: dict[str, list[list[str]]],
+) -> None:
+    differing: dict[str, int] = {}
+    for policy in _policies():
+        theirs = {directive for _, directive, _ in verdicts[_written(policy)]}
+        ours = {w.code for w in weaknesses(policy) if w.directive not in theirs}
+        for code in ours:
+            differing[code] = differing.get(code, 0) + 1
+    guide = GUIDE.read_text("utf-8")
+    rows = re.findall(r"^\| `(csp-[a-z-]+)` \| (\d+) \|", guide, re.MULTILINE)
+    assert {code: int(count) for code, count in rows} == differing
+
+
+def test_the_audit_of_a_policy_lists_what_lint_refuses_in_it() -> None:
+    for policy in _policies():
+        # A header does not tell whether its nonce is a new one each time.
+        renewed = {
+            name: tuple("'nonce'" if source == _NONCE else source for source in sources)
+            for name, sources in policy.items()
+        }
+        linted = {each.code for each in lint(Policy(csp=renewed))}
+        header = ("Content-Security-Policy", _written(policy))
+        found = grade_headers([header]).findings
+        audited = {each.code for each in found if each.code.startswith("csp.")}
+        weak = {each.code for each in found} & {w.code for w in weaknesses(policy)}
+        assert (audited, weak) == (linted, {w.code for w in weaknesses(policy)})
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import html.parser
-import re
 import typing as t
 from pathlib import Path
 
@@ -24,13 +23,12 @@ from ._headers.compiled import CSP_REPORT_ONLY
 from ._policy.parsing import parse_csp
 from ._policy.parsing import parse_permissions
 from ._policy.vocabulary import NONCE
+from ._policy.vocabulary import NONCE_SOURCE
 
 __all__ = [
     "assert_csp", "assert_nonces", "assert_snapshot", "csp_of", "nonce_of", "parse_csp",
     "parse_permissions", "secure_snapshot", "SnapshotDiffers",
 ]  # fmt: skip
-
-_NONCE_SOURCE = re.compile(r"'nonce-([A-Za-z0-9+/_=-]+)'")
 
 
 def csp_of(
@@ -45,7 +43,7 @@ def csp_of(
     if len(values) != 1:
         raise AssertionError(f"The response has {len(values)} lines of {name}, not 1.")
     return {
-        directive: tuple(_NONCE_SOURCE.sub(NONCE, source) for source in sources)
+        directive: tuple(NONCE_SOURCE.sub(NONCE, source) for source in sources)
         for directive, sources in parse_csp(values[0]).items()
     }
 
@@ -79,7 +77,7 @@ def assert_csp(
 def nonce_of(response: Response) -> str | None:
     """Return the nonce in a response's CSP, or ``None``."""
     for value in response.headers.getlist(CSP):
-        if (match := _NONCE_SOURCE.search(value)) is not None:
+        if (match := NONCE_SOURCE.search(value)) is not None:
             return match[1]
     return None
 

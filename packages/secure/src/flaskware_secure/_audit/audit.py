@@ -83,12 +83,13 @@ def audit_app(
 
 
 def findings_of(audit: EndpointAudit) -> cabc.Iterator[Finding]:
-    """Yield the findings that cost points, each at the view it is about."""
+    """Yield the findings that ask for a change, each at the view it is about."""
     for found in audit.grade.findings:
-        if found.points < 0:
+        level = Level.INFO if found.points == 0 else Level.WARNING
+        if found.points <= 0:
             yield Finding(
                 found.code,
-                Level.ERROR if found.points <= _GRAVE else Level.WARNING,
+                Level.ERROR if found.points <= _GRAVE else level,
                 found.message,
                 found.fix,
                 subject=audit.rule,

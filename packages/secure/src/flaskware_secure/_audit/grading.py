@@ -12,6 +12,7 @@ import re
 import typing as t
 from urllib.parse import urlsplit
 
+from flaskware_secure._policy.lint import lint_value
 from flaskware_secure._policy.parsing import parse_csp
 from flaskware_secure._policy.parsing import repeated_directives
 from flaskware_secure._policy.vocabulary import Directives
@@ -86,12 +87,11 @@ def grade_headers(
     for name, value in lines:
         headers.setdefault(name.lower(), []).append(value)
     # Lines that a proxy joined are as many policies (CSP3, section 2.2.2).
-    joined = ",".join(headers.get("content-security-policy", ())).lower()
-    policies = [policy for policy in joined.split(",") if policy.strip()]
+    policies = _policies(headers, "content-security-policy")
     seconds = _hsts_seconds(headers)
     return graded(
         (
-            *_grade_csp(policies),
+            *_grade_csp(policies, headers),
             *_grade_framing(headers, policies),
             *_grade_hsts(seconds),
             *_grade_nosniff(headers),
@@ -116,30 +116,48 @@ def graded(findings: tuple[GradeFinding, ...]) -> Grade:
     return Grade(letter, score, findings)
 
 
-def _grade_csp(values: cabc.Sequence[str]) -> Found:
+def _policies(headers: Headers, name: str) -> list[str]:
+    joined = ",".join(headers.get(name, ())).lower()
+    return [policy for policy in joined.split(",") if policy.strip()]
+
+
+def _grade_csp(values: cabc.Sequence[str], headers: Headers) -> Found:
+    named = ",".join(headers.get("reporting-endpoints", ()))
+    endpoints = {part.partition("=")[0].strip() for part in named.split(",")}
+    for value in _policies(headers, "content-security-policy-report-only"):
+        for found in _mistakes(value, endpoints, report_only=True):
+            yield dc.replace(found, points=0)
     if not values:
         message = "No Content-Security-Policy is enforced."
         fix = "Send the policy enforced: SECURE_REPORT_ONLY = False."
         yield GradeFinding("csp-missing", -25, message, fix)
         return
     policies = [parse_csp(value) for value in values]
-    wrong = [found for value in values if (found := _misread(value)) is not None]
-    if wrong:
-        yield wrong[0]
-        return
     # All policies are enforced, so what one of them forbids is forbidden.
     judged = [
         sorted(weaknesses(csp), key=lambda found: found.points) for csp in policies
     ]
     best = max(judged, key=lambda found: found[0].points if found else 1)
-    for weakness in best:
-        yield GradeFinding(
-            weakness.code,
-            weakness.points if weakness is best[0] else 0,
-            f"The CSP is weak at {weakness.directive}: {weakness.message}.",
-            weakness.fix,
-        )
-    if any(each.points < 0 or each.code == "csp-weak-styles" for each in best):
+    all_found = dict.fromkeys(
+        [
+            *(found for value in values for found in _mistakes(value, endpoints)),
+            *(
+                GradeFinding(
+                    each.code,
+                    each.points,
+                    f"The CSP is weak at {each.directive}: {each.message}.",
+                    each.fix,
+                )
+                for each in best
+            ),
+        ]
+    )
+    worst = min(all_found, key=lambda found: found.points, default=None)
+    for found in all_found:
+        yield found if found is worst else dc.replace(found, points=0)
+    if worst is not None and worst.points < 0:
+        return
+    if any(found.code == "csp-weak-styles" for found in all_found):
         return
     if any(map(repeated_directives, values)):
         return
@@ -151,21 +169,21 @@ def _grade_csp(values: cabc.Sequence[str]) -> Found:
         yield GradeFinding("csp-no-unsafe", 5, "The CSP runs no injected script.")
 
 
-def _misread(value: str) -> GradeFinding | None:
-    """Return the finding about a policy that browsers read otherwise than written."""
-    message = ""
-    repeated = _repeated(value)
+def _mistakes(
+    value: str, endpoints: cabc.Container[str], *, report_only: bool = False
+) -> Found:
+    """Yield what lint says of a policy; it costs points where no policy is left."""
     scripts = _scripts(parse_csp(value))
-    vouched = any(s.startswith(("'nonce", "'sha")) for s in scripts)
-    if repeated:
-        message = f"The CSP has {repeated[0]} twice: browsers ignore the second."
-    elif "'strict-dynamic'" in scripts and not vouched:
-        message = "The CSP has 'strict-dynamic' without a nonce or hash: nothing runs."
-    elif len(value.strip()) < _SHORTEST:
-        message = "The CSP has no directive that a browser knows."
-    if not message:
-        return None
-    return GradeFinding("csp-misread", -25, message, "flask doctor")
+    for directive, complaint in lint_value(value, endpoints, report_only=report_only):
+        code, expected, given, write = complaint
+        grave = len(value.strip()) < _SHORTEST
+        if code == "csp.repeated-directive":
+            grave = directive not in _REPEATABLE
+        elif code == "csp.strict-dynamic-alone":
+            grave = given == " ".join(scripts)
+        where = f" at {directive}" if directive else ""
+        message = f"The CSP is wrong{where}: expected {expected}."
+        yield GradeFinding(code, -25 if grave else 0, message, write)
 
 
 def _repeated(value: str) -> list[str]:

@@ -10,6 +10,7 @@ import typing as t
 from pathlib import Path
 
 from flaskware_secure._policy.vocabulary import NONCE
+from flaskware_secure._policy.vocabulary import NONCE_SOURCE
 
 from .audit import EndpointAudit
 
@@ -21,7 +22,6 @@ _WATCHED = re.compile(
     r"|reporting-endpoints|strict-transport-security|access-control-.*|x-.*",
     re.IGNORECASE,
 )
-_NONCE = re.compile(r"'nonce-[A-Za-z0-9+/_=-]+'")
 _MAX_AGE = re.compile(r"max-age=(\d+)")
 
 
@@ -36,7 +36,7 @@ def snapshot_of(audits: cabc.Iterable[EndpointAudit]) -> str:
         routes[f"{audit.rule} {audit.endpoint}"] = {
             "grade": audit.grade.letter,
             "headers": [
-                f"{name}: {_NONCE.sub(NONCE, value)}"
+                f"{name}: {NONCE_SOURCE.sub(NONCE, value)}"
                 for name, value in audit.headers
                 if _WATCHED.fullmatch(name)
             ],

@@ -11,6 +11,8 @@ from flaskware_core import closest
 from flaskware_core import ConfigProblem
 from flaskware_core import describe
 
+from .parsing import parse_csp
+from .parsing import repeated_directives
 from .policy import Policy
 from .vocabulary import Complaint
 from .vocabulary import DIRECTIVES
@@ -22,6 +24,7 @@ from .vocabulary import IntegrityDestination
 from .vocabulary import KEYWORDS
 from .vocabulary import NONCE
 from .vocabulary import NONCE_DIRECTIVES
+from .vocabulary import NONCE_SOURCE
 from .vocabulary import OpenerPolicy
 from .vocabulary import OPTIONAL_VALUE
 from .vocabulary import ReferrerPolicyToken
@@ -129,10 +132,11 @@ def lint(policy: Policy) -> Problems:
             for number, more in enumerate(policy.also)
         ),
     ]
+    endpoints = policy.reporting_endpoints
     for attribute, csp, report_only in csps:
-        found = _lint_csp(policy, attribute, csp, report_only=report_only)
-        yield from _problems(found)
-        yield from _lint_length(attribute, csp)
+        for directive, complaint in lint_csp(csp, endpoints, report_only=report_only):
+            key = f"{attribute}[{directive!r}]" if directive else attribute
+            yield from _problems([(key, complaint)])
     yield from _problems(_lint_permissions("permissions", policy.permissions))
     trial = policy.permissions_report_only
     yield from _problems(_lint_permissions("permissions_report_only", trial))
@@ -153,32 +157,40 @@ def _problems(
         yield PolicyProblem(key, expected, describe(given), text, code=code)
 
 
-def _lint_length(attribute: str, csp: Directives) -> Problems:
-    length = sum(len(" ".join((name, *sources))) + 2 for name, sources in csp.items())
-    if length > _LONGEST:
-        yield PolicyProblem(
-            attribute,
-            f"at most {_LONGEST} characters: proxies refuse a longer header line",
-            f"{length} characters",
-            "name hosts by a wildcard, or scripts by nonce instead of by hash",
-            code="csp.too-long",
-        )
-
-
-def _lint_csp(
-    policy: Policy, attribute: str, csp: Directives, *, report_only: bool
+def lint_csp(
+    csp: Directives, endpoints: cabc.Container[str], *, report_only: bool = False
 ) -> Keyed:
+    """Yield what is wrong in one CSP, with the directive; empty for the whole policy.
+
+    :param endpoints: The names that ``report-to`` may have.
+    """
     for directive, sources in csp.items():
-        key = f"{attribute}[{directive!r}]"
         if directive not in DIRECTIVES:
-            yield key, _unknown_directive(directive)
+            yield directive, _unknown_directive(directive)
             continue
         if report_only and directive in _REPORT_ONLY_IGNORES:
             expected = "a directive that counts in a report-only policy"
             write = f"move {directive} to csp"
-            yield key, ("csp.not-in-report-only", expected, directive, write)
-        for complaint in _lint_directive(policy, directive, sources):
-            yield key, complaint
+            yield directive, ("csp.not-in-report-only", expected, directive, write)
+        for complaint in _lint_directive(endpoints, directive, sources):
+            yield directive, complaint
+    length = sum(len(" ".join((name, *sources))) + 2 for name, sources in csp.items())
+    if length > _LONGEST:
+        expected = f"at most {_LONGEST} characters: proxies refuse a longer header line"
+        write = "name hosts by a wildcard, or scripts by nonce instead of by hash"
+        yield "", ("csp.too-long", expected, f"{length} characters", write)
+
+
+def lint_value(
+    value: str, endpoints: cabc.Container[str], *, report_only: bool = False
+) -> Keyed:
+    """Yield what is wrong in a CSP as it was sent, as :func:`lint_csp` does."""
+    for name in repeated_directives(value):
+        expected = "each directive once: browsers ignore the second"
+        write = f"one {name} with the sources of both"
+        yield name, ("csp.repeated-directive", expected, name, write)
+    csp = parse_csp(NONCE_SOURCE.sub(NONCE, value))
+    yield from lint_csp(csp, endpoints, report_only=report_only)
 
 
 def _unknown_directive(directive: str) -> Complaint:
@@ -191,7 +203,7 @@ def _unknown_directive(directive: str) -> Complaint:
 
 
 def _lint_directive(
-    policy: Policy, directive: str, sources: tuple[str, ...]
+    endpoints: cabc.Container[str], directive: str, sources: tuple[str, ...]
 ) -> Complaints:
     if directive in VALUELESS:
         if sources:
@@ -213,16 +225,18 @@ def _lint_directive(
                 yield complaint
         yield from _lint_combination(directive, safe)
     else:
-        yield from _lint_tokens(policy, directive, safe)
+        yield from _lint_tokens(endpoints, directive, safe)
 
 
 def _breaks_out(source: str) -> bool:
     return not source or any(not "!" <= c <= "~" or c in ";," for c in source)
 
 
-def _lint_tokens(policy: Policy, directive: str, tokens: tuple[str, ...]) -> Complaints:
+def _lint_tokens(
+    endpoints: cabc.Container[str], directive: str, tokens: tuple[str, ...]
+) -> Complaints:
     for token in tokens:
-        if directive == "report-to" and token not in policy.reporting_endpoints:
+        if directive == "report-to" and token not in endpoints:
             write = f"reporting_endpoints={{{token!r}: '/reports'}}"
             expected = "a name in reporting_endpoints"
             yield "csp.unknown-endpoint", expected, token, write

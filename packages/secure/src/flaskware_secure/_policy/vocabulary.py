@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import re
 import typing as t
 
 Directives: t.TypeAlias = cabc.Mapping[str, tuple[str, ...]]
@@ -58,6 +59,9 @@ ClearableData: t.TypeAlias = t.Literal[
 
 NONCE = "'nonce'"
 """The source that stands for the nonce of a request."""
+
+NONCE_SOURCE = re.compile(r"'nonce-([A-Za-z0-9+/_=-]+)'")
+"""The same source in a header that was sent, with the nonce as its group."""
 
 FETCH_DIRECTIVES: frozenset[str] = frozenset(t.get_args(FetchDirective))
 DIRECTIVES: frozenset[str] = frozenset(t.get_args(Directive))

@@ -22,6 +22,9 @@ _BROAD = frozenset(
         "https://*.*",
     }
 )  # fmt: skip
+# Hashes of other algorithms mean nothing (CSP3, section 2.3.1).
+_HASHES = ("'sha256-", "'sha384-", "'sha512-")
+_VOUCHING = ("'nonce", *_HASHES)
 # Points of MDN's HTTP Observatory.
 _UNSAFE, _SEMI_UNSAFE = -20, -10
 # These serve files of anybody, any version of Angular, or JSONP with a callback from
@@ -83,7 +86,7 @@ def effective(directive: str, sources: tuple[str, ...]) -> tuple[str, ...]:
     """Return the sources of a directive that count: some void others."""
     if not directive.startswith("script-src"):
         return sources
-    if any(source.startswith(("'nonce", "'sha")) for source in sources):
+    if any(source.startswith(_VOUCHING) for source in sources):
         sources = tuple(s for s in sources if s != "'unsafe-inline'")
     if "'strict-dynamic'" in sources:
         voided = {"'self'", "'unsafe-inline'"}
@@ -124,7 +127,7 @@ def _missing(csp: Directives) -> cabc.Iterator[Weakness]:
             yield Weakness("csp-weak-scripts", directive, "", message, fix, _UNSAFE)
     scripts = csp.get(_decides(csp, "script-src") or "", ())
     nonce = any(source.startswith("'nonce") for source in scripts)
-    hashed = any(source.startswith("'sha") for source in scripts)
+    hashed = any(source.startswith(_HASHES) for source in scripts)
     if (nonce or (hashed and "'strict-dynamic'" in scripts)) and "base-uri" not in csp:
         message = "an injected <base> has the page's scripts loaded from any site"
         yield Weakness("csp-no-base-uri", "base-uri", "", message, "'none'")
@@ -166,7 +169,7 @@ def _styles(csp: Directives) -> cabc.Iterator[Weakness]:
     if decided is None:
         return
     sources = csp[decided]
-    vouched = any(source.startswith(("'nonce", "'sha")) for source in sources)
+    vouched = any(source.startswith(_VOUCHING) for source in sources)
     for source in sources:
         unsafe = source == "'unsafe-inline'" and not vouched
         if unsafe or source in _BROAD:
