@@ -12,6 +12,7 @@ from pathlib import Path
 from flask import Flask
 
 from flaskware_core import add_health
+from flaskware_core import from_environment
 
 from . import accounts
 from . import board
@@ -27,7 +28,8 @@ def create_app(**config: t.Any) -> Flask:
     """Make the app.
 
     Every setting can come from the environment, as `FLASK_` and the key:
-    `FLASK_SESSION_STORE=redis://localhost` sets `SESSION_STORE`.
+    `FLASK_SESSION_STORE=redis://localhost` sets `SESSION_STORE`, and
+    `FLASK_SECRET_KEY_FILE` names a file with the key.
     """
     app = Flask(__name__, instance_path=config.pop("instance_path", None))
     app.config.from_mapping(
@@ -38,7 +40,7 @@ def create_app(**config: t.Any) -> Flask:
         # was typed.
         MAX_CONTENT_LENGTH=16 * 1024 * 1024,
     )
-    app.config.from_prefixed_env()
+    from_environment(app.config)
     app.config.from_mapping(config)
     if not app.config["SECRET_KEY"]:
         app.config["SECRET_KEY"] = _kept_secret(Path(app.instance_path))

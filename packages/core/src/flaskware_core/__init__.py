@@ -48,6 +48,7 @@ if t.TYPE_CHECKING:
     from ._process.fork import ForkGuard as ForkGuard
     from ._process.outage import CircuitBreaker as CircuitBreaker
     from ._process.outage import Unavailable as Unavailable
+    from ._settings.environment import from_environment as from_environment
     from ._web.signing import signer as signer
 else:
     __getattr__, __dir__ = lazy_names(
@@ -64,6 +65,7 @@ else:
             "_process.file_lock": ["FileLock"],
             "_process.fork": ["ForkGuard"],
             "_process.outage": ["CircuitBreaker", "Unavailable"],
+            "_settings.environment": ["from_environment"],
             "_web.signing": ["signer"],
         },
     )
@@ -75,7 +77,8 @@ __all__ = [
     "CredentialSource", "current_app_object", "current_context", "current_request",
     "current_session", "DeclarationError", "describe", "examine", "Extension",
     "FileLock", "Finding", "FINDING_FORMATS", "FindingFormat", "ForkGuard",
-    "lazy_names", "Level", "Misuse", "NotInitialised", "render_findings", "Report",
-    "request_credential", "request_getter", "request_origin", "RequestOrigin",
-    "Sensitive", "Settings", "signer", "takes_from_elsewhere", "Unavailable",
+    "from_environment", "lazy_names", "Level", "Misuse", "NotInitialised",
+    "render_findings", "Report", "request_credential", "request_getter",
+    "request_origin", "RequestOrigin", "Sensitive", "Settings", "signer",
+    "takes_from_elsewhere", "Unavailable",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ import quart
 from flask.cli import FlaskGroup
 from flask.config import Config
 
+from flaskware_core import from_environment
 from flaskware_core.testing import make_app
 
 SECRET = "smtp://ada:hunter2@localhost"
@@ -173,3 +174,55 @@ def test_a_wrong_configuration_is_told_in_place_of_the_settings(mail_class, tmp_
     result = click.testing.CliRunner().invoke(group, ["config", "show"])
     assert result.exit_code == 1
     assert "did you mean MAIL_PORT?" in result.output
+
+
+def _variables(mail_class: t.Any, fill: Fill, folder: Path, *arguments: str) -> str:
+    def create_app() -> flask.Flask:
+        app = flask.Flask(__name__, root_path=str(folder))
+        fill(app, folder)
+        mail_class(app)
+        return app
+
+    group = FlaskGroup(create_app=create_app)
+    result = click.testing.CliRunner().invoke(group, ["config", "env", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_an_example_of_the_environment_has_each_setting_and_no_secret(
+    mail_class, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FLASK_MAIL_URL", SECRET)
+    monkeypatch.setenv("FLASK_MAIL_PORT", "26")
+    monkeypatch.setenv("FLASK_SECRET_KEY", "a secret key")
+    output = _variables(mail_class, _by_environment, tmp_path)
+    assert "a secret key" not in output
+    assert "hunter2" not in output
+    lines = output.splitlines()
+    for line in (
+        "## flask", "FLASK_SECRET_KEY=", "#FLASK_TRUSTED_HOSTS=null",
+        "## mail", "FLASK_MAIL_URL=", "FLASK_MAIL_PORT=26", "#FLASK_MAIL_MODE=send",
+        "#FLASK_MAIL_BINDS={}", "#FLASK_MAIL_TLS=false",
+    ):  # fmt: skip
+        assert line in lines
+    assert max(map(len, lines)) <= 80
+
+
+def test_an_example_of_one_extension_has_no_other(mail_class, tmp_path):
+    output = _variables(mail_class, _by_line, tmp_path, "mail", "--prefix", "SHOP")
+    assert output.startswith("## mail\n#SHOP_MAIL_URL=\n")
+
+
+def test_a_secret_file_is_told_by_its_path(mail_class, tmp_path, monkeypatch):
+    (tmp_path / "url").write_text(SECRET)
+    monkeypatch.setenv("FLASK_MAIL_URL_FILE", str(tmp_path / "url"))
+
+    def fill(app: flask.Flask, folder: Path) -> None:
+        from_environment(app.config)
+
+    output = shown(mail_class, fill, tmp_path, "mail", "--json")
+    (url,) = (item for item in json.loads(output) if item["key"] == "MAIL_URL")
+    assert (url["source"], url["place"]) == ("file", str(tmp_path / "url"))
+    assert "FLASK_MAIL_URL=\n" in _variables(
+        mail_class, fill, tmp_path, "mail"
+    ).replace("#", "")

@@ -42,6 +42,7 @@ from flaskware_core import Finding
 from flaskware_core import FINDING_FORMATS
 from flaskware_core import FindingFormat
 from flaskware_core import ForkGuard
+from flaskware_core import from_environment
 from flaskware_core import lazy_names
 from flaskware_core import Level
 from flaskware_core import Misuse
@@ -162,6 +163,7 @@ except DeclarationError as declaration:
     misuse: Misuse = declaration
     assert_type(misuse.place, str)
 
+from_environment(app.config, prefix="SHOP")
 assert_type(make_app(mail, SECRET_KEY="x"), flask.Flask)
 with serving(app) as address:
     assert_type(address, str)
