@@ -150,9 +150,10 @@ def _settings_of(
 
 def _settings_of_flask(app: App, sources: Sources) -> cabc.Iterator[_Shown]:
     for key, about in _OF_FLASK.items():
-        value = redacted(app.config[key])
-        is_secret = key.startswith("SECRET") and bool(app.config[key])
-        yield _Shown("flask", key, value, sources.of(app.config, key), about, is_secret)
+        value: object = app.config[key]
+        is_secret = key.startswith("SECRET") and value is not None
+        source = sources.of(app.config, key)
+        yield _Shown("flask", key, redacted(value), source, about, is_secret)
 
 
 def _as_variable(value: object) -> str | None:
