@@ -150,7 +150,7 @@ def _settings_of(
 
 def _settings_of_flask(app: App, sources: Sources) -> cabc.Iterator[_Shown]:
     for key, about in _OF_FLASK.items():
-        value: object = app.config[key]
+        value = t.cast("object", app.config[key])
         is_secret = key.startswith("SECRET") and value is not None
         source = sources.of(app.config, key)
         yield _Shown("flask", key, redacted(value), source, about, is_secret)
