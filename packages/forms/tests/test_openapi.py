@@ -140,6 +140,10 @@ def responses(spec, methods=("POST",), **config):
 def test_the_answers_are_those_that_a_form_can_give():
     every = {"201", "204", "303", "400", "403", "413", "415", "422"}
     assert set(responses(FormSpec(Home, name="h"))[1]["responses"]) == every
+    # What has been put was there before, so nothing is created.
+    put = responses(FormSpec(Home, name="h"), ["PUT"])[1]["responses"]
+    assert set(put) == every - {"201"} | {"200"}
+    assert set(put["200"]["content"]) == {"application/json"}
     # A row was added, or another button pressed.
     assert set(responses(PROFILE)[1]["responses"]) == every | {"200"}
     assert "403" not in responses(PROFILE, WTF_CSRF_ENABLED=False)[1]["responses"]

@@ -7,12 +7,15 @@ import flask
 import jinja2
 import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flaskware_core import DeclarationError
 from flaskware_core.testing import make_app
 from flaskware_forms import Bound
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
+from flaskware_forms import Steps
 from flaskware_forms.testing import submit
 
 
@@ -98,6 +101,15 @@ def test_a_page_is_sent_on_with_303(make_site, spec):
 def test_a_json_client_gets_201_with_the_object(make_site, spec):
     response = make_site(spec).post(json=RIGHT)
     assert (response.status_code, response.location) == (201, "/done")
+    assert response.get_json()["email"] == "ann@example.com"
+
+
+@pytest.mark.parametrize("kind", ["json", "data"])
+def test_only_a_post_creates_something(make_site, spec, kind):
+    headers = {"Accept": "application/json", "Sec-Fetch-Site": "same-origin"}
+    send = make_site(spec).client.put
+    response = send("/", **{kind: RIGHT}, headers=headers)
+    assert (response.status_code, response.location) == (200, None)
     assert response.get_json()["email"] == "ann@example.com"
 
 
@@ -435,3 +447,69 @@ def test_a_route_without_methods_takes_a_form_and_one_with_methods_takes_these(n
     taken = [app.test_client().get("/"), submit(app.test_client(), "/", data={})]
     wanted = [(m in (named or ["GET", "POST"])) for m in ("GET", "POST")]
     assert [response.status_code == 200 for response in taken] == wanted
+
+
+class Home(pydantic.BaseModel, extra="allow"):
+    city: str = ""
+
+
+class Cat(Home):
+    kind: t.Literal["cat"]
+
+
+class Dog(pydantic.BaseModel):
+    kind: t.Literal["dog"]
+
+
+class Open(pydantic.BaseModel, extra="allow"):
+    title: str
+    home: Home = Home()
+    homes: list[Home] = []
+    pet: t.Annotated[Cat | Dog | None, pydantic.Field(discriminator="kind")] = None
+
+
+_WORDS = st.text("ab", min_size=1, max_size=2)
+_MORE = st.dictionaries(_WORDS, _WORDS | st.lists(_WORDS, min_size=2), max_size=3)
+
+
+@given(_MORE, _MORE, _MORE, _MORE)
+def test_what_no_field_has_is_kept_of_a_form_as_of_json(first, home, row, pet):
+    body = {
+        "title": "x",
+        **first,
+        "home": {"city": "Ur", **home},
+        "homes": [{"city": "Oz", **row}],
+        "pet": {"kind": "cat", "city": "Ib", **pet},
+    }
+    sent = {"title": "x", **first}
+    for start, fields in (
+        ("home", body["home"]),
+        ("homes-0", body["homes"][0]),
+        ("pet", body["pet"]),
+    ):
+        sent |= {f"{start}.{name}": value for name, value in fields.items()}
+    # What the markup itself adds is no field.
+    sent |= {"csrf_token": "z", "_version": "1"}
+    spec = FormSpec(Open, name="open")
+    app = make_app(Forms())
+    found = []
+    for options in ({"json": body}, {"data": sent}):
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        with app.test_request_context("/", method="POST", headers=headers, **options):
+            form = spec.bind()
+            found.append(form.submit())
+            assert not form.errors
+    assert found[0] == found[1] == Open.model_validate(body)
+    assert found[1].model_extra == first
+
+
+def test_a_union_without_extras_in_one_model_drops_them_as_json_does(make_site):
+    site = make_site(FormSpec(Open, name="open"))
+    assert site.post({"title": "x", "pet.kind": "dog", "pet.a": "1"}).status_code == 303
+    assert site.data.pet == Dog(kind="dog")
+
+
+def test_the_pages_of_a_form_keep_only_what_has_a_field():
+    pages = {"one": ["title"], "two": ["home", "homes", "pet"]}
+    with pytest.raises(DeclarationError, match="keep only what has a field"):
+        Steps(Open, name="s", pages=pages)

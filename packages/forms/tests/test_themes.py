@@ -87,7 +87,7 @@ def test_an_app_renders_a_field_by_its_name_or_kind_with_macros_of_its_own():
     assert page.control("name")["value"] == "<"
     assert "m-name--error" in page.ids()
     assert "<i>bio<textarea" in text
-    assert '<u>Tags<input type="hidden" name="tags.*" value=""><div class=' in text
+    assert '<u>Tags<input type="hidden" name="tags.*" value="+"><div class=' in text
     # All others look as the theme has them.
     assert '<div class="form-field"><label for="m-email">' in text
     assert "<b>Name text False</b>" in client.get("/").text

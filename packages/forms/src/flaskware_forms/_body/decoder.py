@@ -57,8 +57,8 @@ class Decoded(dict[str, t.Any]):
         self.unsent: set[str] = set()
         # Names that start with a field of the form, and name nothing in it.
         self.unknown: list[Path] = []
-        # Names that have nothing to do with the form.
-        self.foreign: list[str] = []
+        # The values of names that have nothing to do with the form.
+        self.foreign: dict[str, Values] = {}
 
 
 @dc.dataclass
@@ -171,7 +171,7 @@ class Decoder:
             raise BadBody(f"The form has more than {max_entries} values.")
         trees: dict[str, FormTree] = {}
         unknown: list[Path] = []
-        foreign: list[str] = []
+        foreign: dict[str, Values] = {}
         for name, values in raw.items():
             if name in self._leaves:
                 continue
@@ -184,7 +184,7 @@ class Decoder:
             elif steps[0] in self._leaves:
                 unknown.append(tuple(steps))
             else:
-                foreign.append(name)
+                foreign[name] = values
         for key, tree in trees.items():
             unknown.extend(self._nested[key].strays(tree, (key,)))
         data = self._decode(raw, trees, keep_blank)
@@ -251,6 +251,15 @@ def _grow(trees: dict[str, FormTree], steps: list[str], values: Values) -> None:
 def read_one(values: Values) -> t.Any:
     """Read a text; several values are left for Pydantic to refuse."""
     return values[0] if len(values) == 1 else values
+
+
+def read_extras(values: cabc.Mapping[str, Values]) -> dict[str, t.Any]:
+    """Read the texts of names that no field has; a file is left out."""
+    return {
+        name: read_one(found)
+        for name, found in values.items()
+        if found and all(isinstance(each, str) for each in found)
+    }
 
 
 def read_or_none(values: Values) -> t.Any:

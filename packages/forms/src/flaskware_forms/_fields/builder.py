@@ -9,6 +9,7 @@ import typing as t
 from markupsafe import escape
 from markupsafe import Markup
 
+from flaskware_forms._body.decoder import EXISTS
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._markup.names import ControlNames
@@ -43,8 +44,10 @@ class Builder(t.Generic[N]):
     macro = "field"
     kind: str
     """Its kind in themes."""
-    # The hidden input that says that a page shows it, where a browser may send nothing.
+    # The hidden input that says that a page shows it, where a browser may send nothing;
+    # and the same for a list that exists, though it looks like none.
     presence = ""
+    presence_of_empty = ""
 
     def __init__(self, node: N, names: ControlNames, context: RenderContext) -> None:
         self.node = node
@@ -72,6 +75,11 @@ class Builder(t.Generic[N]):
 
     def prepare(self) -> None:
         """Make ready what is the same for all requests."""
+
+    def make_presence(self, name: str) -> None:
+        """Make the hidden inputs that say that a page shows it."""
+        self.presence = hidden(name, "")
+        self.presence_of_empty = hidden(name, EXISTS)
 
     def make_label(self) -> str:
         return self.context.text(
@@ -142,9 +150,10 @@ class Builder(t.Generic[N]):
         presence = self.presence_for(value)
         return markup if presence in markup else presence + markup
 
-    def presence_for(self, value: t.Any) -> str:  # noqa: ARG002
+    def presence_for(self, value: t.Any) -> str:
         """The hidden input that stands before its control."""
-        return self.presence
+        says = self.node.existence(value)
+        return self.presence_of_empty if says else self.presence
 
     def parts(self, value: t.Any, errors: ErrorsAt, control: str = "") -> FieldParts:
         """The parts of the field, for a macro."""

@@ -11,7 +11,6 @@ import flask
 from markupsafe import escape
 
 from flaskware_forms._body.decoder import converting
-from flaskware_forms._body.decoder import EXISTS
 from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import SHOWN
 from flaskware_forms._body.decoder import translating
@@ -32,7 +31,6 @@ from .builder import attributes_text
 from .builder import Builder
 from .builder import ErrorsAt
 from .builder import FieldsetBuilder
-from .builder import hidden
 from .input import InputBuilder
 from .input import Leaf
 from .node import Texts
@@ -122,15 +120,11 @@ class SelectBuilder(InputBuilder[t.Any]):
         self._blank = _BLANK_OPTION if blank else ""
         self._options = self._make(choice.choices)
         self._choice = choice
-        name = self.names.name
-        self.presence, self._exists = (
-            hidden(f"{name}.{SHOWN}", existence) if many else ""
-            for existence in ("", EXISTS)
-        )
+        if many:
+            self.make_presence(f"{self.names.name}.{SHOWN}")
 
     def presence_for(self, value: t.Any) -> str:
-        exists = self.node.many and self.node.existence(value)
-        return self._exists if exists else self.presence
+        return Builder.presence_for(self, value)
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
         chosen = set(map(text_of, items_of(value) if self.node.many else [value]))
@@ -206,14 +200,7 @@ class OffersBuilder(FieldsetBuilder["Radio | Boxes"]):
         self.attrs = self.context.live_attributes(self.names.name)
         self._boxes = self._make(self.choice.choices)
         name = self.names.name
-        self.presence, self._exists = (
-            hidden(f"{name}.{SHOWN}" if node.many else name, existence)
-            for existence in ("", EXISTS)
-        )
-
-    def presence_for(self, value: t.Any) -> str:
-        exists = isinstance(self.node, Boxes) and self.node.existence(value)
-        return self._exists if exists else self.presence
+        self.make_presence(f"{name}.{SHOWN}" if node.many else name)
 
     def _make(self, offers: cabc.Iterable[Offer]) -> list[tuple[str, str, str]]:
         name = self.names.name

@@ -44,7 +44,17 @@ def compile_model(model: type[pydantic.BaseModel]) -> Group:
         to write instead.
     """
     children = _children(model, ())
-    return Group(key="", attribute="", label="", make=lambda: children)
+    return Group(
+        key="",
+        attribute="",
+        label="",
+        make=lambda: children,
+        takes_extras=_takes_extras(model),
+    )
+
+
+def _takes_extras(model: type[pydantic.BaseModel]) -> bool:
+    return model.model_config.get("extra") == "allow"
 
 
 def _children(
@@ -78,6 +88,7 @@ def _group(
     *,
     without: str = "",
 ) -> Group:
+    common = {**common, "takes_extras": _takes_extras(model)}
     if model in path:
         # Its problems were reported where it was compiled first.
         return Group(

@@ -126,6 +126,10 @@ class Node:
         """The code of an error of Pydantic, and the code of the sentence for it."""
         return code, code
 
+    def existence(self, value: t.Any) -> str:
+        """The value of the hidden input that says that a page shows the field."""
+        return ""
+
     def is_marked(self, value: t.Any) -> bool:
         """True if a hidden input beside its control has a part of the value."""
         return False

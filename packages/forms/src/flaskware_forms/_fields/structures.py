@@ -18,6 +18,7 @@ from flaskware_forms._body.decoder import EMPTY
 from flaskware_forms._body.decoder import EXISTS
 from flaskware_forms._body.decoder import FormTree
 from flaskware_forms._body.decoder import is_index
+from flaskware_forms._body.decoder import read_extras
 from flaskware_forms._body.decoder import Reader
 from flaskware_forms._body.decoder import SHOWN
 from flaskware_forms._errors.error import Path
@@ -74,7 +75,7 @@ class GroupBuilder(FieldsetBuilder["Group"]):
         if node.nullable or self.is_entry:
             return rows + "".join(
                 hidden(f"{self.names.name}.{SHOWN}", text)
-                for text in node.existence(value, values)
+                for text in node.remarks(value, values)
             )
         return rows
 
@@ -92,11 +93,13 @@ class Group(Node):
 
     :param make: Makes the fields on first use, as a model may hold itself.
     :param recursive: True if the model is inside of itself here.
+    :param takes_extras: True if it keeps what none of its fields has.
     """
 
     builder = GroupBuilder
     make: cabc.Callable[[], tuple[Node, ...]]
     recursive: bool = False
+    takes_extras: bool = False
 
     @functools.cached_property
     def children(self) -> tuple[Node, ...]:
@@ -129,7 +132,28 @@ class Group(Node):
             return ABSENT
         if self.nullable and (tree is None or tree.is_empty()):
             return None
-        return self.decoder.decode_tree(tree or FormTree(), keep)
+        return self.decode_fields(tree or FormTree(), keep)
+
+    def decode_fields(
+        self, tree: FormTree, keep: bool, known: cabc.Container[str] = ()
+    ) -> Decoded:
+        """Read its fields, and what else there is if it keeps that.
+
+        :param known: Other names that have a meaning here.
+        """
+        data = self.decoder.decode_tree(tree, keep)
+        if self.takes_extras:
+            extras = {
+                step: below.values
+                for step, below in tree.children.items()
+                if step not in self.by_key and step not in known
+            }
+            data.update(read_extras(extras))
+        return data
+
+    def is_extra(self, step: str, below: FormTree) -> bool:
+        """True if a name here is none of a field, and is kept."""
+        return self.takes_extras and step not in self.by_key and not below.children
 
     def strays(self, tree: FormTree, path: Path) -> cabc.Iterator[Path]:
         if any(tree.values):
@@ -137,7 +161,8 @@ class Group(Node):
         for step, below in tree.children.items():
             child = self.by_key.get(step)
             if child is None:
-                yield (*path, step)
+                if not self.is_extra(step, below):
+                    yield (*path, step)
             else:
                 yield from child.strays(below, (*path, step))
 
@@ -151,7 +176,7 @@ class Group(Node):
             return
         values = self.initial_fields(None) if value is None else fields_in(value)
         if self.nullable:
-            says = self.existence(value, values)
+            says = self.remarks(value, values)
             yield from ((f"{name}.{SHOWN}", text) for text in says)
         yield from self.fields_texts(name, values)
 
@@ -161,7 +186,7 @@ class Group(Node):
             below = f"{name}.{child.key}" if name else child.key
             yield from child.texts(below, values.get(child.key))
 
-    def existence(self, value: t.Any, fields: dict[str, t.Any]) -> cabc.Iterator[str]:
+    def remarks(self, value: t.Any, fields: dict[str, t.Any]) -> cabc.Iterator[str]:
         """Yield what a page says beside its fields, where they do not show it.
 
         An optional model, or a row, is one or is none. A browser sends the same for one
@@ -320,14 +345,7 @@ class SeriesBuilder(FieldsetBuilder["Series"]):
 
     def prepare(self) -> None:
         self._entries: dict[tuple[int, bool, bool], Row] = {}
-        self.presence, self._exists = (
-            hidden(f"{self.names.name}.{SHOWN}", text) for text in ("", EXISTS)
-        )
-
-    def presence_for(self, value: t.Any) -> str:
-        may_lack = self.node.nullable or self.is_entry
-        exists = may_lack and self.node.existence(value)
-        return self._exists if exists else self.presence
+        self.make_presence(f"{self.names.name}.{SHOWN}")
 
     def control(self, value: t.Any, errors: ErrorsAt) -> str:
         node = self.node
@@ -414,7 +432,7 @@ class Series(Node):
                 group = self.item.model_group
                 if group is self.item and group is not None:
                     fields = group.initial_fields(None) if row is None else row
-                    says = group.existence(row, fields)
+                    says = group.remarks(row, fields)
                     yield from ((f"{below}.{SHOWN}", text) for text in says)
             elif row is not None and not text_of(row):
                 yield f"{below}.{SHOWN}", EXISTS
@@ -636,7 +654,8 @@ class Variants(Node):
         if own is not None:
             # Each model has names of its own in our markup; others write "pay.iban".
             tree = FormTree(tree.values, {**tree.children, **own.children})
-        data = case.group.decoder.decode_tree(tree, keep)
+        known = {self.tag, *(each.step for each in self.cases)}
+        data = case.group.decode_fields(tree, keep, known)
         return {self.tag: case.choice.value, **data}
 
     def strays(self, tree: FormTree, path: Path) -> cabc.Iterator[Path]:
@@ -650,7 +669,9 @@ class Variants(Node):
             found = [case.group for case in self.cases if step in case.group.by_key]
             if found:
                 yield from found[0].by_key[step].strays(below, (*path, step))
-            elif step != self.tag or below.children:
+            elif (step != self.tag or below.children) and not any(
+                case.group.is_extra(step, below) for case in self.cases
+            ):
                 yield (*path, step)
 
     def texts(self, name: str, value: t.Any) -> Texts:

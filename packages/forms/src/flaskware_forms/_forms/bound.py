@@ -264,7 +264,8 @@ class Bound(t.Generic[M]):
         """Answer that the form was accepted.
 
         A browser is redirected to ``url`` (303), also after a request of htmx. A JSON
-        client gets 201, ``url`` as Location, and ``obj``.
+        client gets ``obj``: after POST as 201 with ``url`` as Location, after any other
+        method, which changes what exists, as 200.
 
         :param obj: A Pydantic model, a dataclass, a mapping, or another object that the
             app's JSON provider can write.
@@ -274,8 +275,9 @@ class Bound(t.Generic[M]):
             if isinstance(obj, pydantic.BaseModel):
                 obj = obj.model_dump(mode="json", by_alias=True)
             response = flask.jsonify({} if obj is None else obj)
-            response.status_code = 201
-            response.headers["Location"] = url
+            if request.method == "POST":
+                response.status_code = 201
+                response.headers["Location"] = url
         elif _is_fragment(request):
             response = flask.Response(status=204, headers={"HX-Redirect": url})
         else:

@@ -66,6 +66,11 @@ class Steps(t.Generic[M]):
     ) -> None:
         self.whole = FormSpec(model, name=name)
         self.name = name
+        if self.whole.compiled.schema.takes_extras:
+            raise DeclarationError(
+                f"{model.__name__} has extra='allow', but pages keep only what has a"
+                " field. Leave it out, or write the fields."
+            )
         placed = [field for fields in pages.values() for field in fields]
         if sorted(placed) != sorted(model.model_fields):
             odd = {f for f in placed if placed.count(f) > 1}

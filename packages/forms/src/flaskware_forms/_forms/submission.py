@@ -17,6 +17,7 @@ from flaskware_forms._body.body import query_values
 from flaskware_forms._body.body import read_body
 from flaskware_forms._body.body import without_prefix
 from flaskware_forms._body.decoder import Decoded
+from flaskware_forms._body.decoder import read_extras
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
@@ -41,6 +42,7 @@ from .state import Fields
 from .state import FormsState
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
+V = t.TypeVar("V")
 
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 """The methods that send a form."""
@@ -54,6 +56,13 @@ READ = "flaskware_forms.read"
 def data_of(body: t.Any) -> t.Any:
     """The data of a body, parsed if it is JSON."""
     return body.data if isinstance(body, JsonBody) else body
+
+
+def _not_ours(foreign: cabc.Mapping[str, V]) -> dict[str, V]:
+    """The values of a body that are neither of a field nor of the form itself."""
+    token = t.cast("str", flask.current_app.config["WTF_CSRF_FIELD_NAME"])
+    # Names of the form's own begin with an underscore, those of fields do not.
+    return {n: v for n, v in foreign.items() if n != token and n[:1] != "_"}
 
 
 class Submission(t.Generic[M]):
@@ -199,9 +208,7 @@ class Submission(t.Generic[M]):
             return ()
         paths = list(sent.unknown)
         if self.compiled.model.model_config.get("extra") == "forbid":
-            token = t.cast("str", flask.current_app.config["WTF_CSRF_FIELD_NAME"])
-            # Names of the form's own begin with an underscore, those of fields do not.
-            paths += [(n,) for n in sent.foreign if n != token and n[:1] != "_"]
+            paths += [(name,) for name in _not_ours(sent.foreign)]
         return tuple(
             FormError(path, "extra_forbidden", self.say("extra_forbidden"))
             for path in paths
@@ -218,7 +225,7 @@ class Submission(t.Generic[M]):
             raise CSRFError(self.say(refusal.code))
         return sent
 
-    def _read_body(self, keep_blank: bool) -> t.Any:
+    def _decode_body(self, keep_blank: bool) -> t.Any:
         request, settings = flask.request, self.state.settings
         decoder, prefix = self.compiled.decoder, self.root.name
         if self.compiled.method == "get":
@@ -226,6 +233,12 @@ class Submission(t.Generic[M]):
             return decode_values(values, decoder, settings, keep_blank)
         files = bool(self.compiled.upload_sizes)
         return read_body(request, decoder, settings, files, keep_blank, prefix)
+
+    def _read_body(self, keep_blank: bool) -> t.Any:
+        sent = self._decode_body(keep_blank)
+        if self.compiled.schema.takes_extras and isinstance(sent, Decoded):
+            sent.update(read_extras(_not_ours(sent.foreign)))
+        return sent
 
     def hidden(self, name: str) -> str | None:
         """A value of the form that is not that of a field; JSON has none."""

@@ -265,15 +265,22 @@ class _Document:
         return found
 
     def _answers(self, at: _Operation, has_arguments: bool) -> Schema:
-        names = {"201": "Accepted", "303": "Moved", "204": "Nothing"}
+        names = {"303": "Moved", "204": "Nothing"}
+        accepts = at.method != "POST"
+        if not accepts:
+            names["201"] = "Accepted"
+        content: Schema = {}
+        says: list[str] = []
         if at.form.has_rows or at.form.buttons or at.page is not None:
-            content: Schema = {**_PAGE}
-            if at.page is not None:
-                content["application/json"] = {}
-            page = "The page again, such as with one more row; or the next page."
-            found: Schema = {"200": {"description": page, "content": content}}
-        else:
-            found = {}
+            content |= _PAGE
+            says.append("The page again, such as with one more row; or the next page.")
+        if accepts:
+            says.append("Accepted, for a client that reads JSON.")
+        if accepts or at.page is not None:
+            content["application/json"] = {}
+        found: Schema = {}
+        if content:
+            found["200"] = {"description": " ".join(says), "content": content}
         if has_arguments:
             names["404"] = "NotFound"
         if self._guards:
