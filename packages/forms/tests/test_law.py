@@ -74,6 +74,8 @@ class Leaves(pydantic.BaseModel):
     clock: dt.time = dt.time(10, 0)
     naive: dt.datetime = dt.datetime(2000, 1, 1)  # noqa: DTZ001
     moment: dt.datetime = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+    aware: pydantic.AwareDatetime = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+    utc: pydantic.AwareDatetime | None = None
     size: t.Literal["s", "l\n"] = "s"
     mood: t.Annotated[t.Literal["", "good"], Ui(widget="radio")] = "good"
     color: t.Annotated[Color | None, Ui(widget="radio")] = Color.RED
@@ -101,6 +103,7 @@ class Lists(pydantic.BaseModel):
     numbers: list[int] | None = [1]
     days: list[dt.date] = [dt.date(2000, 1, 1)]
     moments: list[dt.datetime] = []
+    awares: list[pydantic.AwareDatetime] = []
     boxes: list[Letter] = ["a"]
     several: t.Annotated[set[Letter], Ui(widget="select")] = {"b"}
     ids: frozenset[int] = frozenset({1})
@@ -147,6 +150,8 @@ class LeafColumns:
     clock: orm.Mapped[dt.time]
     naive: orm.Mapped[dt.datetime]
     moment: orm.Mapped[dt.datetime] = orm.mapped_column(sa.DateTime(timezone=True))
+    aware: orm.Mapped[dt.datetime] = orm.mapped_column(sa.DateTime(timezone=True))
+    utc: orm.Mapped[dt.datetime | None]
     size: orm.Mapped[str]
     mood: orm.Mapped[str]
     color: orm.Mapped[Color | None]
@@ -170,6 +175,7 @@ class WholeTable(LeafColumns, Base):
     numbers: orm.Mapped[list[int] | None] = json_column()
     days: orm.Mapped[list[str]] = json_column()
     moments: orm.Mapped[list[str]] = json_column()
+    awares: orm.Mapped[list[str]] = json_column()
     boxes: orm.Mapped[list[str]] = json_column()
     several: orm.Mapped[list[str]] = json_column()
     ids: orm.Mapped[list[int]] = json_column()
@@ -231,6 +237,8 @@ LEAVES = st.fixed_dictionaries({
     "clock": st.times(),
     "naive": _NAIVE,
     "moment": _AWARE,
+    "aware": _AWARE,
+    "utc": st.none() | _AWARE,
     "size": st.sampled_from(["s", "l\n"]),
     "mood": st.sampled_from(["", "good"]),
     "color": st.sampled_from([None, *Color]),
@@ -251,6 +259,7 @@ LISTS = st.fixed_dictionaries({
     "numbers": st.none() | st.lists(_DIGITS, max_size=3),
     "days": st.lists(st.dates(_FIRST.date()), max_size=2),
     "moments": st.lists(_AWARE | _NAIVE, max_size=2),
+    "awares": st.lists(_AWARE, max_size=2),
     "boxes": st.lists(st.sampled_from("abc"), max_size=3),
     "several": st.lists(st.sampled_from("abc"), max_size=3, unique=True),
     "ids": st.lists(_DIGITS, max_size=3, unique=True),
@@ -281,6 +290,32 @@ def record(values: t.Any) -> WholeTable:
             for row, subs in rows
         ],
     )
+
+
+def leaves_of(whole: t.Any) -> cabc.Iterator[t.Any]:
+    yield from filter(None, (whole, whole.one, whole.other))
+    for row in whole.rows:
+        yield from (row, *row.subs)
+
+
+def in_utc(whole: WholeTable) -> WholeTable:
+    """The object with moments as a database without zones keeps them."""
+    for leaves in leaves_of(whole):
+        leaves.aware = leaves.aware.astimezone(dt.UTC)
+        if leaves.utc is not None:
+            leaves.utc = leaves.utc.astimezone(dt.UTC).replace(tzinfo=None)
+    return whole
+
+
+def with_zones(whole: WholeTable) -> WholeTable:
+    """The object of a database with the zones that it does not keep."""
+    for leaves in leaves_of(whole):
+        for name in ("aware", "utc"):
+            value = getattr(leaves, name)
+            if value is not None and value.tzinfo is None:
+                value = value.replace(tzinfo=dt.UTC)
+                orm.attributes.set_committed_value(leaves, name, value)
+    return whole
 
 
 class Db:
@@ -330,7 +365,7 @@ class Db:
         with orm.Session(self.engine) as session:
             for table in reversed(Base.metadata.sorted_tables):
                 session.execute(sa.delete(table))
-            session.add(record(values))
+            session.add(in_utc(record(values)))
             session.commit()
 
     def shown(self) -> dict[str, list[str]]:
@@ -338,9 +373,8 @@ class Db:
 
     def json(self) -> dict[str, t.Any]:
         with orm.Session(self.engine) as session:
-            found = Whole.model_validate(
-                session.get_one(WholeTable, 1), from_attributes=True
-            )
+            whole = with_zones(session.get_one(WholeTable, 1))
+            found = Whole.model_validate(whole, from_attributes=True)
             return without_gone_choices(found.model_dump(mode="json"))
 
     def send(self, method: str = "POST", **options: t.Any) -> list[str]:
@@ -386,7 +420,8 @@ def db(
     parsed = sa.make_url(url)
     if request.param != "sqlite":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    zone = {"psycopg": "Asia/Kathmandu"}.get(request.param)
+    zone: t.Any = {"psycopg": "Asia/Kathmandu", "asyncpg": lambda: "Europe/Berlin"}
+    zone = zone.get(request.param)
     made = Db(parsed, driver, FORMS_TIMEZONE=zone)
     yield made
     made.engine.dispose()
@@ -471,12 +506,6 @@ def test_what_a_page_shows_comes_back_exactly(values):
         ):
             form = SPEC.bind()
             assert form.submit() == whole, form.errors
-
-
-def leaves_of(whole: Whole) -> cabc.Iterator[Leaves]:
-    yield from filter(None, (whole, whole.one, whole.other))
-    for row in whole.rows:
-        yield from (row, *row.subs)
 
 
 class Weight(enum.Flag):

@@ -50,7 +50,6 @@ LEAVES = {
     "flaskware_sqlalchemy._sessions.sticky": "imported late, as it loads itsdangerous",
     "flaskware_session._migrations": "an entry point of the package names it",
     "flaskware_forms._csrf.mask": "the one idea against BREACH, free of Flask-WTF",
-    "flaskware_forms._schema.moments": "moments as texts, for controls and for columns",
     "flaskware_forms._markup.names": "the names of a control, used by three rooms",
 }
 # Names that end in -ing and are nouns of the field.

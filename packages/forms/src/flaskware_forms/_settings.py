@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import collections.abc as cabc
+import datetime as dt
 import typing as t
-import zoneinfo
 
 import pydantic
 
@@ -9,6 +10,7 @@ from flaskware_core import Settings
 
 from ._errors.messages import languages
 from ._markup.theme import Marks
+from ._schema.moments import zone_of
 
 CsrfStrategy: t.TypeAlias = t.Literal["headers_or_token", "headers"]
 
@@ -93,10 +95,12 @@ class FormsSettings(Settings):
         " and `row_of_KIND` for fields of a kind.",
         examples=["forms.html"],
     )
-    timezone: str | None = pydantic.Field(
+    timezone: str | cabc.Callable[[], str | dt.tzinfo | None] | None = pydantic.Field(
         default=None,
-        description="Time zone in which a control shows a moment that has one. With"
-        " Flask-Babel, its time zone decides; without either, the moment's own.",
+        description="Time zone in which moments are shown and read: a name, or a"
+        " function that returns a name, a zone or `None` for the person of the request."
+        " With Flask-Babel, its time zone decides. Without a zone, a moment is shown in"
+        " its own; one without an offset is read in UTC.",
         examples=["Europe/Berlin"],
     )
     languages: tuple[str, ...] = pydantic.Field(
@@ -109,13 +113,13 @@ class FormsSettings(Settings):
 
     @pydantic.field_validator("timezone")
     @classmethod
-    def _is_a_zone(cls, name: str | None) -> str | None:
-        if name is not None:
+    def _is_a_zone(cls, zone: t.Any) -> t.Any:
+        if isinstance(zone, str):
             try:
-                zoneinfo.ZoneInfo(name)
-            except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+                zone_of(zone)
+            except ValueError:
                 raise ValueError("a time zone such as Europe/Berlin") from None
-        return name
+        return zone
 
     @pydantic.field_validator("languages")
     @classmethod

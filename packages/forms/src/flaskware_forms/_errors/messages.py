@@ -58,6 +58,8 @@ _SENTENCES: dict[str | _N, str] = {
     "Answer yes or no.": "bool_type bool_parsing",
     "Write a date, such as 2030-12-31.":
         "date_type date_parsing date_from_datetime_parsing date_from_datetime_inexact",
+    "The clocks go forward at this time, so no clock shows it. Write an earlier or a"
+    " later time.": "time_skipped",
     "Write a date in the past.": "date_past",
     "Write a date in the future.": "date_future",
     "Write a date and a time, such as 2030-12-31T23:59.": (

@@ -23,10 +23,13 @@ from flaskware_forms._body.decoder import read_consent
 from flaskware_forms._body.decoder import Values
 from flaskware_forms._markup.theme import Attributes
 from flaskware_forms._schema.facets import Facets
+from flaskware_forms._schema.moments import as_aware
+from flaskware_forms._schema.moments import in_zone_of_person
 from flaskware_forms._schema.moments import restored
 from flaskware_forms._schema.moments import shown
 from flaskware_forms._schema.values import FALSE
 from flaskware_forms._schema.values import is_on
+from flaskware_forms._schema.values import Refused
 from flaskware_forms._schema.values import text_of
 from flaskware_forms._schema.values import TRUE
 from flaskware_forms._uploads.upload import Upload
@@ -213,13 +216,19 @@ class Time(Leaf, control="time", types=(dt.time,)):
 
         def run(values: Values) -> t.Any:
             exact = self.parse(exact_of(values))
-            if exact is None:
-                return read(values)
-            text = read(values[1:])
+            text = read(values if exact is None else values[1:])
             now = self.parse(text)
-            return text if now is None else restored(text, exact, now)
+            return text if now is None else self.meant(text, exact, now)
 
         return run
+
+    def meant(self, text: str, before: t.Any, now: t.Any) -> str:
+        """The exact value of a text.
+
+        :param before: The exact value that the control showed, if it did.
+        :param now: The value of the text.
+        """
+        return text if before is None else restored(text, before, now)
 
     def parse(self, text: t.Any) -> t.Any:
         """The value of a text; ``None`` where it has none."""
@@ -230,7 +239,7 @@ class Time(Leaf, control="time", types=(dt.time,)):
 
     def shown_text(self, value: t.Any) -> tuple[str, str | None]:
         found = value if isinstance(value, self.moment) else self.parse(value)
-        if found is None or not hasattr(found, "tzinfo"):
+        if found is None or isinstance(value, Refused) or not hasattr(found, "tzinfo"):
             return text_of(value), None
         text, exact = shown(found)
         # A text stays as it was typed.
@@ -253,6 +262,19 @@ class DateTime(Time, control="datetime-local", types=_DATETIMES):
     """A date and a time."""
 
     moment = dt.datetime
+
+
+class AwareDateTime(DateTime, types=(pydantic.AwareDatetime,)):
+    """A moment: a date and a time in the zone of the person."""
+
+    def meant(self, text: str, before: t.Any, now: t.Any) -> str:
+        if before is None and now.tzinfo is None:
+            return in_zone_of_person(text, now)
+        return super().meant(text, before, now)
+
+    def initial_from(self, value: t.Any) -> t.Any:
+        # Some databases keep no zone, such as SQLite: it has UTC.
+        return as_aware(value)
 
 
 class FlagBuilder(InputBuilder["Flag"]):
@@ -422,13 +444,15 @@ def _step(found: Facets, low: t.Any, *, whole: bool) -> str | None:
 
 def _refuse_timestamp(value: str) -> str:
     # Pydantic takes a number for seconds since 1970, which no person means.
-    return value if _number(value) is None else "not a timestamp"
+    return value if _number(value) is None else Refused("not a timestamp", value)
 
 
 def _refuse_infinite(value: str) -> str:
     # Pydantic takes "nan" for a float, and no bound refuses it.
     number = _number(value)
-    return value if number is None or math.isfinite(number) else "not a number"
+    if number is None or math.isfinite(number):
+        return value
+    return Refused("not a number", value)
 
 
 def _number(value: str) -> float | None:

@@ -13,6 +13,7 @@ from pydantic_core import SchemaValidator
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
+from flaskware_forms._schema.values import Refused
 
 from .node import Node
 from .structures import Group
@@ -36,6 +37,10 @@ def _form_error(
     if node is not None:
         code, says = node.error_codes(code, item["input"])
     context = t.cast("cabc.Mapping[str, t.Any]", item.get("ctx", {}))
+    typed = item["input"]
+    if isinstance(typed, Refused) and typed.says:
+        code = says = typed.says
+        context = {**context, **typed.context}
     if code in {"too_short", "too_long"} and isinstance(item["input"], str):
         # Pydantic counts the items of a secret; people write characters.
         says = f"string_{code}"

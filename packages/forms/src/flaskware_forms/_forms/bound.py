@@ -24,6 +24,7 @@ from flaskware_forms._markup.theme import safe
 from flaskware_forms._markup.theme import VALIDATE_HEADER
 from flaskware_forms._orm.edit import Edit
 from flaskware_forms._orm.edit import version_input
+from flaskware_forms._schema.values import Refused
 
 from .partial import answer
 from .partial import async_answer
@@ -69,7 +70,8 @@ class BoundField:
     @property
     def value(self) -> t.Any:
         """The value of its control: text as it was typed, or the initial value."""
-        return self._submission.values.get(self._markup.key)
+        value = self._submission.values.get(self._markup.key)
+        return value.typed if isinstance(value, Refused) else value
 
     @property
     def kind(self) -> str:

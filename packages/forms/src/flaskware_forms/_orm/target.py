@@ -21,6 +21,8 @@ from flaskware_forms._fields.node import Node
 from flaskware_forms._fields.scalars import FileInput
 from flaskware_forms._fields.structures import Group
 from flaskware_forms._schema.facets import facets
+from flaskware_forms._schema.moments import as_aware
+from flaskware_forms._schema.moments import as_stored
 from flaskware_forms._schema.moments import current_zone
 from flaskware_forms._schema.values import key_of
 from flaskware_forms._schema.values import text_of
@@ -224,7 +226,7 @@ class Target:
             if not node.nested:
                 sent = self._value(node, data)
                 current = key_of(getattr(obj, node.attribute))
-                if current != sent:
+                if not _is_same(current, sent):
                     yield Difference((node.key,), text_of(current), text_of(sent))
 
     def write(
@@ -310,7 +312,7 @@ class Target:
             return True
         value = _in_zone(value, current, _columns(self.mapper).get(name))
         members = getattr(data, name)
-        if current == value or (
+        if _is_same(current, value) or (
             # A set has no order, unlike the list that stands for it in a column.
             isinstance(members, set | frozenset)
             and isinstance(current, list)
@@ -402,15 +404,23 @@ def _link(
     return True
 
 
+def _is_same(current: t.Any, value: t.Any) -> bool:
+    """True if a value is that of the object, whose database may keep no zone."""
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        current = as_aware(current)
+    return bool(current == value)
+
+
 def _in_zone(value: t.Any, current: t.Any, columns: list[t.Any] | None) -> t.Any:
     """Give a moment the zone that its column demands.
 
     A driver would take it for one in the zone of the process.
     """
-    if not isinstance(value, dt.datetime) or value.tzinfo is not None or not columns:
+    if not isinstance(value, dt.datetime) or not columns:
         return value
-    if not getattr(columns[0].type, "timezone", False):
-        return value
+    keeps_zone = bool(getattr(columns[0].type, "timezone", False))
+    if value.tzinfo is not None or not keeps_zone:
+        return as_stored(value, keeps_zone=keeps_zone)
     if isinstance(current, dt.datetime) and current.tzinfo is None:
         # The database keeps no zones, such as SQLite.
         return value

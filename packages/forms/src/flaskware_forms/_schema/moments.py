@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import datetime as dt
 import sys
 import typing as t
@@ -9,20 +10,61 @@ import zoneinfo
 
 import flask
 
+from .values import Refused
+
 Moment: t.TypeAlias = dt.datetime | dt.time
+Zone: t.TypeAlias = str | dt.tzinfo
+
+_ZONE = "flaskware_forms_zone"
+_MINUTE = dt.timedelta(minutes=1)
+
+
+def zone_of(zone: Zone) -> dt.tzinfo:
+    """Return a zone by its name.
+
+    :raises ValueError: if there is none of this name.
+    """
+    # Flask-Babel has those of pytz, which give a moment the first offset that a place
+    # ever had.
+    name = zone if isinstance(zone, str) else getattr(zone, "zone", None)
+    if name is None:
+        return t.cast("dt.tzinfo", zone)
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(
+            f"There is no time zone {name!r}. Write a name such as Europe/Berlin, or"
+            " install the package tzdata if this machine does not know the zone."
+        ) from None
 
 
 def current_zone() -> dt.tzinfo | None:
-    """The zone of the person: Flask-Babel's, else ``FORMS_TIMEZONE``."""
+    """The zone of the person: Flask-Babel's, else ``FORMS_TIMEZONE``.
+
+    :raises ValueError: if the app gives a zone that does not exist.
+    """
     if not flask.has_app_context():
         return None
+    kept = flask.g.get(_ZONE, _ZONE)
+    if kept is _ZONE:
+        # A function of the app may ask a database, so once per request.
+        kept = _find_zone()
+        setattr(flask.g, _ZONE, kept)
+    return t.cast("dt.tzinfo | None", kept)
+
+
+def _find_zone() -> dt.tzinfo | None:
     extensions = flask.current_app.extensions
     babel = sys.modules.get("flask_babel")
+    zone: Zone | cabc.Callable[[], Zone | None] | None
     if babel is not None and "babel" in extensions:
-        return t.cast("dt.tzinfo | None", babel.get_timezone())
-    forms = extensions.get("forms")
-    name = None if forms is None else forms.state.settings.timezone
-    return None if name is None else zoneinfo.ZoneInfo(name)
+        zone = babel.get_timezone()
+    else:
+        forms = extensions.get("forms")
+        zone = None if forms is None else forms.state.settings.timezone
+    if callable(zone):
+        zone = zone()
+    return None if zone is None else zone_of(zone)
 
 
 def shown(value: Moment) -> tuple[str, str | None]:
@@ -32,13 +74,21 @@ def shown(value: Moment) -> tuple[str, str | None]:
     "valid normalized local date and time string").
     """
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
-        value = value.astimezone(current_zone() or value.tzinfo)
+        value = _in_zone(value, current_zone() or value.tzinfo)
     exact = value.tzinfo is None and value.microsecond % 1000 == 0
     # A browser leaves out seconds that are zero, so a page does too.
     digits = "seconds" if value.second else "minutes"
     digits = "milliseconds" if value.microsecond >= 1000 else digits
     text = value.replace(tzinfo=None).isoformat(timespec=digits)
     return text, None if exact else value.isoformat()
+
+
+def _in_zone(value: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    try:
+        return value.astimezone(zone)
+    except OverflowError:
+        # Before the year 1, or after the year 9999, in the other zone.
+        return value
 
 
 def restored(text: str, before: Moment, now: Moment) -> str:
@@ -50,8 +100,59 @@ def restored(text: str, before: Moment, now: Moment) -> str:
     """
     cut = before.microsecond // 1000 * 1000
     if now == before.replace(tzinfo=None, microsecond=cut):
-        return before.isoformat()
+        return _written(before)
     if before.tzinfo is None or now.tzinfo is not None:
         return text
-    zone = current_zone() if isinstance(before, dt.datetime) else None
-    return now.replace(tzinfo=zone or before.tzinfo).isoformat()
+    if isinstance(now, dt.datetime) and isinstance(before, dt.datetime):
+        return in_zone_of_person(text, now, before)
+    return now.replace(tzinfo=before.tzinfo).isoformat()
+
+
+def in_zone_of_person(
+    text: str, local: dt.datetime, before: dt.datetime | None = None
+) -> str:
+    """Return what somebody means by a text without an offset from UTC.
+
+    :param local: The value of the text.
+    :param before: The value that the control showed, if it showed one. Its zone is for
+        a person whose zone is not known; without it, that is UTC.
+    """
+    zone = current_zone() or (before.tzinfo if before else None) or dt.UTC
+    found = local.replace(tzinfo=zone)
+    # A clock that is set back shows an hour twice (PEP 495).
+    later = found.replace(fold=1)
+    if before is not None and later.utcoffset() == before.utcoffset():
+        found = later
+    try:
+        back = found.astimezone(dt.UTC).astimezone(zone)
+    except OverflowError:
+        return found.isoformat()
+    if back.replace(tzinfo=None) != local:
+        return Refused("a time that no clock shows", text, "time_skipped")
+    return _written(found)
+
+
+def _written(moment: Moment) -> str:
+    offset = moment.utcoffset()
+    if offset and offset % _MINUTE and isinstance(moment, dt.datetime):
+        # Pydantic takes no seconds in an offset, as places had before time zones.
+        moment = _in_zone(moment, dt.UTC)
+    return moment.isoformat()
+
+
+def as_aware(value: t.Any) -> t.Any:
+    """A moment as an object has it, with the zone that its database may not keep."""
+    if isinstance(value, dt.datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=dt.UTC)
+    return value
+
+
+def as_stored(value: t.Any, *, keeps_zone: bool) -> t.Any:
+    """A moment as a column holds it: in UTC, as some databases keep no zone.
+
+    :param keeps_zone: Whether the column is declared to have one.
+    """
+    if not isinstance(value, dt.datetime) or value.tzinfo is None:
+        return value
+    value = _in_zone(value, dt.UTC)
+    return value if keeps_zone else value.replace(tzinfo=None)

@@ -26,8 +26,35 @@ class Rows(list[t.Any]):
     exists = False
 
 
+class Refused(str):
+    """A text that no type takes, in place of what a person typed.
+
+    Pydantic would take what was typed for something else, such as a number for a
+    moment.
+
+    :param typed: The text as it was typed, which the control shows again.
+    :param says: The code of the sentence for it, if that of the type says too little.
+    :param context: Values for this sentence.
+    """
+
+    __slots__ = ("context", "says", "typed")
+
+    typed: str
+    says: str | None
+    context: dict[str, t.Any]
+
+    def __new__(
+        cls, text: str, typed: str, says: str | None = None, **context: t.Any
+    ) -> t.Self:
+        self = super().__new__(cls, text)
+        self.typed, self.says, self.context = typed, says, context
+        return self
+
+
 def text_of(value: t.Any) -> str:
     """The text that a control holds for a value; empty where it can hold none."""
+    if isinstance(value, Refused):
+        return value.typed
     if isinstance(value, str) and not isinstance(value, enum.Enum):
         return value
     if isinstance(value, enum.Enum):
