@@ -10,7 +10,6 @@ import argparse
 import collections.abc as cabc
 import contextlib
 import io
-import shutil
 import tempfile
 import typing as t
 from pathlib import Path
@@ -25,7 +24,9 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from flaskware_core.testing import chromium
 from flaskware_core.testing import serving
+from flaskware_core.testing import set_screen
 from noticeboard import create_app
 from noticeboard.extensions import alembic
 from noticeboard.seed import PASSWORD
@@ -33,14 +34,9 @@ from noticeboard.seed import seed
 from noticeboard.walkthrough import Device
 
 WIDTHS = (390, 1280)
-HEIGHT = 844
 # A pixel has changed if one of its colors differs by more, and a picture if more than
 # this share of its pixels has.
 _COLOR, _SHARE = 40, 0.001
-
-
-class ChromiumMissing(Exception):
-    """Chromium or its driver is not installed."""
 
 
 class Page(t.NamedTuple):
@@ -148,47 +144,13 @@ def until_new(element: WebElement) -> None:
     WebDriverWait(element.parent, 20, poll_frequency=0.02).until(is_gone)
 
 
-def start_chromium(profile: Path) -> webdriver.Chrome:
-    """Start a headless Chromium that makes no requests of its own."""
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not binary or not driver:
-        raise ChromiumMissing("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for switch in (
-        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-        "disable-dev-shm-usage", "disable-background-networking",
-        "disable-component-update", "disable-sync", "hide-scrollbars",
-        "window-size=1280,900", f"user-data-dir={profile}",
-    ):  # fmt: skip
-        options.add_argument(f"--{switch}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=driver)
-    return webdriver.Chrome(options=options, service=service)
-
-
-def set_width(browser: webdriver.Chrome, width: int) -> None:
-    """Make the page as wide as a phone or a desktop."""
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {
-            "width": width,
-            "height": HEIGHT,
-            "deviceScaleFactor": 1,
-            "mobile": width < 500,
-        },
-    )
-
-
 @contextlib.contextmanager
 def opened(folder: Path) -> cabc.Generator[Board]:
     """Serve a board of its own, and open it in Chromium.
 
-    :raises ChromiumMissing: if it is not installed.
+    :raises ServiceUnavailable: if it is not installed.
     """
-    browser = start_chromium(folder / "chromium")
-    try:
+    with chromium("hide-scrollbars") as browser:
         app = create_app(instance_path=str(folder / "board"))
         app.add_url_rule("/-/error/<int:code>", view_func=abort)
         with app.app_context():
@@ -197,8 +159,6 @@ def opened(folder: Path) -> cabc.Generator[Board]:
         behind = create_app(instance_path=str(folder / "behind"), DEBUG=True)
         with serving(app) as address, serving(behind) as address_behind:
             yield Board(browser, address, address_behind)
-    finally:
-        browser.quit()
 
 
 def picture(browser: webdriver.Chrome) -> Image.Image:
@@ -274,7 +234,7 @@ def main() -> None:
         for name in PAGES:
             board.visit(name)
             for width in WIDTHS:
-                set_width(board.browser, width)
+                set_screen(board.browser, width)
                 save(picture(board.browser), out / f"{name}-{width}.png", own)
 
 

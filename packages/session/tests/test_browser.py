@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import functools
-import shutil
 import tempfile
 import threading
 import typing as t
@@ -20,9 +19,12 @@ from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 from werkzeug.serving import make_server
 
+from flaskware_core.testing import chromium
 from flaskware_core.testing import make_app
 from flaskware_core.testing import node_modules
 from flaskware_core.testing import serving
+from flaskware_core.testing import set_screen
+from flaskware_core.testing import without_scripts
 from flaskware_session import DEVICE_TEXTS
 from flaskware_session import NotFresh
 from flaskware_session import Sessions
@@ -43,39 +45,15 @@ def axe() -> str:
 
 
 @pytest.fixture(scope="module")
-def browser(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> cabc.Iterator[webdriver.Chrome]:
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not binary or not driver:
-        reason = "chromium and chromedriver are not installed"
-        if request.config.getoption("--require-services"):
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    profile = tmp_path_factory.mktemp("chromium")
-    for switch in (
-        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-        "disable-dev-shm-usage", "disable-background-networking",
-        "disable-component-update", "disable-sync", "ignore-certificate-errors",
-        "window-size=1280,900", f"user-data-dir={profile}",
-    ):  # fmt: skip
-        options.add_argument(f"--{switch}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=driver)
-    chromium = webdriver.Chrome(options=options, service=service)
-    yield chromium
-    chromium.quit()
+def browser() -> cabc.Iterator[webdriver.Chrome]:
+    with chromium("ignore-certificate-errors") as started:
+        yield started
 
 
 @pytest.fixture
 def scripts_off(browser: webdriver.Chrome) -> cabc.Iterator[None]:
-    command = "Emulation.setScriptExecutionDisabled"
-    browser.execute_cdp_cmd(command, {"value": True})
-    yield
-    browser.execute_cdp_cmd(command, {"value": False})
+    with without_scripts(browser):
+        yield
 
 
 class Site(t.NamedTuple):
@@ -123,18 +101,6 @@ def site(request: pytest.FixtureRequest) -> cabc.Iterator[Site]:
         yield Site(address, app, sessions, clock)
 
 
-def set_width(browser: webdriver.Chrome, width: int) -> None:
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {
-            "width": width,
-            "height": 844,
-            "deviceScaleFactor": 1,
-            "mobile": width < 500,
-        },
-    )
-
-
 def check(browser: webdriver.Chrome, width: int) -> None:
     """Assert that axe finds nothing, and that the page fits on the screen."""
     browser.execute_script(axe())
@@ -169,7 +135,7 @@ def buttons(browser: webdriver.Chrome) -> list[t.Any]:
 def test_each_page_passes_axe_and_fits_on_the_screen(
     browser: webdriver.Chrome, site: Site, width: int
 ) -> None:
-    set_width(browser, width)
+    set_screen(browser, width)
     browser.get(f"{site.address}/login")
     browser.get(f"{site.address}/devices/")
     check(browser, width)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import screenshots
 from screenshots import Board
-from screenshots import ChromiumMissing
 from screenshots import PAGES
 from screenshots import submit
 from screenshots import WIDTHS
@@ -16,6 +15,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from flaskware_core.testing import node_modules
+from flaskware_core.testing import set_screen
+from flaskware_core.testing import without_scripts
 from noticeboard.seed import PASSWORD
 from noticeboard.walkthrough import PNG
 
@@ -37,16 +38,9 @@ NAME = "e.tagName + ' ' + (e.name || e.id || e.textContent.trim())"
 
 
 @pytest.fixture(scope="module")
-def board(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> cabc.Iterator[Board]:
-    try:
-        with screenshots.opened(tmp_path_factory.mktemp("board")) as opened:
-            yield opened
-    except ChromiumMissing as error:
-        if request.config.getoption("--require-services"):
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+def board(tmp_path_factory: pytest.TempPathFactory) -> cabc.Iterator[Board]:
+    with screenshots.opened(tmp_path_factory.mktemp("board")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +86,7 @@ def test_a_page_is_right_at_each_width_and_for_each_visitor(
     browser.get_log("browser")
     board.visit(name)
     for width in WIDTHS:
-        screenshots.set_width(browser, width)
+        set_screen(browser, width)
         like_its_picture(board, IMAGES / f"{name}-{width}.png", tmp_path)
         assert faults(board, axe) == [], width
         wide = browser.execute_script("return document.documentElement.scrollWidth")
@@ -102,13 +96,8 @@ def test_a_page_is_right_at_each_width_and_for_each_visitor(
     reached_by_tab(board)
 
     seen = names(board)
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    try:
+    with without_scripts(browser):
         board.visit(name)
-    finally:
-        browser.execute_cdp_cmd(
-            "Emulation.setScriptExecutionDisabled", {"value": False}
-        )
     without = [each for each in seen if not each.startswith("BUTTON Back to")]
     assert names(board) == without
     assert complaints(board) == []

@@ -58,6 +58,7 @@ from flaskware_core import Settings
 from flaskware_core import signer
 from flaskware_core import takes_from_elsewhere
 from flaskware_core import Unavailable
+from flaskware_core.testing import chromium
 from flaskware_core.testing import free_port
 from flaskware_core.testing import isolation
 from flaskware_core.testing import make_app
@@ -65,9 +66,11 @@ from flaskware_core.testing import node_modules
 from flaskware_core.testing import Service
 from flaskware_core.testing import Services
 from flaskware_core.testing import serving
+from flaskware_core.testing import set_screen
 from flaskware_core.testing import temporary_database
 from flaskware_core.testing import temporary_pgbouncer
 from flaskware_core.testing import temporary_redis
+from flaskware_core.testing import without_scripts
 
 
 class MailSettings(Settings):
@@ -173,6 +176,8 @@ assert_type(free_port(), int)
 assert_type(node_modules(Path("npm"), Path("build")), Path)
 with temporary_pgbouncer("postgresql://localhost/x", pool_size=3) as pooled:
     assert_type(pooled, str)
+with chromium("hide-scrollbars") as browser, without_scripts(browser):
+    set_screen(browser, 390, dark=True)
 with Services() as services:
     assert_type(services.get("redis"), Service)
     with temporary_redis(services.get("redis")) as url:

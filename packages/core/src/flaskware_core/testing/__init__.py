@@ -8,6 +8,9 @@ from __future__ import annotations
 from .apps import isolation as isolation
 from .apps import make_app as make_app
 from .apps import serving as serving
+from .browser import chromium as chromium
+from .browser import set_screen as set_screen
+from .browser import without_scripts as without_scripts
 from .plugin import _flaskware_isolation as _flaskware_isolation
 from .plugin import mariadb_url as mariadb_url
 from .plugin import memcached_url as memcached_url
@@ -31,8 +34,8 @@ from .services import temporary_pgbouncer as temporary_pgbouncer
 from .services import temporary_redis as temporary_redis
 
 __all__ = [
-    "free_port", "isolation", "make_app", "mariadb_url", "memcached_url",
+    "chromium", "free_port", "isolation", "make_app", "mariadb_url", "memcached_url",
     "node_modules", "postgresql_url", "redis_url", "Service", "Services",
-    "ServiceUnavailable", "serving", "temporary_database", "temporary_pgbouncer",
-    "temporary_redis",
+    "ServiceUnavailable", "serving", "set_screen", "temporary_database",
+    "temporary_pgbouncer", "temporary_redis", "without_scripts",
 ]  # fmt: skip
