@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
 from pathlib import Path
 
 import flask
+import jinja2
 import sqlalchemy as sa
 from annotated_types import Len
 from flask.typing import ResponseReturnValue
@@ -63,11 +65,16 @@ def make_family(**options: t.Any) -> Family:
 
 
 def create_app(
-    folder: Path | str, family: Family | None = None, **config: t.Any
+    folder: Path | str,
+    family: Family | None = None,
+    *,
+    before: cabc.Callable[[flask.Flask], object] | None = None,
+    **config: t.Any,
 ) -> tuple[flask.Flask, Family]:
     """Make an app with the family, its tables and pages.
 
     :param folder: The instance folder.
+    :param before: Called with the app before the family is initialised on it.
     """
     family = family or make_family()
     app = flask.Flask("neighbour", instance_path=str(folder))
@@ -77,6 +84,9 @@ def create_app(
         SESSION_STORE="sqlite:///sessions.db",
     )
     app.config.from_mapping(config)
+    if before is not None:
+        before(app)
+    app.jinja_loader = jinja2.DictLoader({"page.html": PAGE})
     for extension in family:
         extension.init_app(app)
     add_pages(app, family)
@@ -98,7 +108,7 @@ def add_pages(app: flask.Flask, family: Family) -> None:
             with db.transaction() as session:
                 session.add(User(name=data.name))
             return form.done("/names")
-        return flask.render_template_string(PAGE, form=form)
+        return form.respond("page.html")
 
     @app.get("/names")
     def names() -> dict[str, t.Any]:

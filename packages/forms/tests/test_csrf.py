@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import flask
+import flask_caching
 import flask_wtf
 import jinja2
 import pydantic
@@ -653,3 +654,28 @@ def test_what_another_extension_takes_from_elsewhere_needs_no_token(headers, coo
         assert client.post(f"/open{path}", **sent).status_code == 200
         refused = client.post(path, **sent)
         assert refused.status_code in {400, 403} or refused.text == "None"
+
+
+class _Bare(flask_wtf.FlaskForm):
+    name = wtforms.StringField()
+
+
+PAGES = {
+    "form": lambda: flask.render_template_string("{{ m.csrf() }}", m=SPEC.bind()),
+    "function": lambda: flask.render_template_string("{{ csrf_token() }}"),
+    "FlaskForm": lambda: str(_Bare().csrf_token),
+}
+
+
+@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("is_checked", [True, False])
+def test_flask_caching_never_shares_the_token_of_one_visitor(kind, is_checked):
+    app = make_app(Forms(), WTF_CSRF_CHECK_DEFAULT=is_checked)
+    cache = flask_caching.Cache(app, config={"CACHE_TYPE": "SimpleCache"})
+    app.add_url_rule("/page", "page", cache.cached(60)(PAGES[kind]))
+    app.add_url_rule("/plain", "plain", cache.cached(60)(lambda: "x" * 9))
+    first, second = (app.test_client().get("/page").text for _ in range(2))
+    assert len(first) > 20
+    assert first != second
+    assert app.test_client().get("/plain").text == "x" * 9
+    assert len(list(cache.cache._cache)) == 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import collections.abc as cabc
+import gzip
 import hashlib
 import threading
 import typing as t
@@ -365,3 +366,65 @@ def test_a_policy_that_decides_on_handlers_itself_is_left_alone() -> None:
     app = make_app(secure)
     app.add_url_rule("/", "page", lambda: _handlers_page("go()"))
     assert csp_of(app.test_client().get("/"))["script-src-attr"] == ("'none'",)
+
+
+@pytest.mark.parametrize(
+    ("csp", "given"),
+    [
+        ({}, True),
+        ({"style-src": ["'nonce'"]}, True),
+        ({"style-src": None, "default-src": ["'self'"]}, True),
+        ({"style-src": None, "default-src": None}, False),
+        ({"style-src": ["'self'", "'unsafe-inline'"]}, False),
+        ({"style-src-attr": ["'unsafe-inline'"]}, False),
+    ],
+    ids=str,
+)
+def test_styles_in_attributes_of_pages_of_others_are_allowed_by_their_hashes(
+    csp: t.Any, given: bool
+) -> None:
+    app = make_app(SecureHeaders(nonces_below=["/"], csp=csp))
+    page = '<script>go()</script><p style="display: none">a<p style="color: red">b'
+    app.add_url_rule("/", "page", lambda: page)
+    found = csp_of(app.test_client().get("/"))
+    digests = [
+        hashlib.sha256(text.encode()).digest()
+        for text in ("display: none", "color: red")
+    ]
+    hashes = [f"'sha256-{base64.b64encode(each).decode()}'" for each in digests]
+    expected = ("'unsafe-hashes'", *hashes) if given else csp.get("style-src-attr")
+    allowed = found.get("style-src-attr")
+    assert allowed == (expected if given or expected is None else tuple(expected))
+
+
+@pytest.mark.parametrize("position", ["before", "after"])
+def test_pages_that_other_hooks_change_get_the_nonce_too(position: str) -> None:
+    app = flask.Flask("hooks")
+
+    def insert(response: flask.Response) -> flask.Response:
+        response.set_data(response.get_data(as_text=True) + "<script>go()</script>")
+        return response
+
+    def compress(response: flask.Response) -> flask.Response:
+        response.set_data(gzip.compress(response.get_data()))
+        response.content_encoding = "gzip"
+        return response
+
+    compress.__module__ = "flask_compress.flask_compress"
+
+    def others() -> None:
+        app.after_request(compress)
+        app.after_request(insert)
+
+    if position == "before":
+        others()
+    SecureHeaders(app, nonces_below=["/"])
+    if position == "after":
+        others()
+    app.add_url_rule("/", "page", lambda: "<script>one()</script>")
+    client = app.test_client()
+    for _ in range(2):
+        answer = client.get("/")
+        text = gzip.decompress(answer.get_data()).decode()
+        assert text.count("<script nonce=") == 2
+        assert nonce_of(answer) in text

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import flask
+import flask_debugtoolbar
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -368,3 +369,31 @@ def test_no_time_is_sent_otherwise(make_site):
     assert ask(make_site()) is None
     assert ask(make_site(DEBUG=True, SQLALCHEMY_SERVER_TIMING=False)) is None
     assert ask(make_site(SQLALCHEMY_SERVER_TIMING=True)) is not None
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_the_debug_toolbar_shows_the_queries_of_a_request(make_site, count):
+    site = make_site(DEBUG=True, DEBUG_TB_ENABLED=True, SECRET_KEY="a key")
+    flask_debugtoolbar.DebugToolbarExtension(site.app)
+
+    @site.app.get("/users")
+    def users():
+        for _ in range(count):
+            site.db.session.scalars(sa.select(site.User)).all()
+        return "<!doctype html><body>users</body>"
+
+    text = site.app.test_client().get("/users").text
+    noun = "query" if count == 1 else "queries"
+    assert f"{count} {noun} in " in text
+    assert text.count("test_insight.py:") == count * 2
+
+
+def test_the_debug_toolbar_keeps_the_panels_that_were_chosen(make_site):
+    panels = ["flask_debugtoolbar.panels.timer.TimerDebugPanel"]
+    site = make_site(
+        DEBUG=True, DEBUG_TB_ENABLED=True, SECRET_KEY="a key", DEBUG_TB_PANELS=panels
+    )
+    flask_debugtoolbar.DebugToolbarExtension(site.app)
+    site.app.add_url_rule("/", "index", lambda: "<!doctype html><body>x</body>")
+    assert "SQLAlchemy" not in site.app.test_client().get("/").text
+    assert site.app.config["DEBUG_TB_PANELS"] == panels

@@ -21,6 +21,7 @@ from ._settings.problems import ConfigError as ConfigError
 from ._settings.problems import ConfigProblem as ConfigProblem
 from ._settings.redact import describe as describe
 from ._settings.suggest import closest as closest
+from ._web.cache_guard import keep_out_of_caches as keep_out_of_caches
 from ._web.current import active_app as active_app
 from ._web.current import active_context as active_context
 from ._web.current import active_request as active_request
@@ -77,8 +78,8 @@ __all__ = [
     "CredentialSource", "current_app_object", "current_context", "current_request",
     "current_session", "DeclarationError", "describe", "examine", "Extension",
     "FileLock", "Finding", "FINDING_FORMATS", "FindingFormat", "ForkGuard",
-    "from_environment", "lazy_names", "Level", "Misuse", "NotInitialised",
-    "render_findings", "Report", "request_credential", "request_getter",
-    "request_origin", "RequestOrigin", "Sensitive", "Settings", "signer",
-    "takes_from_elsewhere", "Unavailable",
+    "from_environment", "keep_out_of_caches", "lazy_names", "Level", "Misuse",
+    "NotInitialised", "render_findings", "Report", "request_credential",
+    "request_getter", "request_origin", "RequestOrigin", "Sensitive", "Settings",
+    "signer", "takes_from_elsewhere", "Unavailable",
 ]  # fmt: skip

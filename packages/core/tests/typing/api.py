@@ -43,6 +43,7 @@ from flaskware_core import FINDING_FORMATS
 from flaskware_core import FindingFormat
 from flaskware_core import ForkGuard
 from flaskware_core import from_environment
+from flaskware_core import keep_out_of_caches
 from flaskware_core import lazy_names
 from flaskware_core import Level
 from flaskware_core import Misuse
@@ -113,6 +114,7 @@ assert_type(MailSettings.is_sensitive("url"), bool)
 assert_type(CoreSettings.from_config({}).trusted_origins, frozenset[str])
 assert_type(request_credential(flask.request), Credential | None)
 assert_type(takes_from_elsewhere(flask.request), bool)
+assert_type(keep_out_of_caches(flask.Flask("app"), "a secret", lambda: [""]), None)
 
 
 def ask(source: CredentialSource) -> None:

@@ -42,7 +42,7 @@ from ._headers.hooks import renew_nonces
 from ._headers.isolation import other_sharing
 from ._headers.isolation import takes_from_elsewhere
 from ._headers.nonce import nonced_markup
-from ._headers.nonce import note_handlers
+from ._headers.nonce import note_attributes
 from ._headers.resolution import Resolver
 from ._headers.transport import Redirection
 from ._policy.overrides import attach_override
@@ -135,7 +135,8 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
     def add_nonces(self, response: R) -> R:
         """Give each script and style of a page the nonce of the request.
 
-        The policy of the page allows the handlers in its markup, such as ``onclick``.
+        The policy of the page allows the code in attributes of its markup, such as
+        ``onclick`` and ``style``.
 
         For a hook of your own. The setting ``nonces_below`` does the same for all pages
         below a path, such as an admin whose templates know no nonce. An injected script
@@ -146,7 +147,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         if response.mimetype == "text/html" and not response.is_streamed:
             markup = response.get_data(as_text=True)
             if markup:
-                note_handlers(current_request(), markup)
+                note_attributes(current_request(), markup)
                 response.set_data(nonced_markup(markup, self.csp_nonce()))
         return response
 
@@ -359,8 +360,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             checks.insert(0, redirect(app, state.redirection))
         attach_first(app, guard(app, *checks))
         if settings.nonces_below:
-            pages = add_nonces_below(app, compiled_for, settings.nonces_below)
-            app.after_request(pages)
+            add_nonces_below(app, compiled_for, settings.nonces_below)
         attach_last(app, renew_nonces(app))
         removed = frozenset(name.lower() for name in settings.removed_headers)
         wrap_edge(app, Edge(compiled_for, removed, state.cookies))

@@ -142,8 +142,8 @@ class SecureSettings(Settings):
         default=(),
         description="Paths of pages of other packages, with all paths below them. Each"
         " script and style of these pages gets the nonce, and the policy allows each"
-        " handler in their markup, such as `onclick`, by its hash. Injected scripts and"
-        " handlers too: only for pages that show no markup of users.",
+        " handler and style in an attribute, such as `onclick`, by its hash. Injected"
+        " code too: only for pages that show no markup of users.",
         examples=[["/admin/", "/apidocs/"]],
     )
     cookies: CookieFixing = pydantic.Field(

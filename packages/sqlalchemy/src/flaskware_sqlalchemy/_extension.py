@@ -200,6 +200,7 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
             timing = app.debug
         if timing or settings.record_queries:
             state.watch.listen(QueryListener(self._keep_query))
+            _show_in_toolbar(app)
         if timing:
             attach(app, "after_request", self._send_timing)
         if settings.sticky_seconds and state.router.replicas:
@@ -752,6 +753,19 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
 
         with isolated(self._databases(app).router):
             yield
+
+
+def _show_in_toolbar(app: App) -> None:
+    """Give Flask-DebugToolbar a panel with the queries, whichever comes first."""
+
+    def put() -> None:
+        if "debugtoolbar" in app.blueprints:
+            from ._insight.debug_panel import put_panel
+
+            put_panel(app)
+
+    put()
+    attach(app, "before_request", put)
 
 
 def _page_query(**changes: t.Any) -> str:

@@ -18,6 +18,7 @@ from wtforms import ValidationError
 from flaskware_core import attach
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
+from flaskware_core import keep_out_of_caches
 from flaskware_core import request_credential
 from flaskware_core import request_origin
 from flaskware_core import takes_from_elsewhere
@@ -59,6 +60,7 @@ _HEADERLESS = (
     " no browser may send the app's own address as Origin."
 )
 _PASSED = "flaskware_forms.csrf_passed"
+_SHOWN = "_flaskware_forms_csrf_tokens"
 _EXEMPT_MARK = "__flaskware_csrf_exempt__"
 
 
@@ -100,6 +102,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         super().__init__()
         self._trusted_origins = trusted_origins
         self._exempt_names: set[str] = set()
+        self._guards_caches = False
         self.sends_tokens = strategy != "headers"
         """False if typed forms have no token."""
 
@@ -117,6 +120,9 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         attach(app, "before_request", self._guard)
 
     def _guard(self) -> None:
+        if not self._guards_caches:
+            self._guards_caches = True
+            keep_out_of_caches(flask.current_app, "the CSRF token", _own_tokens)
         config = flask.current_app.config
         if config["WTF_CSRF_ENABLED"] and config["WTF_CSRF_CHECK_DEFAULT"]:
             self.protect(apply_exemptions=True)
@@ -304,7 +310,19 @@ def exempt(view: V) -> V:
 
 def masked_token() -> str:
     """The token of the session, different in each response."""
-    return mask(t.cast("str", generate_csrf()))
+    token = mask(t.cast("str", generate_csrf()))
+    flask.g.setdefault(_SHOWN, []).append(token)
+    return token
+
+
+def _own_tokens() -> cabc.Iterator[str]:
+    """Yield the tokens of the current request's page, that of a FlaskForm included."""
+    shown: list[str] = flask.g.get(_SHOWN, [])
+    yield from shown
+    name = t.cast("str", flask.current_app.config["WTF_CSRF_FIELD_NAME"])
+    bare: str | None = flask.g.get(name)
+    if bare is not None:
+        yield bare
 
 
 def _keys() -> list[t.Any]:

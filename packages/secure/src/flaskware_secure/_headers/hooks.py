@@ -13,7 +13,9 @@ from werkzeug.exceptions import MisdirectedRequest
 from werkzeug.sansio.response import Response
 
 from flaskware_core import active_request
+from flaskware_core import attach
 from flaskware_core import current_app_object
+from flaskware_core import keep_out_of_caches
 from flaskware_core import request_getter
 from flaskware_secure._policy.overrides import is_below
 
@@ -24,11 +26,10 @@ from .isolation import is_forged
 from .isolation import may_be_forged
 from .isolation import other_sharing
 from .isolation import remedy_for
-from .nonce import keep_out_of_caches
 from .nonce import new_nonce
 from .nonce import nonced_markup
 from .nonce import NonceError
-from .nonce import note_handlers
+from .nonce import note_attributes
 from .nonce import renonced
 from .nonce import used_nonce
 from .nonce import was_rendered
@@ -191,10 +192,17 @@ def nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str]:
         nonce = used_nonce(request)
         if nonce is None:
             nonce = new_nonce(request, taken=compiled_for(request).takes_nonce)
-            keep_out_of_caches(current_app_object())
+            keep_out_of_caches(current_app_object(), "the nonce", _own_nonce)
         return nonce
 
     return csp_nonce
+
+
+def _own_nonce() -> cabc.Iterator[str]:
+    request = active_request()
+    nonce = None if request is None else used_nonce(request)
+    if nonce is not None:
+        yield nonce
 
 
 def optional_nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str | None]:
@@ -212,11 +220,34 @@ def optional_nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str 
 
 def add_nonces_below(
     app: App, compiled_for: CompiledFor, paths: tuple[str, ...]
-) -> cabc.Callable[..., t.Any]:
-    """Return a hook that gives the scripts and styles of some pages the nonce.
+) -> None:
+    """Give the scripts and styles of some pages the nonce.
 
-    The policy of these pages allows the handlers in their markup too.
+    The policy of these pages allows the code in attributes of their markup too. A hook
+    does so after those that change a page, such as Flask-DebugToolbar's, and before
+    Flask-Compress.
     """
+    app.after_request(_nonces_hook(app, compiled_for, paths))
+    hooks = app.after_request_funcs[None]
+    hooks.insert(0, hooks.pop())
+    ordered: list[bool] = []
+
+    def compress_last() -> None:
+        # Flask runs them in reverse. Flask-Compress may be initialised at any time.
+        if not ordered:
+            ordered.append(True)
+            hooks.sort(key=lambda hook: not _compresses(hook))
+
+    attach(app, "before_request", compress_last)
+
+
+def _compresses(hook: object) -> bool:
+    return str(hook.__module__).partition(".")[0] == "flask_compress"
+
+
+def _nonces_hook(
+    app: App, compiled_for: CompiledFor, paths: tuple[str, ...]
+) -> cabc.Callable[..., t.Any]:
     current = request_getter(app)
     csp_nonce = optional_nonce_function(compiled_for)
 
@@ -227,7 +258,7 @@ def add_nonces_below(
         return csp_nonce() if any(is_below(path, each) for each in paths) else None
 
     def changed(markup: str, nonce: str) -> str:
-        note_handlers(current(), markup)
+        note_attributes(current(), markup)
         return nonced_markup(markup, nonce)
 
     # A stream is left alone: its headers are sent before its last element is made.

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import copy
-import functools
-import logging
 import re
 import secrets
 import typing as t
 
-import flask
-from flask.sansio.app import App
 from werkzeug.sansio.response import Response
 
-from flaskware_core import active_request
 from flaskware_secure._policy.inline import inline_code
-
-logger = logging.getLogger("flaskware.secure")
+from flaskware_secure._policy.parsing import parse_csp
 
 R = t.TypeVar("R", bound=Response)
 
@@ -26,9 +20,9 @@ _BYTES = 16
 _ELEMENT = re.compile(r"<(script|style)(?=[\s/>])(?![^>]*\snonce\s*=)", re.IGNORECASE)
 _NONCE = "_flaskware_secure_nonce"
 _RENDERED = "_flaskware_secure_rendered"
-_GUARDED = "_flaskware_secure_guarded"
 _SENT = "_flaskware_secure_sent"
-_HANDLERS = "_flaskware_secure_handlers"
+_ATTRIBUTES = "_flaskware_secure_attributes"
+_OF_ATTRIBUTES = frozenset({"script-src-attr", "style-src-attr"})
 # More hashes than this may be too long for the buffer that a proxy has for headers.
 _MOST_HASHES = 32
 
@@ -99,94 +93,62 @@ def renonced(response: R, request: object) -> R:
     return again
 
 
-def keep_out_of_caches(app: App) -> None:
-    """Have Flask-Caching store nothing that contains the nonce of a request.
-
-    The next visitor would get a page with scripts that the browser blocks. Its
-    backends take whatever a view returned, and have no hook to refuse it.
-    """
-    extensions: cabc.Mapping[str, t.Any] = app.extensions
-    backends = extensions.get("cache")
-    if not isinstance(backends, dict):
-        return
-    for backend in t.cast("dict[object, t.Any]", backends).values():
-        if _GUARDED not in getattr(backend, "__dict__", {_GUARDED: True}):
-            backend.__dict__[_GUARDED] = True
-            for method in ("set", "add"):
-                setattr(backend, method, _refusing_nonces(getattr(backend, method)))
-
-
-def _refusing_nonces(store: cabc.Callable[..., t.Any]) -> cabc.Callable[..., t.Any]:
-    @functools.wraps(store)
-    def refuse_or_store(key: str, value: object, *args: t.Any, **kw: t.Any) -> t.Any:
-        request = active_request()
-        nonce = None if request is None else used_nonce(request)
-        if nonce is not None and _contains(value, nonce):
-            logger.info(
-                "%s is not cached: it has the nonce of this request. Cache parts of a"
-                " page that have none.",
-                key,
-            )
-            return False
-        return store(key, value, *args, **kw)
-
-    return refuse_or_store
-
-
-def _contains(value: object, nonce: str) -> bool:
-    """Return whether what a view returned has a nonce in its text."""
-    if isinstance(value, str):
-        return nonce in value
-    if isinstance(value, bytes):
-        return nonce.encode() in value
-    if isinstance(value, tuple | list):
-        parts = t.cast("cabc.Sequence[object]", value)
-        return any(_contains(each, nonce) for each in parts)
-    if isinstance(value, flask.Response) and not value.is_streamed:
-        return nonce.encode() in value.get_data()
-    return False
-
-
 def nonced_markup(markup: str, nonce: str) -> str:
     """Return markup with a nonce on each script and style that has none."""
     # Without quotes: a script may hold such an element in a quoted string.
     return _ELEMENT.sub(rf"<\1 nonce={nonce}", markup)
 
 
-def note_handlers(request: object, markup: str) -> None:
-    """Note the handlers in the markup of a page, such as ``onclick``.
+def note_attributes(request: object, markup: str) -> None:
+    """Note the code in attributes of a page, such as ``onclick`` and ``style``.
 
-    A handler takes no nonce, so the policy of the page names the hash of each. Where a
-    handler guards something, as "Delete this?" does, it must not be blocked alone: of
-    a page with more than 32 different handlers all are allowed.
+    An attribute takes no nonce, so the policy of the page names the hash of each. Where
+    a handler guards something, as "Delete this?" does, it must not be blocked alone: of
+    a page with more than 32 different handlers all are allowed, and so with styles.
     """
-    found = dict.fromkeys(
-        code.source
-        for code in inline_code(markup)
-        if code.directive == "script-src-attr"
-    )
-    if len(found) > _MOST_HASHES:
-        request.__dict__[_HANDLERS] = "'unsafe-inline'"
-    elif found:
-        request.__dict__[_HANDLERS] = " ".join(["'unsafe-hashes'", *found])
+    found: dict[str, dict[str, None]] = {}
+    for code in inline_code(markup):
+        if code.directive in _OF_ATTRIBUTES:
+            found.setdefault(code.directive, {})[code.source] = None
+    request.__dict__[_ATTRIBUTES] = {
+        directive: "'unsafe-inline'"
+        if len(hashes) > _MOST_HASHES
+        else " ".join(["'unsafe-hashes'", *hashes])
+        for directive, hashes in found.items()
+    }
 
 
-def with_handlers(
+def with_attributes(
     lines: cabc.Sequence[tuple[str, str]], request: object, nonce: str
 ) -> cabc.Sequence[tuple[str, str]]:
-    """Return header lines that allow the handlers that were noted.
+    """Return header lines that allow the attributes that were noted.
 
-    Only a policy with the nonce is changed, and none that decides on handlers itself.
+    Only a policy with the nonce is changed, and none that decides on such attributes
+    itself or allows inline styles anyway.
     """
-    sources: str | None = request.__dict__.get(_HANDLERS)
-    if sources is None:
+    noted: dict[str, str] | None = request.__dict__.get(_ATTRIBUTES)
+    if not noted:
         return lines
     return [
-        (name, f"{value}; script-src-attr {sources}")
-        if f"'nonce-{nonce}'" in value and "script-src-attr" not in value
-        else (name, value)
+        (name, _allowing(value, noted) if f"'nonce-{nonce}'" in value else value)
         for name, value in lines
     ]
+
+
+def _allowing(policy: str, noted: cabc.Mapping[str, str]) -> str:
+    directives = parse_csp(policy)
+    for directive, sources in noted.items():
+        whole = directives.get(directive.removesuffix("-attr"))
+        governing = directives.get("default-src") if whole is None else whole
+        if directive not in directives and governing and not _allows_all(governing):
+            policy = f"{policy}; {directive} {sources}"
+    return policy
+
+
+def _allows_all(sources: cabc.Sequence[str]) -> bool:
+    """Return whether sources allow all inline code (CSP3, section 6.7.3.2)."""
+    exact = any(source.startswith(("'nonce-", "'sha")) for source in sources)
+    return "'unsafe-inline'" in sources and not exact
 
 
 def private_cache_control(value: str) -> str | None:
