@@ -341,6 +341,103 @@ def test_trusted_types_refuse_text_in_a_sink(
     assert _run(browser, sink) == "TypeError"
 
 
+_TYPED = """{{ trusted_types() }}<p id=p></p><script nonce="{{ csp_nonce() }}">
+function put(text) {
+  try { document.getElementById("p").innerHTML = text; return true }
+  catch (error) { return error.name }
+}
+function load(address) {
+  const element = document.createElement("script");
+  try { element.src = address; return true } catch (error) { return error.name }
+}
+</script>"""
+# Each runs a script, or loads what may, in some place that the text is put into.
+_RUNNING_MARKUP = (
+    "<img src=x onerror=alert(1)>", "<script>alert(1)</script>", "<svg onload=f()>",
+    "<a href='java\tscript:alert(1)'>x</a>", "<a href=' JavaScript:alert(1)'>x</a>",
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>", "<base href=//evil.test>",
+    "<form action=javascript:alert(1)>", "<button formaction=javascript:alert(1)>",
+    "<object data='data:text/html,<script>1</script>'></object>", "<embed src=x>",
+    "<meta http-equiv=refresh content='0;url=javascript:alert(1)'>",
+    "<link rel=import href=//evil.test>", "<template><img onerror=alert(1)></template>",
+    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'></noscript>",
+    "<svg><style><img title='</style><img src=x onerror=alert(1)>'></style></svg>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
+    "<svg><animate attributeName=href values=javascript:alert(1)></svg>",
+    "<svg><use href='data:image/svg+xml,x'></use></svg>", "<textarea><b></textarea>",
+    "<svg><foreignObject><p></foreignObject></svg>", "<body onload=alert(1)>",
+    "<form id=x><input name=attributes><input name=localName></form><p onclick=1>",
+    "<img name=querySelectorAll><img name=body><i onclick=alert(1)>",
+    "<svg><a xlink:href='javascript:alert(1)'><circle r=9></a></svg>",
+    "<a href='vbscript:x'>x</a>", "<a href='data:text/html,x'>x</a>",
+)  # fmt: skip
+_HARMLESS_MARKUP = (
+    "", "text & more", "<b class=x>bold</b> <!-- a comment -->", "<tr><td>1</td></tr>",
+    "<p style='color: red'><a href='/x?y=1#z' data-id=3>x</a><br></p>",
+    "<img src='data:image/png;base64,AAAA' alt=''><img src=/a.png>",
+    "<svg viewBox='0 0 9 9'><path d='M0 0h9v9z'/><g><circle r='3'/></g></svg>",
+    "<ul><li class=script-list>one<li>two</ul>", "<input type=text value='javascript'>",
+    "<select><option value=1 selected>one</select>", "a < b and c > d",
+)  # fmt: skip
+
+
+def _typed(mode: str, **more: object) -> flask.Flask:
+    secure = SecureHeaders(trusted_types=mode, reports="memory")
+    app = make_app(secure, TESTING=False, **more)
+    _page(app, "/", _TYPED)
+    return app
+
+
+def test_the_default_policy_of_trusted_types_passes_what_cannot_run(
+    browser: webdriver.Chrome, serve: Serve
+) -> None:
+    browser.get(serve(_typed("enforce", SECURE_TRUSTED_TYPES_ORIGINS=["https://a.b"])))
+    judge = "return String(trustedTypes.defaultPolicy.createHTML(arguments[0]))"
+    for markup in _RUNNING_MARKUP:
+        assert browser.execute_script(judge, markup) == "", markup
+        assert browser.execute_script("return put(arguments[0])", markup) == "TypeError"
+    for markup in _HARMLESS_MARKUP:
+        assert browser.execute_script(judge, markup) == markup
+        assert browser.execute_script("return put(arguments[0])", markup) is True
+    for address, taken in (
+        ("/static/own.js", True), ("own.js", True), ("https://a.b/x.js", True),
+        ("https://evil.test/x.js", "TypeError"), ("//evil.test", "TypeError"),
+        ("https://a.b.evil.test/x.js", "TypeError"), ("data:,1", "TypeError"),
+        ("https://a.b@evil.test/", "TypeError"), ("http://[", "TypeError"),
+    ):  # fmt: skip
+        found = browser.execute_script("return load(arguments[0])", address)
+        assert found == taken, address
+    name = _run(browser, "try { setTimeout('1') } catch (error) { return error.name }")
+    assert name == "TypeError"
+
+
+def test_on_trial_trusted_types_report_what_they_would_refuse_and_no_more(
+    browser: webdriver.Chrome, serve: Serve
+) -> None:
+    app = _typed("report")
+    browser.get(serve(app))
+    for markup in _HARMLESS_MARKUP:
+        assert browser.execute_script("return put(arguments[0])", markup) is True
+    assert _run(browser, "return load('/static/own.js')") is True
+    # What is reported works as before.
+    assert _run(browser, "return put('<b>one</b><template>two</template>')") is True
+    assert _run(browser, "return document.querySelector('template').innerHTML") == "two"
+    assert _run(browser, "return load('https://evil.test/x.js')") is True
+    secure = app.extensions["secure"]
+
+    def samples() -> set[str]:
+        found = [group.report for group in secure.reports(app)]
+        # Another directive blocks the style attribute.
+        return {each.sample for each in found if each.disposition == "report"}
+
+    expected = {
+        "Element innerHTML|<b>one</b><template>two</template>",
+        "HTMLScriptElement src|https://evil.test/x.js",
+    }
+    WebDriverWait(browser, 20).until(lambda _: len(samples()) >= len(expected))
+    assert samples() == expected
+
+
 def test_integrity_policy_refuses_a_script_without_integrity(
     tmp_path: Path, browser: webdriver.Chrome, serve: Serve
 ) -> None:

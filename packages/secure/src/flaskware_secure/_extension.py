@@ -39,6 +39,7 @@ from ._headers.hooks import nonce_function
 from ._headers.hooks import optional_nonce_function
 from ._headers.hooks import redirect
 from ._headers.hooks import renew_nonces
+from ._headers.hooks import trusted_types_function
 from ._headers.isolation import other_sharing
 from ._headers.isolation import takes_from_elsewhere
 from ._headers.nonce import nonced_markup
@@ -52,6 +53,7 @@ from ._policy.overrides import override_for
 from ._policy.overrides import refuse_wrong
 from ._policy.policy import Changes
 from ._policy.policy import Policy
+from ._policy.trusted_types import default_policy
 from ._reports.buffer import ReportBuffer
 from ._reports.open import open_store
 from ._reports.store import Ledger
@@ -94,6 +96,7 @@ class SecureState:
     redirection: Redirection
     trusted_origins: frozenset[str]
     static: StaticFiles
+    trusted_types: cabc.Callable[[], Markup]
     store: ReportStore | None
     buffer: ReportBuffer | None
     watch: cabc.Callable[[], float | None]
@@ -150,6 +153,16 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
                 note_attributes(current_request(), markup)
                 response.set_data(nonced_markup(markup, self.csp_nonce()))
         return response
+
+    def trusted_types(self) -> Markup:
+        """Return the script that creates the default policy of Trusted Types.
+
+        Write it before the first script of a page: ``{{ trusted_types() }}``. It is
+        empty if ``SECURE_TRUSTED_TYPES`` is ``"off"``.
+
+        :raises NonceError: see :meth:`csp_nonce`.
+        """
+        return self.state.trusted_types()
 
     def static_script(
         self, filename: str, *, endpoint: str = "static", **attributes: str | bool
@@ -320,6 +333,12 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
                 load_manifest(app, settings.manifest),
                 optional_nonce_function(resolver.of),
             ),
+            trusted_types=trusted_types_function(
+                None
+                if settings.trusted_types == "off"
+                else default_policy(settings.trusted_types_origins),
+                nonce_function(resolver.of),
+            ),
             store=store,
             buffer=None if store is None else _buffer(store, settings),
             watch=watch_trial,
@@ -365,6 +384,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         removed = frozenset(name.lower() for name in settings.removed_headers)
         wrap_edge(app, Edge(compiled_for, removed, state.cookies))
         app.add_template_global(nonce_function(compiled_for), "csp_nonce")
+        app.add_template_global(state.trusted_types, "trusted_types")
         app.add_template_global(state.static.script, "static_script")
         app.add_template_global(state.static.style, "static_style")
         app.cli.add_command(commands)

@@ -21,6 +21,9 @@ from ._policy.lint import PolicyProblem
 from ._policy.policy import Append
 from ._policy.policy import Hsts
 from ._policy.policy import Policy
+from ._policy.trusted_types import complaints as trusted_types_complaints
+from ._policy.trusted_types import TRUSTED_TYPES
+from ._policy.trusted_types import TrustedTypes
 from ._reports.store import ReportStore
 from ._well_known.routes import is_target
 from ._well_known.security_txt import SecurityTxt
@@ -145,6 +148,20 @@ class SecureSettings(Settings):
         " handler and style in an attribute, such as `onclick`, by its hash. Injected"
         " code too: only for pages that show no markup of users.",
         examples=[["/admin/", "/apidocs/"]],
+    )
+    trusted_types: TrustedTypes = pydantic.Field(
+        default="off",
+        description="Trusted Types, with the default policy that `{{ trusted_types()"
+        " }}` writes into a page: a text that a script gives to `innerHTML` and its"
+        " like must hold nothing that runs. `report` reports any other text and lets"
+        " it pass, `enforce` refuses it.",
+        examples=["report"],
+    )
+    trusted_types_origins: tuple[str, ...] = pydantic.Field(
+        default=(),
+        description="Other origins that a script may load scripts from, under Trusted"
+        " Types.",
+        examples=[["https://js.pay.example"]],
     )
     cookies: CookieFixing = pydantic.Field(
         default="fix",
@@ -320,6 +337,11 @@ class SecureSettings(Settings):
             policy = presets[policy]()
             if self.isolate_same_site:
                 policy = policy.changed(corp="same-origin")
+        if self.trusted_types == "report":
+            trial = {**TRUSTED_TYPES, **policy.csp_report_only}
+            policy = dc.replace(policy, csp_report_only=trial)
+        elif self.trusted_types == "enforce":
+            policy = dc.replace(policy, csp={**TRUSTED_TYPES, **policy.csp})
         csp = t.cast("t.Any", self.csp)
         return policy.changed(
             csp=csp,
@@ -346,6 +368,12 @@ class SecureSettings(Settings):
         yield from self._relative_paths("redirect_exempt", "redirect.bad-path")
         yield from self._relative_paths("nonces_below", "nonces.bad-path")
         yield from self._security_txt_problems()
+        for code, expected, origin, write in trusted_types_complaints(
+            self.trusted_types_origins
+        ):
+            key = self.key("trusted_types_origins")
+            given = describe(origin)
+            yield PolicyProblem(key, expected, given, f'"{write}"', code=code)
         target = self.change_password
         if target is not None and not is_target(target):
             yield PolicyProblem(

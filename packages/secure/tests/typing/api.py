@@ -62,6 +62,8 @@ SecureHeaders(policy=Policy.strict(), hsts_seconds=60).init_app(app)
 SecureHeaders(policy="strickt")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 t.assert_type(secure.csp_nonce(), str)
+t.assert_type(secure.trusted_types(), Markup)
+SecureHeaders(app, trusted_types="report", trusted_types_origins=["https://a.example"])
 t.assert_type(secure.settings, SecureSettings)
 t.assert_type(secure.settings.hsts_seconds, int)
 t.assert_type(secure.settings.security_txt_contacts, tuple[str, ...])

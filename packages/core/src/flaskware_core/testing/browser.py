@@ -1,7 +1,7 @@
 """A real Chromium for tests, by Selenium.
 
 pytest-selenium was considered. It starts a browser for each test, and cannot say that
-one is missing.
+Chromium is missing.
 """
 
 from __future__ import annotations

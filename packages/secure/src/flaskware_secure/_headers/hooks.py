@@ -8,6 +8,7 @@ import typing as t
 
 import flask
 from flask.sansio.app import App
+from markupsafe import Markup
 from werkzeug.exceptions import Forbidden
 from werkzeug.exceptions import MisdirectedRequest
 from werkzeug.sansio.response import Response
@@ -73,10 +74,9 @@ def redirect(
     log = OnceLogger(logger)
 
     def redirect_to_https(request: flask.Request) -> object:
-        if request.is_secure or app.debug or app.testing:
+        if request.is_secure or app.debug or app.testing or is_local(request):
             return None
-        host = request.host
-        target = redirection.target(request.url, host, local=is_local(request))
+        target = redirection.target(request.url, request.host)
         if target is None:
             return None
         claimed = claims_https(request.headers)
@@ -216,6 +216,23 @@ def optional_nonce_function(compiled_for: CompiledFor) -> cabc.Callable[[], str 
         return csp_nonce()
 
     return optional_nonce
+
+
+def trusted_types_function(
+    script: str | None, csp_nonce: cabc.Callable[[], str]
+) -> cabc.Callable[[], Markup]:
+    """Return the function that templates call as ``trusted_types()``.
+
+    :param script: The script that creates the default policy; ``None`` for no element.
+    """
+    code = None if script is None else Markup(script)  # noqa: S704 # no value of users
+
+    def trusted_types() -> Markup:
+        if code is None:
+            return Markup()
+        return Markup('<script nonce="{}">{}</script>').format(csp_nonce(), code)
+
+    return trusted_types
 
 
 def add_nonces_below(

@@ -25,9 +25,6 @@ _PRIVATE_DOMAINS = frozenset(
     }
 )  # fmt: skip
 _NAME = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+([a-z]{2,}|xn--[a-z0-9-]+)\.?")
-# A proxy adds these to what it passes on.
-_OF_PROXIES = ("X-Forwarded-Proto", "X-Forwarded-For", "Forwarded", "Via")
-
 
 # Messages may hold what a client made up, and must not fill the memory.
 _MOST = 500
@@ -77,14 +74,13 @@ class Redirection:
         """True if the configuration names the hosts of the app."""
         return self.host is not None or bool(self.trusted_hosts)
 
-    def target(self, url: str, host: str, *, local: bool = False) -> str | None:
+    def target(self, url: str, host: str) -> str | None:
         """Return the https address for a request, or ``None`` to serve it as it is.
 
         :param url: The address of the request.
         :param host: Its host, as the request names it.
-        :param local: True if the request comes from this machine.
         """
-        if not self.on or local or (self.host is None and is_loopback(host)):
+        if not self.on or (self.host is None and is_loopback(host)):
             return None
         parts = urlsplit(url)
         if any(is_below(parts.path, prefix) for prefix in self.exempt):
@@ -146,7 +142,14 @@ def is_local(request: t.Any) -> bool:
     if not is_loopback(peer):
         return False
     headers = request.headers
-    if any(name in headers for name in _OF_PROXIES):
+    # A proxy adds one of these to what it passes on. Written out: this is in the way of
+    # every request.
+    if (
+        "X-Forwarded-For" in headers
+        or "X-Forwarded-Proto" in headers
+        or "Forwarded" in headers
+        or "Via" in headers
+    ):
         # The last proxy adds the address that it was asked from.
         client = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
         return is_loopback(client)
