@@ -407,8 +407,7 @@ def test_a_field_is_rendered_by_itself_and_the_form_is_iterated():
     [
         (pydantic.PastDate, "date"),
         (pydantic.FutureDatetime, "datetime-local"),
-        # A browser's own control would lose the offset from UTC.
-        (pydantic.AwareDatetime, "text"),
+        (pydantic.AwareDatetime, "datetime-local"),
         (dt.time, "time"),
         (pydantic.PositiveInt, "number"),
         (pydantic.UUID4, "text"),
