@@ -10,7 +10,7 @@ from pathlib import Path
 
 import flask
 import pytest
-from secure_browser import chromium
+from secure_browser import secure_chromium
 from selenium import webdriver
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -58,12 +58,10 @@ _BLOCKED = (
 
 
 @pytest.fixture(scope="module")
-def browser(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> cabc.Iterator[webdriver.Chrome]:
+def browser() -> cabc.Iterator[webdriver.Chrome]:
     # A name that is not this machine's own, for which HSTS is left out.
     rules = "MAP www.app.example 127.0.0.1"
-    with chromium(tmp_path_factory.mktemp("chromium"), rules) as driver:
+    with secure_chromium(rules) as driver:
         yield driver
 
 

@@ -29,8 +29,8 @@ import plotly.offline
 import pytest
 import sqlalchemy as sa
 from flask_admin.contrib.sqla import ModelView
-from secure_browser import chromium
 from secure_browser import console_errors
+from secure_browser import secure_chromium
 from secure_scanners import make_certificate
 from selenium import webdriver
 from selenium.webdriver.support.wait import WebDriverWait
@@ -99,13 +99,11 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> cabc.Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser(
-    tmp_path_factory: pytest.TempPathFactory, elsewhere: str
-) -> cabc.Iterator[webdriver.Chrome]:
+def browser(elsewhere: str) -> cabc.Iterator[webdriver.Chrome]:
     rules = ", ".join(
         f"MAP {host} {elsewhere}" for host in ("*.example", "*.googleapis.com")
     )
-    with chromium(tmp_path_factory.mktemp("chromium"), rules) as driver:
+    with secure_chromium(rules) as driver:
         yield driver
 
 

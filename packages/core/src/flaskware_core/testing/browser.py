@@ -65,15 +65,20 @@ def chromium(*switches: str) -> cabc.Generator[t.Any]:
 def set_screen(browser: t.Any, width: int, *, dark: bool = False) -> None:
     """Show pages on a screen of a width in CSS pixels, also the page that is open.
 
+    Nothing moves on it: the person prefers reduced motion.
+
     :param browser: The Chromium of :func:`chromium`.
     :param width: A telephone has less than 500 pixels.
     :param dark: Whether the person prefers dark pages.
     """
     size = {"width": width, "height": 844, "deviceScaleFactor": 1}
     size["mobile"] = width < _TELEPHONE
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    person = [
+        {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": person})
 
 
 @contextlib.contextmanager
