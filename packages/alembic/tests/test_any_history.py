@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from flaskware_alembic import PlanStep
+from flaskware_alembic import RevisionFileError
 
 Project: t.TypeAlias = t.Any
 
@@ -27,6 +28,14 @@ HABITS = {
         "not offline",
     ),
     "raises": ("raise KeyError('x')", "KeyError"),
+    "session": (
+        "sa.orm.Session(bind=op.get_bind()).scalar(sa.text('SELECT 1'))",
+        "reads from",
+    ),
+    "older": (
+        "op.get_bind().execute(sa.text('SELECT 1'), one=1)",
+        "Connection.execute()",
+    ),
     "exits": ("op.get_bind().begin_twophase()", "asks the connection for"),
 }
 
@@ -37,7 +46,9 @@ apart = pytest.mark.skipif(
 
 
 def write(project: Project, id: str, down: str | None, code: str) -> None:
-    project.write(id, down, code, extra="from alembic import context")
+    project.write(
+        id, down, code, extra="from alembic import context\nimport sqlalchemy.orm"
+    )
 
 
 def steps(project: Project) -> dict[str, PlanStep]:
@@ -131,3 +142,68 @@ def test_a_new_version_table_holds_long_ids(any_project: Project) -> None:
     with any_project.engine.connect() as connection:
         found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
     assert found == "a" * 40
+
+
+def test_a_file_that_cannot_be_imported_is_one_line(
+    project: Project, in_context: t.Any
+) -> None:
+    project.write_table("aa", None, "one")
+    project.write("bb", "aa", extra="import no_such_package")
+    project.write_table("cc", "bb", "three")
+    assert project.run("current").exit_code == 0
+    planned = steps(project)
+    reason = "its file cannot be imported: ModuleNotFoundError: No module named"
+    assert reason in str(planned["bb"].reason)
+    assert "CREATE TABLE three" in str(planned["cc"].sql)
+    assert f"is not written here: {reason}" in project.alembic.sql()
+    (finding,) = (f for f in project.alembic.lint() if f.revision.id == "bb")
+    assert finding.rule == "not-readable"
+    assert finding.line is not None
+    assert project.run("check").exit_code == 5
+    with pytest.raises(RevisionFileError, match="no_such_package"):
+        project.alembic.upgrade()
+    # Nothing was applied, not even what comes before it.
+    assert project.tables() <= {"alembic_version"}
+    project.alembic.upgrade("aa")
+    with pytest.raises(RevisionFileError, match="no_such_package"):
+        project.alembic.upgrade()
+
+
+def test_a_dependency_that_code_makes_is_read_where_that_runs(
+    project: Project, in_context: t.Any
+) -> None:
+    project.write("aa", None)
+    project.write("bb", None, extra="depends_on = ['a' + 'a']")
+    project.write("cc", "bb", extra="import no_such_package\ndepends_on = ['a' + 'a']")
+    found = {info.id: info.depends_on for info in project.alembic.history()}
+    assert found == {"aa": (), "bb": ("aa",), "cc": ()}
+    with pytest.raises(RevisionFileError, match="no_such_package"):
+        project.alembic.upgrade()
+
+
+def test_a_word_in_a_comment_declares_no_backfill(
+    project: Project, in_context: t.Any
+) -> None:
+    project.write("aa", None, extra="import no_such_package  # to backfill(rows)")
+    project.alembic.stamp("aa")
+    assert [info.id for info in project.alembic.history()] == ["aa"]
+    assert project.run("check", "--json").exit_code == 0
+    assert project.alembic.backfills() == []
+
+
+def test_functions_that_come_from_elsewhere_are_found(
+    project: Project, in_context: t.Any
+) -> None:
+    path = project.write("aa", None)
+    text = path.read_text("utf-8").partition("def upgrade")[0]
+    (project.folder / "_shared.py").write_text("def upgrade(): pass\n", "utf-8")
+    extra = (
+        "import importlib.util as u, pathlib\n"
+        "path = pathlib.Path(__file__).parent / '_shared.py'\n"
+        "spec = u.spec_from_file_location('s', path)\n"
+        "m = u.module_from_spec(spec); spec.loader.exec_module(m)\n"
+        "globals().update(upgrade=m.upgrade, downgrade=m.upgrade)\n"
+    )
+    path.write_text(text + extra, "utf-8")
+    project.alembic.upgrade()
+    project.alembic.downgrade("base")

@@ -129,9 +129,9 @@ def _borders(alembic: Alembic) -> cabc.Iterator[Finding]:
                 brought[table.key] = m.tree.name
     for m in selection.migrators if brought else ():
         for info in m.tree.infos():
-            function = m.tree.bound(m.tree.module(info.id).upgrade)
             dialect = m.database.engine.dialect
-            recording = record(function, info.path, dialect)
+            upgrade = m.tree.function(info.id, "upgrade")
+            recording = record(upgrade, info.path, dialect)
             for change in recording.changes:
                 owner = brought.get(change.table or "", m.tree.name)
                 if owner != m.tree.name:

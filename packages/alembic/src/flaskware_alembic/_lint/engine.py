@@ -64,7 +64,7 @@ class Subject:
 
     revision: RevisionInfo
     dialect: sa.Dialect
-    upgrade: cabc.Callable[..., object]
+    upgrade: cabc.Callable[..., object] | None
     deploy: tuple[Change, ...] = ()
     history: History = tuple
 

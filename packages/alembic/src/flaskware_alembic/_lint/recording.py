@@ -22,6 +22,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine.mock import MockConnection
 
+from flaskware_alembic._errors import RevisionFileError
 from flaskware_alembic._sql.change import Change
 from flaskware_alembic._sql.change import changes_of_operation
 from flaskware_alembic._sql.statement import changes_of_sql
@@ -61,13 +62,17 @@ class Recording:
 
 
 def record(
-    function: cabc.Callable[..., object], path: Path, dialect: sa.Dialect
+    function: cabc.Callable[..., object] | None, path: Path, dialect: sa.Dialect
 ) -> Recording:
     """Call ``upgrade`` or ``downgrade`` of a revision without a database.
 
     Every query returns nothing, so a revision that depends on data may raise. The
     changes before that are kept.
+
+    :param function: ``None`` if the revision has none.
     """
+    if function is None:
+        return Recording(())
     recorder = _Recorder(path, dialect)
     context = _Context(dialect, recorder)
     with guarded(context), Operations.context(context) as operations:
@@ -119,6 +124,12 @@ def reason_without_database(error: BaseException) -> str:
         return str(error)
     if isinstance(error, sa_exc.NoInspectionAvailable):
         return "it inspects the schema of the database"
+    if isinstance(error, RevisionFileError) and error.__cause__ is not None:
+        return f"its file cannot be imported: {_in_short(error.__cause__)}"
+    return _in_short(error)
+
+
+def _in_short(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}".removesuffix(": ")
 
@@ -214,7 +225,7 @@ class _Context(MigrationContext):
             dialect, None, {"as_sql": True, "output_buffer": io.StringIO()}
         )
         self._recorder = recorder
-        self.connection = t.cast("t.Any", _Connection(dialect, recorder))
+        self.connection = t.cast("t.Any", _Silent(dialect, recorder))
         # A revision that refuses to write SQL is asked as with a database.
         self.as_sql = False
 
@@ -271,7 +282,25 @@ class _Batch(BatchOperations):
         self._recorder.operation(operation, self)
 
 
-class Stand(MockConnection):
+class _Transaction:
+    """A transaction of which nothing is kept, also for a session."""
+
+    is_active = True
+
+    def commit(self) -> None:
+        """End it."""
+
+    rollback = close = commit
+
+    def __enter__(self) -> t.Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+# An error of Python about a call names the class and the method.
+class Connection(MockConnection):
     """Stands where a revision expects a connection.
 
     SQLAlchemy's mock has what the making of types and tables uses.
@@ -300,10 +329,9 @@ class Stand(MockConnection):
         """Take a statement, and return the values."""
         return self.send(statement).scalars()
 
-    @contextlib.contextmanager
-    def begin_nested(self) -> cabc.Generator[t.Self]:
+    def begin_nested(self) -> _Transaction:
         """Begin nothing."""
-        yield self
+        return _Transaction()
 
     begin = begin_nested
 
@@ -335,7 +363,7 @@ class Stand(MockConnection):
         raise NeedsDatabase(f"it asks the connection for `{name}`")
 
 
-class _Connection(Stand):
+class _Silent(Connection):
     """A connection whose every result is empty."""
 
     def __init__(self, dialect: sa.Dialect, recorder: _Recorder) -> None:

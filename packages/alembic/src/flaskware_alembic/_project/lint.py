@@ -66,9 +66,10 @@ def linted(migrators: cabc.Iterable[Migrator], scope: Scope) -> list[Finding]:
         named.update(id for id in ids if m.tree.resolves(id))
         deploy = _Deploy.of(m, scope)
         of_tree: list[Finding] = []
-        for info in reversed(m.tree.infos()):
-            if deploy.has(info) and (not ids or info.id in wanted):
-                of_tree.extend(_findings(m, info, deploy.before(info)))
+        with m.tree.held():
+            for info in reversed(m.tree.infos()):
+                if deploy.has(info) and (not ids or info.id in wanted):
+                    of_tree.extend(_findings(m, info, deploy.before(info)))
         if not scope.hints:
             of_tree = [f for f in of_tree if not f.is_hint]
         if scope.baseline:
@@ -142,8 +143,7 @@ def _ancestors(m: Migrator, id: str) -> set[str]:
 
 
 def _recorded(m: Migrator, info: RevisionInfo) -> Recording:
-    tree = m.position.tree_of(info.id)
-    upgrade = tree.bound(tree.module(info.id).upgrade)
+    upgrade = m.position.tree_of(info.id).function(info.id, "upgrade")
     return record(upgrade, info.path, m.database.engine.dialect)
 
 
@@ -186,6 +186,11 @@ def fixed(migrators: cabc.Iterable[Migrator], scope: Scope) -> list[Finding]:
 
 def planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
     """Return the steps of a move, with their SQL and findings."""
+    with migrator.tree.held():
+        return _planned(migrator, target, direction)
+
+
+def _planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
     plan = migrator.plan(target, direction)
     if not plan.steps:
         return plan
@@ -228,10 +233,7 @@ def losses_of(migrator: Migrator, target: str) -> list[str]:
     for step in migrator.position.plan(target, "downgrade"):
         info = step.revision
         tree = migrator.position.tree_of(info.id)
-        function = getattr(tree.module(info.id), "downgrade", None)
-        if function is None:
-            continue
-        recording = record(tree.bound(function), info.path, dialect)
+        recording = record(tree.function(info.id, "downgrade"), info.path, dialect)
         found.extend(
             f"{info.id}: {change}"
             for change in recording.changes
@@ -243,29 +245,26 @@ def losses_of(migrator: Migrator, target: str) -> list[str]:
 def _findings(
     migrator: Migrator, info: RevisionInfo, deploy: tuple[Change, ...] = ()
 ) -> list[Finding]:
-    module = migrator.position.tree_of(info.id).module(info.id)
     return findings_of(
         Subject(
             info,
             migrator.database.engine.dialect,
-            migrator.tree.bound(module.upgrade),
+            migrator.position.tree_of(info.id).function(info.id, "upgrade"),
             deploy=deploy,
             history=lambda: _history(migrator, info),
         )
     )
 
 
-def _history(migrator: Migrator, info: RevisionInfo) -> list[Recording]:
-    """Return the recordings of the revisions before it, the oldest first."""
+def _history(migrator: Migrator, info: RevisionInfo) -> cabc.Iterator[Recording]:
+    """Yield the recordings of the revisions before it, the oldest first."""
     if not info.down:
-        return []
+        return
     tree = migrator.position.tree_of(info.id)
     scripts = list(tree.scripts.iterate_revisions(info.down, "base"))
     dialect = migrator.database.engine.dialect
-    return [
-        record(tree.bound(script.module.upgrade), Path(script.path), dialect)
-        for script in reversed(scripts)
-    ]
+    for script in reversed(scripts):
+        yield record(tree.bound(script.module.upgrade), Path(script.path), dialect)
 
 
 def _fix(migrators: cabc.Iterable[Migrator], finding: Finding) -> bool:

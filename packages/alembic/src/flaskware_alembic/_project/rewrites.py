@@ -13,7 +13,6 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
 from flaskware_alembic._autogenerate.operations import code_of_operations
-from flaskware_alembic._backfill import backfills_in
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import SeveralHeads
 from flaskware_alembic._lint.recording import record
@@ -138,14 +137,13 @@ def _codes(
 
 def _code(migrator: Migrator, info: RevisionInfo, name: str, imports: set[str]) -> str:
     """Return the code of the operations of a function."""
-    module = migrator.tree.module(info.id)
-    function = getattr(module, name, None)
+    function = migrator.tree.function(info.id, name)
     dialect = migrator.database.engine.dialect
-    if backfills_in(module) or hasattr(module, "contracts"):
+    if migrator.tree.script(info.id).backfills or info.contracts:
         raise _refused(info, "it has a backfill, or completes another revision")
     if function is None:
         raise _refused(info, f"it has no function `{name}`")
-    recording = record(migrator.tree.bound(function), info.path, dialect)
+    recording = record(function, info.path, dialect)
     if recording.broken_off is not None:
         raise _refused(info, recording.broken_off)
     if recording.was_asked:

@@ -12,6 +12,7 @@ from pathlib import Path
 _NAMES = {"revision", "down_revision", "branch_labels", "depends_on", "contracts"}
 _FUNCTION = re.compile(r"(?m)^(?:async )?def (\w+)|^(\w+)\s*=\s*(?!=)")
 _FIRST_FUNCTION = re.compile(r"(?m)^(?:@|async def |def |class )")
+_BACKFILL = re.compile(r"flaskware_alembic|(?m:^(?:@|\w+ *= *)(?:\w+\.)*backfill\()")
 
 
 @dc.dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Header:
     :param values: By name, those that the file sets.
     :param functions: The names of the functions and other values of the module.
     :param has_backfills: Whether the file may declare a backfill.
+    :param is_whole: Whether no other value of it is made by code.
     """
 
     doc: str | None
     values: dict[str, t.Any]
     functions: frozenset[str]
     has_backfills: bool
+    is_whole: bool = True
 
 
 def read_source(path: Path) -> str:
@@ -46,7 +49,7 @@ def encoding_of(path: Path) -> str:
 
 
 def read_header(text: str) -> Header | None:
-    """Return the header of a file; ``None`` where only running it shows that.
+    """Return the header of a file; ``None`` where only running it shows its ids.
 
     Importlib and runpy were considered, but run the file.
 
@@ -60,15 +63,18 @@ def read_header(text: str) -> Header | None:
         found = _read(text)
     if found is None:
         return None
-    doc, values = found
+    doc, values, is_whole = found
     names = {match[1] or match[2] for match in _FUNCTION.finditer(text)}
     names.update(re.findall(r"(?m)^(?:from .*)?import .*\b(upgrade|downgrade)\b", text))
-    return Header(doc, values, frozenset(names), "backfill" in text)
+    return Header(
+        doc, values, frozenset(names), _BACKFILL.search(text) is not None, is_whole
+    )
 
 
-def _read(text: str) -> tuple[str | None, dict[str, t.Any]] | None:
+def _read(text: str) -> tuple[str | None, dict[str, t.Any], bool] | None:
     tree = ast.parse(text)
     values: dict[str, t.Any] = {}
+    made: set[str] = set()
     for node in tree.body:
         targets: list[ast.expr] = []
         if isinstance(node, ast.Assign):
@@ -80,7 +86,7 @@ def _read(text: str) -> tuple[str | None, dict[str, t.Any]] | None:
                 try:
                     values[target.id] = ast.literal_eval(t.cast("t.Any", node).value)
                 except ValueError:
-                    return None
-    if not {"revision", "down_revision"} <= set(values):
+                    made.add(target.id)
+    if not {"revision", "down_revision"} <= set(values) - made:
         return None
-    return ast.get_docstring(tree), values
+    return ast.get_docstring(tree), values, not made

@@ -17,6 +17,8 @@ from pathlib import Path
 from alembic.script import Script
 from alembic.script.revision import RevisionError
 
+from flaskware_alembic._backfill import Backfill
+from flaskware_alembic._backfill import backfills_in
 from flaskware_alembic._errors import RevisionFileError
 from flaskware_alembic._results import RevisionInfo
 
@@ -94,6 +96,8 @@ def line_in(error: BaseException, path: Path) -> int | None:
     """Return the innermost line of a file that an exception passed through."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno
+    if isinstance(error, RevisionFileError):
+        return error.line
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
@@ -111,29 +115,40 @@ class SourceScript(Script):
     """A revision that is known by its source, and imported when it is run.
 
     :param header: The constants at the top of its file.
+    :param loaded: The module of its file, if it is imported already.
     """
 
-    def __init__(self, header: Header, path: Path) -> None:
+    def __init__(
+        self, header: Header, path: Path, loaded: types.ModuleType | None = None
+    ) -> None:
         self.header = header
+        self._loaded = loaded
         stub: t.Any = types.SimpleNamespace(
             __doc__=header.doc or "",
             **{"branch_labels": None, "depends_on": None, **header.values},
         )
         super().__init__(stub, str(header.values["revision"]), path)
-        # Alembic has the header in its place.
-        del self.__dict__["module"]
+        # Alembic takes the functions of each step from it before any is called.
+        self.module: t.Any = _Functions(self)
 
-    def __getattr__(self, name: str) -> t.Any:
-        """Return the module of its file, at the first use.
+    @property
+    def loaded(self) -> types.ModuleType:
+        """The module of its file, imported at the first use.
 
         :raises RevisionFileError: naming the file and line, if it cannot be run.
         """
-        if name != "module":
-            raise AttributeError(name)
-        found = _imported(Path(self.path))
-        _refuse_without_upgrade(found, Path(self.path))
-        self.__dict__["module"] = found
-        return found
+        if self._loaded is None:
+            self._loaded = _imported(Path(self.path))
+            _refuse_without_upgrade(self._loaded, Path(self.path))
+        return self._loaded
+
+    @property
+    def backfills(self) -> list[Backfill]:
+        """The backfills that its file declares.
+
+        :raises RevisionFileError: if the file cannot be run.
+        """
+        return backfills_in(self.loaded) if self.header.has_backfills else []
 
     @property
     def doc(self) -> str:
@@ -144,6 +159,41 @@ class SourceScript(Script):
     def contracts(self) -> str | None:
         """The revision that it completes."""
         return t.cast("str | None", self.header.values.get("contracts"))
+
+
+class _Functions:
+    """Stands for a module whose file is not imported yet."""
+
+    def __init__(self, script: SourceScript) -> None:
+        self._script = script
+        self.__file__ = script.path
+
+    def __getattr__(self, name: str) -> SourceFunction:
+        if name not in self._script.header.functions:
+            raise AttributeError(name=name, obj=self)
+        return SourceFunction(self._script, name)
+
+
+class SourceFunction:
+    """A function of a revision, whose file is imported when it is needed."""
+
+    def __init__(self, script: SourceScript, name: str) -> None:
+        self._script = script
+        self.__name__ = name
+
+    @property
+    def loaded(self) -> cabc.Callable[..., object]:
+        """The function itself.
+
+        :raises RevisionFileError: if the file cannot be run.
+        """
+        function: cabc.Callable[..., object] = getattr(
+            self._script.loaded, self.__name__
+        )
+        return function
+
+    def __call__(self, **arguments: t.Any) -> object:
+        return self.loaded(**arguments)
 
 
 def _load(path: Path) -> SourceScript:
@@ -159,15 +209,17 @@ def _load(path: Path) -> SourceScript:
     except SyntaxError as error:
         why = f" cannot be loaded: SyntaxError: {error.msg}"
         raise _error(path, error.lineno, why) from error
-    module = None
-    if header is None:
-        # Its constants are made by code.
+    if header is not None and header.is_whole and "upgrade" in header.functions:
+        return _script_of(header, path)
+    # Its constants are made by code, or its functions come from elsewhere.
+    try:
         module = _imported(path)
-        header = _header_of(module)
-    script = _script_of(header, path)
-    if module is not None:
-        script.__dict__["module"] = module
-    return script
+    except RevisionFileError:
+        if header is None or "upgrade" not in header.functions:
+            raise
+        # Its dependencies stay unknown; it is not applied before it can be run.
+        return _script_of(header, path)
+    return _script_of(_header_of(module), path, module)
 
 
 def _header_of(module: types.ModuleType) -> Header:
@@ -197,7 +249,9 @@ def _imported(path: Path) -> types.ModuleType:
     return module
 
 
-def _script_of(header: Header, path: Path) -> SourceScript:
+def _script_of(
+    header: Header, path: Path, loaded: types.ModuleType | None = None
+) -> SourceScript:
     revision: object = header.values.get("revision")
     if not isinstance(revision, str) or not revision:
         why = (
@@ -220,7 +274,7 @@ def _script_of(header: Header, path: Path) -> SourceScript:
         )
         raise _error(path, _line_of(path, "down_revision"), why)
     try:
-        return SourceScript(header, path)
+        return SourceScript(header, path, loaded)
     except RevisionError as error:
         raise _error(path, _line_of(path, "revision"), f": {error}.") from error
 

@@ -19,7 +19,6 @@ from alembic.script.revision import RevisionError
 from alembic.script.revision import RevisionMap
 
 from flaskware_alembic._backfill import Backfill
-from flaskware_alembic._backfill import backfills_in
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import RevisionFileError
 from flaskware_alembic._errors import SeveralHeads
@@ -29,6 +28,7 @@ from flaskware_alembic._results import RevisionInfo
 from .revision import describe_script
 from .revision import load_scripts
 from .revision import revision_files
+from .revision import SourceFunction
 from .revision import SourceScript
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -41,7 +41,12 @@ class _Loaded:
     signature: _Signature
     scripts: ScriptDirectory
     ids: frozenset[str]
-    backfills: tuple[tuple[str, Backfill], ...]
+
+    @functools.cached_property
+    def filling(self) -> tuple[SourceScript, ...]:
+        """The files that may have a backfill, the oldest first."""
+        scripts = t.cast("cabc.Iterable[SourceScript]", self.scripts.walk_revisions())
+        return tuple(script for script in scripts if script.header.has_backfills)[::-1]
 
 
 class Tree:
@@ -70,6 +75,7 @@ class Tree:
         self.folder = folder
         # Loading runs every file, so it is done again only when a file changed.
         self._loaded: _Loaded | None = None
+        self._is_held = False
 
     @classmethod
     def find(
@@ -118,8 +124,27 @@ class Tree:
 
     @property
     def backfills(self) -> tuple[tuple[str, Backfill], ...]:
-        """Every backfill with the id of its revision, the oldest first."""
-        return self._fresh().backfills
+        """Every backfill with the id of its revision, the oldest first.
+
+        :raises RevisionFileError: if a file that has one cannot be run.
+        """
+        return self.backfills_of()
+
+    @property
+    def may_fill(self) -> bool:
+        """False if no file can have a backfill."""
+        return bool(self._fresh().filling)
+
+    def backfills_of(
+        self, ids: cabc.Container[str] | None = None
+    ) -> tuple[tuple[str, Backfill], ...]:
+        """Return the backfills of some revisions, of all if ``None``."""
+        return tuple(
+            (script.revision, backfill)
+            for script in self._fresh().filling
+            if ids is None or script.revision in ids
+            for backfill in script.backfills
+        )
 
     @property
     def exists(self) -> bool:
@@ -139,20 +164,18 @@ class Tree:
         is for the default database.
         """
         name = self.arguments().get("engine_name", self.bind or "")
-        if _takes_name(function):
 
-            def call(**_: object) -> object:
-                return function(engine_name=name)
-        elif self.is_shared and self.bind is not None:
-
-            def call(**_: object) -> object:
+        def call(**_: object) -> object:
+            found = function
+            if isinstance(function, SourceFunction):
+                found = function.loaded
+            if _takes_name(found):
+                return found(engine_name=name)
+            if self.is_shared and self.bind is not None:
                 return None
-        else:
+            return found()
 
-            def call(**_: object) -> object:
-                return function()
-
-        return functools.wraps(function)(call)
+        return functools.update_wrapper(call, function, updated=())
 
     def infos(self) -> list[RevisionInfo]:
         """Return every revision, the newest first."""
@@ -178,10 +201,18 @@ class Tree:
         with self.named_errors(target):
             return str(self.scripts.get_revision(target).revision)
 
-    def module(self, id: str) -> t.Any:
-        """Return the module of a revision's file."""
+    def script(self, id: str) -> SourceScript:
+        """Return a revision as Alembic has it."""
         with self.named_errors(id):
-            return self.scripts.get_revision(id).module
+            return t.cast("SourceScript", self.scripts.get_revision(id))
+
+    def function(self, id: str, name: str) -> cabc.Callable[..., object] | None:
+        """Return a function of a revision, bound; ``None`` if there is no such.
+
+        The file is imported when it is called.
+        """
+        function = getattr(self.script(id).module, name, None)
+        return None if function is None else self.bound(function)
 
     @contextlib.contextmanager
     def named_errors(self, target: str) -> cabc.Generator[None]:
@@ -267,7 +298,20 @@ class Tree:
         )
         return "default" if has_default else ""
 
+    @contextlib.contextmanager
+    def held(self) -> cabc.Generator[None]:
+        """Look at the files once, for what asks of each revision."""
+        before = self._is_held
+        self._fresh()
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = before
+
     def _fresh(self) -> _Loaded:
+        if self._is_held and self._loaded is not None:
+            return self._loaded
         entries = [e for folder in self._folders for e in revision_files(folder)]
         files = [(entry.path, entry.stat()) for entry in entries]
         signature = tuple((path, st.st_mtime_ns, st.st_size) for path, st in files)
@@ -295,18 +339,8 @@ class Tree:
         except RevisionError as error:
             # A circle of dependencies, or a label that two revisions have.
             raise RevisionFileError(f"{self.folder}: {error}") from error
-        filling = {
-            script.revision: (
-                backfills_in(script.module) if script.header.has_backfills else []
-            )
-            for script in loaded
-        }
-        backfills: list[tuple[str, Backfill]] = []
-        if any(filling.values()):
-            for script in reversed(list(scripts.walk_revisions())):
-                id = script.revision
-                backfills.extend((id, backfill) for backfill in filling[id])
-        return _Loaded(signature, scripts, frozenset(filling), tuple(backfills))
+        ids = frozenset(script.revision for script in loaded)
+        return _Loaded(signature, scripts, ids)
 
 
 def _takes_name(function: cabc.Callable[..., object]) -> bool:

@@ -6,14 +6,12 @@ import collections.abc as cabc
 import dataclasses as dc
 import functools
 import time
-import types
 import typing as t
 
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
 from flaskware_alembic._backfill import Backfill
-from flaskware_alembic._backfill import backfills_in
 from flaskware_alembic._databases.errors import is_passing
 from flaskware_alembic._databases.errors import reason_of
 from flaskware_alembic._errors import MigrationError
@@ -23,6 +21,7 @@ from flaskware_alembic._results import BackfillState
 from flaskware_alembic._results import Direction
 from flaskware_alembic._results import OnProgress
 from flaskware_alembic._revisions.revision import location_of
+from flaskware_alembic._revisions.revision import SourceScript
 
 from .batches import Batches
 from .batches import decode
@@ -77,20 +76,31 @@ class BackfillLog:
             )
 
     def unfinished_infos(self) -> tuple[BackfillInfo, ...]:
-        """Return the progress of those that are not done."""
+        """Return the progress of those that are not done.
+
+        A file is imported only if one of its backfills is not.
+        """
+        if not self._tree.may_fill:
+            return ()
+        with self._database.connect() as connection:
+            rows = self._rows(connection)
+            open_ids = {id for (id, _), row in rows.items() if not row.is_done}
+            heads = self._position.current_on(connection) if open_ids else ()
+            connection.rollback()
+        found = self._tree.backfills_of(open_ids & self._position.applied(heads))
+        infos = (self._info(id, fill, rows.get((id, fill.name))) for id, fill in found)
         unfinished = {BackfillState.PENDING, BackfillState.RUNNING}
-        return tuple(info for info in self.infos() if info.state in unfinished)
+        return tuple(info for info in infos if info.state in unfinished)
 
     def unfinished(self) -> list[Due]:
         """Return the backfills of applied revisions that are not done."""
         names = {(info.revision, info.name) for info in self.unfinished_infos()}
         return [due for due in self._tree.backfills if (due[0], due[1].name) in names]
 
-    def due_before(
-        self, connection: sa.Connection, id: str, module: types.ModuleType
-    ) -> list[Due]:
+    def due_before(self, connection: sa.Connection, script: SourceScript) -> list[Due]:
         """Return those that must run before a revision and are not done."""
-        found = [(id, backfill) for backfill in backfills_in(module) if backfill.before]
+        id = script.revision
+        found = [(id, backfill) for backfill in script.backfills if backfill.before]
         infos = self._infos(connection, found) if found else []
         return [
             due
@@ -101,12 +111,11 @@ class BackfillLog:
     def note(
         self,
         connection: sa.Connection,
-        id: str,
-        module: types.ModuleType,
+        script: SourceScript,
         direction: Direction,
     ) -> None:
         """Note what a move of a revision leaves to do, in the transaction there is."""
-        backfills = backfills_in(module)
+        id, backfills = script.revision, script.backfills
         if not backfills:
             return
         if direction == "downgrade":
@@ -210,12 +219,15 @@ class BackfillLog:
         self, connection: sa.Connection, found: cabc.Iterable[Due]
     ) -> list[BackfillInfo]:
         """Return the progress of some; leaves no transaction open."""
-        rows: dict[tuple[str, str], t.Any] = {}
-        if sa.inspect(connection).has_table(self._table.name, self._table.schema):
-            result = connection.execute(sa.select(self._table))
-            rows = {(row.revision, row.name): row for row in result}
+        rows = self._rows(connection)
         connection.rollback()
         return [self._info(id, fill, rows.get((id, fill.name))) for id, fill in found]
+
+    def _rows(self, connection: sa.Connection) -> dict[tuple[str, str], t.Any]:
+        if not sa.inspect(connection).has_table(self._table.name, self._table.schema):
+            return {}
+        result = connection.execute(sa.select(self._table))
+        return {(row.revision, row.name): row for row in result}
 
     def _info(self, id: str, backfill: Backfill, row: t.Any) -> BackfillInfo:
         state, rows = BackfillState.NOT_RECORDED, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses as dc
 import typing as t
 from pathlib import Path
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from flaskware_alembic._backfill import backfills_in
+from flaskware_alembic._backfill import Backfill
 from flaskware_alembic._databases.database import Database
 from flaskware_alembic._databases.database import VersionTable
 from flaskware_alembic._errors import DatabaseAhead
@@ -72,8 +73,9 @@ class Position:
 
     def pending(self, heads: Heads) -> tuple[RevisionInfo, ...]:
         """Return the revisions that are not applied, the next first."""
-        moves = self.moves("heads", "upgrade", heads)
-        return tuple(self.info(move.revision.revision) for move in moves)
+        with self.tree.held():
+            moves = self.moves("heads", "upgrade", heads)
+            return tuple(self.info(move.revision.revision) for move in moves)
 
     def unknown(self, heads: Heads) -> Heads:
         """Return the ids among some that the code does not have."""
@@ -123,8 +125,10 @@ class Position:
 
     def plan(self, target: str, direction: Direction) -> Plan:
         """Return the steps to a target at this moment."""
-        moves = self.moves(target, direction, self.current())
-        return Plan(tuple(self.step(move, direction) for move in moves))
+        heads = self.current()
+        with self.tree.held():
+            moves = self.moves(target, direction, heads)
+            return Plan(tuple(self.step(move, direction) for move in moves))
 
     def step(
         self, move: Move, direction: Direction, seconds: float | None = None
@@ -133,8 +137,12 @@ class Position:
         # A stamp down to base has no revision it goes to, only one it leaves.
         ids = move.to_revisions or move.from_revisions
         id = move.revision.revision if direction != "stamp" else ids[0]
-        backfills = backfills_in(move.revision.module) if direction == "upgrade" else ()
-        return PlanStep(self.info(id), direction, seconds, backfills=tuple(backfills))
+        backfills: tuple[Backfill, ...] = ()
+        if direction == "upgrade":
+            # A plan says of a file that cannot be run why.
+            with contextlib.suppress(RevisionFileError):
+                backfills = tuple(move.revision.backfills)
+        return PlanStep(self.info(id), direction, seconds, backfills=backfills)
 
     def hold_long_ids(self, context: MigrationContext) -> None:
         """Make the version table wide enough for the ids of the tree.

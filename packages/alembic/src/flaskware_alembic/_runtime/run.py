@@ -6,7 +6,6 @@ import collections.abc as cabc
 import contextlib
 import dataclasses as dc
 import time
-import types
 import typing as t
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import exc as sa_exc
 
-from flaskware_alembic._backfill import backfills_in
 from flaskware_alembic._databases.errors import is_lock_timeout
 from flaskware_alembic._databases.errors import reason_of
 from flaskware_alembic._errors import MigrationError
@@ -32,6 +30,7 @@ from flaskware_alembic._results import OnStep
 from flaskware_alembic._results import Plan
 from flaskware_alembic._results import PlanStep
 from flaskware_alembic._revisions.revision import location_of
+from flaskware_alembic._revisions.revision import SourceScript
 from flaskware_alembic._settings import AlembicSettings
 
 from .backfill_log import BackfillLog
@@ -168,46 +167,51 @@ class Run:
         def moves(heads: Heads, context: MigrationContext) -> cabc.Iterator[Move]:
             found = self.position.moves(self.target, self.direction, heads)
             was_empty = not heads and not self._done
-            if self.direction == "upgrade":
-                self._refuse_placeholders(found, was_empty=was_empty)
+            if self.direction != "stamp":
+                self._refuse_unfit(found, was_empty=was_empty)
             for index, move in enumerate(found):
                 if self.direction == "stamp":
                     self._now = move
                     yield move
                     continue
                 id: str = move.revision.revision
-                module: types.ModuleType = move.revision.module
+                script: SourceScript = move.revision
                 connection = t.cast("sa.Connection", context.connection)
                 if self.direction == "upgrade":
-                    if self._is_for_later(module, was_empty=was_empty):
+                    if self._is_for_later(script, was_empty=was_empty):
                         self._left = found[index:]
                         return
-                    self._due = self._backfills.due_before(connection, id, module)
+                    self._due = self._backfills.due_before(connection, script)
                     if self._due:
                         return
-                timeouts.set(Timeouts.of(module, self.settings))
+                timeouts.set(Timeouts.of(script.loaded, self.settings))
                 self._now = move
                 self._started = time.perf_counter()
                 self._wrap(move, context)
                 yield move
                 self._now = None
                 if self.direction == "upgrade":
-                    fills = backfills_in(module)
+                    fills = script.backfills
                     self._due = [(id, fill) for fill in fills if not fill.before]
                     if self._due:
                         return
 
         return moves
 
-    def _refuse_placeholders(self, moves: list[Move], *, was_empty: bool) -> None:
-        """Refuse revisions that are not finished, before the first is applied.
+    def _refuse_unfit(self, moves: list[Move], *, was_empty: bool) -> None:
+        """Refuse files that cannot be run or are not finished, before the first is.
 
         :raises RevisionFileError: naming the file and line.
         """
         for move in moves:
-            if self._is_for_later(move.revision.module, was_empty=was_empty):
+            script: SourceScript = move.revision
+            # Imported here, not half way through.
+            _ = script.loaded
+            if self.direction == "downgrade":
+                continue
+            if self._is_for_later(script, was_empty=was_empty):
                 return
-            path = Path(move.revision.path)
+            path = Path(script.path)
             for placeholder in placeholders_in(path):
                 raise RevisionFileError(
                     f"{path}:{placeholder.line} is not finished: `{placeholder.code}`."
@@ -217,8 +221,8 @@ class Run:
                     line=placeholder.line,
                 )
 
-    def _is_for_later(self, module: t.Any, *, was_empty: bool) -> bool:
-        return hasattr(module, "contracts") and not (self.contract or was_empty)
+    def _is_for_later(self, script: SourceScript, *, was_empty: bool) -> bool:
+        return script.contracts is not None and not (self.contract or was_empty)
 
     def _wrap(self, move: Move, context: MigrationContext) -> None:
         """Watch a revision as far as its database needs that."""
@@ -272,10 +276,10 @@ class Run:
             if check is not None:
                 check(id)
             if self.direction != "stamp":
-                module = self._now.revision.module
                 if self._journal is not None:
                     self._journal.forget(connection, id)
-                self._backfills.note(connection, id, module, self.direction)
+                script: SourceScript = self._now.revision
+                self._backfills.note(connection, script, self.direction)
             self._done.append(step)
             self._started = time.perf_counter()
             if self.on_step is not None:

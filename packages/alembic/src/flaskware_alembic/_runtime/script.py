@@ -15,11 +15,11 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 
 from flaskware_alembic._errors import MigrationError
+from flaskware_alembic._lint.recording import Connection
 from flaskware_alembic._lint.recording import guarded
 from flaskware_alembic._lint.recording import NeedsDatabase
 from flaskware_alembic._lint.recording import one_at_a_time
 from flaskware_alembic._lint.recording import reason_without_database
-from flaskware_alembic._lint.recording import Stand
 from flaskware_alembic._lint.recording import text_of
 from flaskware_alembic._results import Direction
 from flaskware_alembic._revisions.revision import location_of
@@ -139,7 +139,7 @@ def _guard(
     return guard
 
 
-class _Writer(Stand):
+class _Writer(Connection):
     """Stands for the connection while SQL is written instead of sent."""
 
     def __init__(self, context: MigrationContext) -> None:
