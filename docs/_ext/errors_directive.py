@@ -92,14 +92,18 @@ def _calls(path: Path, kind: str) -> cabc.Iterator[tuple[str, str, str, str]]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
-        if node.func.id not in {kind, "Problem"} or (
-            node.func.id == "Problem" and kind != "Finding"
+        if node.func.id != kind and not (
+            kind == "Finding" and node.func.id in {"Problem", "Weakness"}
         ):
             continue
         given = dict(enumerate(node.args)) | {
             word.arg: word.value for word in node.keywords
         }
-        if kind == "Finding":
+        if node.func.id == "Weakness":  # a finding of flaskware-secure
+            head = f"secure.{_text(given[0])}"
+            cause, remedy = (_text(given.get(place)) for place in (3, 4))
+            note = f"({_LEVELS['WARNING']}) "
+        elif kind == "Finding":
             head = _text(given.get(0, given.get("id")))
             cause = _text(given.get(2, given.get("message")))
             remedy = _text(given.get(3, given.get("fix")))
@@ -107,7 +111,7 @@ def _calls(path: Path, kind: str) -> cabc.Iterator[tuple[str, str, str, str]]:
             name = level.attr if isinstance(level, ast.Attribute) else ""
             note = f"({_LEVELS[name]}) " if name in _LEVELS else ""
             # Ids of rules of other checkers have no name of a package in front.
-            if "." not in head:
+            if head.partition(".")[2] in {"", "…"}:
                 continue
         else:
             head = _text(given.get(0, given.get("key")))

@@ -4,8 +4,11 @@ import json
 import typing as t
 from pathlib import Path
 
+import click.testing
 import flask
 import pytest
+import quart
+from quart.cli import QuartGroup
 
 from flaskware_core.testing import make_app
 from flaskware_core.testing import serving
@@ -309,3 +312,22 @@ def test_the_headers_of_a_small_app_are_those_that_were_reviewed(
     app: flask.Flask, secure_snapshot: t.Callable[[flask.Flask], None]
 ) -> None:
     secure_snapshot(app)
+
+
+def test_the_commands_work_for_an_app_of_quart(tmp_path: Path) -> None:
+    app = quart.Quart(__name__, static_folder=str(tmp_path))
+    SecureHeaders(app, reports=f"sqlite:///{tmp_path}/reports.db")
+
+    def run(*arguments: str) -> click.testing.Result:
+        command_line = QuartGroup(create_app=lambda: app)
+        return click.testing.CliRunner().invoke(command_line, ["secure", *arguments])
+
+    assert "A+ (130)" in run("audit").output
+    assert "Nothing was reported" in run("reports").output
+    assert run("suggest").exit_code == 0
+    assert "Nothing to hash" in run("hash", str(tmp_path)).output
+    assert run("manifest", "--out", str(tmp_path / "m.json")).exit_code == 0
+    for arguments in (("audit", "--send"), ("hash", "--page", "/")):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert "is for apps of Flask" in result.output

@@ -50,6 +50,7 @@ if t.TYPE_CHECKING:
     from ._process.outage import CircuitBreaker as CircuitBreaker
     from ._process.outage import Unavailable as Unavailable
     from ._settings.environment import from_environment as from_environment
+    from ._web.commands import CommandGroup as CommandGroup
     from ._web.signing import signer as signer
 else:
     __getattr__, __dir__ = lazy_names(
@@ -67,6 +68,7 @@ else:
             "_process.fork": ["ForkGuard"],
             "_process.outage": ["CircuitBreaker", "Unavailable"],
             "_settings.environment": ["from_environment"],
+            "_web.commands": ["CommandGroup"],
             "_web.signing": ["signer"],
         },
     )
@@ -74,10 +76,10 @@ else:
 __all__ = [
     "active_app", "active_context", "active_request", "add_health",
     "AlreadyInitialised", "attach", "backoff", "check_connections", "CircuitBreaker",
-    "closest", "ConfigError", "ConfigProblem", "CoreSettings", "Credential",
-    "CredentialSource", "current_app_object", "current_context", "current_request",
-    "current_session", "DeclarationError", "describe", "examine", "Extension",
-    "FileLock", "Finding", "FINDING_FORMATS", "FindingFormat", "ForkGuard",
+    "closest", "CommandGroup", "ConfigError", "ConfigProblem", "CoreSettings",
+    "Credential", "CredentialSource", "current_app_object", "current_context",
+    "current_request", "current_session", "DeclarationError", "describe", "examine",
+    "Extension", "FileLock", "Finding", "FINDING_FORMATS", "FindingFormat", "ForkGuard",
     "from_environment", "keep_out_of_caches", "lazy_names", "Level", "Misuse",
     "NotInitialised", "render_findings", "Report", "request_credential",
     "request_getter", "request_origin", "RequestOrigin", "Sensitive", "Settings",

@@ -24,6 +24,7 @@ from flaskware_core import backoff
 from flaskware_core import check_connections
 from flaskware_core import CircuitBreaker
 from flaskware_core import closest
+from flaskware_core import CommandGroup
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import CoreSettings
@@ -189,3 +190,9 @@ with Services() as services:
 
 services.get("oracle")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 attach(app, "before_requst", print)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+group = CommandGroup("mail", help="Look at the mail.")
+
+
+@group.command("show")
+def show_mail() -> None: ...

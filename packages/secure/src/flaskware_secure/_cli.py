@@ -10,10 +10,11 @@ import typing as t
 from pathlib import Path
 
 import click
-from flask import Flask
-from flask.cli import AppGroup
+import flask
+from flask.sansio.app import App
 
-from flaskware_core import current_context
+from flaskware_core import CommandGroup
+from flaskware_core import current_app_object
 from flaskware_core import render_findings
 
 from ._policy.inline import inline_code
@@ -35,7 +36,7 @@ if t.TYPE_CHECKING:
 
 _GRADES = ("A+", "A", "A-", "B+", "B", "B-", "C+", "C", "C-", "D+", "D", "D-", "F")
 
-secure = AppGroup("secure", help="Examine the security headers of the app.")
+secure = CommandGroup("secure", help="Examine the security headers of the app.")
 
 
 @secure.command("audit")
@@ -97,6 +98,10 @@ def audit(
 def _audits(url: str | None, *, send: bool) -> list[EndpointAudit]:
     if url is None:
         app, extension = _current()
+        if send and not isinstance(app, flask.Flask):
+            raise click.UsageError(
+                "--send is for apps of Flask. Serve the app, and name its address."
+            )
         return extension.audit(app, send=send)
     # Imported late: few commands ask another server.
     from ._audit.remote import audit_url
@@ -256,7 +261,12 @@ def hash_(*, paths: tuple[Path, ...], pages: tuple[str, ...], as_json: bool) -> 
         _print_code(found)
 
 
-def _page(app: Flask, path: str) -> str:
+def _page(app: App, path: str) -> str:
+    if not isinstance(app, flask.Flask):
+        raise click.UsageError(
+            "--page is for apps of Flask. Save the page in a browser, and name the"
+            " file."
+        )
     response = app.test_client().get(path, base_url="https://localhost")
     if response.status_code != 200:
         raise click.ClickException(
@@ -295,12 +305,12 @@ def _print_code(found: list[Located]) -> None:
         )
 
 
-def _current() -> tuple[Flask, SecureHeaders]:
-    app = current_context().app
+def _current() -> tuple[App, SecureHeaders]:
+    app = current_app_object()
     return app, app.extensions["secure"]
 
 
-def _shared_store(app: Flask, extension: SecureHeaders) -> ReportStore:
+def _shared_store(app: App, extension: SecureHeaders) -> ReportStore:
     store = extension.state_of(app).store
     if store is None:
         raise click.ClickException(

@@ -9,7 +9,6 @@ import sys
 import typing as t
 
 import click
-from flask.cli import with_appcontext
 
 from flaskware_core._findings.finding import Finding
 from flaskware_core._findings.finding import Level
@@ -19,6 +18,7 @@ from flaskware_core._findings.formats import FindingFormat
 from flaskware_core._findings.formats import render_findings
 from flaskware_core._findings.formats import text_of
 from flaskware_core._installed import installed_on
+from flaskware_core._web.commands import with_app_context
 from flaskware_core._web.current import current_app_object
 
 if t.TYPE_CHECKING:
@@ -52,7 +52,7 @@ if t.TYPE_CHECKING:
     show_default=True,
     help="Seconds that each extension and its database or store may take.",
 )
-@with_appcontext
+@with_app_context
 def doctor(
     *, deploy: bool, format_: FindingFormat, fail_on: str, timeout: float
 ) -> None:

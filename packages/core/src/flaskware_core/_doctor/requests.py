@@ -21,33 +21,72 @@ _MOST_PROXIES = 4
 
 class _Limit(t.NamedTuple):
     key: str
-    id: str
-    consequence: str
-    write: str
     most: int
+    missing: Finding
+    high: Finding
 
 
+_HIGH = "a few requests fill the memory or the disk"
+# Each finding is written out, so that the page of errors has its id.
 _LIMITS = (
     _Limit(
         "MAX_CONTENT_LENGTH",
-        "core.body-limit",
-        "a body of any size is read",
-        "MAX_CONTENT_LENGTH = 16 * 1024 * 1024",
         1024 * _MIB,
+        Finding(
+            "core.body-limit",
+            Level.WARNING,
+            "MAX_CONTENT_LENGTH is not set, so a body of any size is read.",
+            "MAX_CONTENT_LENGTH = 16 * 1024 * 1024",
+            asvs="5.2.1",
+        ),
+        Finding(
+            "core.body-limit-high",
+            Level.WARNING,
+            f"MAX_CONTENT_LENGTH is above 1 GiB: {_HIGH}.",
+            "MAX_CONTENT_LENGTH = 16 * 1024 * 1024, and more for the view that needs"
+            " it: request.max_content_length = …",
+            asvs="5.2.1",
+        ),
     ),
     _Limit(
         "MAX_FORM_MEMORY_SIZE",
-        "core.form-memory-limit",
-        "a form field of any size is kept in memory",
-        "MAX_FORM_MEMORY_SIZE = 1024 * 1024",
         64 * _MIB,
+        Finding(
+            "core.form-memory-limit",
+            Level.WARNING,
+            "MAX_FORM_MEMORY_SIZE is not set, so a form field of any size is kept in"
+            " memory.",
+            "MAX_FORM_MEMORY_SIZE = 1024 * 1024",
+            asvs="5.2.1",
+        ),
+        Finding(
+            "core.form-memory-limit-high",
+            Level.WARNING,
+            f"MAX_FORM_MEMORY_SIZE is above 64 MiB: {_HIGH}.",
+            "MAX_FORM_MEMORY_SIZE = 1024 * 1024, and more for the view that needs it:"
+            " request.max_form_memory_size = …",
+            asvs="5.2.1",
+        ),
     ),
     _Limit(
         "MAX_FORM_PARTS",
-        "core.form-parts-limit",
-        "a multipart form may have any number of parts",
-        "MAX_FORM_PARTS = 1000",
         100_000,
+        Finding(
+            "core.form-parts-limit",
+            Level.WARNING,
+            "MAX_FORM_PARTS is not set, so a multipart form may have any number of"
+            " parts.",
+            "MAX_FORM_PARTS = 1000",
+            asvs="5.2.1",
+        ),
+        Finding(
+            "core.form-parts-limit-high",
+            Level.WARNING,
+            f"MAX_FORM_PARTS is above 100,000: {_HIGH}.",
+            "MAX_FORM_PARTS = 1000, and more for the view that needs it:"
+            " request.max_form_parts = …",
+            asvs="5.2.1",
+        ),
     ),
 )
 
@@ -56,7 +95,11 @@ def check_requests(app: App, *, deploy: bool) -> cabc.Iterator[Finding]:
     """Yield the findings about hosts, proxies and sizes."""
     config = t.cast("cabc.Mapping[str, t.Any]", app.config)
     for limit in _LIMITS:
-        yield from _limit(limit, config.get(limit.key))
+        given = config.get(limit.key)
+        if given is None:
+            yield limit.missing
+        elif given > limit.most:
+            yield limit.high
     if config.get("TRUSTED_HOSTS"):
         yield from _hosts(config["TRUSTED_HOSTS"])
     elif deploy:
@@ -70,26 +113,6 @@ def check_requests(app: App, *, deploy: bool) -> cabc.Iterator[Finding]:
         )
     if deploy and isinstance(app, flask.Flask):
         yield from _proxies(app)
-
-
-def _limit(limit: _Limit, given: t.Any) -> cabc.Iterator[Finding]:
-    if given is None:
-        yield Finding(
-            limit.id,
-            Level.WARNING,
-            f"{limit.key} is not set, so {limit.consequence}.",
-            limit.write,
-            asvs="5.2.1",
-        )
-    elif given > limit.most:
-        yield Finding(
-            f"{limit.id}-high",
-            Level.WARNING,
-            f"{limit.key} is {given:,}: a few requests fill the memory or the disk.",
-            f"{limit.write}, and more for the view that needs it:"
-            f" request.{limit.key.lower()} = …",
-            asvs="5.2.1",
-        )
 
 
 def _hosts(hosts: cabc.Iterable[t.Any]) -> cabc.Iterator[Finding]:

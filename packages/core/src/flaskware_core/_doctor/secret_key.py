@@ -60,7 +60,7 @@ def check_secret_key(app: App) -> cabc.Iterator[Finding]:
             asvs="11.5.1",
         )
     else:
-        yield from _key_strength("SECRET_KEY", "core.secret-key", key)
+        yield from _key_strength("SECRET_KEY", "", key)
     for index, fallback in enumerate(config.get("SECRET_KEY_FALLBACKS") or ()):
         name = f"SECRET_KEY_FALLBACKS[{index}]"
         if fallback == key:
@@ -71,15 +71,15 @@ def check_secret_key(app: App) -> cabc.Iterator[Finding]:
                 "Generate a new SECRET_KEY, or remove the fallback.",
                 asvs="13.3.4",
             )
-        yield from _key_strength(name, "core.secret-key-fallback", fallback)
+        yield from _key_strength(name, "-fallback", fallback)
 
 
-def _key_strength(name: str, id: str, key: str | bytes) -> cabc.Iterator[Finding]:
+def _key_strength(name: str, role: str, key: str | bytes) -> cabc.Iterator[Finding]:
     text = key.decode("latin-1") if isinstance(key, bytes) else str(key)
     fix = f"Set it to the output of: {_MAKE_KEY}"
     if hashlib.sha256(text.encode()).hexdigest() in _PUBLISHED:
         yield Finding(
-            f"{id}-published",
+            f"core.secret-key{role}-published",
             Level.ERROR,
             f"{name} is a key from the documentation of Flask or from a tutorial, so"
             " anyone can sign any session with it.",
@@ -88,7 +88,7 @@ def _key_strength(name: str, id: str, key: str | bytes) -> cabc.Iterator[Finding
         )
     elif text.lower().strip() in _PLACEHOLDERS or _BY_HAND.search(text):
         yield Finding(
-            f"{id}-placeholder",
+            f"core.secret-key{role}-placeholder",
             Level.ERROR,
             f"{name} is a placeholder or was written by hand, so anyone can guess it"
             " and sign any session with it.",
@@ -97,7 +97,7 @@ def _key_strength(name: str, id: str, key: str | bytes) -> cabc.Iterator[Finding
         )
     elif len(text) < _SHORT_KEY or len(set(text)) < _SHORT_KEY // 4:
         yield Finding(
-            f"{id}-short",
+            f"core.secret-key{role}-short",
             Level.WARNING,
             f"{name} has {len(text)} characters, {len(set(text))} of them different;"
             " a key that short can be found by trying.",

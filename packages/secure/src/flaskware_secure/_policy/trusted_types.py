@@ -82,8 +82,8 @@ types.createPolicy("default", {
 def default_policy(origins: cabc.Iterable[str] = ()) -> str:
     """Return the script that creates the default policy.
 
-    Harmless markup passes, and addresses of scripts of the app's own origin. Everything
-    else is a violation: reported in a report-only policy, refused in an enforced policy.
+    Harmless markup passes, and addresses of scripts of the app's own origin. The rest
+    is a violation: reported in a report-only policy, refused in an enforced policy.
 
     :param origins: Other origins that scripts may load scripts from.
     """
