@@ -75,8 +75,9 @@ class Project:
         )
 
     def tables(self) -> set[str]:
-        """The tables that are in the database now."""
-        return set(sa.inspect(self.engine).get_table_names())
+        """The tables that are in the database now, without the records."""
+        names = sa.inspect(self.engine).get_table_names()
+        return {name for name in names if not name.endswith("_record")}
 
     def run(self, *args: str) -> t.Any:
         """Run ``flask db`` with arguments."""

@@ -67,7 +67,8 @@ def tables(app: flask.Flask, site: Site) -> dict[str | None, set[str]]:
     with app.app_context():
         found: dict[str | None, set[str]] = {}
         for bind, engine in site.db.engines.items():
-            found[bind] = set(sa.inspect(engine).get_table_names())
+            names = set(sa.inspect(engine).get_table_names())
+            found[bind] = names - {"alembic_version_record"}
             engine.dispose()
         return found
 

@@ -18,6 +18,7 @@ from ._errors import ModelsChanged as ModelsChanged
 from ._errors import PendingRevisions as PendingRevisions
 from ._errors import RevisionFailed as RevisionFailed
 from ._errors import RevisionFileError as RevisionFileError
+from ._errors import SchemaDrifted as SchemaDrifted
 from ._errors import SeveralHeads as SeveralHeads
 from ._errors import TableLocked as TableLocked
 from ._errors import UnknownRevision as UnknownRevision
@@ -32,6 +33,7 @@ if t.TYPE_CHECKING:
     from ._results import BackfillInfo as BackfillInfo
     from ._results import BackfillState as BackfillState
     from ._results import BindStatus as BindStatus
+    from ._results import Drift as Drift
     from ._results import Explanation as Explanation
     from ._results import Finding as Finding
     from ._results import JournalEntry as JournalEntry
@@ -39,6 +41,7 @@ if t.TYPE_CHECKING:
     from ._results import Plan as Plan
     from ._results import PlanStep as PlanStep
     from ._results import RevisionInfo as RevisionInfo
+    from ._results import SchemaChange as SchemaChange
     from ._results import State as State
     from ._results import Status as Status
 else:
@@ -50,6 +53,7 @@ else:
                 "BackfillInfo",
                 "BackfillState",
                 "BindStatus",
+                "Drift",
                 "Explanation",
                 "Finding",
                 "JournalEntry",
@@ -57,6 +61,7 @@ else:
                 "Plan",
                 "PlanStep",
                 "RevisionInfo",
+                "SchemaChange",
                 "State",
                 "Status",
             ],
@@ -64,11 +69,12 @@ else:
     )
 
 __all__ = [
-    "Alembic", "AlembicSettings", "backfill", "Backfill", "BackfillInfo",
+    "Alembic", "AlembicSettings", "Backfill", "backfill", "BackfillInfo",
     "BackfillState", "Batch", "BindStatus", "DatabaseAhead", "DatabaseDiverged",
-    "DatabaseUnreachable", "EngineSource", "Explanation", "Finding", "HalfApplied",
-    "JournalEntry", "LockHolder", "LockTimeout", "MigrationError", "ModelsChanged",
-    "NamedEngineSource", "PendingRevisions", "Plan", "PlanStep", "RevisionFailed",
-    "RevisionFileError", "RevisionInfo", "SeveralHeads", "State", "Status",
-    "TableLocked", "UnknownRevision", "UnsafeRevisions",
+    "DatabaseUnreachable", "Drift", "EngineSource", "Explanation", "Finding",
+    "HalfApplied", "JournalEntry", "LockHolder", "LockTimeout", "MigrationError",
+    "ModelsChanged", "NamedEngineSource", "PendingRevisions", "Plan", "PlanStep",
+    "RevisionFailed", "RevisionFileError", "RevisionInfo", "SchemaChange",
+    "SchemaDrifted", "SeveralHeads", "State", "Status", "TableLocked",
+    "UnknownRevision", "UnsafeRevisions",
 ]  # fmt: skip

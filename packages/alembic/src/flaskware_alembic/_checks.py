@@ -41,6 +41,7 @@ def check_migrations(
     try:
         yield from _heads(alembic)
         yield from _states(alembic)
+        yield from _drift(alembic)
         yield from _borders(alembic)
         if deploy:
             yield from _timeouts(alembic)
@@ -116,6 +117,28 @@ def _states(alembic: Alembic) -> cabc.Iterator[Finding]:
                 f"In the database {name}, the index {index} is invalid: it was not"
                 " built to the end, and no query uses it.",
                 index_advice([index]),
+            )
+
+
+def _drift(alembic: Alembic) -> cabc.Iterator[Finding]:
+    """Changes by hand, and revisions that were edited after they were applied."""
+    for drift in alembic.drift():
+        name = repr(drift.bind or "default")
+        if drift.changes:
+            changes = "; ".join(str(change) for change in drift.changes)
+            yield Finding(
+                "alembic.drift",
+                Level.WARNING,
+                f"The database {name} was changed by hand: {changes}.",
+                "Undo it, or: flask db drift --write",
+            )
+        for info in drift.edited:
+            yield Finding(
+                "alembic.edited-revision",
+                Level.WARNING,
+                f"The database {name} has revision {info}, and {info.path} was edited"
+                " since: other databases get something else.",
+                "Put the file back, and write another revision.",
             )
 
 

@@ -172,3 +172,16 @@ class UnsafeRevisions(MigrationError):
     def __init__(self, message: str, *, findings: tuple[Finding, ...]) -> None:
         self.findings = findings
         super().__init__(message)
+
+
+class SchemaDrifted(MigrationError):
+    """A database was changed by hand, or an applied revision was edited.
+
+    :param status: The status of every database.
+    """
+
+    exit_code = 16
+
+    def __init__(self, message: str, *, status: Status) -> None:
+        self.status = status
+        super().__init__(message)

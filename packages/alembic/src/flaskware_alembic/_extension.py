@@ -1,7 +1,7 @@
 """Migrations of an app: one class, and a thin method for each command.
 
 Rooms: _backfill < _results < _errors < _settings < _databases < _sql < _autogenerate
-< _revisions < _lint < _runtime < _project < _checks < _cli < _extension
+< _schemas < _revisions < _lint < _runtime < _project < _checks < _cli < _extension
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ if t.TYPE_CHECKING:
     from ._results import BackfillInfo
     from ._results import Binds
     from ._results import Direction
+    from ._results import Drift
     from ._results import Explanation
     from ._results import Finding
     from ._results import Names
@@ -453,6 +454,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         :raises DatabaseDiverged: if a database also lacks a revision of the code.
         :raises DatabaseAhead: if a database holds a revision the code does not have.
         :raises PendingRevisions: if a database is behind, or something is unfinished.
+        :raises SchemaDrifted: if a database was changed by hand, or a revision edited.
         :raises ModelsChanged: if the models differ and no revision closes that.
         """
         from ._project.status import refuse
@@ -462,6 +464,42 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         if not (serving and status.can_serve):
             refuse(status)
         return status
+
+    @_command
+    def drift(self, *, binds: Binds = None, trees: Names = None) -> list[Drift]:
+        """Return how the databases differ from what their revisions made.
+
+        An upgrade records what each revision made of the schema, and a checksum of its
+        file that layout and comments do not change.
+        """
+        from ._project.drift import drift_of
+
+        return [drift_of(m) for m in self.state.selection().chosen(binds, trees)]
+
+    @_command
+    def accept_drift(self, *, binds: Binds = None, trees: Names = None) -> list[Drift]:
+        """Record the databases and the applied revisions as they are now.
+
+        :returns: What had changed.
+        """
+        from ._project.drift import accept
+
+        return [accept(m) for m in self.state.selection().chosen(binds, trees)]
+
+    @_command
+    def write_drift(
+        self, message: str, *, binds: Binds = None, trees: Names = None
+    ) -> list[RevisionInfo]:
+        """Write a revision with what was changed by hand in each database.
+
+        The databases at hand have it already, and are stamped with it.
+
+        :raises MigrationError: if a change cannot be written as SQL.
+        :raises PendingRevisions: if a database is behind.
+        """
+        from ._project.revision_files import write_drift
+
+        return write_drift(self.state.selection().own(binds, trees), message)
 
     @_command
     def backfills(

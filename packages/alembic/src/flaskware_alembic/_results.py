@@ -19,6 +19,11 @@ HELD_BACK = (
     " does, run: flask db upgrade --contract"
 )
 
+DRIFT_ADVICE = (
+    "Undo what was changed by hand, or write a revision of it: flask db drift --write."
+    " Put an edited revision back. To take all as it is: flask db drift --accept"
+)
+
 
 # Revisions
 
@@ -259,6 +264,103 @@ class LockHolder:
         )
 
 
+# Drift
+
+
+@dc.dataclass(frozen=True)
+class SchemaChange:
+    """A difference between what revisions made and what the database has.
+
+    :param kind: Such as ``"column"``, ``"index"`` or ``"view"``.
+    :param table: The table that it is part of; empty for what stands alone.
+    :param name: Its name; empty for a table.
+    :param recorded: What the revisions made, as SQL; ``None`` if it was added.
+    :param present: What there is, as SQL; ``None`` if it was dropped.
+    """
+
+    kind: str
+    table: str
+    name: str
+    recorded: str | None
+    present: str | None
+
+    @property
+    def what(self) -> str:
+        """The name of it with its kind and its table."""
+        if not self.name:
+            return f"{self.kind} {self.table}"
+        if self.kind == "column":
+            return f"column {self.table}.{self.name}"
+        return f"{self.kind} {self.name}" + (f" of {self.table}" if self.table else "")
+
+    def __str__(self) -> str:
+        if self.present is None:
+            return f"{self.what} was dropped by hand"
+        text = " ".join(self.present.split())
+        if self.recorded is None:
+            return f"{self.what} was added by hand: {text}"
+        recorded = " ".join(self.recorded.split())
+        return f"{self.what} was changed by hand: {recorded or 'nothing'} -> {text}"
+
+
+@dc.dataclass(frozen=True)
+class Drift:
+    """Difference of a database to what its revisions made; false if there is none.
+
+    :param changes: Changes of the schema that no revision made.
+    :param edited: Revisions whose file was edited after they were applied.
+    :param unrecorded: Applied revisions of which nothing is recorded: stamped, or
+        applied by another program or before there was a record.
+    :param is_known: Whether the changes could be found out. They cannot after an
+        unrecorded revision that follows a recorded revision.
+    :param fingerprint: A digest of all that is recorded: equal in databases that have
+        the same from the same revisions.
+    """
+
+    bind: str | None
+    changes: tuple[SchemaChange, ...] = ()
+    edited: tuple[RevisionInfo, ...] = ()
+    unrecorded: tuple[RevisionInfo, ...] = ()
+    is_known: bool = True
+    fingerprint: str | None = None
+    tree: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.edited)
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """A phrase for each difference."""
+        return (
+            *(str(change) for change in self.changes),
+            *(
+                f"revision {info} was edited after it was applied: {info.path}"
+                for info in self.edited
+            ),
+        )
+
+    def __str__(self) -> str:
+        lines = list(self.phrases)
+        if self.unrecorded:
+            ids = [info.id for info in self.unrecorded]
+            more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+            lines.append(
+                f"nothing is recorded of {', '.join(ids[:3])}{more}: stamped, or not"
+                " applied by this command"
+            )
+        if not self.is_known:
+            lines.append("so the record is too old to compare the schema with it")
+        head = f"{self.tree or self.bind or 'default'}: {self.word}"
+        return "\n".join([head, *(f"  {line}" for line in lines)])
+
+    @property
+    def word(self) -> str:
+        """The result in one word or two."""
+        if self:
+            return "drifted"
+        return "no drift" if self.fingerprint and self.is_known else "not recorded"
+
+
 # Status
 
 
@@ -272,6 +374,8 @@ class State(enum.Enum):
     """It holds what the code does not have, and lacks what the code has."""
     UNFINISHED = "unfinished"
     """A backfill is not done, or PostgreSQL did not finish an index."""
+    DRIFTED = "drifted"
+    """It was changed by hand, or an applied revision was edited."""
     MODELS_CHANGED = "models changed"
 
 
@@ -280,6 +384,7 @@ WORST_FIRST = (
     State.AHEAD,
     State.PENDING,
     State.UNFINISHED,
+    State.DRIFTED,
     State.MODELS_CHANGED,
     State.UP_TO_DATE,
 )
@@ -299,6 +404,8 @@ class BindStatus:
     :param backfills: Those of applied revisions that are not done.
     :param invalid_indexes: Indexes that a failed ``CREATE INDEX CONCURRENTLY`` left on
         PostgreSQL, and that no query uses.
+    :param drift: Changes by hand and edited revisions, a phrase each; looked for only
+        where the models are compared.
     """
 
     bind: str | None
@@ -310,6 +417,7 @@ class BindStatus:
     tree: str | None = None
     backfills: tuple[BackfillInfo, ...] = ()
     invalid_indexes: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         unknown = tuple(f"{id} is not in the code" for id in self.unknown)
@@ -323,8 +431,10 @@ class BindStatus:
                 *(f"{revision} is not in the database" for revision in self.pending),
                 *self.changes,
             ),
+            State.DRIFTED: (),
             State.MODELS_CHANGED: self.changes,
         }[self.state]
+        details += self.drift
         details += tuple(f"backfill {info}" for info in self.backfills)
         details += tuple(f"index {name} is invalid" for name in self.invalid_indexes)
         head = f"{self.tree or self.bind or 'default'}: {self.state.value}"
@@ -339,7 +449,7 @@ class Status:
 
     @property
     def state(self) -> State:
-        """The most serious of all: diverged, ahead, pending, unfinished, changed."""
+        """The most serious: diverged, ahead, pending, unfinished, drifted, changed."""
         return min(
             (bind.state for bind in self.binds),
             key=WORST_FIRST.index,

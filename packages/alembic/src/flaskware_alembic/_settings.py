@@ -84,6 +84,12 @@ class AlembicSettings(Settings):
         description="The schema of that table, where it is not the default schema.",
         examples=["ops"],
     )
+    record: bool = pydantic.Field(
+        default=True,
+        description="Whether an upgrade writes down what each revision made of the"
+        " schema, for `flask db drift`: in a table beside the version table.",
+        examples=[False],
+    )
     discover: bool = pydantic.Field(
         default=True,
         description="Whether installed packages bring the revisions of their tables.",

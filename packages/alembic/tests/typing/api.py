@@ -17,6 +17,7 @@ from flaskware_alembic import BindStatus
 from flaskware_alembic import DatabaseAhead
 from flaskware_alembic import DatabaseDiverged
 from flaskware_alembic import DatabaseUnreachable
+from flaskware_alembic import Drift
 from flaskware_alembic import EngineSource
 from flaskware_alembic import Explanation
 from flaskware_alembic import Finding
@@ -33,6 +34,8 @@ from flaskware_alembic import PlanStep
 from flaskware_alembic import RevisionFailed
 from flaskware_alembic import RevisionFileError
 from flaskware_alembic import RevisionInfo
+from flaskware_alembic import SchemaChange
+from flaskware_alembic import SchemaDrifted
 from flaskware_alembic import SeveralHeads
 from flaskware_alembic import State
 from flaskware_alembic import Status
@@ -201,6 +204,8 @@ except PendingRevisions as error:
     t.assert_type(error.status, Status)
 except ModelsChanged as error:
     t.assert_type(error.status, Status)
+except SchemaDrifted as error:
+    t.assert_type(error.status, Status)
 except RevisionFileError as error:
     t.assert_type(error.paths, tuple[Path, ...])
     t.assert_type(error.line, int | None)
@@ -226,3 +231,13 @@ def include(
 
 hooked = Alembic(Db(), include_object=include, compare_type=False, schemas=["billing"])
 t.assert_type(alembic.losses("base", binds=[None]), list[str])
+
+for drift in alembic.drift(binds=[None], trees=["app"]):
+    t.assert_type(drift, Drift)
+    t.assert_type(drift.changes, tuple[SchemaChange, ...])
+    t.assert_type(drift.changes[0].present, str | None)
+    t.assert_type(drift.edited, tuple[RevisionInfo, ...])
+    t.assert_type(drift.phrases, tuple[str, ...])
+    t.assert_type(drift.fingerprint, str | None)
+t.assert_type(alembic.accept_drift(), list[Drift])
+t.assert_type(alembic.write_drift("m", binds=[None]), list[RevisionInfo])

@@ -196,11 +196,16 @@ class Scratch:
 
 def same_words(one: str, other: str, dialect: sa.Dialect) -> bool:
     """True if two pieces of SQL differ only in spaces, quotes and outer brackets."""
-    return one == other or _words(one, dialect) == _words(other, dialect)
+    name = dialect.name
+    return one == other or words_of(one, name) == words_of(other, name)
 
 
-def _words(text: str, dialect: sa.Dialect) -> list[str]:
-    name = {"mariadb": "mysql"}.get(dialect.name, dialect.name)
+def words_of(text: str, dialect: str) -> list[str]:
+    """Return the words of a piece of SQL, the same for other layout and quotes.
+
+    :param dialect: The name of SQLAlchemy's dialect.
+    """
+    name = {"mariadb": "mysql"}.get(dialect, dialect)
     if name not in {"postgresql", "mysql", "sqlite"}:
         return text.split()
     words = [

@@ -6,7 +6,9 @@ import typing as t
 
 import click
 
+from flaskware_alembic._errors import SchemaDrifted
 from flaskware_alembic._errors import UnsafeRevisions
+from flaskware_alembic._results import DRIFT_ADVICE
 from flaskware_core import closest
 from flaskware_core import FINDING_FORMATS
 from flaskware_core import FindingFormat
@@ -15,9 +17,12 @@ from flaskware_core import Level
 from .options import command
 from .options import down_option
 from .options import json_option
+from .options import message_option
 from .options import MINUS_ONE
+from .output import print_drift
 from .output import print_infos
 from .output import print_json
+from .output import print_made
 from .output import print_plan
 from .output import print_positions
 from .output import print_report
@@ -93,6 +98,36 @@ def history(alembic: Alembic, *, as_json: bool, **chosen: t.Any) -> None:
 def heads(alembic: Alembic, **chosen: t.Any) -> None:
     """Show the revisions that no other one follows."""
     print_infos(alembic.heads(**chosen), _NO_REVISIONS)
+
+
+@command("drift")
+@click.option("--accept", "accepts", is_flag=True, help="Record all as it is now.")
+@click.option("--write", "writes", is_flag=True, help="Write a revision of it.")
+@message_option
+@json_option
+def drift(
+    alembic: Alembic,
+    *,
+    accepts: bool,
+    writes: bool,
+    message: str | None,
+    as_json: bool,
+    **chosen: t.Any,
+) -> None:
+    """Look for changes by hand and edited revisions; exits with 16 if any."""
+    if writes:
+        made = alembic.write_drift(message or "changed by hand", **chosen)
+        print_made(made, otherwise="Nothing was changed by hand.")
+        return
+    found = alembic.accept_drift(**chosen) if accepts else alembic.drift(**chosen)
+    if as_json:
+        print_json(found)
+    else:
+        print_drift(found)
+    if accepts:
+        click.echo("Recorded as it is now.", err=True)
+    elif any(found):
+        raise SchemaDrifted(DRIFT_ADVICE, status=alembic.status(models=False, **chosen))
 
 
 @command("doctor")
@@ -186,4 +221,4 @@ def _print_rules(id: str | None) -> None:
     click.echo(explained(RULES[id]))
 
 
-INSPECT = (plan, sql, current, history, heads, doctor, lint)
+INSPECT = (plan, sql, current, history, heads, drift, doctor, lint)

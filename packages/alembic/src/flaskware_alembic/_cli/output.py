@@ -27,6 +27,7 @@ from flaskware_core import render_findings
 
 if t.TYPE_CHECKING:
     from flaskware_alembic._results import BackfillInfo
+    from flaskware_alembic._results import Drift
     from flaskware_alembic._results import PlanStep
     from flaskware_alembic._results import RevisionInfo
 
@@ -157,6 +158,18 @@ def print_infos(infos: list[RevisionInfo], otherwise: str) -> None:
     for info in infos:
         head = " (head)" if info.is_head else ""
         click.echo(f"{_label(info)}{info}{head}")
+
+
+def print_drift(found: cabc.Iterable[Drift]) -> None:
+    """Print the differences of databases to what their revisions made."""
+    for drift in found:
+        head, *lines = str(drift).splitlines()
+        click.echo(head)
+        for line in lines:
+            indented = textwrap.fill(
+                line, 80, subsequent_indent="    ", break_long_words=False
+            )
+            click.echo(indented)
 
 
 def print_positions(status: Status) -> None:

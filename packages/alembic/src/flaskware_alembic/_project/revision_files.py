@@ -6,12 +6,21 @@ import collections.abc as cabc
 
 from alembic.config import Config
 
+from flaskware_alembic._autogenerate.enums import execute
 from flaskware_alembic._autogenerate.operations import code_of_changes
 from flaskware_alembic._autogenerate.renames import OnRename
+from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import UnknownRevision
 from flaskware_alembic._results import RevisionInfo
+from flaskware_alembic._results import SchemaChange
 from flaskware_alembic._runtime.migrator import Migrator
+from flaskware_alembic._runtime.record import Texts
+from flaskware_alembic._schemas.ddl import NotWritable
+from flaskware_alembic._schemas.ddl import Writer
+from flaskware_alembic._schemas.schema import Item
 
+from .drift import accept
+from .drift import drift_of
 from .status import refuse_behind
 
 
@@ -90,6 +99,63 @@ def write_merges(
             " revisions. `flask db heads` lists what can be joined."
         )
     return merged
+
+
+def write_drift(migrators: cabc.Iterable[Migrator], message: str) -> list[RevisionInfo]:
+    """Write what was changed by hand as revisions, which the databases then have.
+
+    :raises MigrationError: if a change cannot be written as SQL.
+    :raises PendingRevisions: if a database is behind.
+    """
+    migrators = list(migrators)
+    refuse_behind(migrators)
+    written: list[RevisionInfo] = []
+    for m in migrators:
+        changes = drift_of(m).changes
+        if not changes:
+            continue
+        with m.database.connect() as connection:
+            present = m.record.present(connection, in_order=True)
+            recorded, _ = m.record.read(connection)
+        after = dict(present.texts) if present is not None else {}
+        before = _undone(after, recorded, changes)
+        writer = Writer(m.database.engine.dialect)
+        try:
+            code = {
+                "upgrades": _code(writer.changes(before, after)),
+                "downgrades": _code(writer.changes(after, before)),
+            }
+        except NotWritable as error:
+            raise MigrationError(
+                f"This cannot be written as a revision: {error}. Write it by hand, or"
+                " undo it in the database."
+            ) from error
+        info = m.tree.write(message, **code)
+        # It is there already.
+        m.move(info.id, "stamp")
+        accept(m)
+        written.append(info)
+    return written
+
+
+def _undone(
+    present: cabc.Mapping[Item, str], recorded: Texts, changes: tuple[SchemaChange, ...]
+) -> dict[Item, str]:
+    """Return a schema as it was before some changes."""
+    found = dict(present)
+    for change in changes:
+        item = Item(change.kind, change.table, change.name)
+        found.pop(item, None)
+        if change.recorded is not None:
+            found[item] = change.recorded
+            if item.kind == "table" and change.present is None:
+                parts = (i for i in recorded.items() if i[0].table == item.table)
+                found.update((i, text) for i, text in parts if text is not None)
+    return found
+
+
+def _code(statements: cabc.Iterable[str]) -> str:
+    return "\n    ".join(execute(statement) for statement in statements)
 
 
 def _by_folder(migrators: cabc.Iterable[Migrator]) -> list[list[Migrator]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import json
 import re
 import textwrap
 import typing as t
@@ -18,6 +19,7 @@ from flaskware_alembic._errors import SeveralHeads
 from flaskware_alembic._lint.recording import record
 from flaskware_alembic._lint.recording import Recorded
 from flaskware_alembic._results import RevisionInfo
+from flaskware_alembic._revisions.checksum import checksums_of
 from flaskware_alembic._revisions.header import read_source
 from flaskware_alembic._revisions.revision import rewrite_file
 from flaskware_alembic._runtime.migrator import Migrator
@@ -81,13 +83,20 @@ def squash(migrator: Migrator, target: str, message: str) -> RevisionInfo:
     imports: set[str] = set()
     up = _codes(migrator, infos, "upgrade", imports)
     down = _codes(migrator, infos[::-1], "downgrade", imports)
+    replaces = checksums_of(infos[-1].path)
     archive = tree.archive_folder
     archive.mkdir(exist_ok=True)
     for info in infos:
         info.path.rename(archive / info.path.name)
-    return tree.write_first(
+    made = tree.write_first(
         message, id, upgrades=up, downgrades=down, imports="\n".join(sorted(imports))
     )
+    # A database that has the old file has not got another revision.
+    text = read_source(made.path)
+    line = f"replaces = {json.dumps(replaces)}"
+    text = re.sub(r"(?m)^(depends_on = .*)$", rf"\1\n{line}", text, count=1)
+    rewrite_file(made.path, text)
+    return tree.info(id)
 
 
 def _line(migrator: Migrator, head: str, target: str) -> list[RevisionInfo]:

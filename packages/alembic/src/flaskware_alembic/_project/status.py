@@ -10,12 +10,16 @@ from flaskware_alembic._errors import DatabaseAhead
 from flaskware_alembic._errors import DatabaseDiverged
 from flaskware_alembic._errors import ModelsChanged
 from flaskware_alembic._errors import PendingRevisions
+from flaskware_alembic._errors import SchemaDrifted
 from flaskware_alembic._errors import SeveralHeads
 from flaskware_alembic._results import BindStatus
+from flaskware_alembic._results import DRIFT_ADVICE
 from flaskware_alembic._results import State
 from flaskware_alembic._results import Status
 from flaskware_alembic._results import WORST_FIRST
 from flaskware_alembic._runtime.migrator import Migrator
+
+from .drift import drift_of
 
 
 def status_of(migrator: Migrator, *, models: bool) -> BindStatus:
@@ -46,11 +50,16 @@ def status_of(migrator: Migrator, *, models: bool) -> BindStatus:
             pending=pending,
             changes=missing,
         )
+    if models:
+        made = functools.partial(made, drift=drift_of(migrator).phrases)
     if pending := migrator.position.pending(current):
         return made(state=State.PENDING, pending=pending)
     if backfills or invalid_indexes:
         return made(state=State.UNFINISHED)
-    if models and (changes := changes_of(migrator.comparison)):
+    changes = changes_of(migrator.comparison) if models else ()
+    if made.keywords.get("drift"):
+        return made(state=State.DRIFTED, changes=changes)
+    if changes:
         return made(state=State.MODELS_CHANGED, changes=changes)
     return made(state=State.UP_TO_DATE)
 
@@ -61,6 +70,7 @@ def refuse(status: Status) -> None:
     :raises DatabaseDiverged: if a database also lacks a revision of the code.
     :raises DatabaseAhead: if a database holds a revision that the code does not have.
     :raises PendingRevisions: if a database is behind, or something is unfinished.
+    :raises SchemaDrifted: if a database was changed by hand, or a revision edited.
     :raises ModelsChanged: if the models differ and no revision closes that.
     """
     # The worst comes first, after the word that says something is wrong.
@@ -81,6 +91,8 @@ def refuse(status: Status) -> None:
         )
     if status.state in {State.PENDING, State.UNFINISHED}:
         raise PendingRevisions(f"{text}\n{status.advice}", status=status)
+    if status.state is State.DRIFTED:
+        raise SchemaDrifted(f"{text}\n{DRIFT_ADVICE}", status=status)
     if status.state is State.MODELS_CHANGED:
         raise ModelsChanged(
             f'{text}\nRun: flask db migrate -m "what changed"', status=status

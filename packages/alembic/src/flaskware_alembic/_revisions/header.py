@@ -9,7 +9,13 @@ import tokenize
 import typing as t
 from pathlib import Path
 
-_NAMES = {"revision", "down_revision", "branch_labels", "depends_on", "contracts"}
+HEADER_NAMES = frozenset(
+    {
+        "revision", "down_revision", "branch_labels", "depends_on", "contracts",
+        "replaces",
+    }
+)  # fmt: skip
+"""Constants of a file that say where it stands, not what it does."""
 _FUNCTION = re.compile(r"(?m)^(?:async )?def (\w+)|^(\w+)\s*=\s*(?!=)")
 _FIRST_FUNCTION = re.compile(r"(?m)^(?:@|async def |def |class )")
 _BACKFILL = re.compile(r"flaskware_alembic|(?m:^(?:@|\w+ *= *)(?:\w+\.)*backfill\()")
@@ -82,7 +88,7 @@ def _read(text: str) -> tuple[str | None, dict[str, t.Any], bool] | None:
         elif isinstance(node, ast.AnnAssign) and node.value is not None:
             targets = [node.target]
         for target in targets:
-            if isinstance(target, ast.Name) and target.id in _NAMES:
+            if isinstance(target, ast.Name) and target.id in HEADER_NAMES:
                 try:
                     values[target.id] = ast.literal_eval(t.cast("t.Any", node).value)
                 except ValueError:

@@ -26,6 +26,7 @@ from .backfill_log import BackfillLog
 from .indexes import invalid_indexes
 from .lock import deploy_lock
 from .position import Position
+from .record import Record
 from .run import Run
 
 
@@ -85,6 +86,11 @@ class Migrator:
     def backfills(self) -> BackfillLog:
         """The backfills of applied revisions."""
         return BackfillLog(self.position)
+
+    @property
+    def record(self) -> Record:
+        """What its revisions made of the schema."""
+        return Record(self.position, self.settings)
 
     def plan(self, target: str, direction: Direction) -> Plan:
         """Return the steps to a target at this moment."""

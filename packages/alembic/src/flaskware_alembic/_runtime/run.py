@@ -42,6 +42,7 @@ from .journal import report
 from .position import Heads
 from .position import Move
 from .position import Position
+from .record import Record
 from .script import environment
 from .sqlite import generated_left_out
 from .sqlite import ReferenceCheck
@@ -75,6 +76,8 @@ class Run:
         versions, is_journaled = self.position.versions, self.position.is_journaled
         self._journal = Journal(versions) if is_journaled else None
         self._backfills = BackfillLog(self.position)
+        record = Record(self.position, self.settings)
+        self._record = record if record.is_kept else None
         self._cut_off: list[JournalEntry] = []
         self._due: list[Due] = []
         self._left: list[Move] = []
@@ -227,17 +230,21 @@ class Run:
     def _wrap(self, move: Move, context: MigrationContext) -> None:
         """Watch a revision as far as its database needs that."""
         original = context.autocommit_block
+        id: str = move.revision.revision
 
         @contextlib.contextmanager
         def autocommit_block() -> cabc.Generator[None]:
             self._autocommitted = True
+            if self._record is not None and not context.as_sql:
+                self._record.note(t.cast("sa.Connection", context.connection), id)
             with original():
                 yield
 
         t.cast("t.Any", context).autocommit_block = autocommit_block
-        id: str = move.revision.revision
         if self._journal is None:
             return
+        if self._record is not None:
+            move.migration_fn = self._record.noting(context, move.migration_fn, id)
         done = [entry for entry in self._cut_off if entry.revision == id]
         move.migration_fn = self._journal.recording(
             context.impl,
@@ -269,6 +276,8 @@ class Run:
     def _checks(self, connection: sa.Connection) -> cabc.Callable[..., None]:
         """Return the hook that runs after each revision, in its transaction."""
         check = ReferenceCheck(connection) if self.position.database.is_sqlite else None
+        if self._record is not None:
+            self._record.begin(connection)
 
         def applied(**_: object) -> None:
             step = self._step(self._now, time.perf_counter() - self._started)
@@ -280,12 +289,23 @@ class Run:
                     self._journal.forget(connection, id)
                 script: SourceScript = self._now.revision
                 self._backfills.note(connection, script, self.direction)
+            if self._record is not None:
+                self._note(connection, step)
             self._done.append(step)
             self._started = time.perf_counter()
             if self.on_step is not None:
                 self.on_step(step)
 
         return applied
+
+    def _note(self, connection: sa.Connection, step: PlanStep) -> None:
+        """Record what a revision made of the schema."""
+        record = t.cast("Record", self._record)
+        if self.direction == "stamp":
+            record.forget(connection)
+            return
+        revision = step.revision
+        record.add(connection, revision.id, revision.path, self.direction)
 
     # Words
 
