@@ -23,6 +23,8 @@ from .choice import Offer
 from .choice import offers_of
 from .input import Leaf
 from .node import Node
+from .proof import is_own_reading
+from .proof import proven
 from .scalars import Flag
 from .scalars import Text
 from .structures import Case
@@ -116,6 +118,7 @@ def _node(
     found = facets(info.annotation, info.metadata)
     if info.discriminator is not None:
         found.discriminator = info.discriminator
+    found.examples += tuple(info.examples or ())
     required = info.is_required()
     common: dict[str, t.Any] = {
         "key": key,
@@ -294,6 +297,7 @@ def _leaf(where: str, found: Facets, common: dict[str, t.Any]) -> Leaf:
         kind = Leaf.by_control[widget]
     else:
         kind = _kind_of(where, found)
+        return proven(where, found, kind.make(found, common), common)
     return kind.make(found, common)
 
 
@@ -351,7 +355,8 @@ def _kind_of(where: str, found: Facets) -> type[Leaf]:
             f"{where} is {name}, which does not come back from a control as it was."
             f" {instead or _INSTEAD[pydantic.Json][1]}"
         )
-    if not isinstance(of, type) or of in (object, t.Any) or _is_structure(of):
+    is_one = isinstance(of, type) and of not in (object, t.Any)
+    if not is_one or (_is_structure(of) and not is_own_reading(found)):
         raise DeclarationError(
             f"{where} is {type_name(of)}, which has no control in a form."
             " Write a type of one value, a list of one, or a Pydantic model."
@@ -375,6 +380,7 @@ _INSTEAD: dict[t.Any, tuple[str, str]] = {
     bytearray: ("bytearray", "Write str, or Upload for a file."),
     pydantic.SecretBytes: ("SecretBytes", "Write SecretStr."),
     pydantic.Json: ("Json", "Write str, and parse it in the view; or a model."),
+    re.Pattern: ("a pattern", "Write str, and compile it in the view."),
     pydantic.ImportString: ("ImportString", "Anyone could import any module."),
 }
 

@@ -169,6 +169,8 @@ class Leaf(Node):
     may_be_readonly: t.ClassVar[bool] = False
 
     required: bool
+    write: cabc.Callable[[t.Any], t.Any] | None = None
+    """Gives the text of a value, for a type that has one of its own."""
     # True if a blank is a value of its own, and not the lack of one.
     takes_blank: bool = False
     attributes: tuple[Attribute, ...] = ()
@@ -320,6 +322,9 @@ class Leaf(Node):
 
     def shown(self, value: t.Any) -> t.Any:
         return text_of(value)
+
+    def initial_from(self, value: t.Any) -> t.Any:
+        return value if self.write is None or value is None else self.write(value)
 
     def as_entry(self, label: str) -> Node:
         labelled = {"aria-label": label, **dict(self.attributes)}

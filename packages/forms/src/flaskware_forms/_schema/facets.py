@@ -141,6 +141,9 @@ class Facets:
     image: Image | File | None = None
     # True for text that holds JSON.
     is_json: bool = False
+    # All that is written beside the type, as Annotated takes it.
+    marks: tuple[t.Any, ...] = ()
+    examples: tuple[t.Any, ...] = ()
     # The members of a union that is more than an optional type, and the field that
     # distinguishes them.
     union: tuple[t.Any, ...] = ()
@@ -183,7 +186,11 @@ def facets(annotation: t.Any, metadata: cabc.Iterable[t.Any] = ()) -> Facets:
 
 def _collect(found: Facets, metadata: cabc.Iterable[t.Any]) -> None:
     metadata = tuple(metadata)
+    # What stands further inside comes first.
+    found.marks = (*metadata, *found.marks)
     for item in metadata:
+        if isinstance(item, pydantic.fields.FieldInfo):
+            found.examples += tuple(item.examples or ())
         if (
             isinstance(item, pydantic.fields.FieldInfo) and item.discriminator
         ) or isinstance(item, pydantic.Discriminator):
