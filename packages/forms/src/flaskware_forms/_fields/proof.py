@@ -64,7 +64,7 @@ def _reads(mark: t.Any) -> bool:
 def proven(where: str, found: Facets, leaf: Leaf, common: dict[str, t.Any]) -> Leaf:
     """Return the field with a text that comes back exactly.
 
-    :param common: What the leaf was made of.
+    :param common: The values of the fields that all kinds have.
     :raises DeclarationError: if a text is not read as the value that it shows, or no
         text is known that is read at all.
     """
@@ -83,7 +83,7 @@ def proven(where: str, found: Facets, leaf: Leaf, common: dict[str, t.Any]) -> L
     wrong = samples.wrong_of(leaf)
     if wrong is None:
         return samples.relaxed(leaf)
-    # What the type writes into JSON is what it reads, but for a control of numbers.
+    # A type reads the text that it writes into JSON, but a control of numbers may not.
     kind = type(leaf) if leaf.is_text or leaf.is_hidden else Text
     written = dc.replace(kind.make(found, common), write=samples.write)
     if samples.wrong_of(written) is not None:
@@ -126,14 +126,14 @@ class _Samples:
             return _FAILED
 
     def write(self, value: t.Any) -> t.Any:
-        """The value as JSON has it; what is no value of the type as it is."""
+        """Return the value as JSON has it; a value of another type as it is."""
         try:
             return self._adapter.dump_python(value, mode="json", warnings=False)
         except Exception:  # noqa: BLE001 - a function of the app
             return value
 
     def wrong_of(self, leaf: Leaf) -> str | None:
-        """What happens to a value; ``None`` if all come back as they are."""
+        """A sentence about a value that is lost; ``None`` if all come back."""
         for value in self.values:
             text = leaf.echo(value)
             again = self._read(text)

@@ -186,7 +186,7 @@ def facets(annotation: t.Any, metadata: cabc.Iterable[t.Any] = ()) -> Facets:
 
 def _collect(found: Facets, metadata: cabc.Iterable[t.Any]) -> None:
     metadata = tuple(metadata)
-    # What stands further inside comes first.
+    # The marks further inside come first.
     found.marks = (*metadata, *found.marks)
     for item in metadata:
         if isinstance(item, pydantic.fields.FieldInfo):
