@@ -2,16 +2,21 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import io
+import re
 import typing as t
 
 import annotated_types as at
 import flask_wtf
+import flask_wtf.file as wf
 import pydantic
 import pytest
 import wtforms
 from forms_models import PAY
 from forms_page import Page
+from hypothesis import example
 from hypothesis import given
+from hypothesis import settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 from wtforms import validators as wv
@@ -289,3 +294,157 @@ def test_what_the_source_demands_is_demanded():
 
 
 MOVED = FormSpec(from_wtforms(Source), name="moved")
+
+
+def grouped(**groups: tuple[str, str]) -> t.Any:
+    # WTForms 3.3 has a class for what was a dictionary of pairs.
+    kind = getattr(wtforms.fields, "SelectChoice", None)
+    if kind is None:
+        return {group: [pair] for group, pair in groups.items()}
+    return [kind(*pair, optgroup=group) for group, pair in groups.items()]
+
+
+class RowForm(wtforms.Form):
+    city = wtforms.StringField(validators=[wv.InputRequired(), wv.Length(max=3)])
+    note = wtforms.StringField(validators=[wv.Regexp("^[a-z]*$")])
+
+
+class Several(flask_wtf.FlaskForm):
+    """Fields of several values, and files."""
+
+    class Meta:
+        csrf = False
+
+    picks = wtforms.SelectMultipleField(
+        choices=["a", "b", "c"], validators=[wv.InputRequired(), wv.Length(max=2)]
+    )
+    numbers = wtforms.SelectMultipleField(
+        choices=grouped(Low=("1", "One"), High=("2", "Two")), coerce=int
+    )
+    tags = wtforms.FieldList(
+        wtforms.StringField(validators=[wv.DataRequired(), wv.Length(2, 4)]),
+        validators=[wv.Length(max=3)],
+    )
+    counts = wtforms.FieldList(
+        wtforms.IntegerField(validators=[wv.NumberRange(0, 9)]), max_entries=2
+    )
+    least = wtforms.FieldList(
+        wtforms.StringField(validators=[wv.InputRequired()]), min_entries=2
+    )
+    rows = wtforms.FieldList(wtforms.FormField(RowForm), validators=[wv.DataRequired()])
+    trimmed = wtforms.StringField(
+        filters=[lambda text: text.strip() if text else text],
+        validators=[wv.DataRequired()],
+    )
+    one = wf.FileField(
+        validators=[wf.FileRequired(), wf.FileAllowed(["txt", "png"]), wf.FileSize(5)]
+    )
+    maybe = wf.FileField(validators=[wf.FileAllowed(["txt"])])
+    several = wf.MultipleFileField(
+        validators=[wf.FileRequired(), wf.FileAllowed(["txt"]), wf.FileSize(6, 2)]
+    )
+    plain = wtforms.MultipleFileField()
+
+
+_WORD = st.sampled_from(["", " ", "a", "bc", "abcde", "1", "12", "x y", "A", "-1"])
+_FILE = st.tuples(st.sampled_from(["a.txt", "b.TXT", "c.png", "d"]), st.integers(1, 7))
+_RIGHT_SEVERAL: dict[str, list[t.Any]] = {
+    "picks": ["a"], "tags-0": ["ab"], "least-0": ["x"], "least-1": ["y"],
+    "rows-0-city": ["Ur"], "trimmed": ["t"], "one": [("a.txt", 3)],
+    "several": [("a.txt", 3)],
+}  # fmt: skip
+_TEXTS = st.lists(_WORD, max_size=2)
+_CHANGES = st.fixed_dictionaries({}, optional={
+    "picks": st.lists(st.sampled_from("abcx"), max_size=3),
+    "numbers": st.lists(st.sampled_from(["1", "2", "3", "x"]), max_size=2),
+    **{
+        name: _TEXTS.map(lambda texts: texts[:1])
+        for name in (
+            "tags-0", "tags-1", "tags-2", "tags-3", "counts-0", "counts-1", "counts-2",
+            "least-0", "least-1", "least-5", "rows-0-city", "rows-0-note",
+            "rows-1-city", "rows-1-note", "trimmed",
+        )
+    },
+    **{
+        name: st.lists(_FILE, max_size=2)
+        for name in ("one", "maybe", "several", "plain")
+    },
+})  # fmt: skip
+
+
+def without_blank_rows(body: dict[str, list[t.Any]]) -> dict[str, list[t.Any]]:
+    """The body without rows that nobody filled in, which a typed form drops."""
+    filled = {
+        re.split(r"(?<=\d)-", name)[0]
+        for name, values in body.items()
+        if re.search(r"-\d", name) and any(values)
+    }
+    return {
+        name: values
+        for name, values in body.items()
+        if not re.search(r"-\d", name) or re.split(r"(?<=\d)-", name)[0] in filled
+    }
+
+
+def sent(body: dict[str, list[t.Any]]) -> list[tuple[str, t.Any]]:
+    return [
+        (
+            name,
+            (io.BytesIO(b"x" * value[1]), value[0]) if type(value) is tuple else value,
+        )
+        for name, values in body.items()
+        for value in values
+    ]
+
+
+with make_app().app_context():
+    SEVERAL = FormSpec(from_wtforms(Several), name="several")
+
+
+@settings(max_examples=300, deadline=None)
+@given(_CHANGES)
+@example({})
+@example({"picks": []})
+@example({"several": []})
+def test_a_form_of_lists_and_files_takes_nothing_that_its_source_refuses(changes):
+    body = {**_RIGHT_SEVERAL, **changes}
+    app = make_app(Forms())
+    options = {"method": "POST", "content_type": "multipart/form-data"}
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    data = MultiDict(sent(body))
+    with app.test_request_context("/", data=data, headers=headers, **options):
+        form = SEVERAL.bind()
+        accepted = form.submit()
+        assert accepted is not None or changes, form.errors
+        if accepted is not None:
+            assert accepted.trimmed == accepted.trimmed.strip()
+            assert [len(file.read()) for file in accepted.several] == [
+                size for _, size in body["several"]
+            ]
+    if accepted is not None:
+        data = MultiDict(sent(without_blank_rows(body)))
+        with app.test_request_context("/", data=data, headers=headers, **options):
+            source = Several()
+            assert source.validate(), (source.errors, accepted)
+
+
+def test_a_moved_form_of_lists_and_files_looks_as_before():
+    with make_app(Forms()).test_request_context():
+        page = Page(text := SEVERAL.bind().render())
+    assert page.control("one")["accept"] == ".txt,.png"
+    assert "multiple" in page.control("several")
+    assert "multiple" in page.control("picks")
+    assert '<optgroup label="High">' in text
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        (wtforms.FieldList(wtforms.BooleanField()), "FieldList of BooleanField"),
+        (wtforms.FieldList(wf.FileField()), "FieldList of FileField"),
+        (wtforms.SelectField(choices=["1"], coerce=float), "its coerce gives float"),
+    ],
+)
+def test_a_field_that_a_typed_form_cannot_have_is_refused(field, reason):
+    with pytest.raises(DeclarationError, match=reason):
+        from_wtforms(type("Form", (wtforms.Form,), {"a": field}))

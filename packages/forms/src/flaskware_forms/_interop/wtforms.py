@@ -6,12 +6,16 @@ import collections.abc as cabc
 import datetime as dt
 import decimal
 import functools
+import types
 import typing as t
+from enum import Enum
 
 import annotated_types as at
+import flask_wtf.file
 import pydantic
 import wtforms
 from markupsafe import Markup
+from werkzeug.datastructures import FileStorage
 from werkzeug.datastructures import MultiDict
 
 from flaskware_core import DeclarationError
@@ -26,12 +30,14 @@ from flaskware_forms._fields.structures import Group
 from flaskware_forms._fields.structures import Series
 from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._markup.theme import safe
+from flaskware_forms._schema.facets import Text
 from flaskware_forms._schema.facets import Ui
 from flaskware_forms._schema.values import text_of
 from flaskware_forms._uploads.upload import Upload
 
 wtf: t.Any = wtforms
 wv: t.Any = wtforms.validators
+wf: t.Any = flask_wtf.file
 WTForm: t.TypeAlias = t.Any
 """A class or an object of WTForms, which has no type annotations."""
 
@@ -238,47 +244,84 @@ def _model_of(
 
 _KNOWN = (
     *_REQUIRED, wv.Optional, wv.Length, wv.NumberRange, wv.Regexp, wv.Email, wv.URL,
-    wv.AnyOf, wv.UUID,
+    wv.AnyOf, wv.UUID, wf.FileAllowed, wf.FileSize,
 )  # fmt: skip
 
 
 def _field_of(field: t.Any, leave_out: frozenset[str]) -> tuple[t.Any, t.Any]:
     kind = _kind_of(field, leave_out)
     found: dict[t.Any, t.Any] = {type(each): each for each in field.validators}
-    is_leaf = not isinstance(field, (wtf.FormField, wtf.FieldList, wtf.FileField))
-    required = any(issubclass(each, _REQUIRED) for each in found) or (
-        is_leaf and bool(_refusal_of(field, None))
+    is_group, is_list = isinstance(field, wtf.FormField), t.get_origin(kind) is list
+    # A field may refuse nothing at all in its own way, such as "Not a valid choice".
+    required = not is_group and (
+        any(issubclass(each, _REQUIRED) for each in found)
+        or (not is_list and _refusal_of(field, []) is not None)
     )
-    if kind is bool and required:
-        kind = t.Literal[True]
-    if kind is str:
-        for validator, narrower in _NARROWER:
-            kind = narrower if validator in found else kind
-    if wv.AnyOf in found:
-        kind = t.Literal[tuple(found[wv.AnyOf].values)]
+    kind = _narrowed(kind, found, required=required)
     marks = [*_marks(kind, found, required=required), _ui_of(field)]
-    if is_leaf and not isinstance(field, (wtf.BooleanField, wtf.SelectMultipleField)):
+    if isinstance(field, wtf.FieldList):
+        marks.extend(_row_limits(field))
+    if not is_group and not isinstance(field, wtf.BooleanField):
         marks.append(pydantic.WrapValidator(_refusing(field)))
+        marks.extend(pydantic.AfterValidator(each) for each in field.filters)
     annotated: t.Any = t.Annotated[(kind, *marks)]
     default = field.object_data
     if kind is bool:
         return annotated, default or False
-    if required or isinstance(field, wtf.FormField):
+    if required or is_group:
         return annotated, ...
-    if t.get_origin(kind) is list:
+    if is_list:
         return annotated, default or []
     if kind is str:
         return annotated, default or ""
     return annotated | None, default
 
 
-def _refusal_of(field: t.Any, text: str | None) -> str | None:
-    """The error that a field of WTForms has for a text, or for none at all."""
+def _narrowed(kind: t.Any, found: dict[t.Any, t.Any], *, required: bool) -> t.Any:
+    """The type that has only values which the validators take."""
+    if wv.AnyOf in found and t.get_origin(kind) is not list:
+        return t.Literal[tuple(found[wv.AnyOf].values)]
+    if kind is bool and required:
+        return t.Literal[True]
+    if kind is str:
+        for validator, narrower in _NARROWER:
+            kind = narrower if validator in found else kind
+    return kind
+
+
+def _row_limits(field: t.Any) -> cabc.Iterator[t.Any]:
+    """The number of rows that the source takes."""
+    if field.max_entries:
+        yield at.MaxLen(field.max_entries)
+    # The source adds blank rows, which may not be valid.
+    blank = _entry_of(field)
+    if isinstance(blank, wtf.FormField) or _refusal_of(blank, [""]) is not None:
+        yield at.MinLen(field.min_entries)
+
+
+def _entry_of(field: t.Any) -> t.Any:
+    """A row of a list of WTForms, without a value."""
+    entry = field.unbound_field.bind(
+        form=None, name="entry", prefix="", _meta=field.meta
+    )
+    entry.process(None)
+    return entry
+
+
+def _refusal_of(field: t.Any, values: list[t.Any]) -> str | None:
+    """The error that a field of WTForms has for the values that a body has of it."""
     # A copy, as threads share the field. Its class makes another thing when called.
     own = object.__new__(t.cast("type[t.Any]", type(field)))
     own.__dict__.update(field.__dict__)
     own.validators = [each for each in field.validators if isinstance(each, _KNOWN)]
-    own.process(MultiDict() if text is None else MultiDict([(field.name, text)]))
+    if isinstance(field, wtf.FieldList):
+        # The rows were validated one by one; here only their number counts.
+        own.entries = [
+            types.SimpleNamespace(data=value, errors=[], validate=bool)
+            for value in values
+        ]
+    else:
+        own.process(MultiDict((field.name, value) for value in values))
     return None if own.validate(None) else str(own.errors[0])
 
 
@@ -292,12 +335,30 @@ def _refusing(field: t.Any) -> cabc.Callable[[t.Any, t.Any], t.Any]:
     def check(value: t.Any, accept: cabc.Callable[[t.Any], t.Any]) -> t.Any:
         accepted = accept(value)
         if value is not None:
-            refusal = _refusal_of(field, text_of(value))
+            refusal = _refusal_of(field, [*_sent_to(field, value, accepted)])
             if refusal is not None:
                 raise ValueError(refusal)
         return accepted
 
     return check
+
+
+def _sent_to(field: t.Any, value: t.Any, accepted: t.Any) -> cabc.Iterator[t.Any]:
+    """Yield what a body has for a value that Pydantic accepted."""
+    if isinstance(field, wtf.FieldList):
+        yield from accepted
+        return
+    many = isinstance(accepted, list)
+    for each in t.cast("list[t.Any]", accepted) if many else [accepted]:
+        if isinstance(each, Upload):
+            # FileStorage has no other way to be made, and does not close the file.
+            yield FileStorage(
+                each.open(), each.original_filename, content_type=each.content_type
+            )
+        elif many:
+            yield text_of(each)
+        else:
+            yield text_of(value)
 
 
 _NARROWER = (
@@ -310,7 +371,8 @@ def _marks(
 ) -> cabc.Iterator[t.Any]:
     length = found.get(wv.Length)
     shortest = length.min if length is not None else 0
-    if kind is str and required:
+    is_list = t.get_origin(kind) is list
+    if (kind is str or is_list) and required:
         shortest = max(1, shortest)
     if shortest > 0:
         yield at.MinLen(shortest)
@@ -328,13 +390,32 @@ def _marks(
 
 def _ui_of(field: t.Any) -> Ui:
     labels: dict[str, str] = {}
+    groups: dict[str, list[str]] = {}
+    widget = next((name for cls, name in _WIDGETS if isinstance(field, cls)), None)
     if isinstance(field, wtf.SelectField):
         labels = {str(c[0]): str(c[1]) for c in field.iter_choices()}
+        is_list = isinstance(field.widget, wtf.widgets.ListWidget)
+        if isinstance(field, wtf.SelectMultipleField) and not is_list:
+            widget = "select"
+        if widget != "radio" and not is_list and field.has_groups():
+            groups = {
+                str(group): [str(c[0]) for c in choices]
+                for group, choices in field.iter_groups()
+                if group
+            }
+    attributes: dict[str, Text | bool | None] = {}
+    for validator in field.validators:
+        endings = getattr(validator, "upload_set", None)
+        if isinstance(endings, cabc.Iterable):
+            found = t.cast("cabc.Iterable[str]", endings)
+            attributes["accept"] = ",".join(f".{each}" for each in found)
     return Ui(
         label=str(field.label.text),
         hint=str(field.description) or None,
-        widget=next((name for cls, name in _WIDGETS if isinstance(field, cls)), None),
+        widget=widget,
         labels=labels,
+        groups=groups,
+        attributes=attributes,
     )
 
 
@@ -343,10 +424,13 @@ def _kind_of(field: t.Any, leave_out: frozenset[str]) -> t.Any:
     if isinstance(field, wtf.FormField):
         return _model_of(field.form, field.form_class, leave_out)
     if isinstance(field, wtf.FieldList):
-        entry = field.unbound_field.bind(
-            form=None, name="entry", prefix="", _meta=field.meta
-        )
-        entry.process(None)
+        entry = _entry_of(field)
+        if isinstance(entry, (wtf.BooleanField, wtf.FileField)):
+            raise DeclarationError(
+                f"{field.short_name} is a FieldList of {type(entry).__name__}, of which"
+                " a browser sends nothing for some rows. Write a FieldList of forms"
+                " that have the field."
+            )
         return list[_field_of(entry, leave_out)[0]]  # type: ignore[misc]
     if isinstance(field, wtf.SelectFieldBase):
         texts: list[t.Any] = [c[0] for c in field.iter_choices() if c[0] != ""]
@@ -355,6 +439,12 @@ def _kind_of(field: t.Any, leave_out: frozenset[str]) -> t.Any:
             raise DeclarationError(
                 f"{field.short_name}: its choices are not known yet. Declare it by hand"
                 " with Ui(choices=...)."
+            )
+        odd = [value for value in values if not isinstance(value, str | int | Enum)]
+        if odd:
+            raise DeclarationError(
+                f"{field.short_name}: its coerce gives {type(odd[0]).__name__}, which"
+                " is no choice of a type. Declare it by hand with Ui(choices=...)."
             )
         one: t.Any = t.Literal[values]
         return list[one] if isinstance(field, wtf.SelectMultipleField) else one
