@@ -51,7 +51,7 @@ def remedy(package: str) -> dict[str, t.Any]:
     """Return the configuration that the guide names for a package."""
     text = GUIDE.read_text("utf-8")
     [cell] = re.findall(rf"^\| {re.escape(package)} \| (.+) \|$", text, re.MULTILINE)
-    settings = re.findall(r"`(SECURE_\w+) = (.+?)`", cell)
+    settings = re.findall(r"`([A-Z_]+) = (.+?)`", cell)
     return {name: ast.literal_eval(value) for name, value in settings}
 
 
@@ -159,10 +159,14 @@ def _admin(path: Path, **config: t.Any) -> tuple[flask.Flask, orm.Session]:
 
 
 @pytest.mark.filterwarnings("ignore:Passing a session object:DeprecationWarning")
+@pytest.mark.parametrize("by_hook", [False, True])
 def test_flask_admin_still_asks_before_it_deletes(
-    browser: webdriver.Chrome, visit: Open, tmp_path: Path
+    browser: webdriver.Chrome, visit: Open, tmp_path: Path, *, by_hook: bool
 ) -> None:
-    app, session = _admin(tmp_path / "notes.db", **remedy("Flask-Admin"))
+    config = {} if by_hook else remedy("Flask-Admin")
+    app, session = _admin(tmp_path / "notes.db", **config)
+    if by_hook:
+        _add_nonces(app, "/admin/")
     session.add_all([Note(text="one"), Note(text="two")])
     session.commit()
 
@@ -189,10 +193,28 @@ def test_flask_admin_still_asks_before_it_deletes(
     _until(browser, "document.querySelector('.alert-success')")
 
 
-def test_flasgger_shows_the_api(browser: webdriver.Chrome, visit: Open) -> None:
-    # Without `auth`, its page has an error of its own.
-    app = _made("flasgger", SWAGGER={"auth": {}})
+def _add_nonces(app: flask.Flask, below: str) -> None:
+    """Attach the hook of the guide; a blueprint that is registered takes none."""
+    secure: SecureHeaders = app.extensions["secure"]
+
+    @app.after_request
+    def add_nonces(response: flask.Response) -> flask.Response:
+        if flask.request.path.startswith(below):
+            return secure.add_nonces(response)
+        return response
+
+
+@pytest.mark.parametrize("by_hook", [False, True])
+def test_flasgger_shows_the_api(
+    browser: webdriver.Chrome, visit: Open, *, by_hook: bool
+) -> None:
+    config = remedy("flasgger")
+    if by_hook:
+        del config["SECURE_NONCES_BELOW"]
+    app = make_app(SecureHeaders(), TESTING=False, **config)
     flasgger.Swagger(app)
+    if by_hook:
+        _add_nonces(app, "/apidocs/")
 
     @app.get("/hello")
     def hello() -> dict[str, int]:

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+import http.client
+import importlib
 import logging
+import subprocess
+import sys
+import time
 import typing as t
+from pathlib import Path
 
 import flask
 import pytest
+from quart.testing import WebsocketResponseError
 
+from flaskware_core.testing import free_port
 from flaskware_core.testing import make_app
 from flaskware_secure import Changes
 from flaskware_secure import Cors
@@ -234,7 +243,7 @@ def test_a_preflight_is_left_to_the_app(secure: SecureHeaders) -> None:
 _WEBSOCKET = {"Upgrade": "websocket", "Connection": "Upgrade"}
 
 
-@pytest.mark.parametrize(
+_openings = pytest.mark.parametrize(
     ("headers", "taken"),
     [
         ({}, True),  # no browser
@@ -246,6 +255,9 @@ _WEBSOCKET = {"Upgrade": "websocket", "Connection": "Upgrade"}
         ({"Origin": "null"}, False),  # a page in a sandbox
     ],
 )
+
+
+@_openings
 def test_a_websocket_opens_for_whom_a_post_is_taken(
     secure: SecureHeaders, headers: dict[str, str], *, taken: bool
 ) -> None:
@@ -273,3 +285,103 @@ def test_an_override_opens_a_websocket_to_all_and_cors_of_everybody_does_not(
         for path in ("/open", "/named", "/read")
     }
     assert found == {"/open": 200, "/named": 200, "/read": 403}
+
+
+_IN_QUART = """
+import quart
+from flaskware_secure import SecureHeaders
+
+app = quart.Quart(__name__)
+app.config["FLASKWARE_TRUSTED_ORIGINS"] = ["https://friend.example"]
+secure = SecureHeaders(app)
+heard = []
+
+
+@app.before_websocket
+async def hear():
+    heard.append(quart.websocket.path)
+
+
+@app.websocket("/")
+async def index():
+    await quart.websocket.send("open")
+
+
+@app.websocket("/open")
+@secure.override(cross_site=True)
+async def open_to_all():
+    await quart.websocket.send("open")
+"""
+
+
+@pytest.fixture
+def in_quart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "app_of_quart.py").write_text(_IN_QUART)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "app_of_quart", raising=False)
+    return tmp_path
+
+
+@_openings
+def test_a_websocket_of_quart_opens_for_the_same(
+    in_quart: Path, headers: dict[str, str], *, taken: bool
+) -> None:
+    module = importlib.import_module("app_of_quart")
+
+    async def answer(path: str) -> t.Any:
+        try:
+            client = module.app.test_client()
+            async with client.websocket(path, headers=headers) as socket:
+                return await socket.receive()
+        except WebsocketResponseError as error:
+            return error.response
+
+    found = asyncio.run(answer("/"))
+    if taken:
+        assert found == "open"
+    else:
+        assert found.status_code == 403
+        assert found.headers["Cache-Control"] == "no-store"
+        assert "Content-Security-Policy" in found.headers
+    # It is refused before the hooks of the app.
+    assert module.heard == (["/"] if taken else [])
+    assert asyncio.run(answer("/open")) == "open"
+
+
+@pytest.mark.slow
+def test_hypercorn_opens_a_websocket_for_the_app_and_for_no_other_site(
+    in_quart: Path,
+) -> None:
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "hypercorn", "-b", f"127.0.0.1:{port}", "app_of_quart"],
+        cwd=in_quart,
+    )
+    try:
+        found = {
+            origin: _handshake(server, port, origin)
+            for origin in (f"http://127.0.0.1:{port}", "https://evil.example", "null")
+        }
+    finally:
+        server.terminate()
+        server.wait()
+    assert list(found.values()) == [101, 403, 403]
+
+
+def _handshake(server: subprocess.Popen[bytes], port: int, origin: str) -> int:
+    headers = {
+        **_WEBSOCKET,
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Origin": origin,
+    }
+    while server.poll() is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            connection.request("GET", "/", headers=headers)
+            return connection.getresponse().status
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise AssertionError("hypercorn ended")

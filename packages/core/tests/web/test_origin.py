@@ -58,3 +58,16 @@ def test_ports_and_ipv6_hosts_are_compared():
     own = "http://[::1]:5000"
     assert origin_of({"Origin": "http://[::1]:5000"}, own) == "same-origin"
     assert origin_of({"Origin": "http://[::1]:5001"}, own) == "cross-site"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "origin", "expected"),
+    [
+        ("wss", "https://own.example", "same-origin"),
+        ("wss", "http://own.example", "cross-site"),
+        ("ws", "http://own.example", "same-origin"),
+        ("wss", "https://evil.example", "cross-site"),
+    ],
+)
+def test_a_websocket_has_the_origin_of_the_page_that_opens_it(scheme, origin, expected):
+    assert origin_of({"Origin": origin}, f"{scheme}://own.example") == expected

@@ -12,6 +12,7 @@ import hashlib
 import typing as t
 import weakref
 
+from flask import Flask
 from flask import Request
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
@@ -364,15 +365,17 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
             state.resolver.overrides[ENDPOINT] = {"cross_site": True}
         checks = [answer_preflight(app, state.resolver.for_method)]
         if settings.isolation != "off":
-            checks.append(
-                isolate(
-                    app,
-                    compiled_for,
-                    state.trusted_origins,
-                    enforce=settings.isolation == "enforce",
-                    same_site=settings.isolate_same_site,
-                )
+            isolation = isolate(
+                app,
+                compiled_for,
+                state.trusted_origins,
+                enforce=settings.isolation == "enforce",
+                same_site=settings.isolate_same_site,
             )
+            checks.append(isolation)
+            if not isinstance(app, Flask):  # in Flask a websocket is a request
+                opening = guard(app, isolation, websocket=True)
+                attach_first(app, opening, "before_websocket")
         if (well_known := _well_known(app, settings)) is not None:
             checks.append(well_known)
         if state.redirection.on:

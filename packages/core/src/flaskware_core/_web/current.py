@@ -81,16 +81,22 @@ def current_request() -> flask.Request:
     return _flask_request() if request is None else request
 
 
-def request_getter(app: App) -> cabc.Callable[[], flask.Request]:
+def request_getter(
+    app: App, *, websocket: bool = False
+) -> cabc.Callable[[], flask.Request]:
     """Return a function that returns the current request of one app's framework.
 
     It is what a hook calls in every request: faster than :func:`current_request`,
     which asks both frameworks. It raises :exc:`RuntimeError` outside of a request.
+
+    :param websocket: For a hook of websockets, which in Quart are no requests; they
+        have the attributes of a request that are not about its body.
     """
     if isinstance(app, flask.Flask):
         return _flask_request
     # An app of Quart exists, so it is imported; an app of Flask must not import it.
-    return _unwrapper(sys.modules["quart"].request)
+    quart = sys.modules["quart"]
+    return _unwrapper(quart.websocket if websocket else quart.request)
 
 
 def current_session() -> SessionMixin:

@@ -10,8 +10,9 @@ import flask
 from flask.sansio.app import App
 
 Hook: t.TypeAlias = t.Literal[
-    "before_request", "after_request", "teardown_request", "teardown_appcontext"
-]
+    "before_request", "before_websocket", "after_request", "teardown_request",
+    "teardown_appcontext",
+]  # fmt: skip
 
 
 def attach(
@@ -23,6 +24,8 @@ def attach(
     that waits for a database, but slows down a function that only reads memory: the
     latter is attached as a coroutine function.
 
+    :param hook: ``"before_websocket"`` is for Quart alone; in Flask a websocket is a
+        request.
     :param blocking: True if the function does I/O or otherwise waits.
     """
     if is_async(app) and not blocking:

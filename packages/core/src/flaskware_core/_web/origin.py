@@ -24,6 +24,8 @@ _FETCH_SITES: dict[str, RequestOrigin] = {
     "none": "none",
 }
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# Websockets have schemes of their own; the page that opens them has one of these.
+_PAGES = {"ws": "http", "wss": "https"}
 
 
 def request_origin(
@@ -59,7 +61,8 @@ def request_origin(
     if not claimed:
         return "unknown"
     origin = parse_origin(claimed)
-    own = parse_origin(f"{request.scheme}://{request.host}")
+    scheme = _PAGES.get(request.scheme, request.scheme)
+    own = parse_origin(f"{scheme}://{request.host}")
     if origin is not None and (origin == own or origin in trusted_origins):
         return "same-origin"
     return "cross-site"

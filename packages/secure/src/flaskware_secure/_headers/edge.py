@@ -17,6 +17,7 @@ from flask.sansio.app import App
 from flaskware_core import active_context
 from flaskware_core import active_request
 from flaskware_core import attach
+from flaskware_core import request_getter
 from flaskware_secure._policy.cors import Cors
 
 from .compiled import Compiled
@@ -40,6 +41,8 @@ FixCookie: t.TypeAlias = cabc.Callable[[str, bool], str]
 
 _REFUSED = "_flaskware_secure_refused"
 _SCOPE = "flaskware_secure.request"
+# The second is the refusal of a websocket.
+_STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
 
 
 def note_refused(request: flask.Request) -> None:
@@ -153,7 +156,13 @@ def wrap_edge(app: App, edge: Edge) -> None:
         request: t.Any = active_request()
         request.scope[_SCOPE] = request
 
+    def remember_websocket() -> None:
+        websocket: t.Any = current_websocket()
+        websocket.scope[_SCOPE] = websocket
+
+    current_websocket = request_getter(app, websocket=True)
     attach_first(app, remember)
+    attach_first(app, remember_websocket, "before_websocket")
     asynchronous: t.Any = app
     asynchronous.asgi_app = _asgi(asynchronous.asgi_app, edge)
 
@@ -166,10 +175,14 @@ def attach_last(app: App, function: cabc.Callable[..., object]) -> None:
     hooks.insert(0, hooks.pop())
 
 
-def attach_first(app: App, function: cabc.Callable[[], object]) -> None:
+def attach_first(
+    app: App,
+    function: cabc.Callable[[], object],
+    hook: t.Literal["before_request", "before_websocket"] = "before_request",
+) -> None:
     """Attach a hook that runs before all hooks attached so far."""
-    attach(app, "before_request", function)
-    hooks = app.before_request_funcs[None]
+    attach(app, hook, function)
+    hooks = getattr(app, f"{hook}_funcs")[None]
     hooks.insert(0, hooks.pop())
 
 
@@ -203,7 +216,7 @@ def _asgi(inner: t.Any, edge: Edge) -> t.Any:
         async def send_finished(message: t.Any) -> None:
             # The context of the request has ended by now.
             request = scope.get(_SCOPE)
-            if message["type"] == "http.response.start" and request is not None:
+            if message["type"] in _STARTS and request is not None:
                 given = [
                     (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
                     for name, value in message["headers"]

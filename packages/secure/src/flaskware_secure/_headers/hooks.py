@@ -42,14 +42,21 @@ from .transport import Redirection
 
 logger = logging.getLogger("flaskware.secure")
 
+_SCHEMES = frozenset({"http", "https"})
+
 R = t.TypeVar("R", bound=Response)
 
 
 def guard(
-    app: App, *checks: cabc.Callable[[flask.Request], object]
+    app: App,
+    *checks: cabc.Callable[[flask.Request], object],
+    websocket: bool = False,
 ) -> cabc.Callable[[], object]:
-    """Return a hook that asks each check, until the first that answers the request."""
-    current = request_getter(app)
+    """Return a hook that asks each check, until the first that answers the request.
+
+    :param websocket: True for a hook of Quart's websockets.
+    """
+    current = request_getter(app, websocket=websocket)
 
     def answer() -> object:
         request = current()
@@ -140,7 +147,8 @@ def isolate(
         )
         if app.debug:
             message = f"{message} {remedy}"
-        if request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate":
+        is_page = "Upgrade" not in request.headers and request.scheme in _SCHEMES
+        if is_page and request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate":
             # A person sees this answer, so it is the app's own page for errors.
             raise Forbidden(message)
         return respond(message, status=403, mimetype="text/plain")

@@ -18,6 +18,7 @@ if t.TYPE_CHECKING:
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # Elements that show a document inside a page; frame-ancestors decides on frames.
 _EMBEDS = frozenset({"object", "embed"})
+_WEBSOCKETS = frozenset({"ws", "wss"})
 _OTHERS = frozenset({"cross-site", "same-site"})
 _ALLOWED = "Access-Control-Allow-Origin"
 _COOKIES = "Access-Control-Allow-Credentials"
@@ -30,7 +31,9 @@ def may_be_forged(request: Request) -> bool:
     if request.method not in _SAFE:
         return True
     headers = request.headers
-    return headers.get("Sec-Fetch-Site") in _OTHERS or "Upgrade" in headers
+    if headers.get("Sec-Fetch-Site") in _OTHERS or "Upgrade" in headers:
+        return True
+    return request.scheme in _WEBSOCKETS
 
 
 def is_safe(request: Request) -> bool:
@@ -44,6 +47,9 @@ def is_safe(request: Request) -> bool:
 
 
 def _opens_websocket(request: Request) -> bool:
+    # In Quart the scheme shows it: over HTTP/2 there is no such header (RFC 8441).
+    if request.scheme in _WEBSOCKETS:
+        return True
     return request.headers.get("Upgrade", "").lower() == "websocket"
 
 
