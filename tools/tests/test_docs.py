@@ -130,3 +130,31 @@ def test_the_page_of_errors_and_that_of_the_doctor_have_the_same_findings():
     assert len(shown) > 90
     assert {each for each in shown if not any(_fits(each, id) for id in rows)} == set()
     assert {id for id in rows if not any(_fits(each, id) for each in shown)} == set()
+
+
+# The checks of security of Django 5.2, and those that run with --deploy only; E026 came
+# with 6.0.
+_OF_DJANGO = {
+    "async.E001", "caches.W002", "caches.W003", "security.E023", "security.E024",
+    "security.E026", "security.E101", "security.E102", "security.W001",
+    "security.W002", "security.W003", "security.W004", "security.W005",
+    "security.W006", "security.W008", "security.W009", "security.W010",
+    "security.W011", "security.W012", "security.W013", "security.W014",
+    "security.W015", "security.W016", "security.W018", "security.W019",
+    "security.W020", "security.W021", "security.W022", "security.W025",
+}  # fmt: skip
+
+
+def test_each_check_of_django_has_a_counterpart_that_is_there_or_a_reason():
+    page = (_ROOT / "docs/doctor.md").read_text("utf-8")
+    rows = {id for id, *_ in _ROW.findall(page)}
+    named = set()
+    for left, right in re.findall(
+        r"^\| ((?:async|caches|security)\..+?) \| (.+) \|$", page, re.MULTILINE
+    ):
+        group = left.partition(".")[0]
+        named |= {f"{group}.{number}" for number in re.findall(r"\b[EW]\d{3}\b", left)}
+        counterparts = set(re.findall(r"`([a-z]+\.[a-z-]+)`", right))
+        assert counterparts <= rows
+        assert counterparts or re.match("none: .+|refused at `init_app`", right), left
+    assert named == _OF_DJANGO
