@@ -37,8 +37,8 @@ CONFIG = ROOT / "shared-config"
 REQUIREMENTS = CONFIG / "requirements"
 CACHE = ROOT / ".cache"
 PACKAGES = matrix.packages()
-# The demo and the tools have tests like any package.
-PROJECTS = [*PACKAGES, "noticeboard", "tools"]
+# The demo, the starter and the tools have tests like any package.
+PROJECTS = [*PACKAGES, "noticeboard", matrix.STARTER, "tools"]
 NEIGHBOURS = beside.neighbours()
 # The checks of CI, each as it follows `nox -s`, the longest first. The session `ci`
 # runs them side by side; GitHub runs a job for each, from `nox -s plan`. The tests are
@@ -132,7 +132,7 @@ def _install_wheels(session: nox.Session, names: list[str]) -> None:
     for sibling in names:
         session.run_install(
             "uv", "build", "--quiet", "--wheel", "--out-dir", out,
-            PACKAGES[sibling].folder,
+            matrix.distributions()[sibling].folder,
         )  # fmt: skip
     if names:
         session.install(
@@ -150,6 +150,7 @@ def _folder(name: str) -> Path:
     folders = {
         "tools": ROOT / "tools",
         "noticeboard": ROOT / "docs/examples/noticeboard",
+        matrix.STARTER: ROOT / "starter",
     }
     return folders.get(name) or PACKAGES[name].folder
 
@@ -170,7 +171,7 @@ def _pytest(session: nox.Session, name: str, *arguments: str) -> None:
     success = [0, 5] if "slow" in arguments else [0]
     measured: tuple[object, ...] = ()
     if session.name.startswith("coverage"):
-        source = f"flaskware_{name}" if name != "noticeboard" else name
+        source = f"flaskware_{name}" if name in PACKAGES else name
         data = CACHE / "coverage" / f"{name}.{session.python or 'default'}"
         data.parent.mkdir(parents=True, exist_ok=True)
         environment["COVERAGE_FILE"] = str(data)
@@ -285,7 +286,7 @@ def lint(session: nox.Session) -> None:
     """Check style, format and English; `-- --fix` fixes style and format."""
     _install(session, "lint", siblings=[])
     config = ("--config", CONFIG / "ruff.toml")
-    paths = ("packages", "tools", "docs", "companions", "noxfile.py")
+    paths = ("packages", "starter", "tools", "docs", "companions", "noxfile.py")
     fix = "--fix" in REST
     session.run("ruff", "check", *config, *(["--fix"] if fix else []), *paths)
     session.run("ruff", "format", *config, *([] if fix else ["--check"]), *paths)
@@ -452,6 +453,7 @@ def dev(session: nox.Session) -> None:
         *install, "--require-hashes", "-r", REQUIREMENTS / "dev.txt"
     )  # fmt: skip
     editable = [part for item in PACKAGES.values() for part in ("-e", item.folder)]
+    editable += ["-e", ROOT / "starter"]
     session.run_install(*install, "--no-deps", *editable, "-e", "tools")
     session.log(f"activate it with: source {ROOT / '.venv/bin/activate'}")
 
@@ -536,6 +538,10 @@ def lock(session: nox.Session) -> None:
         ["tools/pyproject.toml"],
         [f"{root}:tests", "tools/pyproject.toml:tests"],
     )
+    sources[matrix.STARTER] = (
+        [*everything, "starter/pyproject.toml"],
+        [f"{root}:tests", "starter/pyproject.toml:tests"],
+    )
     sources["noticeboard"] = (
         everything,
         [f"{root}:{group}" for group in ("tests", "demo", "browser")],
@@ -546,7 +552,10 @@ def lock(session: nox.Session) -> None:
     every_group = dict.fromkeys(
         group for _, items in sources.values() for group in items
     )
-    dev = ([*everything, "tools/pyproject.toml"], list(every_group))
+    dev = (
+        [*everything, "starter/pyproject.toml", "tools/pyproject.toml"],
+        list(every_group),
+    )
     # The union first: every other file is a subset of it, at the same versions.
     for name, (projects, needed) in {"dev": dev, **sources}.items():
         out = REQUIREMENTS / f"{name}.txt"
@@ -556,7 +565,7 @@ def lock(session: nox.Session) -> None:
             f"--python-version={PYTHONS[0]}", "--no-header", "--no-annotate",
             *(["--all-extras"] if projects else []), *projects, *constraint,
             *(part for group in needed for part in ("--group", group)),
-            *(part for item in family.values()
+            *(part for item in matrix.distributions().values()
               for part in ("--no-emit-package", item.distribution)),
             *(session.posargs if name == "dev" else []),
             "--output-file", out, silent=True, log=False,

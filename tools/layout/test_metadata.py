@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import tomllib
 
+import pytest
 from packaging.requirements import Requirement
 
+from flaskware_tools.matrix import distributions
+from flaskware_tools.matrix import Package
 from flaskware_tools.matrix import read_matrix
 from flaskware_tools.matrix import read_toml
 from flaskware_tools.matrix import ROOT
 
 MATRIX = read_matrix()
 PYTHONS = MATRIX["python"]["versions"]
+
+
+@pytest.fixture(params=list(distributions().values()), ids=lambda item: item.name)
+def package(request: pytest.FixtureRequest) -> Package:
+    """Each distribution in turn: the extensions, and what starts an app."""
+    found: Package = request.param
+    return found
+
+
+def where(package):
+    return (package.folder / "pyproject.toml").relative_to(ROOT)
 
 
 def requirements(package):
@@ -27,15 +41,13 @@ def test_names_and_licence_are_standard(package):
         "readme": "README.md",
     }
     for key, value in wanted.items():
-        assert project.get(key) == value, (
-            f"packages/{package.name}/pyproject.toml: write {key} = {value!r}"
-        )
+        assert project.get(key) == value, f"{where(package)}: write {key} = {value!r}"
 
 
 def test_the_description_is_the_summary_of_the_matrix(package):
     description = package.project["project"]["description"]
     assert description.lower() == package.summary.lower(), (
-        f"packages/{package.name}/pyproject.toml: description = {description!r}, but"
+        f"{where(package)}: description = {description!r}, but"
         f" matrix.toml says {package.summary!r}: change one of them"
     )
 
@@ -43,13 +55,13 @@ def test_the_description_is_the_summary_of_the_matrix(package):
 def test_everything_that_an_index_shows_is_said(package):
     project = package.project["project"]
     missing = {"authors", "keywords", "classifiers", "version"} - set(project)
-    assert not missing, f"packages/{package.name}/pyproject.toml lacks {missing}: add"
+    assert not missing, f"{where(package)} lacks {missing}: add"
 
 
 def test_the_pythons_are_those_of_the_matrix(package):
     project = package.project["project"]
     assert project["requires-python"] == f">={PYTHONS[0]}", (
-        f'packages/{package.name}/pyproject.toml: requires-python = ">={PYTHONS[0]}",'
+        f'{where(package)}: requires-python = ">={PYTHONS[0]}",'
         " the lowest of matrix.toml"
     )
     listed = [
@@ -58,7 +70,7 @@ def test_the_pythons_are_those_of_the_matrix(package):
         if item.startswith("Programming Language :: Python :: 3.")
     ]
     assert listed == PYTHONS, (
-        f"packages/{package.name}/pyproject.toml: its classifiers list the Pythons"
+        f"{where(package)}: its classifiers list the Pythons"
         f" {listed}, matrix.toml {PYTHONS}: list the same"
     )
     lacking = {"Typing :: Typed", "Framework :: Flask"} - set(project["classifiers"])
@@ -94,12 +106,12 @@ def test_siblings_are_those_that_the_matrix_allows(package):
         if (requirement := Requirement(text)).name.startswith("flaskware-")
     }
     assert always == set(package.always), (
-        f"packages/{package.name}/pyproject.toml always requires the siblings"
+        f"{where(package)} always requires the siblings"
         f" {sorted(always)}, matrix.toml says {sorted(package.always)}"
     )
     more = set(package.siblings) - {*package.always, *package.extra}
     assert not more, (
-        f"packages/{package.name}/pyproject.toml has extras that require"
+        f"{where(package)} has extras that require"
         f" {sorted(more)}: matrix.toml does not list them in its `extra`"
     )
 
@@ -107,7 +119,7 @@ def test_siblings_are_those_that_the_matrix_allows(package):
 def test_tools_are_configured_in_one_place_only(package):
     tools = set(package.project.get("tool", {}))
     assert tools <= {"flit"}, (
-        f"packages/{package.name}/pyproject.toml configures {sorted(tools - {'flit'})}:"
+        f"{where(package)} configures {sorted(tools - {'flit'})}:"
         " that belongs to shared-config/"
     )
 
@@ -122,10 +134,10 @@ def test_the_workspace_configures_no_tool_but_uv():
 
 def test_the_sdist_has_the_tests_and_docs(package):
     included = package.project["tool"]["flit"]["sdist"]["include"]
-    missing = {"tests/", "docs/", "CHANGES.md"} - set(included)
+    pages = {"docs/"} if (package.folder / "docs").exists() else set()
+    missing = {"tests/", "CHANGES.md", *pages} - set(included)
     assert not missing, (
-        f"packages/{package.name}/pyproject.toml: add {sorted(missing)} to include of"
-        " [tool.flit.sdist]"
+        f"{where(package)}: add {sorted(missing)} to include of [tool.flit.sdist]"
     )
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from flaskware_tools.matrix import packages
+from flaskware_tools.matrix import distributions
 from flaskware_tools.matrix import read_matrix
 from flaskware_tools.matrix import ROOT
 from flaskware_tools.tables import FILES
@@ -102,7 +102,7 @@ def test_one_version_of_everything_is_locked():
 
 def test_every_project_has_locked_requirements():
     stems = {path.stem for path in REQUIREMENTS}
-    wanted = {*packages(), "tools", "noticeboard", "lint", "typing", "docs", "dev"}
+    wanted = {*distributions(), "tools", "noticeboard", "lint", "typing", "docs", "dev"}
     assert wanted <= stems, f"no lock for {sorted(wanted - stems)}: run `nox -s lock`"
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from .examples import script
 from .matrix import closure
+from .matrix import distributions
 from .matrix import Package
-from .matrix import packages
 from .matrix import ROOT
+from .matrix import STARTER
 
 # Given by nox, or found beside this interpreter or on the path.
 _PLACES = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -60,7 +61,7 @@ def make_alone(package: Package, wheels: Path, folder: Path) -> Path:
 
     :return: The environment's interpreter.
     """
-    family = packages(package.root)
+    family = distributions(package.root)
     needed = [family[name] for name in closure(package.name, package.root)]
     python = _install(needed, wheels, folder / f"alone-{package.name}")
     run(python, "-c", f"import {package.module}", cwd=folder)
@@ -122,7 +123,8 @@ def run_sdist_tests(
     locked = config / "requirements" / f"{package.name}.txt"
     run(*install, "--require-hashes", "-r", locked)
     needed = closure(package.name, package.root)
-    files = [path for name in needed for path in wheels.glob(f"flaskware_{name}-*.whl")]
+    modules = [distributions(package.root)[name].module for name in needed]
+    files = [path for name in modules for path in wheels.glob(f"{name}-*.whl")]
     run(*install, "--no-deps", *files)
     printed = run(
         python, "-m", "pytest", "-c", config / "pytest.ini", f"--rootdir={tree}", "-q",
@@ -168,8 +170,18 @@ def run(*command: str | Path, cwd: Path = ROOT) -> str:
     return done.stdout
 
 
+def run_starter(python: Path, folder: Path) -> None:
+    """Make an app as the index's users do, and load it with the sessions of files."""
+    run(
+        python, "-m", STARTER, "new", "shop", "--defaults", "--database=sqlite",
+        "--sessions=files", cwd=folder,
+    )  # fmt: skip
+    place = folder / "shop" / "src"
+    run(python, "-m", "flask", "--app", "shop", "db", "upgrade", cwd=place)
+
+
 def main() -> None:
-    family = packages()
+    family = distributions()
     parser = argparse.ArgumentParser(prog="python -m flaskware_tools.build")
     parser.add_argument("names", nargs="*", default=list(family))
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
@@ -192,12 +204,17 @@ def main() -> None:
                 print(f"{path.name}  {size}, identical twice")
         for name in names:
             python = make_alone(family[name], wheels, folder)
+            if name == STARTER:
+                run_starter(python, folder)
+                print(f"{name}: installed, and made an app that migrates its database")
+                continue
             printed = run_readme(family[name], python, folder)
             print(f"{name}: installed alone, its README example ran")
             for line in printed.splitlines():
                 print(f"    {line}")
         if set(names) == set(family):
-            run_together(list(family.values()), wheels, folder)
+            extensions = [item for item in family.values() if item.name != STARTER]
+            run_together(extensions, wheels, folder)
             print("all: installed together, the example of the README ran")
 
 

@@ -13,6 +13,8 @@ import typing as t
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
+# The name of the distribution that starts an app and requires the whole family.
+STARTER = "flaskware"
 _OWN = re.compile(r"^(?:[a-z]+\[)?flaskware-(\w+)")
 
 
@@ -29,15 +31,17 @@ class Package:
 
     @property
     def folder(self) -> Path:
+        if self.name == STARTER:
+            return self.root / "starter"
         return self.root / "packages" / self.name
 
     @property
     def distribution(self) -> str:
-        return f"flaskware-{self.name}"
+        return STARTER if self.name == STARTER else f"flaskware-{self.name}"
 
     @property
     def module(self) -> str:
-        return f"flaskware_{self.name}"
+        return STARTER if self.name == STARTER else f"flaskware_{self.name}"
 
     @property
     def source(self) -> Path:
@@ -113,7 +117,7 @@ def read_matrix(root: Path = ROOT) -> dict[str, t.Any]:
 
 
 def packages(root: Path = ROOT) -> dict[str, Package]:
-    """Return every package by name; each comes after those that it needs."""
+    """Return every extension by name; each comes after those that it needs."""
     listed: dict[str, dict[str, t.Any]] = read_matrix(root)["packages"]
     return {
         name: Package(
@@ -128,9 +132,20 @@ def packages(root: Path = ROOT) -> dict[str, Package]:
     }
 
 
+def distributions(root: Path = ROOT) -> dict[str, Package]:
+    """Return the extensions, and last the distribution that starts an app."""
+    family = packages(root)
+    starter: dict[str, str] = read_matrix(root)["starter"]
+    return family | {
+        STARTER: Package(
+            STARTER, starter["summary"], starter["wraps"], tuple(family), (), root
+        )
+    }
+
+
 def closure(name: str, root: Path = ROOT) -> list[str]:
     """Return a package and the siblings that it needs; it comes last."""
-    family = packages(root)
+    family = distributions(root)
     ordered: list[str] = []
 
     def visit(member: str) -> None:
@@ -144,7 +159,7 @@ def closure(name: str, root: Path = ROOT) -> list[str]:
 
 
 def changed(base: str, root: Path = ROOT) -> list[str]:
-    """Return the packages that changes since ``base`` affect, with their dependents.
+    """Return the extensions that changes since ``base`` affect, with their dependents.
 
     A change outside ``packages/`` can affect all of them, unless it is in ``docs/`` or
     in a Markdown file.

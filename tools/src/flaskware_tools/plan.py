@@ -15,8 +15,12 @@ from .matrix import read_matrix
 from .matrix import ROOT
 
 LINUX = "ubuntu-latest"
-# The demo and the tools have tests like any package.
-OTHERS = {"noticeboard": "docs/examples/noticeboard", "tools": "tools"}
+# The demo, the starter and the tools have tests like any package.
+OTHERS = {
+    "noticeboard": "docs/examples/noticeboard",
+    "flaskware": "starter",
+    "tools": "tools",
+}
 
 
 class Job(t.TypedDict):

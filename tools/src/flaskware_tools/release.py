@@ -21,11 +21,12 @@ from packaging.version import Version
 
 from . import build
 from .matrix import closure
+from .matrix import distributions
 from .matrix import git
 from .matrix import known_files
 from .matrix import Package
-from .matrix import packages
 from .matrix import ROOT
+from .matrix import STARTER
 
 FRAGMENT_TYPES = ("breaking", "deprecation", "feature", "fix")
 
@@ -80,7 +81,7 @@ def next_version(last: str | None, declared: str, types: list[str]) -> str:
 
 def missing_siblings(package: Package) -> tuple[str, ...]:
     """Return the requirements on siblings that none of their releases meets."""
-    family = packages(package.root)
+    family = distributions(package.root)
     missing: list[str] = []
     for text in package.requirements:
         requirement = Requirement(text)
@@ -166,12 +167,16 @@ def plan(package: Package, folder: Path) -> Plan:
         if problem := undeclared(package, breakages):
             raise ReleaseError("\n    ".join([*breakages, problem]))
     copy_tree(package.root, folder)
-    copied = packages(folder)[package.name]
+    copied = distributions(folder)[package.name]
     write_version(copied, version)
     write_changelog(copied, version)
     notes = section((copied.folder / "CHANGES.md").read_text("utf-8"), version)
     return Plan(
-        packages(folder)[package.name], version, last, notes, missing_siblings(package)
+        distributions(folder)[package.name],
+        version,
+        last,
+        notes,
+        missing_siblings(package),
     )
 
 
@@ -181,7 +186,7 @@ def tagged(tag: str, root: Path = ROOT) -> Plan:
     :raises ReleaseError: if the tree does not match the tag.
     """
     distribution, _, version = tag.partition("/")
-    package = packages(root).get(distribution.removeprefix("flaskware-"))
+    package = distributions(root).get(distribution.removeprefix("flaskware-"))
     if package is None or package.distribution != distribution:
         raise ReleaseError(f"the tag {tag} names no package")
     if package.version != version:
@@ -201,7 +206,7 @@ def make(planned: Plan, out: Path, temporary: Path, only: str = "") -> None:
     :raises BuildError: if a step fails.
     """
     package = planned.package
-    family = packages(package.root)
+    family = distributions(package.root)
     wheels = temporary / "wheels"
     wheels.mkdir()
     for sibling in closure(package.name, package.root)[:-1]:
@@ -214,8 +219,12 @@ def make(planned: Plan, out: Path, temporary: Path, only: str = "") -> None:
     sdist, wheel = sorted(artifacts, key=lambda path: path.suffix)
     shutil.copy(wheel, wheels)
     python = build.make_alone(package, wheels, temporary)
-    build.run_readme(package, python, temporary)
-    _say("installed in an empty environment, and the README's example ran")
+    if package.name == STARTER:
+        build.run_starter(python, temporary)
+        _say("installed in an empty environment, and made an app")
+    else:
+        build.run_readme(package, python, temporary)
+        _say("installed in an empty environment, and the README's example ran")
     options = ("-m", "not slow and not browser", *(("-k", only) if only else ()))
     passed = build.run_sdist_tests(package, sdist, wheels, temporary, *options)
     _say(f"tests of the sdist: {passed}")
@@ -249,7 +258,7 @@ def _say(text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s release --")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("name", nargs="?", choices=list(packages()))
+    what.add_argument("name", nargs="?", choices=list(distributions()))
     what.add_argument("--tag", help="make the release of this tag")
     parser.add_argument(
         "--write", action="store_true", help="write version and changelog"
@@ -272,7 +281,7 @@ def _release(options: argparse.Namespace, folder: Path) -> None:
     if options.tag:
         planned = tagged(options.tag)
     else:
-        planned = plan(packages()[options.name], folder / "tree")
+        planned = plan(distributions()[options.name], folder / "tree")
     package = planned.package
     print(f"{package.distribution}: {planned.last or 'new'} -> {planned.version}\n")
     print(planned.notes, end="\n\n")
@@ -285,7 +294,7 @@ def _release(options: argparse.Namespace, folder: Path) -> None:
         with options.output.open("a") as file:
             file.write(f"distribution={package.distribution}\n")
     if options.write:
-        own = packages()[options.name]
+        own = distributions()[options.name]
         write_version(own, planned.version)
         write_changelog(own, planned.version)
         print(f"\nwritten; commit, then tag it {own.distribution}/{planned.version}")

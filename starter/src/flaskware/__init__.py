@@ -1,0 +1,1 @@
+"""The start of an app with the Flaskware extensions: ``flaskware new``."""
