@@ -51,7 +51,9 @@ def main() -> None:
     "--folder", type=click.Path(path_type=Path), help="Where to put it; ./NAME."
 )
 @click.option("--defaults", is_flag=True, help="Ask nothing: take the defaults.")
-def new(name: str, folder: Path | None, *, defaults: bool, **answers: str | None) -> None:
+def new(
+    name: str, folder: Path | None, *, defaults: bool, **answers: str | None
+) -> None:
     """Make an app NAME in a folder of its own.
 
     It is asked about what no option says.

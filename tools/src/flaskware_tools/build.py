@@ -170,14 +170,18 @@ def run(*command: str | Path, cwd: Path = ROOT) -> str:
     return done.stdout
 
 
-def run_starter(python: Path, folder: Path) -> None:
-    """Make an app as the index's users do, and load it with the sessions of files."""
+def run_starter(python: Path, wheels: Path, folder: Path) -> None:
+    """Make an app, install it with what it requires, and run its first command."""
     run(
         python, "-m", STARTER, "new", "shop", "--defaults", "--database=sqlite",
         "--sessions=files", cwd=folder,
     )  # fmt: skip
-    place = folder / "shop" / "src"
-    run(python, "-m", "flask", "--app", "shop", "db", "upgrade", cwd=place)
+    app = folder / "shop"
+    run(
+        UV, "pip", "install", "--quiet", "--python", python, "--find-links", wheels,
+        "--editable", app,
+    )  # fmt: skip
+    run(python, "-m", "flask", "db", "upgrade", cwd=app)
 
 
 def main() -> None:
@@ -205,7 +209,7 @@ def main() -> None:
         for name in names:
             python = make_alone(family[name], wheels, folder)
             if name == STARTER:
-                run_starter(python, folder)
+                run_starter(python, wheels, folder)
                 print(f"{name}: installed, and made an app that migrates its database")
                 continue
             printed = run_readme(family[name], python, folder)

@@ -220,7 +220,7 @@ def make(planned: Plan, out: Path, temporary: Path, only: str = "") -> None:
     shutil.copy(wheel, wheels)
     python = build.make_alone(package, wheels, temporary)
     if package.name == STARTER:
-        build.run_starter(python, temporary)
+        build.run_starter(python, wheels, temporary)
         _say("installed in an empty environment, and made an app")
     else:
         build.run_readme(package, python, temporary)
