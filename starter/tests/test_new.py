@@ -109,6 +109,8 @@ def test_every_new_app_passes_its_own_checks(tmp_path):
         folder = tmp_path / "-".join(answers)
         folder.mkdir()
         passes_its_checks(new(folder, *options(*answers)), tmp_path / "cache")
+    longest = new(tmp_path, name="a_name_of_20_letters")
+    passes_its_checks(longest, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("app", EVERY, indirect=True, ids="-".join)
@@ -156,10 +158,11 @@ def test_the_app_requires_what_its_answers_need(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Shop", "lowercase letters"),
-        ("my-shop", "lowercase letters"),
-        ("1shop", "lowercase letters"),
-        ("../shop", "lowercase letters"),
+        ("Shop", "20 lowercase letters"),
+        ("my-shop", "20 lowercase letters"),
+        ("1shop", "20 lowercase letters"),
+        ("../shop", "20 lowercase letters"),
+        ("a_name_of_21_letters_", "up to 20"),
         ("class", "another module"),
         ("json", "another module"),
         ("flask", "another module"),

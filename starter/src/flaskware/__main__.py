@@ -15,7 +15,8 @@ import yaml
 from copier.errors import CopierError
 
 _TEMPLATE = Path(__file__).with_name("app")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+# With more characters, lines of the template would be too long for its own checks.
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,19}")
 # The package of the app would hide these, or be hidden by them.
 _TAKEN = frozenset({"app", "flask", "flaskware", "test", "tests"})
 
@@ -33,7 +34,8 @@ def _questions() -> dict[str, dict[str, t.Any]]:
 def _check_name(_: click.Context, __: click.Parameter, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise click.BadParameter(
-            f"{name!r} is no name of a package: write lowercase letters, digits and _"
+            f"{name!r} is no name of a package: write up to 20 lowercase letters,"
+            " digits and _"
         )
     if keyword.iskeyword(name) or name in {*sys.stdlib_module_names, *_TAKEN}:
         raise click.BadParameter(f"{name!r} is the name of another module")

@@ -134,13 +134,13 @@ def packages(root: Path = ROOT) -> dict[str, Package]:
 
 def distributions(root: Path = ROOT) -> dict[str, Package]:
     """Return the extensions, and last the distribution that starts an app."""
-    family = packages(root)
-    starter: dict[str, str] = read_matrix(root)["starter"]
-    return family | {
-        STARTER: Package(
-            STARTER, starter["summary"], starter["wraps"], tuple(family), (), root
+    found = packages(root)
+    # An older revision, whose API is compared, has none.
+    if starter := read_matrix(root).get("starter"):
+        found[STARTER] = Package(
+            STARTER, starter["summary"], starter["wraps"], tuple(found), (), root
         )
-    }
+    return found
 
 
 def closure(name: str, root: Path = ROOT) -> list[str]:
