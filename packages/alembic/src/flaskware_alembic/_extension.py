@@ -480,7 +480,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
     def accept_drift(self, *, binds: Binds = None, trees: Names = None) -> list[Drift]:
         """Record the databases and the applied revisions as they are now.
 
-        :returns: What had changed.
+        :returns: The differences that are accepted.
         """
         from ._project.drift import accept
 

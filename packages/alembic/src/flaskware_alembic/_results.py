@@ -274,8 +274,8 @@ class SchemaChange:
     :param kind: Such as ``"column"``, ``"index"`` or ``"view"``.
     :param table: The table that it is part of; empty for what stands alone.
     :param name: Its name; empty for a table.
-    :param recorded: What the revisions made, as SQL; ``None`` if it was added.
-    :param present: What there is, as SQL; ``None`` if it was dropped.
+    :param recorded: The object of the revisions, as SQL; ``None`` if it was added.
+    :param present: The object in the database, as SQL; ``None`` if it was dropped.
     """
 
     kind: str

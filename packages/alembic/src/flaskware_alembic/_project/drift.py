@@ -52,7 +52,7 @@ def drift_of(migrator: Migrator) -> Drift:
 def accept(migrator: Migrator) -> Drift:
     """Record the schema and the revisions as they are now.
 
-    :returns: What had changed.
+    :returns: The differences that are accepted.
     """
     found, record, position = drift_of(migrator), migrator.record, migrator.position
     if not record.is_kept:
@@ -93,7 +93,7 @@ def _bare(table: str) -> str:
 
 
 def _follows(migrator: Migrator, id: str, recorded: cabc.Collection[str]) -> bool:
-    """True if a revision comes after one that is recorded."""
+    """Return True if a revision comes after a recorded revision."""
     scripts = migrator.tree.scripts.iterate_revisions(id, "base")
     return any(script.revision in recorded for script in scripts)
 

@@ -82,7 +82,7 @@ def _text(value: object) -> str:
         }
         if isinstance(value, _Documented) and ast.get_docstring(value) is not None:
             fields["body"] = fields["body"][1:]
-        # Fields that a newer Python adds are empty in code for an older one.
+        # Fields that a newer Python adds are empty in code for an older Python.
         inside = ",".join(
             f"{name}={_text(item)}"
             for name, item in fields.items()

@@ -89,7 +89,7 @@ class Migrator:
 
     @property
     def record(self) -> Record:
-        """What its revisions made of the schema."""
+        """The schema as its revisions made it."""
         return Record(self.position, self.settings)
 
     def plan(self, target: str, direction: Direction) -> Plan:

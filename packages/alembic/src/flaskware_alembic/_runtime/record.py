@@ -1,4 +1,4 @@
-"""What revisions made of the schema, written down beside the version table.
+"""The schema as revisions made it, written down beside the version table.
 
 Each move adds what it changed, found by reading the schema before and after it. So a
 change by hand is in the database and not in the record, before and after any upgrade.
@@ -151,7 +151,7 @@ class Record:
         self._write(connection, changed)
         self._before = after.digests
         for other, was in list(self._applied.items()):
-            # What was begun before, and is not gone on with.
+            # A move that was begun before, and does not go on.
             if was.before is not None and other != id:
                 self._write_applied(connection, other, dc.replace(was, before=None))
         if direction == "downgrade":

@@ -17,7 +17,7 @@ _COLUMN = re.compile(
     r"(?P<type>.*?)(?: DEFAULT (?P<default>.*?))?(?P<required> NOT NULL)?", re.DOTALL
 )
 _ENUM = re.compile(r"CREATE TYPE .* AS ENUM \((.*)\)", re.DOTALL)
-# What must go before others, and come after them.
+# Kinds in the order in which objects are made.
 _ORDER = (
     "schema", "extension", "type", "sequence", "table", "column", "index", "constraint",
     "function", "procedure", "view", "materialized view", "statistics", "trigger",
@@ -43,8 +43,8 @@ class Writer:
     def creation(self, schema: Schema) -> tuple[list[str], list[str]]:
         """Return the statements that make a schema, in its order.
 
-        :returns: What tables need, with them; and what is made on tables once they have
-            their rows.
+        :returns: Statements for tables and all that they need; and statements for objects
+            that are made on tables once they have their rows.
         """
         first: list[str] = []
         keys: list[str] = []

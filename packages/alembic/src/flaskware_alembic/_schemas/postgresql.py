@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from .schema import Item
 from .schema import Schema
 
-# What an extension brings, or what is part of an identity column, is theirs.
+# An extension's objects, and those of an identity column, are theirs.
 _OURS = """NOT EXISTS (
   SELECT FROM pg_depend x WHERE x.classid = '{table}'::regclass AND x.objid = {id}
   AND x.deptype IN ('e', 'i') AND {more})"""
@@ -24,7 +24,7 @@ _OWN = {
     for name in ("pg_class", "pg_proc")
 }
 _OWN["pg_type"] = _OURS.format(table="pg_type", id="o.oid", more="x.deptype = 'e'")
-# The name with its schema, unless that is the one in which names are looked for.
+# The name with its schema, unless names are looked for in this schema.
 _NAME = (
     "concat(CASE WHEN n.nspname = current_schema() THEN '' ELSE quote_ident(n.nspname)"
     " || '.' END, quote_ident({name}))"
@@ -186,7 +186,7 @@ JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 JOIN pg_sequence s ON s.seqrelid = d.objid
 WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'a' ORDER BY d.objid"""
 _ALL = " UNION ALL ".join(f"({query})" for query in (*_QUERIES, _OWNED))
-# What the queries above do not write down, in words.
+# Objects that the queries above do not write down, in words.
 _UNKNOWN = """
 SELECT pg_describe_object(found.class, found.id, 0) FROM (
   SELECT 'pg_proc'::regclass AS class, oid AS id, pronamespace AS space FROM pg_proc
@@ -207,7 +207,7 @@ UNION ALL SELECT pg_describe_object('pg_event_trigger'::regclass, e.oid, 0)
 FROM pg_event_trigger e WHERE NOT EXISTS (SELECT FROM pg_depend x
   WHERE x.classid = 'pg_event_trigger'::regclass AND x.objid = e.oid
   AND x.deptype = 'e') ORDER BY 1"""
-# What must be there first; a default, a rule or a key counts for its table or view.
+# The object that must be there first; a default, a rule or a key counts for its table or view.
 _EDGES = """
 SELECT coalesce(d.adrelid, r.ev_class, nullif(k.conrelid, 0), e.objid), coalesce(
   y.typrelid, ye.typrelid, y.typelem, e.refobjid)
