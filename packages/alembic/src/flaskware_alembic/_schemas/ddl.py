@@ -43,8 +43,8 @@ class Writer:
     def creation(self, schema: Schema) -> tuple[list[str], list[str]]:
         """Return the statements that make a schema, in its order.
 
-        :returns: Statements for tables and all that they need; and statements for objects
-            that are made on tables once they have their rows.
+        :returns: Statements for tables and all that they need; and statements for
+            objects that are made on tables once they have their rows.
         """
         first: list[str] = []
         keys: list[str] = []

@@ -207,7 +207,8 @@ UNION ALL SELECT pg_describe_object('pg_event_trigger'::regclass, e.oid, 0)
 FROM pg_event_trigger e WHERE NOT EXISTS (SELECT FROM pg_depend x
   WHERE x.classid = 'pg_event_trigger'::regclass AND x.objid = e.oid
   AND x.deptype = 'e') ORDER BY 1"""
-# The object that must be there first; a default, a rule or a key counts for its table or view.
+# The object that must be there first; a default, a rule or a key counts for its
+# table or view.
 _EDGES = """
 SELECT coalesce(d.adrelid, r.ev_class, nullif(k.conrelid, 0), e.objid), coalesce(
   y.typrelid, ye.typrelid, y.typelem, e.refobjid)
