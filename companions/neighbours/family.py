@@ -58,9 +58,12 @@ PAGE = """<!doctype html><html lang="en"><head><title>Names</title></head><body>
 {{ form.render(submit="Add") }}</body></html>"""
 
 
-def make_family(**options: t.Any) -> Family:
-    """Make the extensions, without an app."""
-    db = SQLAlchemy(model_class=Base)
+def make_family(db: SQLAlchemy | None = None, **options: t.Any) -> Family:
+    """Make the extensions, without an app.
+
+    :param options: Of ``SecureHeaders``.
+    """
+    db = db or SQLAlchemy(model_class=Base)
     return Family(db, Alembic(db), Forms(), SecureHeaders(**options), Sessions())
 
 

@@ -274,7 +274,8 @@ def test_an_async_view_and_its_response_have_the_same_nonce(
 
 def test_pages_of_others_get_the_nonce_below_the_paths_that_are_named() -> None:
     app = make_app(SecureHeaders(nonces_below=["/admin/"]))
-    page = "<script>go()</script><style>p {}</style>"
+    sheet = "<link rel=stylesheet href=https://cdn.example/style.css>"
+    page = f"<script>go()</script><style>p {{}}</style>{sheet}"
     for path in ("/admin/", "/admin/user/", "/administration"):
         app.add_url_rule(path, path, lambda: page)
     app.add_url_rule("/admin/json", "json", lambda: {"markup": page})
@@ -286,6 +287,7 @@ def test_pages_of_others_get_the_nonce_below_the_paths_that_are_named() -> None:
         response = client.get(path)
         assert_nonces(response)
         assert nonce_of(response) is not None
+        assert f"<link nonce={nonce_of(response)} rel=stylesheet" in response.text
     for path in ("/administration", "/admin/json"):
         assert nonce_of(client.get(path)) is None
     assert "nonce" not in client.get("/admin/stream").text

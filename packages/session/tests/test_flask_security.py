@@ -26,6 +26,7 @@ CONFIG: dict[str, object] = {
     "SECURITY_PASSWORD_SCHEMES": ["plaintext"],
     "SECURITY_PASSWORD_SINGLE_HASH": True,
     "SECURITY_CHANGEABLE": True,
+    "SECURITY_REGISTERABLE": True,
     "SECURITY_RECOVERABLE": True,
     "SECURITY_SEND_REGISTER_EMAIL": False,
     "SECURITY_SEND_PASSWORD_CHANGE_EMAIL": False,
@@ -229,3 +230,27 @@ def test_another_user_finds_nothing_of_the_first(site: Site) -> None:
     assert who(client) == "bob"
     assert "private" not in client.get("/read").json["data"]
     assert (len(site.devices("ann")), len(site.devices("bob"))) == (0, 1)
+
+
+def test_who_registers_is_listed_by_the_id_that_the_database_gives(site: Site) -> None:
+    clients = []
+    for name in ("eve", "fay"):
+        client = site.app.test_client()
+        person = {"email": f"{name}@example.org", "password": PASSWORD}
+        answer = client.post("/register", json=person | {"password_confirm": PASSWORD})
+        assert answer.status_code == 200, answer.json
+        clients.append(client)
+        assert [info.user_id for info in site.devices(name)] == [site.id(name)]
+    with site.app.app_context():
+        assert site.sessions.revoke_user(site.id("eve")) == 1
+    assert [who(client) for client in clients] == [None, "fay"]
+
+
+def test_a_user_who_has_no_id_is_not_signed_in(site: Site) -> None:
+    def sign_in() -> str:
+        flask_security.login_user(site.datastore.user_model(active=True))
+        return "in"
+
+    site.app.add_url_rule("/nobody", "nobody", sign_in)
+    with pytest.raises(RuntimeError, match="has no 'id' yet"):
+        site.app.test_client().get("/nobody")

@@ -31,6 +31,7 @@ from ._web.current import current_request as current_request
 from ._web.current import current_session as current_session
 from ._web.current import request_getter as request_getter
 from ._web.hooks import attach as attach
+from ._web.hooks import note_refusal as note_refusal
 from ._web.origin import Credential as Credential
 from ._web.origin import CredentialSource as CredentialSource
 from ._web.origin import request_credential as request_credential
@@ -81,7 +82,7 @@ __all__ = [
     "current_request", "current_session", "DeclarationError", "describe", "examine",
     "Extension", "FileLock", "Finding", "FINDING_FORMATS", "FindingFormat", "ForkGuard",
     "from_environment", "keep_out_of_caches", "lazy_names", "Level", "Misuse",
-    "NotInitialised", "render_findings", "Report", "request_credential",
-    "request_getter", "request_origin", "RequestOrigin", "Sensitive", "Settings",
-    "signer", "takes_from_elsewhere", "Unavailable",
+    "note_refusal", "NotInitialised", "render_findings", "Report",
+    "request_credential", "request_getter", "request_origin", "RequestOrigin",
+    "Sensitive", "Settings", "signer", "takes_from_elsewhere", "Unavailable",
 ]  # fmt: skip

@@ -48,6 +48,7 @@ from flaskware_core import keep_out_of_caches
 from flaskware_core import lazy_names
 from flaskware_core import Level
 from flaskware_core import Misuse
+from flaskware_core import note_refusal
 from flaskware_core import NotInitialised
 from flaskware_core import render_findings
 from flaskware_core import Report
@@ -115,6 +116,7 @@ assert_type(MailSettings.is_sensitive("url"), bool)
 assert_type(CoreSettings.from_config({}).trusted_origins, frozenset[str])
 assert_type(request_credential(flask.request), Credential | None)
 assert_type(takes_from_elsewhere(flask.request), bool)
+assert_type(note_refusal(flask.Flask("app")), None)
 assert_type(keep_out_of_caches(flask.Flask("app"), "a secret", lambda: [""]), None)
 
 

@@ -18,6 +18,7 @@ from ._errors import SecretRefused as SecretRefused
 from ._errors import SessionShared as SessionShared
 from ._errors import TransactionBegun as TransactionBegun
 from ._errors import UnknownBind as UnknownBind
+from ._errors import WaitForItself as WaitForItself
 from ._extension import SQLAlchemy as SQLAlchemy
 from ._models.model import Model as Model
 from ._models.model import NAMING_CONVENTION as NAMING_CONVENTION
@@ -63,5 +64,5 @@ __all__ = [
     "PasswordHash", "ReadOnlySession", "RecordedQuery", "SQLAlchemy",
     "SQLAlchemySettings", "SchemaUnusable", "SecretRefused", "SessionShared",
     "SoftDelete", "Timestamps", "TransactionBegun", "UTCDateTime", "UnknownBind",
-    "fetch_peers", "row_security",
+    "WaitForItself", "fetch_peers", "row_security",
 ]  # fmt: skip

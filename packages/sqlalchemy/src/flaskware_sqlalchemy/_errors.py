@@ -84,6 +84,18 @@ class LockTaken(TimeoutError):
     """Another transaction has an advisory lock, longer than could be waited."""
 
 
+class WaitForItself(RuntimeError):
+    """A thread would wait for a lock of SQLite that it holds in another session."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another session of this thread has written to the same SQLite database and"
+            " is not committed yet, so this statement would wait for it forever. Commit"
+            " it first, or use the same session. A task that runs in this process is"
+            " sent after the commit: `db.on_commit(lambda: task.delay(…))`."
+        )
+
+
 class SchemaUnusable(RuntimeError):
     """A statement in a block of ``db.schemas()`` would use the default schema."""
 

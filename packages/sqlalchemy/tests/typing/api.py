@@ -46,6 +46,7 @@ from flaskware_sqlalchemy import Timestamps
 from flaskware_sqlalchemy import TransactionBegun
 from flaskware_sqlalchemy import UnknownBind
 from flaskware_sqlalchemy import UTCDateTime
+from flaskware_sqlalchemy import WaitForItself
 from flaskware_sqlalchemy.testing import connections_in_use
 
 
@@ -286,6 +287,7 @@ t.assert_type(OnCommitError("x", [ValueError()]), OnCommitError)
 t.assert_type(TransactionBegun("x"), TransactionBegun)
 t.assert_type(ReadOnlySession("x"), ReadOnlySession)
 t.assert_type(LockTaken("x"), LockTaken)
+t.assert_type(WaitForItself(), WaitForItself)
 t.assert_type(SecretRefused("x"), SecretRefused)
 t.assert_type(db.reencrypt(Account, app), int)
 t.assert_type(SchemaUnusable("x"), SchemaUnusable)

@@ -15,6 +15,10 @@ Hook: t.TypeAlias = t.Literal[
 ]  # fmt: skip
 
 
+_OPENTELEMETRY = "opentelemetry.instrumentation.flask"
+_SPAN = "opentelemetry-flask.span_key"
+
+
 def attach(
     app: App, hook: Hook, function: cabc.Callable[..., t.Any], *, blocking: bool = False
 ) -> None:
@@ -32,6 +36,18 @@ def attach(
         function = _as_coroutine(function)
     # Flask's setup methods refuse a late call themselves, in their own words.
     getattr(app, hook)(function)
+
+
+def note_refusal(app: App) -> None:
+    """Have OpenTelemetry note a request that a hook is about to refuse.
+
+    Its instrumentation makes the span of a request in a hook of its own. A hook that
+    refuses keeps those after it from running, so call this before the refusal.
+    """
+    if flask.has_request_context() and _SPAN not in flask.request.environ:
+        for hook in app.before_request_funcs.get(None, ()):
+            if str(hook.__module__) == _OPENTELEMETRY:
+                hook()
 
 
 def is_async(app: App) -> bool:

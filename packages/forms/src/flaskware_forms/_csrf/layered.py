@@ -13,12 +13,14 @@ from flask_wtf.csrf import generate_csrf  # pyright: ignore[reportUnknownVariabl
 from flask_wtf.csrf import validate_csrf  # pyright: ignore[reportUnknownVariableType]
 from itsdangerous import SignatureExpired
 from markupsafe import escape
+from werkzeug.exceptions import HTTPException
 from wtforms import ValidationError
 
 from flaskware_core import attach
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import keep_out_of_caches
+from flaskware_core import note_refusal
 from flaskware_core import request_credential
 from flaskware_core import request_origin
 from flaskware_core import takes_from_elsewhere
@@ -124,8 +126,13 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
             self._guards_caches = True
             keep_out_of_caches(flask.current_app, "the CSRF token", _own_tokens)
         config = flask.current_app.config
-        if config["WTF_CSRF_ENABLED"] and config["WTF_CSRF_CHECK_DEFAULT"]:
+        if not (config["WTF_CSRF_ENABLED"] and config["WTF_CSRF_CHECK_DEFAULT"]):
+            return
+        try:
             self.protect(apply_exemptions=True)
+        except HTTPException:
+            note_refusal(flask.current_app)
+            raise
 
     def exempt(self, view: t.Any) -> t.Any:
         """Exempt a view, its dotted name, or a blueprint."""

@@ -17,6 +17,7 @@ from flaskware_core import active_request
 from flaskware_core import attach
 from flaskware_core import current_app_object
 from flaskware_core import keep_out_of_caches
+from flaskware_core import note_refusal
 from flaskware_core import request_getter
 from flaskware_secure._policy.overrides import is_below
 
@@ -142,6 +143,7 @@ def isolate(
         if not enforce:
             return None
         note_refused(request)
+        note_refusal(app)
         message = (
             "This request comes from a page of another site, which may not send it."
         )

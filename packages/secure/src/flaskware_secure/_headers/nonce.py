@@ -17,7 +17,10 @@ R = t.TypeVar("R", bound=Response)
 
 # CSP3, section 7.1: at least 128 bits.
 _BYTES = 16
-_ELEMENT = re.compile(r"<(script|style)(?=[\s/>])(?![^>]*\snonce\s*=)", re.IGNORECASE)
+# A style sheet of another site is a link.
+_ELEMENT = re.compile(
+    r"<(script|style|link)(?=[\s/>])(?![^>]*\snonce\s*=)", re.IGNORECASE
+)
 _NONCE = "_flaskware_secure_nonce"
 _RENDERED = "_flaskware_secure_rendered"
 _SENT = "_flaskware_secure_sent"
@@ -94,7 +97,7 @@ def renonced(response: R, request: object) -> R:
 
 
 def nonced_markup(markup: str, nonce: str) -> str:
-    """Return markup with a nonce on each script and style that has none."""
+    """Return markup with a nonce on each script, style and link that has none."""
     # Without quotes: a script may hold such an element in a quoted string.
     return _ELEMENT.sub(rf"<\1 nonce={nonce}", markup)
 

@@ -377,10 +377,11 @@ class LoginAdapter:
         return name
 
     def _id_of(self, user: t.Any, session: ServerSession | None) -> str:
-        if self._id_attribute is not None:
-            return str(getattr(user, self._id_attribute))
-        if hasattr(user, "fs_uniquifier"):
-            return str(user.id)
+        name = self._id_attribute
+        if name is None and hasattr(user, "fs_uniquifier"):
+            name = "id"
+        if name is not None:
+            return _stored(user, name)
         if session is not None and "_user_id" in session:
             return str(session["_user_id"])
         return str(user.get_id())
@@ -390,6 +391,28 @@ class LoginAdapter:
             return None
         text = f"flaskware-session stamp:{getattr(user, self._stamp_attribute)}"
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _stored(user: t.Any, name: str) -> str:
+    """Return an attribute of a user, which the database may have to set first.
+
+    Flask-Security signs in who has just registered, and commits at the end.
+
+    :raises RuntimeError: if it is still not set.
+    """
+    value: object = getattr(user, name)
+    sqlalchemy: t.Any = sys.modules.get("sqlalchemy")
+    if value is None and sqlalchemy is not None:
+        state = sqlalchemy.inspect(user, raiseerr=False)
+        if state is not None and state.session is not None:
+            state.session.flush()
+            value = getattr(user, name)
+    if value is None:
+        raise RuntimeError(
+            f"The user has no {name!r} yet, so no session can be bound to it. Store the"
+            " user, as by `db.session.commit()`, before it is signed in."
+        )
+    return str(value)
 
 
 def _session() -> ServerSession | None:

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy import pool
 
+from .own_lock import name_own_waits
+from .own_lock import OwnLocks
 from .url import EngineProblem
 from .url import is_memory
 
@@ -101,7 +103,13 @@ def prepare_sqlite(engine: sa.Engine, pragmas: cabc.Mapping[str, object]) -> Non
     event.listen(engine, "connect", set_pragmas)
     if "foreign_keys" not in pragmas:
         event.listen(engine, "handle_error", _switch_names())
-    event.listen(engine, "begin", _begin)
+    locks = OwnLocks()
+
+    def begin(connection: sa.Connection) -> None:
+        _begin(connection, locks)
+
+    event.listen(engine, "begin", begin)
+    name_own_waits(engine)
 
 
 def _use_log(cursor: t.Any) -> None:
@@ -115,7 +123,7 @@ def _use_log(cursor: t.Any) -> None:
             cursor.execute("PRAGMA journal_mode = WAL")
 
 
-def _begin(connection: sa.Connection) -> None:
+def _begin(connection: sa.Connection, locks: OwnLocks) -> None:
     # The driver itself begins a transaction only at the first INSERT, UPDATE or DELETE.
     # Reads and savepoints before it would be in no transaction.
     pooled, is_async = connection.connection, connection.dialect.is_async
@@ -123,7 +131,10 @@ def _begin(connection: sa.Connection) -> None:
     driver: t.Any = pooled.driver_connection if is_async else dbapi
     if dbapi.isolation_level is None or driver.in_transaction:
         return  # AUTOCOMMIT is set, or a database in memory is shared
-    if connection.get_execution_options().get(WRITING):
+    writes = bool(connection.get_execution_options().get(WRITING))
+    if not is_async:  # two coroutines of one thread may wait for each other
+        locks.begin(connection, dbapi, writes=writes)
+    if writes:
         # A transaction that reads and then writes fails at once if another has written
         # in between. With the write lock from the start, it waits for its turn.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
