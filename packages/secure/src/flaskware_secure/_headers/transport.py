@@ -25,6 +25,8 @@ _PRIVATE_DOMAINS = frozenset(
     }
 )  # fmt: skip
 _NAME = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+([a-z]{2,}|xn--[a-z0-9-]+)\.?")
+# A proxy adds these to what it passes on.
+_OF_PROXIES = ("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via")
 
 # Messages may hold what a client made up, and must not fill the memory.
 _MOST = 500
@@ -142,14 +144,7 @@ def is_local(request: t.Any) -> bool:
     if not is_loopback(peer):
         return False
     headers = request.headers
-    # A proxy adds one of these to what it passes on. Written out: this is in the way of
-    # every request.
-    if (
-        "X-Forwarded-For" in headers
-        or "X-Forwarded-Proto" in headers
-        or "Forwarded" in headers
-        or "Via" in headers
-    ):
+    if _is_passed_on(request):
         # The last proxy adds the address that it was asked from.
         client = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
         return is_loopback(client)
@@ -157,6 +152,20 @@ def is_local(request: t.Any) -> bool:
         return is_loopback(request.host)
     except HTTPException:  # the host is not in TRUSTED_HOSTS
         return False
+
+
+def _is_passed_on(request: t.Any) -> bool:
+    """Return whether a proxy passed a request on: it adds one of these headers."""
+    environ: cabc.Container[str] | None = getattr(request, "environ", None)
+    if environ is None:  # Quart
+        return any(name in request.headers for name in _OF_PROXIES)
+    # Written out: this is in the way of every request from this machine.
+    return (
+        "HTTP_X_FORWARDED_FOR" in environ
+        or "HTTP_X_FORWARDED_PROTO" in environ
+        or "HTTP_FORWARDED" in environ
+        or "HTTP_VIA" in environ
+    )
 
 
 def claims_https(headers: cabc.Mapping[str, str] | t.Any) -> bool:
