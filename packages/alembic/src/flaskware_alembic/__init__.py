@@ -20,6 +20,7 @@ from ._errors import RevisionFailed as RevisionFailed
 from ._errors import RevisionFileError as RevisionFileError
 from ._errors import SchemaDrifted as SchemaDrifted
 from ._errors import SeveralHeads as SeveralHeads
+from ._errors import SnapshotOutdated as SnapshotOutdated
 from ._errors import TableLocked as TableLocked
 from ._errors import UnknownRevision as UnknownRevision
 from ._errors import UnsafeRevisions as UnsafeRevisions
@@ -75,6 +76,6 @@ __all__ = [
     "HalfApplied", "JournalEntry", "LockHolder", "LockTimeout", "MigrationError",
     "ModelsChanged", "NamedEngineSource", "PendingRevisions", "Plan", "PlanStep",
     "RevisionFailed", "RevisionFileError", "RevisionInfo", "SchemaChange",
-    "SchemaDrifted", "SeveralHeads", "State", "Status", "TableLocked",
-    "UnknownRevision", "UnsafeRevisions",
+    "SchemaDrifted", "SeveralHeads", "SnapshotOutdated", "State", "Status",
+    "TableLocked", "UnknownRevision", "UnsafeRevisions",
 ]  # fmt: skip

@@ -14,6 +14,8 @@ from flaskware_core import Level
 from ._errors import DatabaseUnreachable
 from ._errors import MigrationError
 from ._lint.recording import record
+from ._project.snapshot import is_outdated
+from ._project.snapshot import path_of
 from ._results import index_advice
 from ._results import State
 from ._runtime.timeouts import server_limits
@@ -42,6 +44,7 @@ def check_migrations(
         yield from _heads(alembic)
         yield from _states(alembic)
         yield from _drift(alembic)
+        yield from _snapshots(alembic)
         yield from _borders(alembic)
         if deploy:
             yield from _timeouts(alembic)
@@ -139,6 +142,18 @@ def _drift(alembic: Alembic) -> cabc.Iterator[Finding]:
                 f"The database {name} has revision {info}, and {info.path} was edited"
                 " since: other databases get something else.",
                 "Put the file back, and write another revision.",
+            )
+
+
+def _snapshots(alembic: Alembic) -> cabc.Iterator[Finding]:
+    """Snapshots that are not what the revisions make."""
+    for m in alembic.state.selection().migrators:
+        if is_outdated(m):
+            yield Finding(
+                "alembic.snapshot-outdated",
+                Level.WARNING,
+                f"{path_of(m)} is not what the revisions make.",
+                "flask db snapshot",
             )
 
 

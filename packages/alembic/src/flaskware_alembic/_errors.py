@@ -185,3 +185,16 @@ class SchemaDrifted(MigrationError):
     def __init__(self, message: str, *, status: Status) -> None:
         self.status = status
         super().__init__(message)
+
+
+class SnapshotOutdated(MigrationError):
+    """A snapshot of the schema is not what the revisions make.
+
+    :param status: The status of every database.
+    """
+
+    exit_code = 17
+
+    def __init__(self, message: str, *, status: Status) -> None:
+        self.status = status
+        super().__init__(message)

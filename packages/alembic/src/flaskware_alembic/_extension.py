@@ -456,6 +456,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         :raises PendingRevisions: if a database is behind, or something is unfinished.
         :raises SchemaDrifted: if a database was changed by hand, or a revision edited.
         :raises ModelsChanged: if the models differ and no revision closes that.
+        :raises SnapshotOutdated: if a snapshot is not what the revisions make.
         """
         from ._project.status import refuse
 
@@ -467,11 +468,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
 
     @_command
     def drift(self, *, binds: Binds = None, trees: Names = None) -> list[Drift]:
-        """Return how the databases differ from what their revisions made.
-
-        An upgrade records what each revision made of the schema, and a checksum of its
-        file that layout and comments do not change.
-        """
+        """Return how the databases differ from what their revisions made."""
         from ._project.drift import drift_of
 
         return [drift_of(m) for m in self.state.selection().chosen(binds, trees)]
@@ -493,13 +490,27 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         """Write a revision with what was changed by hand in each database.
 
         The databases at hand have it already, and are stamped with it.
-
-        :raises MigrationError: if a change cannot be written as SQL.
-        :raises PendingRevisions: if a database is behind.
         """
         from ._project.revision_files import write_drift
 
         return write_drift(self.state.selection().own(binds, trees), message)
+
+    @_command
+    def snapshot(self, *, binds: Binds = None, trees: Names = None) -> list[Path]:
+        """Write the schema of each database as SQL, to be committed and reviewed."""
+        from ._project.snapshot import write_snapshot
+
+        return [write_snapshot(m) for m in self.state.selection().own(binds, trees)]
+
+    @_command
+    def load_snapshot(
+        self, *, binds: Binds = None, trees: Names = None
+    ) -> list[RevisionInfo]:
+        """Make empty databases from snapshots; return the revisions they are at."""
+        from ._project.snapshot import load_snapshot
+
+        chosen = self.state.selection().own(binds, trees)
+        return [info for m in chosen for info in load_snapshot(m)]
 
     @_command
     def backfills(

@@ -377,6 +377,8 @@ class State(enum.Enum):
     DRIFTED = "drifted"
     """It was changed by hand, or an applied revision was edited."""
     MODELS_CHANGED = "models changed"
+    SNAPSHOT_OUTDATED = "snapshot outdated"
+    """The file `structure.sql` is not what the revisions make."""
 
 
 WORST_FIRST = (
@@ -386,6 +388,7 @@ WORST_FIRST = (
     State.UNFINISHED,
     State.DRIFTED,
     State.MODELS_CHANGED,
+    State.SNAPSHOT_OUTDATED,
     State.UP_TO_DATE,
 )
 
@@ -433,6 +436,7 @@ class BindStatus:
             ),
             State.DRIFTED: (),
             State.MODELS_CHANGED: self.changes,
+            State.SNAPSHOT_OUTDATED: (),
         }[self.state]
         details += self.drift
         details += tuple(f"backfill {info}" for info in self.backfills)
@@ -449,7 +453,7 @@ class Status:
 
     @property
     def state(self) -> State:
-        """The most serious: diverged, ahead, pending, unfinished, drifted, changed."""
+        """The most serious of all, from diverged to an outdated snapshot."""
         return min(
             (bind.state for bind in self.binds),
             key=WORST_FIRST.index,

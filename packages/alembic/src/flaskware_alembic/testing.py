@@ -20,9 +20,13 @@ from ._databases.database import Database
 from ._extension import Alembic
 from ._results import RevisionInfo
 
+if t.TYPE_CHECKING:
+    from ._runtime.migrator import Migrator
+
 __all__ = [
     "alembic_runner", "assert_data_survives", "assert_migrations",
-    "assert_models_match", "assert_round_trip", "assert_single_head", "MigrationRunner",
+    "assert_models_match", "assert_round_trip", "assert_single_head",
+    "assert_snapshots", "MigrationRunner",
 ]  # fmt: skip
 
 
@@ -85,6 +89,31 @@ def assert_models_match(alembic: Alembic) -> None:
             + "\n".join(changes)
             + '\nRun: flask db migrate -m "what changed"'
         )
+
+
+def assert_snapshots(alembic: Alembic) -> None:
+    """Fail if a snapshot makes another database than the revisions do.
+
+    That is another schema, or rows that a revision inserts and no snapshot has. The
+    databases must have a snapshot each; it leaves them as the snapshots make them.
+    """
+    migrators = alembic.state.selection().own()
+    binds = [m.database.bind for m in migrators]
+    alembic.downgrade("base", binds=binds)
+    alembic.upgrade(contract=True)
+    made = [_content(m) for m in migrators]
+    alembic.downgrade("base", binds=binds)
+    for m, content in zip(migrators, made, strict=True):
+        alembic.load_snapshot(binds=[m.database.bind])
+        alembic.upgrade(binds=[m.database.bind], contract=True)
+        loaded = _content(m)
+        both = {**content, **loaded}
+        if other := sorted(i for i in both if content.get(i) != loaded.get(i)):
+            raise AssertionError(
+                f"The snapshot of {m.database.name!r} and the revisions make another"
+                f" {', '.join(other)}. Run: flask db snapshot. A snapshot has no rows:"
+                " insert those that the app needs elsewhere."
+            )
 
 
 def assert_migrations(alembic: Alembic) -> None:
@@ -184,6 +213,12 @@ class MigrationRunner:
         with self._context():
             assert_data_survives(self.alembic, revision, before, after, bind=bind)
 
+    def load(self) -> None:
+        """Make empty databases from their snapshots, and upgrade what is newer."""
+        with self._context():
+            self.alembic.load_snapshot()
+            self.alembic.upgrade(contract=True)
+
     def upgrade(self, target: str = "heads") -> None:
         """Take the databases to a revision."""
         with self._context():
@@ -197,6 +232,21 @@ class MigrationRunner:
 def alembic_runner(app: App) -> MigrationRunner:
     """The migrations of the fixture ``app``, in whose databases nothing need stay."""
     return MigrationRunner(app)
+
+
+def _content(migrator: Migrator) -> dict[str, object]:
+    """Return what a database is made of, and how many rows each table has."""
+    prefix = migrator.settings.version_table
+    with migrator.database.connect() as connection:
+        schema = migrator.record.present(connection)
+        found: dict[str, object] = {
+            str(item): text for item, text in (schema.digests if schema else {}).items()
+        }
+        for name in sa.inspect(connection).get_table_names():
+            if not name.startswith(prefix):
+                count = sa.select(sa.func.count()).select_from(sa.table(name))
+                found[f"number of rows of {name}"] = connection.scalar(count)
+    return found
 
 
 def _tables(database: Database) -> set[str]:

@@ -37,6 +37,7 @@ from flaskware_alembic import RevisionInfo
 from flaskware_alembic import SchemaChange
 from flaskware_alembic import SchemaDrifted
 from flaskware_alembic import SeveralHeads
+from flaskware_alembic import SnapshotOutdated
 from flaskware_alembic import State
 from flaskware_alembic import Status
 from flaskware_alembic import TableLocked
@@ -48,6 +49,7 @@ from flaskware_alembic.testing import assert_migrations
 from flaskware_alembic.testing import assert_models_match
 from flaskware_alembic.testing import assert_round_trip
 from flaskware_alembic.testing import assert_single_head
+from flaskware_alembic.testing import assert_snapshots
 from flaskware_alembic.testing import MigrationRunner
 from flaskware_core import Level
 
@@ -181,11 +183,13 @@ assert_single_head(alembic)
 assert_round_trip(alembic)
 assert_models_match(alembic)
 assert_migrations(alembic)
+assert_snapshots(alembic)
 assert_data_survives(alembic, "aa", {"note": [{"id": 1}]}, {"note": []}, bind=None)
 runner = MigrationRunner(app)
 runner.check_all()
 runner.check_data("aa", {"note": [{"id": 1}]})
 runner.upgrade("aa")
+runner.load()
 t.assert_type(runner.alembic, Alembic)
 fixture = alembic_runner
 
@@ -203,6 +207,8 @@ except DatabaseAhead as error:
 except PendingRevisions as error:
     t.assert_type(error.status, Status)
 except ModelsChanged as error:
+    t.assert_type(error.status, Status)
+except SnapshotOutdated as error:
     t.assert_type(error.status, Status)
 except SchemaDrifted as error:
     t.assert_type(error.status, Status)
@@ -241,3 +247,5 @@ for drift in alembic.drift(binds=[None], trees=["app"]):
     t.assert_type(drift.fingerprint, str | None)
 t.assert_type(alembic.accept_drift(), list[Drift])
 t.assert_type(alembic.write_drift("m", binds=[None]), list[RevisionInfo])
+t.assert_type(alembic.snapshot(binds=[None], trees=["app"]), list[Path])
+t.assert_type(alembic.load_snapshot(binds=[None]), list[RevisionInfo])

@@ -10,9 +10,11 @@ import click
 from flaskware_alembic._errors import MigrationError
 
 from .options import command
+from .options import json_option
 from .options import message_option
 from .options import rev_id_option
 from .output import is_asked
+from .output import print_json
 from .output import print_made
 from .output import print_possible
 
@@ -143,4 +145,17 @@ def squash(
         click.echo(f"Wrote {info.path}; the old files are in squashed beside it.")
 
 
-AUTHOR = (init, revision, migrate, merge, rebase, squash)
+@command("snapshot")
+@click.option("--load", "loads", is_flag=True, help="Make an empty database from it.")
+@json_option
+def snapshot(alembic: Alembic, *, loads: bool, as_json: bool, **chosen: t.Any) -> None:
+    """Write the schema after the last revision as SQL, beside the revisions."""
+    done: t.Any = (alembic.load_snapshot if loads else alembic.snapshot)(**chosen)
+    if as_json:
+        print_json(done)
+        return
+    for item in done:
+        click.echo(f"The database is at {item}" if loads else f"Wrote {item}")
+
+
+AUTHOR = (init, revision, migrate, merge, rebase, squash, snapshot)

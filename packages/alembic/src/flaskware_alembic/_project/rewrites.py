@@ -178,7 +178,7 @@ def _render(
             name, schema = part.table
             operation = ops.ModifyTableOps(name, [operation], schema=schema)
         code = code_of_operations(
-            ops.UpgradeOps([operation]),
+            ops.UpgradeOps(_whole(operation)),
             MigrationContext.configure(dialect=dialect),
             imports,
             as_batch=part.table is not None,
@@ -188,6 +188,23 @@ def _render(
         return code
     inner = "\n".join(f"    {line}" for line in code.splitlines())
     return f"with op.get_context().autocommit_block():\n{inner}"
+
+
+def _whole(operation: ops.MigrateOperation) -> list[ops.MigrateOperation]:
+    """Return an operation with the keys and indexes that columns of a table declare.
+
+    They were given to a table when the operation was recorded, and a copy of the
+    columns has them no more.
+    """
+    if not isinstance(operation, ops.CreateTableOp):
+        return [operation]
+    parts = t.cast("list[t.Any]", list(operation.columns))
+    table = next((x.table for x in parts if isinstance(x, sa.Column)), None)
+    if not isinstance(table, sa.Table):
+        return [operation]
+    indexes = sorted(table.indexes, key=lambda index: str(index.name))
+    made = [ops.CreateIndexOp.from_index(index) for index in indexes]
+    return [ops.CreateTableOp.from_table(table), *made]
 
 
 def _dedented(lines: cabc.Iterable[str]) -> cabc.Iterator[str]:

@@ -12,6 +12,7 @@ from flaskware_alembic._errors import ModelsChanged
 from flaskware_alembic._errors import PendingRevisions
 from flaskware_alembic._errors import SchemaDrifted
 from flaskware_alembic._errors import SeveralHeads
+from flaskware_alembic._errors import SnapshotOutdated
 from flaskware_alembic._results import BindStatus
 from flaskware_alembic._results import DRIFT_ADVICE
 from flaskware_alembic._results import State
@@ -20,6 +21,7 @@ from flaskware_alembic._results import WORST_FIRST
 from flaskware_alembic._runtime.migrator import Migrator
 
 from .drift import drift_of
+from .snapshot import is_outdated
 
 
 def status_of(migrator: Migrator, *, models: bool) -> BindStatus:
@@ -61,6 +63,8 @@ def status_of(migrator: Migrator, *, models: bool) -> BindStatus:
         return made(state=State.DRIFTED, changes=changes)
     if changes:
         return made(state=State.MODELS_CHANGED, changes=changes)
+    if models and is_outdated(migrator):
+        return made(state=State.SNAPSHOT_OUTDATED)
     return made(state=State.UP_TO_DATE)
 
 
@@ -72,6 +76,7 @@ def refuse(status: Status) -> None:
     :raises PendingRevisions: if a database is behind, or something is unfinished.
     :raises SchemaDrifted: if a database was changed by hand, or a revision edited.
     :raises ModelsChanged: if the models differ and no revision closes that.
+    :raises SnapshotOutdated: if a snapshot is not what the revisions make.
     """
     # The worst comes first, after the word that says something is wrong.
     binds = sorted(status.binds, key=lambda bind: WORST_FIRST.index(bind.state))
@@ -97,6 +102,8 @@ def refuse(status: Status) -> None:
         raise ModelsChanged(
             f'{text}\nRun: flask db migrate -m "what changed"', status=status
         )
+    if status.state is State.SNAPSHOT_OUTDATED:
+        raise SnapshotOutdated(f"{text}\nRun: flask db snapshot", status=status)
 
 
 def refuse_behind(migrators: cabc.Iterable[Migrator]) -> None:
