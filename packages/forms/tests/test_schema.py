@@ -33,6 +33,7 @@ class Data:
         (pydantic.Json, "Write str, and parse it"),
         (pydantic.Json[int], "Write str, and parse it"),
         (pydantic.SecretBytes, "Write SecretStr"),
+        (t.Literal["a", b"a"], "b'a', but a form and JSON have only text"),
         (list[Inner | None], "a row that nobody filled in"),
         (Data, "Write a type of one value"),
         (pydantic.RootModel[int], "RootModel"),
@@ -143,3 +144,22 @@ def test_constraints_are_found_behind_every_way_to_write_them(make_site):
         for name in ("alias", "field", "group", "inner", "items"):
             assert 'maxlength="3"' in form[name].control(), name
         assert 'min="2"' in form["counted"].control()
+
+
+def test_two_fields_of_one_name_are_refused():
+    class Model(pydantic.BaseModel):
+        a: int = pydantic.Field(1, alias="n")
+        b: int = pydantic.Field(2, alias="n")
+
+    with pytest.raises(DeclarationError, match=r"Model\.b has the alias 'n', which"):
+        FormSpec(Model, name="m")
+    inside = pydantic.create_model("Outer", rows=(list[Model], []))
+    with pytest.raises(DeclarationError, match=r"Model\.b has the alias 'n', which"):
+        FormSpec(inside, name="m")
+
+
+def test_a_field_of_the_name_of_the_token_is_refused_where_there_is_one():
+    model = pydantic.create_model("M", csrf_token=(str, ""))
+    with pytest.raises(DeclarationError, match="a name of the form itself"):
+        FormSpec(model, name="m")
+    FormSpec(model, name="m", method="get")

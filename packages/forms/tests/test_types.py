@@ -263,3 +263,18 @@ def test_a_browser_requires_nothing_where_a_blank_is_a_value(make_site):
     site = make_site(spec_of(kind))
     assert "required" not in Page(site.client.get("/").text).control("a")
     assert site.post({"a": ""}).status_code == 303
+
+
+def test_a_default_may_be_a_text_that_is_not_validated(make_site):
+    model = pydantic.create_model(
+        "M",
+        site=(
+            pydantic.AnyHttpUrl,
+            "https://xn--9ca.example",
+        ),
+        money=(Money, "3 EUR"),
+    )
+    site = make_site(FormSpec(model, name="m"))
+    body = sent_by(Page(site.client.get("/").text))
+    assert site.post(body).status_code == 303
+    assert site.data.money == Money(3, "EUR")

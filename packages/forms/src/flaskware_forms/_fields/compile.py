@@ -79,6 +79,11 @@ def _children(
                 " it reads like a nested field."
                 " Write an alias of letters, digits and underscores."
             )
+        if any(node.key == other.key for other in children):
+            raise DeclarationError(
+                f"{where} has the alias {node.key!r}, which another field has too."
+                " Write another alias."
+            )
         children.append(node)
     return tuple(children)
 
@@ -312,6 +317,11 @@ def _check_offers(where: str, found: Facets, offers: tuple[Offer, ...]) -> None:
             " set[...] of an Enum."
         )
     for index, offer in enumerate(offers):
+        if isinstance(offer.value, bytes):
+            raise DeclarationError(
+                f"{where} has the choice {offer.value!r}, but a form and JSON have only"
+                " text. Write str."
+            )
         for other in offers[:index]:
             if offer.text == other.text or offer.value == other.value:
                 raise DeclarationError(

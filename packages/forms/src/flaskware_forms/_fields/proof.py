@@ -116,8 +116,10 @@ class _Samples:
             if value is not _FAILED and value is not None:
                 self.takes_blank |= text == ""
                 self.values.append(value)
-        if self.values and leaf.has_default and leaf.default is not None:
-            self.values.append(leaf.default)
+        # A default may be written as a text, which is not validated.
+        default = self._read(leaf.default) if leaf.default is not None else _FAILED
+        if self.values and default is not _FAILED:
+            self.values.append(default)
 
     def _read(self, text: t.Any) -> t.Any:
         try:

@@ -73,6 +73,9 @@ class CompiledForm(t.Generic[M]):
         self.upload_sizes = tuple(
             (n, leaf.max_bytes) for leaf, n in leaves if isinstance(leaf, FileInput)
         )
+        if method == "post":
+            # The usual name of the token (WTF_CSRF_FIELD_NAME).
+            self.refuse_fields("csrf_token")
         if method == "get":
             for leaf, _ in leaves:
                 if leaf.is_file or leaf.is_secret:
@@ -96,7 +99,8 @@ class CompiledForm(t.Generic[M]):
         taken = set(reserved) & set(self.schema.by_key)
         if taken:
             raise DeclarationError(
-                f"{self.model.__name__} has a field named {taken.pop()!r}."
+                f"{self.model.__name__} has a field named {taken.pop()!r}, which is a"
+                " name of the form itself. Write another name, or an alias."
             )
 
     def max_body_size(self, settings: FormsSettings) -> int:
