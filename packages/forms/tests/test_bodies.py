@@ -305,3 +305,28 @@ def test_no_multipart_body_is_an_error_of_the_server(make_site, parts):
         b"--x" + b"".join(parts), content_type="multipart/form-data; boundary=x"
     )
     assert response.status_code < 500
+
+
+class Large(pydantic.BaseModel):
+    text: str
+    blank: str
+    after: str
+
+
+@pytest.mark.parametrize("blank", [b"", b"\r\n"], ids=["as RFC 2046", "as browsers"])
+def test_a_large_form_is_read_the_same_wherever_a_server_divides_it(make_site, blank):
+    site = make_site(FormSpec(Large, name="large"))
+    start = b"--b\r\nContent-Disposition: form-data; name="
+
+    def part(name: bytes, text: bytes) -> bytes:
+        return start + b'"%s"\r\n' % name + (text and b"\r\n" + text) + b"\r\n"
+
+    wrong = []
+    for length in range((1 << 16) - 220, (1 << 16) - 50):
+        body = part(b"text", b"x" * length)
+        body += part(b"blank", b"") + blank + part(b"after", b"y") + b"--b--\r\n"
+        site.data = None
+        site.post(body, content_type="multipart/form-data; boundary=b")
+        if site.data != Large(text="x" * length, blank="", after="y"):
+            wrong.append(length)
+    assert wrong == []

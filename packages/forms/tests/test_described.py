@@ -48,6 +48,9 @@ class Notice(Strict):
     urgent: bool = False
     kind: t.Literal["lost", "found"] = "lost"
     rooms: t.Annotated[list[t.Literal["a", "b", "c", "d"]], at.MaxLen(3)] = []
+    prices: t.Annotated[dict[Text, t.Annotated[int, at.Ge(0)]], at.MaxLen(2)] = {}
+    place: tuple[t.Annotated[int, at.Ge(0)], Text] | None = None
+    start: pydantic.AwareDatetime | None = None
 
 
 class Address(Strict):

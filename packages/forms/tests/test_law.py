@@ -10,10 +10,12 @@ import collections.abc as cabc
 import datetime as dt
 import decimal
 import enum
+import io
 import re
 import time
 import typing as t
 import uuid
+import zoneinfo
 
 import annotated_types as at
 import flask
@@ -92,7 +94,22 @@ class Entry(pydantic.BaseModel):
     on: bool = True
 
 
+class Card(pydantic.BaseModel):
+    kind: t.Literal["card"]
+    number: str = ""
+    limit: decimal.Decimal = decimal.Decimal(9)
+
+
+class Iban(pydantic.BaseModel):
+    kind: t.Literal["iban", "bank-transfer"]
+    number: t.Annotated[str, at.MinLen(1)]
+    instant: bool = True
+    since: pydantic.AwareDatetime | None = None
+
+
 Letter = t.Literal["a", "b", "c"]
+Word = t.Annotated[str, at.MinLen(1)]
+Way = t.Annotated[Card | Iban, pydantic.Field(discriminator="kind")]
 
 
 class Lists(pydantic.BaseModel):
@@ -111,6 +128,15 @@ class Lists(pydantic.BaseModel):
     grid: list[list[int]] = [[1]]
     entries: list[Entry] = [Entry(name="x")]
     entry: Entry | None = Entry(name="x")
+    prices: dict[str, decimal.Decimal] = {"x": decimal.Decimal(1)}
+    by_name: dict[Word, Entry] | None = {"x": Entry(name="x")}
+    by_letter: dict[Letter, list[str]] = {"a": ["x"]}
+    point: tuple[int, str] = (1, "x")
+    spot: tuple[float, Entry] | None = (1.0, Entry(name="x"))
+    spots: list[tuple[int, bool]] = [(1, True)]
+    way: Way = Card(kind="card", number="x")
+    other_way: Way | None = Card(kind="card", number="x")
+    ways: list[Way] = [Card(kind="card", number="x")]
 
 
 class Sub(Leaves):
@@ -122,6 +148,8 @@ class Row(Sub):
 
 
 class Whole(Leaves, Lists):
+    secret: pydantic.SecretStr | None = None
+    file: Upload | None = None
     one: Leaves
     other: Leaves | None = None
     rows: list[Row] = []
@@ -183,6 +211,16 @@ class WholeTable(LeafColumns, Base):
     grid: orm.Mapped[list[t.Any]] = json_column()
     entries: orm.Mapped[list[t.Any]] = json_column()
     entry: orm.Mapped[dict[str, t.Any] | None] = json_column()
+    prices: orm.Mapped[dict[str, t.Any]] = json_column()
+    by_name: orm.Mapped[dict[str, t.Any] | None] = json_column()
+    by_letter: orm.Mapped[dict[str, t.Any]] = json_column()
+    point: orm.Mapped[list[t.Any]] = json_column()
+    spot: orm.Mapped[list[t.Any] | None] = json_column()
+    spots: orm.Mapped[list[t.Any]] = json_column()
+    way: orm.Mapped[dict[str, t.Any]] = json_column()
+    other_way: orm.Mapped[dict[str, t.Any] | None] = json_column()
+    ways: orm.Mapped[list[t.Any]] = json_column()
+    hidden: orm.Mapped[str] = orm.mapped_column(default="hush")
     one: orm.Mapped[OneTable] = children()
     other: orm.Mapped[OtherTable | None] = children()
     rows: orm.Mapped[list[RowTable]] = children(order_by="RowTable.id")
@@ -209,7 +247,9 @@ class SubTable(LeafColumns, Base):
     of: orm.Mapped[int] = orm.mapped_column(sa.ForeignKey("rows.id"))
 
 
-SPEC = FormSpec.for_model(WholeTable, Whole, name="whole")
+SPEC = FormSpec.for_model(
+    WholeTable, Whole, name="whole", view_writes=["secret", "file"]
+)
 
 # No control holds U+0000, and no encoding a surrogate.
 _SIGNS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
@@ -252,7 +292,20 @@ _ENTRY = st.fixed_dictionaries({
     "when": st.none() | _AWARE,
     "on": st.booleans(),
 })  # fmt: skip
+_CARD = st.fixed_dictionaries({
+    "kind": st.just("card"),
+    "number": _TEXT,
+    "limit": st.decimals(0, 9, places=2),
+})  # fmt: skip
+_IBAN = st.fixed_dictionaries({
+    "kind": st.sampled_from(["iban", "bank-transfer"]),
+    "number": st.text("ab", min_size=1, max_size=2),
+    "instant": st.booleans(),
+    "since": st.none() | _AWARE,
+})  # fmt: skip
+_WAY = _CARD | _IBAN
 _DIGITS = st.integers(0, 9)
+_FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 LISTS = st.fixed_dictionaries({
     "texts": st.lists(_TEXT, max_size=3),
     "nicks": st.lists(st.none() | _TEXT, max_size=3),
@@ -267,6 +320,17 @@ LISTS = st.fixed_dictionaries({
     "grid": st.lists(st.lists(_DIGITS, max_size=2), max_size=2),
     "entries": st.lists(_ENTRY, max_size=2),
     "entry": st.none() | _ENTRY,
+    "prices": st.dictionaries(_TEXT, st.decimals(-9, 9, places=2), max_size=2),
+    "by_name": st.none() | st.dictionaries(st.sampled_from("xy"), _ENTRY, max_size=2),
+    "by_letter": st.dictionaries(
+        st.sampled_from("abc"), st.lists(_TEXT, max_size=2), max_size=2
+    ),
+    "point": st.tuples(_DIGITS, _TEXT),
+    "spot": st.none() | st.tuples(_FLOATS, _ENTRY),
+    "spots": st.lists(st.tuples(_DIGITS, st.booleans()), max_size=2),
+    "way": _WAY,
+    "other_way": st.none() | _WAY,
+    "ways": st.lists(_WAY, max_size=2),
 })  # fmt: skip
 ROWS = st.tuples(LEAVES, st.lists(LEAVES, max_size=1))
 VALUES = st.tuples(
@@ -318,6 +382,13 @@ def with_zones(whole: WholeTable) -> WholeTable:
     return whole
 
 
+def keep(data: Whole, whole: WholeTable) -> None:
+    """Write what only a view writes: a blank is no new secret, and no file."""
+    if data.secret is not None:
+        whole.hidden = data.secret.get_secret_value()
+    assert data.file is None
+
+
 class Db:
     """An app that edits one object of a database, by one driver."""
 
@@ -340,8 +411,11 @@ class Db:
             with orm.Session(self.engine) as session:
                 whole = session.get_one(WholeTable, 1)
                 form.fill(whole)
-                if form.submit() and form.save(session, whole):
-                    return form.done("/done")
+                data = form.submit()
+                if data is not None:
+                    keep(data, whole)
+                    if form.save(session, whole):
+                        return form.done("/done")
                 return form.respond("page.html")
 
         @SPEC.handles
@@ -349,8 +423,11 @@ class Db:
             async with AsyncSession(own) as session:
                 whole = await session.get_one(WholeTable, 1)
                 form.fill(whole)
-                if await form.async_submit() and await form.async_save(session, whole):
-                    return form.done("/done")
+                data = await form.async_submit()
+                if data is not None:
+                    keep(data, whole)
+                    if await form.async_save(session, whole):
+                        return form.done("/done")
                 return form.respond("page.html")
 
         view = async_edit if self.is_async else edit
@@ -375,7 +452,8 @@ class Db:
         with orm.Session(self.engine) as session:
             whole = with_zones(session.get_one(WholeTable, 1))
             found = Whole.model_validate(whole, from_attributes=True)
-            return without_gone_choices(found.model_dump(mode="json"))
+            shown = found.model_dump(mode="json", exclude={"secret", "file"})
+            return without_gone_choices(shown)
 
     def send(self, method: str = "POST", **options: t.Any) -> list[str]:
         """Send a body, and return the statements that write."""
@@ -397,6 +475,12 @@ def without_gone_choices(value: t.Any) -> t.Any:
 
 
 DRIVERS = ["sqlite", "psycopg", "asyncpg"]
+# The zone and the locale of the person, by driver.
+PERSONS: dict[str, tuple[t.Any, t.Any]] = {
+    "sqlite": (lambda: zoneinfo.ZoneInfo("Australia/Lord_Howe"), None),
+    "psycopg": ("Asia/Kathmandu", "de"),
+    "asyncpg": (lambda: "Europe/Berlin", lambda: "fr"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -420,9 +504,8 @@ def db(
     parsed = sa.make_url(url)
     if request.param != "sqlite":
         parsed = parsed.set(drivername="postgresql+psycopg")
-    zone: t.Any = {"psycopg": "Asia/Kathmandu", "asyncpg": lambda: "Europe/Berlin"}
-    zone = zone.get(request.param)
-    made = Db(parsed, driver, FORMS_TIMEZONE=zone)
+    zone, locale = PERSONS[request.param]
+    made = Db(parsed, driver, FORMS_TIMEZONE=zone, FORMS_LOCALE=locale)
     yield made
     made.engine.dispose()
     monkeypatch.undo()
@@ -451,8 +534,11 @@ def is_of(name: str, field: str) -> bool:
 def keep_the_law(db: Db, values: t.Any, data: st.DataObject) -> None:
     db.store(values)
     body = db.shown()
+    assert "hush" not in str(body)
     assert db.send(data=body) == []
-    assert db.send(data=body, content_type="multipart/form-data") == []
+    # A browser sends a file without a name for a control without a file.
+    parts = {**body, "file": (io.BytesIO(), "")}
+    assert db.send(data=parts, content_type="multipart/form-data") == []
     whole = db.json()
     assert db.send(json=whole) == []
     some = data.draw(st.lists(st.sampled_from(sorted(whole)), max_size=9))
@@ -466,6 +552,8 @@ def keep_the_law(db: Db, values: t.Any, data: st.DataObject) -> None:
     rest = {n: v for n, v in body.items() if not any(is_of(n, each) for each in gone)}
     assert db.send(data=rest) == []
     # What somebody writes is written, and nothing beside it.
+    (statement,) = db.send(data={**body, "secret": ["new"]})
+    assert re.fullmatch(r"UPDATE whole SET hidden=\S+ WHERE .*", statement)
     start = data.draw(st.sampled_from(NESTED))
     if f"{start}word" in body and body[f"{start}word"] != [""]:
         (statement,) = db.send(data={**body, f"{start}word": ["changed"]})

@@ -337,3 +337,23 @@ def test_values_that_look_like_nothing_come_back(value):
         "/", method="POST", data=again, headers={"Sec-Fetch-Site": "same-origin"}
     ):
         assert spec.bind().submit() == value
+
+
+class Blank(pydantic.BaseModel):
+    """A model that may hold nothing but blanks and empty lists."""
+
+    name: str = ""
+    tags: list[str] = []
+    words: dict[str, str] = {}
+
+
+@pytest.mark.parametrize("shown", [{"rows": [Blank()]}, {"one": Blank()}, {}])
+def test_what_exists_stays_even_if_it_holds_only_blanks_and_empty_lists(
+    make_site, shown
+):
+    model = pydantic.create_model("M", rows=(list[Blank], []), one=(Blank | None, None))
+    site = make_site(spec := FormSpec(model, name="m"))
+    with site.app.test_request_context():
+        body = sent_by(Page(spec.bind(model(**shown)).render()))
+    assert site.post(body).status_code == 303
+    assert site.data == model(**shown)

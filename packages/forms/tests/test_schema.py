@@ -24,9 +24,10 @@ class Data:
     ("annotation", "words"),
     [
         (int | str, r"M\.f is int \| str"),
-        (dict[str, int], "has no control"),
+        (dict, "has no control"),
         (t.Any, "has no control"),
-        (tuple[int, str], "lists of one type"),
+        (tuple, "without a value"),
+        (list, "lists of one type"),
         (list[bool], "for a box that is not ticked"),
         (bytes, "Write str, or Upload"),
         (list[bytes], "Write str, or Upload"),

@@ -17,6 +17,7 @@ from forms_models import TREE
 from forms_page import encode
 from forms_page import Page
 from forms_page import sent_by
+from hypothesis import assume
 from hypothesis import given
 from hypothesis import HealthCheck
 from hypothesis import settings
@@ -228,6 +229,8 @@ def filled_models(draw: st.DrawFn) -> tuple[type[pydantic.BaseModel], t.Any]:
 @given(filled_models())
 def test_what_is_encoded_for_any_model_decodes_to_itself(made):
     model, value = made
+    # A browser has one kind of line end, and no mark beside it says more.
+    assume("\\r" not in repr(value))
     spec = FormSpec(model, name="made")
     decoded = spec.compiled.decoder.decode(encode(value), max_depth=20, max_entries=999)
     assert model.model_validate(decoded) == model.model_validate(value)

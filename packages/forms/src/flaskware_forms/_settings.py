@@ -11,6 +11,7 @@ from flaskware_core import Settings
 from ._errors.messages import languages
 from ._markup.theme import Marks
 from ._schema.moments import zone_of
+from ._schema.numbers import tag_of
 
 CsrfStrategy: t.TypeAlias = t.Literal["headers_or_token", "headers"]
 
@@ -103,6 +104,14 @@ class FormsSettings(Settings):
         " its own; one without an offset is read in UTC.",
         examples=["Europe/Berlin"],
     )
+    locale: str | cabc.Callable[[], str | None] | None = pydantic.Field(
+        default=None,
+        description="Locale in which decimals and floats are shown and read: a tag, or"
+        " a function that returns a tag or `None` for the person of the request. With"
+        " Flask-Babel, its locale decides. Without a locale, the browser's own decides."
+        " Needs `flaskware-forms[babel]`.",
+        examples=["de_AT"],
+    )
     languages: tuple[str, ...] = pydantic.Field(
         default=("en",),
         min_length=1,
@@ -120,6 +129,13 @@ class FormsSettings(Settings):
             except ValueError:
                 raise ValueError("a time zone such as Europe/Berlin") from None
         return zone
+
+    @pydantic.field_validator("locale")
+    @classmethod
+    def _is_a_locale(cls, locale: t.Any) -> t.Any:
+        if isinstance(locale, str):
+            tag_of(locale)
+        return locale
 
     @pydantic.field_validator("languages")
     @classmethod

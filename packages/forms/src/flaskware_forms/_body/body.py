@@ -8,6 +8,8 @@ import typing as t
 import flask
 import pydantic_core
 from werkzeug.exceptions import HTTPException
+from werkzeug.formparser import FormDataParser
+from werkzeug.formparser import MultiPartParser
 
 from flaskware_forms._errors.problem import BadBody
 from flaskware_forms._errors.problem import BodyTooLarge
@@ -22,6 +24,8 @@ _NUL = "A text holds the character U+0000."
 V = t.TypeVar("V")
 # A boundary has at most 70 characters (RFC 2046, section 5.1.1).
 _HEAD = 100
+# More than a form has without files, unless the app allows more.
+_AT_ONCE = 2 << 20
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
 
 
@@ -258,15 +262,50 @@ def _has_nul(data: t.Any) -> bool:
     return isinstance(data, str) and "\0" in data
 
 
-def guard_input(environ: dict[str, t.Any]) -> None:
-    """Answer 400 if the server cannot read the body, no matter which code reads it.
+def guard_input(request: flask.Request) -> None:
+    """Make the body safe to read, no matter which code reads it.
 
-    PEP 3333 does not define the exceptions of ``wsgi.input``. Gunicorn raises its own
-    for malformed chunks, which Werkzeug does not handle.
+    The answer is 400 if the server cannot read it. PEP 3333 does not define the
+    exceptions of ``wsgi.input``. Gunicorn raises its own for malformed chunks, which
+    Werkzeug does not handle.
     """
+    environ = request.environ
     stream = environ.get("wsgi.input")
     if stream is not None and not isinstance(stream, _Input):
         environ["wsgi.input"] = _Input(stream)
+    if request.form_data_parser_class is FormDataParser:
+        request.form_data_parser_class = _FormDataParser
+
+
+class _FormDataParser(FormDataParser):
+    """A parser that gets a multipart form without files in one piece.
+
+    Werkzeug reads 64 KB at a time. Where such a piece ends inside of a part without
+    content, it takes the next part for the content of that part.
+    """
+
+    def parse(
+        self,
+        stream: t.IO[bytes],
+        mimetype: str,
+        content_length: int | None,
+        options: dict[str, str] | None = None,
+    ) -> t.Any:
+        boundary = (options or {}).get("boundary", "")
+        if mimetype != "multipart/form-data" or not boundary or not boundary.isascii():
+            return super().parse(stream, mimetype, content_length, options)
+        parser = MultiPartParser(
+            stream_factory=self.stream_factory,
+            max_form_memory_size=self.max_form_memory_size,
+            max_form_parts=self.max_form_parts,
+            buffer_size=_AT_ONCE,
+            cls=self.cls,
+        )
+        try:
+            found = parser.parse(stream, boundary.encode(), content_length)
+        except ValueError:
+            return stream, self.cls(), self.cls()
+        return stream, *found
 
 
 class _Input:

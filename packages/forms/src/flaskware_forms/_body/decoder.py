@@ -33,6 +33,9 @@ EXISTS = "+"
 EMPTY = "-"
 """The start of its value for a row that is no entry yet; what the row shows follows."""
 
+LOCALE = "~"
+"""The start of a hidden input's value for a number in a locale, whose tag follows."""
+
 MARK = "="
 """The start of a hidden input's value before a control that cannot show a value.
 
@@ -66,11 +69,18 @@ class FormTree:
     """The values under one name, and those under longer names.
 
     :param shown: The value of the page's hidden input here; see :data:`SHOWN`.
+    :param locale: The value of a hidden input for a number; see :data:`LOCALE`.
     """
 
     values: Values = dc.field(default_factory=list[t.Any])
     children: dict[str, FormTree] = dc.field(default_factory=dict[str, "FormTree"])
     shown: str | None = None
+    locale: str = ""
+
+    @property
+    def marked_values(self) -> Values:
+        """The values, after that of the locale if there is one."""
+        return [self.locale, *self.values] if self.locale else self.values
 
     def is_blank(self) -> bool:
         """True if nothing is filled in."""
@@ -124,10 +134,12 @@ class Reader(t.NamedTuple):
 
     :param absent: The value of a field that a form does not have; :data:`ABSENT` if
         the model has a default, or demands the field.
+    :param takes_locale: Whether it reads a number that a page may show in a locale.
     """
 
     read: Read
     absent: t.Any = ABSENT
+    takes_locale: bool = False
 
 
 class Nested(t.Protocol):
@@ -170,6 +182,7 @@ class Decoder:
         if sum(map(len, raw.values())) > max_entries:
             raise BadBody(f"The form has more than {max_entries} values.")
         trees: dict[str, FormTree] = {}
+        locales: dict[str, FormTree] = {}
         unknown: list[Path] = []
         foreign: dict[str, Values] = {}
         for name, values in raw.items():
@@ -181,13 +194,15 @@ class Decoder:
                     del steps[-1]
                 _check_steps(steps, max_depth, max_entries)
                 _grow(trees, steps, values)
-            elif steps[0] in self._leaves:
-                unknown.append(tuple(steps))
-            else:
+            elif steps[0] not in self._leaves:
                 foreign[name] = values
+            elif _is_locale(steps, values):
+                _grow(locales, steps, values)
+            else:
+                unknown.append(tuple(steps))
         for key, tree in trees.items():
             unknown.extend(self._nested[key].strays(tree, (key,)))
-        data = self._decode(raw, trees, keep_blank)
+        data = self._decode(raw, {**locales, **trees}, keep_blank)
         data.unknown, data.foreign = unknown, foreign
         return data
 
@@ -201,9 +216,11 @@ class Decoder:
     ) -> Decoded:
         data = Decoded()
         get = raw.get
-        for key, (read, absent) in self._leaves.items():
+        for key, (read, absent, takes_locale) in self._leaves.items():
             values = get(key)
             if values:
+                if takes_locale and key in trees and trees[key].locale:
+                    values = [trees[key].locale, *values]
                 data[key] = read(values)
             elif absent is not ABSENT:
                 data[key] = absent
@@ -223,6 +240,10 @@ def split(name: str) -> list[str]:
     return [step for step in _SEPARATORS.split(name) if step]
 
 
+def _is_locale(steps: list[str], values: Values) -> bool:
+    return steps[1:] == [SHOWN] and all(str(v).startswith(LOCALE) for v in values)
+
+
 def _check_steps(steps: list[str], max_depth: int, max_entries: int) -> None:
     if len(steps) > max_depth + (steps[-1] == SHOWN):
         raise BadBody(f"The form is nested more than {max_depth} levels deep.")
@@ -239,7 +260,11 @@ def _grow(trees: dict[str, FormTree], steps: list[str], values: Values) -> None:
         tree = trees.setdefault(step, FormTree())
         trees = tree.children
     if shown:
-        tree.shown = str(values[-1])
+        for value in map(str, values):
+            if value.startswith(LOCALE):
+                tree.locale = value
+            else:
+                tree.shown = value
     else:
         tree.values.extend(values)
 

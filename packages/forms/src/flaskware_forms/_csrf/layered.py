@@ -244,7 +244,7 @@ class LayeredCSRF(CSRFProtect):  # type: ignore[misc]  # Flask-WTF has no types
         return None
 
     def _form_token(self) -> str | None:
-        guard_input(flask.request.environ)
+        guard_input(flask.request)
         form = flask.request.form
         name = t.cast("str", flask.current_app.config["WTF_CSRF_FIELD_NAME"])
         # A FlaskForm with a prefix puts it before the name. A part of a multipart

@@ -38,6 +38,7 @@ _SENTENCES: dict[str | _N, str] = {
      "Write at most {max_length} bytes.", "max_length"): "bytes_too_long",
     "Write a whole number.": "int_type int_parsing int_from_float",
     "Write a smaller number.": "int_parsing_size",
+    "Write a number, such as {example}.": "number_format",
     "Write a number.": (
         "float_type float_parsing finite_number decimal_type decimal_parsing "
         "fraction_type fraction_parsing complex_type complex_str_parsing"
@@ -127,6 +128,7 @@ _SENTENCES: dict[str | _N, str] = {
     "Somebody else changed this meanwhile; it is now {current}.": "conflict",
     "Somebody else changed this meanwhile. Nothing was saved; please look at both"
     " and send it again.": "conflict_form",
+    "Another row has the same key. Write each key once.": "repeated_key",
     "This entry is not known.": "unknown_child",
     "This is more than can be kept until the last step.": "state_too_large",
 }  # fmt: skip
@@ -137,8 +139,8 @@ MESSAGES: dict[str, str | _N] = {
 """The sentence for each code of an error."""
 
 WORDS = (
-    "Add", "Remove", "Send", "Back", "Next", "None of these", "Yes", "No",
-    "optional", "required", "There is a problem", "Error",
+    "Add", "Remove", "Key", "Value", "Send", "Back", "Next", "None of these", "Yes",
+    "No", "optional", "required", "There is a problem", "Error",
     "Nothing was saved yet. Please check:",
 )  # fmt: skip
 """The words of the markup itself."""

@@ -66,7 +66,7 @@ class Builder(t.Generic[N]):
         both = f"{hint_id} {self.id}--error" if hint else f"{self.id}--error"
         self.described_invalid = f' aria-describedby="{both}"'
         # A lazy text has a language only here.
-        self.plain_text = str(node.label)
+        self.plain_text = context.words(node.label)
         self.text = str(escape(self.plain_text))
         self.mark = context.mark(node.needed)
         self.label = self.make_label()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import dataclasses as dc
 import enum
 import re
@@ -16,11 +17,18 @@ from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.facets import facets
 from flaskware_forms._schema.facets import humanise
 from flaskware_forms._schema.facets import type_name
+from flaskware_forms._schema.facets import Ui
+from flaskware_forms._schema.facets import Word
+from flaskware_forms._schema.values import KEY
+from flaskware_forms._schema.values import VALUE
 
 from .choice import Choice
 from .choice import MultiSelect
 from .choice import Offer
 from .choice import offers_of
+from .entries import Mapping
+from .entries import Pair
+from .entries import Positions
 from .input import Leaf
 from .node import Node
 from .proof import is_own_reading
@@ -33,6 +41,7 @@ from .structures import Series
 from .structures import Variants
 
 _SEQUENCES = (list, set, frozenset, tuple)
+_MAPPINGS = (dict, cabc.Mapping)
 
 
 _UNDEFINED = pydantic_core.PydanticUndefined
@@ -169,6 +178,10 @@ def _build(
                 f" ends. Write {origin.__name__} | None."
             )
         return group.relaxed() if found.nullable else group
+    if origin in _MAPPINGS and len(t.get_args(found.type)) == 2:
+        return _mapping(where, found, common, path)
+    if origin is tuple and Ellipsis not in t.get_args(found.type):
+        return _positions(where, found, common, path)
     if origin in _SEQUENCES:
         return _series(where, found, common, path)
     return _leaf(where, found, common)
@@ -273,6 +286,75 @@ def _series(
         blank_rows=1 if found.ui.rows is None else found.ui.rows,
         max_length=found.max_length,
     )
+
+
+def _mapping(
+    where: str, found: Facets, common: dict[str, t.Any], path: tuple[type, ...]
+) -> Mapping:
+    of_key, of_value = t.get_args(found.type)
+    keys, values = facets(of_key), facets(of_value)
+    if values.ui == Ui():
+        values.ui = dc.replace(found.ui, label=None, hint=None, rows=None)
+    key = _build(f"{where}[key]", keys, _entry(keys, KEY, Word("Key")), path)
+    of_text = {isinstance(o.value, str | enum.Enum) for o in offers_of(keys)}
+    if (of_text or {_is_a(keys.type, str)}) != {True} or keys.nullable:
+        raise DeclarationError(
+            f"{where} has keys of {type_name(of_key)}, but the keys of an object in"
+            " JSON are texts. Write dict[str, ...], or choices of texts."
+        )
+    value = _build(f"{where}[]", values, _entry(values, VALUE, Word("Value")), path)
+    _refuse_locked(f"{where}[]", key, value)
+    row = Pair(**_nothing(common), make=lambda: (key, value))
+    return Mapping(
+        **common,
+        item=row.relaxed(),
+        blank_rows=1 if found.ui.rows is None else found.ui.rows,
+        max_length=found.max_length,
+        adapter=pydantic.TypeAdapter(of_key),
+    )
+
+
+def _positions(
+    where: str, found: Facets, common: dict[str, t.Any], path: tuple[type, ...]
+) -> Positions:
+    children: list[Node] = []
+    for index, each in enumerate(t.get_args(found.type)):
+        inner = facets(each)
+        label = Word(str(index + 1))
+        child = _build(
+            f"{where}[{index}]", inner, _entry(inner, str(index), label), path
+        )
+        _refuse_locked(f"{where}[{index}]", child)
+        children.append(child)
+    if not children:
+        raise DeclarationError(f"{where} is {type_name(found.type)}, without a value.")
+    group = Positions(**common, make=lambda: tuple(children))
+    return t.cast("Positions", group.relaxed()) if found.nullable else group
+
+
+def _entry(found: Facets, key: str, label: Word) -> dict[str, t.Any]:
+    """The attributes of a field that has no name of its own in the model."""
+    return {
+        "key": key,
+        "attribute": key,
+        "label": found.ui.label or label,
+        "hint": found.ui.hint,
+        "nullable": found.nullable,
+        "messages": found.ui.messages,
+        "locked": _is_locked(found),
+    }
+
+
+def _refuse_locked(where: str, *nodes: Node) -> None:
+    if any(node.locked for node in nodes):
+        raise DeclarationError(
+            f"{where} cannot be changed, and no object is known for it. Give the"
+            " readonly or disabled to the whole field."
+        )
+
+
+def _is_a(of: t.Any, base: type[t.Any]) -> bool:
+    return isinstance(of, type) and issubclass(of, base)
 
 
 def _is_locked(found: Facets) -> bool:

@@ -103,6 +103,10 @@ class FlatName:
         """A field of the model that stands here."""
         return dc.replace(self, name=f"{self.name}.{key}" if self.name else key)
 
+    def entry(self, index: int) -> FlatName:
+        """A position of the tuple that stands here."""
+        return dc.replace(self, name=f"{self.name}-{index}", needed=True)
+
     def first_row(self) -> FlatName:
         """The first entry of the list that stands here.
 

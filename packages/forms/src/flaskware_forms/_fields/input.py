@@ -22,6 +22,7 @@ from flaskware_forms._body.decoder import Values
 from flaskware_forms._body.decoder import with_line_feeds
 from flaskware_forms._errors.error import Path
 from flaskware_forms._markup.theme import Attributes
+from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._markup.theme import safe
 from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.values import text_of
@@ -60,7 +61,8 @@ class InputBuilder(Builder[N]):
         self.kind = node.control
         if node.is_live:
             self.attrs = self.context.live_attributes(self.names.name)
-        self.attributes = attributes_text(node.attributes)
+        kind, attributes = node.input_for(self.context)
+        self.attributes = attributes_text(attributes)
         self.valid_class, self.invalid_class = self.context.classes(
             node.control, node.own_class
         )
@@ -68,8 +70,7 @@ class InputBuilder(Builder[N]):
         self._hidden, self._shows = node.is_hidden, node.shows_value
         self.leaf_text = node.shown_text
         start = (
-            f'<input type="{node.control}" id="{self.id}" name="{self.name}"'
-            f"{self.attributes}"
+            f'<input type="{kind}" id="{self.id}" name="{self.name}"{self.attributes}'
         )
         end = ' value="' if self._shows else ">"
         self._valid = f"{start}{self.state(invalid=False)}{end}"
@@ -116,9 +117,10 @@ class InputBuilder(Builder[N]):
 
     def attributes_for(self, errors: ErrorsAt) -> Attributes:
         leaf, names = self.leaf, self.names
-        found = Attributes({"type": leaf.control} if self.is_input else {})
+        kind, attributes = leaf.input_for(self.context)
+        found = Attributes({"type": kind} if self.is_input else {})
         found.update(id=names.id, name=names.name)
-        found.update(leaf.attributes)
+        found.update(attributes)
         invalid = bool(self.found(errors))
         error = [f"{names.id}--error"] if invalid else []
         described = " ".join([*([f"{names.id}--hint"] if self.hint else []), *error])
@@ -251,6 +253,13 @@ class Leaf(Node):
         """True if its choices are asked for when it is shown."""
         return False
 
+    def input_for(
+        self,
+        context: RenderContext,  # noqa: ARG002
+    ) -> tuple[str, tuple[Attribute, ...]]:
+        """Return the type of its ``<input>``, and other attributes of the control."""
+        return self.control, self.attributes
+
     def reader(self) -> Read:
         read = read_or_none if self.nullable else read_one
         if not self.keeps_lines and not self.is_written:
@@ -295,7 +304,7 @@ class Leaf(Node):
         ]
         for row in tree.rows():
             if not row.is_empty():
-                value = read(row.values or [""])
+                value = read(row.marked_values if row.values else [""])
                 entries.append(BLANK if value is None and keep else value)
             elif keep:
                 entries.append(None)

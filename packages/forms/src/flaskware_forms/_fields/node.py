@@ -51,6 +51,8 @@ class Node:
     many: t.ClassVar[bool] = False
     # True if one control, or one set of boxes, stands for all of its values.
     one_control: t.ClassVar[bool] = False
+    # True if it is a number that a page may show in a locale.
+    takes_locale: t.ClassVar[bool] = False
     # True if its value is never kept or sent back.
     is_secret: t.ClassVar[bool] = False
     # The class of its markup.
@@ -113,6 +115,10 @@ class Node:
         """
         raise NotImplementedError
 
+    def row_marks(self, value: t.Any) -> cabc.Iterator[str]:
+        """Yield what a page says beside a row of it, where its controls do not."""
+        return iter(())
+
     def leaves(self, times: int = 1) -> Leaves:
         """Yield every field of one value here, and how often it may occur."""
         for node in self.inner:
@@ -142,7 +148,11 @@ class Node:
         tree = grow(self.texts("x", self.initial_from(value))).get("x") or FormTree()
         if self.nested:
             return self.decode(tree, False)
-        return self.reader()(tree.values) if tree.values else self.absent
+        return self.reader()(tree.marked_values) if tree.values else self.absent
+
+    def patched(self, sent: t.Any, current: t.Any) -> t.Any:
+        """The value after a JSON body that changes a value (RFC 7396)."""
+        return sent
 
     def guarded(self, sent: t.Any, source: object, *, for_page: bool = False) -> t.Any:
         """The decoded data, without what a request cannot change.
@@ -237,6 +247,11 @@ class Node:
     def anchor(self, id: str) -> str:
         """The id that the error summary leads to."""
         return id
+
+    @property
+    def keys(self) -> Leaf | None:
+        """The field of its keys, if it is a dictionary."""
+        return None
 
     @property
     def model_group(self) -> Group | None:

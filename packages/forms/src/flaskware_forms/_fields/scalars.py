@@ -17,16 +17,22 @@ from markupsafe import escape
 from flaskware_forms._body.decoder import ABSENT
 from flaskware_forms._body.decoder import converting
 from flaskware_forms._body.decoder import exact_of
+from flaskware_forms._body.decoder import LOCALE
 from flaskware_forms._body.decoder import Read
 from flaskware_forms._body.decoder import read_bool
 from flaskware_forms._body.decoder import read_consent
+from flaskware_forms._body.decoder import SHOWN
 from flaskware_forms._body.decoder import Values
 from flaskware_forms._markup.theme import Attributes
+from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.moments import as_aware
 from flaskware_forms._schema.moments import in_zone_of_person
 from flaskware_forms._schema.moments import restored
 from flaskware_forms._schema.moments import shown
+from flaskware_forms._schema.numbers import current_locale
+from flaskware_forms._schema.numbers import read_number
+from flaskware_forms._schema.numbers import shown_number
 from flaskware_forms._schema.values import FALSE
 from flaskware_forms._schema.values import is_on
 from flaskware_forms._schema.values import Refused
@@ -155,7 +161,7 @@ class Textarea(Leaf, control="textarea"):
         return _lengths(found)
 
 
-class Number(Leaf, control="number", types=(int, decimal.Decimal)):
+class Number(Leaf, control="number", types=(int,)):
     """A number, whole or not."""
 
     may_be_readonly = True
@@ -189,7 +195,67 @@ class Number(Leaf, control="number", types=(int, decimal.Decimal)):
         return {**rest, **numbers[0]} if numbers else schema
 
 
-class Float(Number, types=(float,)):
+class FractionBuilder(InputBuilder["Fraction"]):
+    """A control for a number of the person's locale, after the tag of the locale."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        tag = self.context.locale
+        name = f"{self.names.name}.{SHOWN}"
+        self.presence = hidden(name, LOCALE + tag) if tag else ""
+
+    def control(self, value: t.Any, errors: ErrorsAt) -> str:
+        return self.presence + super().control(value, errors)
+
+    def presence_for(self, value: t.Any) -> str:  # noqa: ARG002
+        return self.presence
+
+
+class Fraction(Number, types=(decimal.Decimal,)):
+    """A number with decimals."""
+
+    builder = FractionBuilder
+    takes_locale = True
+
+    def input_for(self, context: RenderContext) -> tuple[str, tuple[Attribute, ...]]:
+        kind, attributes = super().input_for(context)
+        if not context.locale:
+            return kind, attributes
+        # A browser has a locale of its own for its control of a number.
+        bounds = {"min", "max", "step"}
+        return "text", tuple(each for each in attributes if each[0] not in bounds)
+
+    def shown_text(self, value: t.Any) -> tuple[str, str | None]:
+        tag = current_locale()
+        if tag is None:
+            return super().shown_text(value)
+        return shown_number(value, tag), None
+
+    def is_marked(self, value: t.Any) -> bool:
+        return current_locale() is not None or super().is_marked(value)
+
+    def texts(self, name: str, value: t.Any) -> Texts:
+        tag = current_locale()
+        if tag is not None:
+            yield f"{name}.{SHOWN}", LOCALE + tag
+        yield from super().texts(name, value)
+
+    def reader(self) -> Read:
+        read = super().reader()
+
+        def run(values: Values) -> t.Any:
+            first = values[0] if len(values) > 1 else None
+            if not isinstance(first, str) or not first.startswith(LOCALE):
+                return read(values)
+            text = read(values[1:])
+            if not isinstance(text, str) or not text.strip():
+                return text
+            return read_number(text, first.removeprefix(LOCALE))
+
+        return run
+
+
+class Float(Fraction, types=(float,)):
     """A number in floating point."""
 
     def reader(self) -> Read:
@@ -242,8 +308,9 @@ class Time(Leaf, control="time", types=(dt.time,)):
         if found is None or isinstance(value, Refused) or not hasattr(found, "tzinfo"):
             return text_of(value), None
         text, exact = shown(found)
-        # A text stays as it was typed.
-        return (value, None) if isinstance(value, str) and not exact else (text, exact)
+        # A text stays as it was typed, unless it is that of a column of JSON.
+        typed = isinstance(value, str) and value != found.isoformat()
+        return (value, None) if typed and not exact else (text, exact)
 
 
 _DATES = (dt.date, pydantic.PastDate, pydantic.FutureDate)

@@ -68,7 +68,7 @@ class GroupBuilder(FieldsetBuilder["Group"]):
             # A model inside of itself is shown only once it is asked for.
             say = self.context.say
             return self.button("add", self.names, say("Add"), self.plain_text)
-        values = node.initial_fields(None) if value is None else fields_in(value)
+        values = node.initial_fields(None) if value is None else node.fields_of(value)
         rows = "".join(
             field.row(values.get(key), errors) for key, field in self._fields.items()
         )
@@ -80,9 +80,15 @@ class GroupBuilder(FieldsetBuilder["Group"]):
         return rows
 
 
+def _filled(texts: Texts) -> Texts:
+    """Yield the texts that are not blank, and that controls show."""
+    hint = f".{SHOWN}"
+    return ((n, text) for n, text in texts if text and not n.endswith(hint))
+
+
 def _emptiness(texts: Texts) -> cabc.Iterator[str]:
     """Yield what a page says of a row that is no entry, unless the row is blank."""
-    shown = [pair for pair in texts if pair[1]]
+    shown = [*_filled(texts)]
     if shown:
         yield EMPTY + urlencode(shown)
 
@@ -120,12 +126,20 @@ class Group(Node):
         """The decoder of the model."""
         return Decoder(
             {
-                c.key: Reader(c.reader(), c.absent)
+                c.key: Reader(c.reader(), c.absent, c.takes_locale)
                 for c in self.children
                 if not c.nested
             },
             {c.key: c for c in self.children if c.nested},
         )
+
+    def fields_of(self, value: t.Any) -> dict[str, t.Any]:
+        """The values of its fields by key; none for a value of another type."""
+        return fields_in(value)
+
+    def step_of(self, key: str) -> str | int:
+        """The step of a path that leads to a field."""
+        return key
 
     def decode(self, tree: FormTree | None, keep: bool) -> t.Any:
         if tree is None and self.has_default:
@@ -159,12 +173,12 @@ class Group(Node):
         if any(tree.values):
             yield path
         for step, below in tree.children.items():
-            child = self.by_key.get(step)
+            child, at = self.by_key.get(step), (*path, self.step_of(step))
             if child is None:
                 if not self.is_extra(step, below):
-                    yield (*path, step)
+                    yield at
             else:
-                yield from child.strays(below, (*path, step))
+                yield from child.strays(below, at)
 
     @property
     def on_request(self) -> bool:
@@ -174,7 +188,7 @@ class Group(Node):
     def texts(self, name: str, value: t.Any) -> Texts:
         if value is None and self.on_request:
             return
-        values = self.initial_fields(None) if value is None else fields_in(value)
+        values = self.initial_fields(None) if value is None else self.fields_of(value)
         if self.nullable:
             says = self.remarks(value, values)
             yield from ((f"{name}.{SHOWN}", text) for text in says)
@@ -197,8 +211,13 @@ class Group(Node):
         texts = self.fields_texts("", fields)
         if value is None:
             yield from _emptiness(texts)
-        elif not any(text for _, text in texts):
+        elif not any(_filled(texts)):
             yield EXISTS
+
+    def row_marks(self, value: t.Any) -> cabc.Iterator[str]:
+        blank = value is None
+        fields = self.initial_fields(None) if blank else self.fields_of(value)
+        return self.remarks(value, fields)
 
     def unoffered(self, value: t.Any, path: Path) -> Unoffered:
         # A value that nobody sent was not chosen, and may be offered no more.
@@ -266,12 +285,17 @@ class Group(Node):
         """A JSON body, and an object's values for what it does not name (RFC 7396)."""
         found = dict(body)
         for child, current in self._current(source):
-            key, group = child.key, child.model_group
-            if key not in body:
+            key = child.key
+            if key in body:
+                found[key] = child.patched(body[key], current)
+            else:
                 found[key] = child.initial_from(current)
-            elif group and group is child and isinstance(body[key], dict):
-                found[key] = group.merged(body[key], current)
         return found
+
+    def patched(self, sent: t.Any, current: t.Any) -> t.Any:
+        if self.model_group is None or not isinstance(sent, dict):
+            return sent
+        return self.merged(t.cast("dict[str, t.Any]", sent), current)
 
     def forget_merged(
         self, data: pydantic.BaseModel, body: cabc.Mapping[str, t.Any]
@@ -291,7 +315,7 @@ class Group(Node):
                 yield child, current
 
     def shown(self, value: t.Any) -> t.Any:
-        values = fields_in(value)
+        values = self.fields_of(value)
         return {c.key: c.shown(values.get(c.key)) for c in self.children}
 
     def build_fields(
@@ -429,22 +453,25 @@ class Series(Node):
             below = f"{name}-{index}" if numbered else name
             yield from self.item.texts(below, row)
             if self.item.nested:
-                group = self.item.model_group
-                if group is self.item and group is not None:
-                    fields = group.initial_fields(None) if row is None else row
-                    says = group.remarks(row, fields)
-                    yield from ((f"{below}.{SHOWN}", text) for text in says)
+                says = self.item.row_marks(row)
+                yield from ((f"{below}.{SHOWN}", text) for text in says)
             elif row is not None and not text_of(row):
                 yield f"{below}.{SHOWN}", EXISTS
 
     def existence(self, value: t.Any) -> str:
         """The value of the hidden input beside the rows, which an empty list needs."""
+        value = self.listed(value)
         if value is None or any(row is not None for row in items_of(value)):
             return ""
         return EXISTS if not isinstance(value, Rows) or value.exists else ""
 
+    def listed(self, value: t.Any) -> t.Any:
+        """The list that stands for a value of its type."""
+        return value
+
     def rows_of(self, value: t.Any) -> list[t.Any]:
         """The rows that a page shows for a value; ``None`` for an empty row."""
+        value = self.listed(value)
         values = items_of(value)
         if isinstance(value, Rows):
             return values
@@ -460,7 +487,7 @@ class Series(Node):
         """True if each row has a name of its own, and not all of them one name."""
         # Under one name a blank entry and an empty row are the same.
         return self.item.nested or any(
-            row is not None and (not text_of(row) or self.item.is_marked(row))
+            self.item.is_marked(row) or (row is not None and not text_of(row))
             for row in rows
         )
 
@@ -517,7 +544,7 @@ class Series(Node):
         return self.item.model_group if not self.item.many else None
 
     def grown(self, value: t.Any, max_entries: int) -> t.Any:
-        rows = _rows(value)
+        rows = _rows(self.listed(value))
         if len(rows) >= max_entries:
             return None
         if self.max_length is None or len(rows) < self.max_length:
@@ -525,7 +552,7 @@ class Series(Node):
         return rows
 
     def without(self, value: t.Any, index: int) -> t.Any:
-        rows = _rows(value)
+        rows = _rows(self.listed(value))
         if index >= len(rows):
             return None
         del rows[index]
@@ -599,10 +626,9 @@ class VariantsBuilder(FieldsetBuilder["Variants"]):
             start, end = self.option(len(self.node.cases), self._tag, "", none)
             ticked = "" if chosen is not None else " checked"
             parts.append(f"{start}{ticked}{state}>{end}")
-        if value is None and self.is_entry:
-            texts = self.node.cases_texts("", None, sent, others)
+        if self.is_entry:
             name = f"{self.names.name}.{SHOWN}"
-            parts.extend(hidden(name, text) for text in _emptiness(texts))
+            parts.extend(hidden(name, text) for text in self.node.row_marks(value))
         return "".join(parts)
 
 
@@ -674,10 +700,8 @@ class Variants(Node):
             ):
                 yield (*path, step)
 
-    def texts(self, name: str, value: t.Any) -> Texts:
-        chosen = self.chosen(value)
-        others = self.initial_cases(chosen)
-        return self.cases_texts(name, chosen, fields_in(value), others)
+    def row_marks(self, value: t.Any) -> cabc.Iterator[str]:
+        return iter(()) if value is not None else _emptiness(self.texts("", None))
 
     def initial_cases(self, chosen: Case | None) -> dict[str, dict[str, t.Any]]:
         """The values of the models that are not chosen, by step."""
@@ -687,14 +711,9 @@ class Variants(Node):
             if case is not chosen and not case.group.recursive
         }
 
-    def cases_texts(
-        self,
-        name: str,
-        chosen: Case | None,
-        values: dict[str, t.Any],
-        others: dict[str, dict[str, t.Any]],
-    ) -> Texts:
-        """Yield the names and the texts of all models, chosen or not."""
+    def texts(self, name: str, value: t.Any) -> Texts:
+        chosen = self.chosen(value)
+        values, others = fields_in(value), self.initial_cases(chosen)
         start = f"{name}." if name else ""
         if chosen is not None or self.nullable:
             yield f"{start}{self.tag}", chosen.choice.text if chosen else ""

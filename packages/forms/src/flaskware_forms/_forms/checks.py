@@ -13,6 +13,7 @@ from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
 from flaskware_forms._fields.structures import Group
+from flaskware_forms._fields.validation import at_rows
 
 M = t.TypeVar("M")
 EACH = "*"
@@ -139,10 +140,14 @@ def _run(check: DueCheck) -> str | None:
 
 
 def choice_errors(
-    schema: Group, data: t.Any, language: Language
+    schema: Group, data: t.Any, language: Language, sent: t.Any
 ) -> cabc.Iterator[FormError]:
-    """Yield an error for each value that is not among the choices asked for."""
-    for path, field in schema.unoffered(data, ()):
+    """Yield an error for each value that is not among the choices asked for.
+
+    :param sent: The decoded body of the data.
+    """
+    for at, field in schema.unoffered(data, ()):
+        path = at_rows(at, sent)
         own = field.messages.get("choice")
         message = str(own) if own else language.message("choice") or ""
         yield FormError(path, "choice", message)

@@ -86,6 +86,7 @@ class CompiledForm(t.Generic[M]):
         # True if a button in the form adds something.
         self.has_rows = self.schema.grows
         self.has_locked = _locks(self.schema)
+        self.has_keys = _has_keys(self.schema)
         self.asks_choices = any(leaf.asks_choices for leaf, _ in leaves)
         self.checks: list[Check] = []
         self.validate: cabc.Callable[..., M] = model.model_validate
@@ -124,6 +125,11 @@ class CompiledForm(t.Generic[M]):
         attributes: list[str] = []
         path: list[str | int] = []
         for part in () if field is None else field.split("."):
+            if node.keys is not None and rows == "each":
+                raise DeclarationError(
+                    f"{field!r} leads into the dictionary {node.attribute!r}. Check it"
+                    f" as a whole, as {node.attribute!r}."
+                )
             if isinstance(node, Series) and rows != "no":
                 if rows == "number" and not (part.isdecimal() and len(part) < 10):
                     raise DeclarationError(
@@ -179,6 +185,10 @@ def _fields_of(node: Node) -> tuple[Node, ...]:
     if isinstance(node, Variants):
         return tuple(c for case in node.cases for c in case.group.children)
     return () if node.model_group is None else node.model_group.children
+
+
+def _has_keys(node: Node) -> bool:
+    return node.keys is not None or any(map(_has_keys, node.inner))
 
 
 def _locks(node: Node) -> bool:

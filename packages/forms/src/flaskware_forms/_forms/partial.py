@@ -52,11 +52,11 @@ class PartialValidation:
         numbered = any(isinstance(step, int) for p in self._paths for step in p)
         body = submission.read(keep_blank=numbered)
         self._sent = sent = data_of(body)
-        self._errors: list[FormError] = []
+        self._errors: list[FormError] = [*submission.repeated(body)]
         try:
             submission.validate(body)
         except pydantic.ValidationError as error:
-            self._errors.extend(submission.explain(error))
+            self._errors.extend(submission.explain(error, body))
         wrong = {error.path[0] for error in self._errors if error.path}
         # The fields that are valid by themselves. Validators of the whole model do not
         # run, as most fields are not filled in yet.
@@ -73,7 +73,8 @@ class PartialValidation:
                 self._values, *_ = found
         if form.asks_choices:
             values = types.SimpleNamespace(**self._values)
-            self._errors.extend(choice_errors(form.schema, values, submission.language))
+            language = submission.language
+            self._errors.extend(choice_errors(form.schema, values, language, sent))
 
     def checks(self) -> Due:
         """The checks of the fields that are asked for, where their types passed."""

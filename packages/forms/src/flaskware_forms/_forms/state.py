@@ -27,6 +27,7 @@ from flaskware_forms._markup.theme import Macro
 from flaskware_forms._markup.theme import RenderContext
 from flaskware_forms._markup.theme import Theme
 from flaskware_forms._markup.theme import THEME_FILE
+from flaskware_forms._schema.numbers import current_locale
 from flaskware_forms._settings import FormsSettings
 
 if t.TYPE_CHECKING:
@@ -34,6 +35,8 @@ if t.TYPE_CHECKING:
 
 Fields: t.TypeAlias = dict[str, Builder[t.Any]]
 
+# Whether it is live, the language, the locale of numbers, and the names.
+_Key: t.TypeAlias = tuple[bool, str, str | None, ControlNames]
 # A page may hold a form many times, each with a prefix of its own.
 _KEPT_MARKUP = 64
 
@@ -90,7 +93,7 @@ class MarkupCache:
         )
         self._kept: weakref.WeakKeyDictionary[
             CompiledForm[t.Any],
-            dict[tuple[bool, str, ControlNames], tuple[RenderContext, Fields]],
+            dict[_Key, tuple[RenderContext, Fields]],
         ] = weakref.WeakKeyDictionary()
         self._template: jinja2.Template | None = None
 
@@ -122,6 +125,7 @@ class MarkupCache:
             live=live,
             say=self.language().say,
             marks=self._settings.marks,
+            locale=current_locale(),
             custom=self._custom if self._template is not None else None,
         )
 
@@ -135,7 +139,7 @@ class MarkupCache:
         self._follow_template()
         tag = self.language().tag
         kept = self._kept.setdefault(form, {})
-        key = live, tag, root
+        key = live, tag, current_locale(), root
         found = kept.get(key)
         if found is None:
             context = self.context(live=live)

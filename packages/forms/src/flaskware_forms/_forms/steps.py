@@ -250,21 +250,26 @@ class BoundSteps(t.Generic[M]):
             if not submission.errors:
                 self._next = self.names[self.number]
             return None
-        sent: dict[str, t.Any] = {}
-        for name in self.names:
-            values = submission.sent if name == self.step else self._kept(name)
-            sent.update(values or {})
+        sent = self._whole.guarded(self._sent(), None)
         try:
-            sent = self._whole.guarded(sent, None)
             return self._whole.validate(sent, strict=False, context=submission.context)
         except pydantic.ValidationError as error:
             schema = self._whole.schema
-            self._reject(from_validation(error, schema, submission.language))
+            self._reject(from_validation(error, schema, submission.language, sent))
             return None
+
+    def _sent(self) -> dict[str, t.Any]:
+        """The decoded bodies of all pages, as one."""
+        sent: dict[str, t.Any] = {}
+        for name in self.names:
+            own = name == self.step
+            sent.update((self._submission.sent if own else self._kept(name)) or {})
+        return sent
 
     def _accept(self, data: M, errors: list[FormError]) -> M | None:
         language = self._submission.language
-        errors.extend(choice_errors(self._whole.schema, data, language))
+        schema = self._whole.schema
+        errors.extend(choice_errors(schema, data, language, self._sent()))
         if errors:
             self._reject(tuple(errors))
             return None

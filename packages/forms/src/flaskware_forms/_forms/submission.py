@@ -26,6 +26,7 @@ from flaskware_forms._fields.builder import ROW_BUTTON
 from flaskware_forms._fields.place import rearrange
 from flaskware_forms._fields.place import steps_of
 from flaskware_forms._fields.validation import from_validation
+from flaskware_forms._fields.validation import repeated_keys
 from flaskware_forms._markup.names import BUTTON
 from flaskware_forms._markup.names import ControlNames
 from flaskware_forms._markup.names import FORM
@@ -97,7 +98,7 @@ class Submission(t.Generic[M]):
         self.focus = ""
         if request.method in UNSAFE:
             # Before anything reads the body, and be it for the token.
-            guard_input(request.environ)
+            guard_input(request)
             before = request.environ.get(_LIMIT)
             if request.max_content_length == before:
                 limit = state.settings.max_body_size
@@ -191,11 +192,11 @@ class Submission(t.Generic[M]):
         return self._validated(sent)
 
     def _validated(self, sent: t.Any) -> M | None:
-        errors = self._unknown_names(sent)
+        errors = (*self._unknown_names(sent), *self.repeated(sent))
         try:
             data = self.validate(sent)
         except pydantic.ValidationError as error:
-            errors = (*self.explain(error), *errors)
+            errors = (*self.explain(error, sent), *errors)
         else:
             if not errors:
                 return data
@@ -329,7 +330,8 @@ class Submission(t.Generic[M]):
             return self.data
         if self.compiled.asks_choices:
             schema = self.compiled.schema
-            errors.extend(choice_errors(schema, data, self.language))
+            sent = data_of(self._sent)
+            errors.extend(choice_errors(schema, data, self.language, sent))
         if errors:
             self.fail(self._sent, tuple(errors))
             return None
@@ -379,9 +381,20 @@ class Submission(t.Generic[M]):
         """Return the sentence for the code of an error."""
         return self.language.message(code, context) or code
 
-    def explain(self, error: pydantic.ValidationError) -> tuple[FormError, ...]:
-        """Return the errors of a validation, in words for people."""
-        return from_validation(error, self.compiled.schema, self.language)
+    def explain(
+        self, error: pydantic.ValidationError, sent: t.Any
+    ) -> tuple[FormError, ...]:
+        """Return the errors of a validation of a body, in words for people."""
+        schema = self.compiled.schema
+        return from_validation(error, schema, self.language, data_of(sent))
+
+    def repeated(self, sent: t.Any) -> tuple[FormError, ...]:
+        """An error for each key of a dictionary that a form has twice."""
+        if not self.compiled.has_keys:
+            return ()
+        text = self.say("repeated_key")
+        paths = repeated_keys(data_of(sent))
+        return tuple(FormError(path, "repeated_key", text) for path in paths)
 
     @property
     def language(self) -> Language:

@@ -19,6 +19,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.datastructures import MultiDict
 
 from flaskware_core import DeclarationError
+from flaskware_forms._body.decoder import is_index
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._fields.choice import Boxes
@@ -149,7 +150,9 @@ def _fill(
     path: Path,
 ) -> None:
     for key, value in shown.items():
-        _fill_field(form[key], value, errors, (*path, key))
+        # The fields of a tuple have the numbers of their positions as names.
+        step = int(key) if is_index(key) else key
+        _fill_field(form[key], value, errors, (*path, step))
 
 
 def _fill_field(

@@ -166,6 +166,7 @@ class RenderContext:
     :param say: Translates a word of the markup.
     :param custom: Finds the app's own macro by the name and the kind of a field.
     :param marks: The fields that say whether they must be filled in.
+    :param locale: The tag of the locale of numbers; ``None`` for that of the browser.
     """
 
     def __init__(
@@ -176,11 +177,13 @@ class RenderContext:
         say: cabc.Callable[[str], str] = str,
         custom: cabc.Callable[[str, str], Macro | None] | None = None,
         marks: Marks = "optional",
+        locale: str | None = None,
     ) -> None:
         self.theme = theme
         self.live = live
         self.say = say
         self.custom = custom
+        self.locale = locale
         self._marks = marks
 
     def words(self, text: object) -> str:

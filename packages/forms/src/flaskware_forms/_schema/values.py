@@ -26,6 +26,39 @@ class Rows(list[t.Any]):
     exists = False
 
 
+KEY, VALUE = "key", "value"
+"""The names of the two fields in a row of a dictionary."""
+
+
+class Pairs(dict[t.Any, t.Any]):
+    """A dictionary as it stood in a form, with its rows.
+
+    :param rows: The rows, each with a key and a value; ``None`` for an empty row.
+    :param repeated: The index of each row whose key another row has before it.
+    """
+
+    __slots__ = ("repeated", "rows")
+
+    def __init__(self, rows: list[t.Any], repeated: list[int]) -> None:
+        found = (row for row in rows if row is not None)
+        super().__init__((_hashable(row.get(KEY, "")), row.get(VALUE)) for row in found)
+        self.rows = rows
+        self.repeated = repeated
+
+    def row_of(self, step: str | int) -> int | None:
+        """The index of the row whose key Pydantic puts into a location."""
+        for index, row in enumerate(self.rows):
+            key = None if row is None else _hashable(row.get(KEY, ""))
+            if row is not None and step in (key, text_of(key), repr(key)):
+                return index
+        return None
+
+
+def _hashable(key: t.Any) -> t.Any:
+    # Several values for one control, which no type of a key takes.
+    return tuple(t.cast("list[t.Any]", key)) if isinstance(key, list) else key
+
+
 class Refused(str):
     """A text that no type takes, in place of what a person typed.
 
@@ -104,7 +137,9 @@ def is_on(value: t.Any) -> bool:
 
 
 def items_of(value: t.Any) -> list[t.Any]:
-    """The entries of a list; none for any other value."""
+    """The entries of a list, or the rows of a dictionary; none for another value."""
+    if isinstance(value, Pairs):
+        return [*value.rows]
     if isinstance(value, list | tuple | set | frozenset):
         return list(t.cast("cabc.Iterable[t.Any]", value))
     return []
