@@ -17,6 +17,8 @@ from sqlalchemy.dialects import sqlite
 from flaskware_alembic._lint.engine import findings_of
 from flaskware_alembic._lint.engine import RULES
 from flaskware_alembic._lint.engine import Subject
+from flaskware_alembic._lint.recording import record
+from flaskware_alembic._lint.recording import Recording
 from flaskware_alembic._results import RevisionInfo
 
 AUTOCOMMIT = "with op.get_context().autocommit_block():\n    "
@@ -64,6 +66,16 @@ POSTGRESQL = [
     Example(
         "drop-index-not-concurrent",
         'op.drop_index("ix_old", "item")',
+        'op.drop_index("ix_old", "item")\nop.drop_column("item", "n")',
+    ),
+    Example(
+        "drop-index-not-concurrent",
+        'op.drop_index("ix_old", "item")',
+        'op.drop_index("ix_old", "item")\nop.drop_table("item")',
+    ),
+    Example(
+        "drop-index-not-concurrent",
+        'op.drop_index("ix_old", "item")',
         AUTOCOMMIT + 'op.drop_index("ix_old", "item", postgresql_concurrently=True)',
     ),
     Example("concurrent-in-transaction", CONCURRENT, AUTOCOMMIT + CONCURRENT, None),
@@ -87,6 +99,17 @@ POSTGRESQL = [
         "check-validates",
         ALTER("ADD CONSTRAINT ck CHECK (n > 0)"),
         ALTER("ADD CONSTRAINT ck CHECK (n > 0) NOT VALID"),
+    ),
+    Example(
+        "check-validates",
+        'op.add_column("item", sa.Column("m", sa.Integer, sa.CheckConstraint("m > 0")))',
+        'op.add_column("item", sa.Column("m", sa.Boolean(create_constraint=True)))',
+    ),
+    Example(
+        "foreign-key-validates",
+        'op.add_column("item", sa.Column("m", sa.ForeignKey("kind.id")))',
+        'op.add_column("item", sa.Column("m", sa.BigInteger))',
+        None,
     ),
     Example(
         "validate-in-same-transaction",
@@ -113,6 +136,33 @@ POSTGRESQL = [
         'op.create_primary_key("pk", "bare", ["n"])',
         'op.execute("ALTER TABLE bare ADD CONSTRAINT pk PRIMARY KEY USING INDEX x")',
         "bare",
+    ),
+    Example(
+        "primary-key-checks-null",
+        'op.execute("ALTER TABLE bare ADD CONSTRAINT pk PRIMARY KEY USING INDEX ux")',
+        'op.execute("CREATE TABLE made (n int NOT NULL);'
+        " CREATE UNIQUE INDEX made_n ON made (n);"
+        ' ALTER TABLE made ADD CONSTRAINT pk PRIMARY KEY USING INDEX made_n")',
+        "bare",
+    ),
+    Example(
+        "add-constrained-domain",
+        'op.add_column("item", sa.Column("m", postgresql.DOMAIN("positive",'
+        ' sa.Integer, check="VALUE > 0")))',
+        'op.add_column("item", sa.Column("m", postgresql.DOMAIN("any_int",'
+        " sa.Integer)))",
+    ),
+    Example(
+        "partition-locks-parent",
+        'op.execute("CREATE TABLE part3 PARTITION OF parts FOR VALUES IN (3)")',
+        'op.execute("CREATE TABLE part3 (LIKE parts)")\n'
+        'op.execute("ALTER TABLE parts ATTACH PARTITION part3 FOR VALUES IN (3)")',
+        "parts",
+    ),
+    Example(
+        "create-rule",
+        'op.execute("CREATE RULE ru AS ON DELETE TO item DO ALSO NOTHING")',
+        NEW + 'op.execute("CREATE RULE ru AS ON DELETE TO fresh DO ALSO NOTHING")',
     ),
     Example(
         "exclusion-builds-index",
@@ -375,7 +425,8 @@ POSTGRESQL = [
     Example(
         "attach-validates",
         'op.execute("ALTER TABLE parts ATTACH PARTITION part2 FOR VALUES IN (2)")',
-        'op.execute("CREATE TABLE part3 PARTITION OF parts FOR VALUES IN (3)")',
+        'op.execute("CREATE TABLE part3 (LIKE parts)")\n'
+        'op.execute("ALTER TABLE parts ATTACH PARTITION part3 FOR VALUES IN (3)")',
         "part2",
     ),
     Example(
@@ -459,6 +510,7 @@ POSTGRESQL = [
             ),
             ("drop-type", "DROP TYPE mood", "CREATE TYPE mood AS ENUM ('a')"),
             ("drop-type", "DROP DOMAIN d", "CREATE DOMAIN d AS int"),
+            ("drop-type", "DROP TYPE d", "ALTER TABLE item DROP n; DROP TYPE d"),
             ("drop-sequence", "DROP SEQUENCE s", "CREATE SEQUENCE s"),
             ("drop-schema", "DROP SCHEMA s CASCADE", "CREATE SCHEMA s"),
             ("drop-extension", "DROP EXTENSION hstore", "CREATE EXTENSION hstore"),
@@ -551,12 +603,14 @@ MYSQL = [
         index(),
     ),
     Example(
-        "primary-key-copies-table",
+        "primary-key-rebuilds-table",
         'op.create_primary_key("pk", "item", ["n"])',
         index(),
     ),
     Example(
-        "primary-key-copies-table", ALTER("DROP PRIMARY KEY"), ALTER("DROP INDEX a")
+        "primary-key-copies-table",
+        ALTER("DROP PRIMARY KEY"),
+        ALTER("DROP PRIMARY KEY, ADD PRIMARY KEY (n)"),
     ),
     Example(
         "auto-increment-copies-table",
@@ -583,8 +637,21 @@ MYSQL = [
         ALTER("CONVERT TO CHARACTER SET utf8mb4"),
         ALTER("ADD INDEX (n)"),
     ),
+    Example("table-rebuilt", ALTER("ENGINE = Aria"), ALTER("ENGINE = InnoDB")),
     Example(
-        "table-rebuilt", 'op.execute("OPTIMIZE TABLE item")', 'op.execute("SELECT 1")'
+        "table-rebuilt-online",
+        'op.execute("OPTIMIZE LOCAL TABLE item")',
+        'op.execute("ANALYZE TABLE item")',
+    ),
+    Example(
+        "special-index-locks",
+        ALTER("ADD UNIQUE (n) USING HASH"),
+        ALTER("ADD UNIQUE (n)"),
+    ),
+    Example(
+        "lock-table",
+        'op.execute("LOCK TABLES kind READ, item WRITE")',
+        'op.execute("UNLOCK TABLES")',
     ),
     Example(
         "special-index-locks",
@@ -602,7 +669,9 @@ MYSQL = [
         ALTER("ADD PARTITION (PARTITION p2 VALUES LESS THAN (9))"),
     ),
     Example(
-        "table-rebuilt", ALTER("ROW_FORMAT = COMPRESSED"), ALTER("AUTO_INCREMENT = 9")
+        "table-rebuilt-online",
+        ALTER("ROW_FORMAT = COMPRESSED"),
+        ALTER("AUTO_INCREMENT = 9"),
     ),
     Example(
         "reference-in-column",
@@ -695,9 +764,13 @@ def upgrade_of(code: str, path: Path) -> t.Any:
     return names["upgrade"]
 
 
+def recorded(code: str, path: Path, dialect: str) -> Recording:
+    return record(upgrade_of(code, path), path, DIALECTS[dialect])
+
+
 def rules_found(code: str, dialect: str, path: Path) -> set[str]:
     info = RevisionInfo("aa", None, "", (), path, is_head=True)
-    subject = Subject(info, DIALECTS[dialect], upgrade_of(code, path), {})
+    subject = Subject(info, DIALECTS[dialect], recorded(code, path, dialect))
     findings = findings_of(subject)
     assert "not-readable" not in {finding.rule for finding in findings}, findings
     assert all(finding.line is not None for finding in findings)
@@ -727,6 +800,8 @@ SCHEMA = """
     CREATE INDEX ix_old ON item (n);
     ALTER TABLE item ADD CONSTRAINT ck_later CHECK (n > 0) NOT VALID;
     CREATE TABLE bare (n int);
+    CREATE UNIQUE INDEX ux ON bare (n);
+    CREATE DOMAIN positive AS int CHECK (VALUE > 0);
     CREATE MATERIALIZED VIEW seen AS SELECT id FROM kind;
     CREATE TABLE parts (n int) PARTITION BY LIST (n);
     CREATE TABLE part1 PARTITION OF parts FOR VALUES IN (1);

@@ -13,7 +13,7 @@ from flaskware_alembic._results import RevisionInfo
 from flaskware_alembic._sql.statement import changes_of_sql
 
 from .test_lint_rules import DIALECTS
-from .test_lint_rules import upgrade_of
+from .test_lint_rules import recorded
 
 POSTGRESQL = [
     ('alter/* x */ table--c\n"It""em" ADD COLUMN x int', 'add_column It"em'),
@@ -92,6 +92,21 @@ MYSQL = [
         "drop_constraint t, drop_index t",
     ),
     ("CREATE OR REPLACE TABLE x (a INT)", "drop_table x, create_table x"),
+    ("SET STATEMENT max_statement_time=5 FOR DROP TABLE x", "drop_table x"),
+    ("/*M!100300 DROP TABLE x */", "drop_table x"),
+    ("DROP SCHEMA d", "drop_database"),
+    ("FLUSH TABLES x WITH READ LOCK", "lock_table x"),
+    ("ALTER IGNORE TABLE x ADD UNIQUE (a)", "rewrite_table x, add_unique x"),
+    ("ALTER TABLE x ADD SYSTEM VERSIONING", "rewrite_table x"),
+    (
+        "ALTER TABLE x REORGANIZE PARTITION p, q INTO (PARTITION p VALUES IN (1))",
+        "rewrite_table x",
+    ),
+    ("RENAME TABLES a TO b, c TO d", "rename_table a, rename_table c"),
+    (
+        "UPDATE LOW_PRIORITY x SET a = 1; DELETE QUICK FROM x; REPLACE x (a) VALUES (1)",
+        "update x, delete x, insert x",
+    ),
 ]
 SQLITE = [
     (
@@ -125,7 +140,7 @@ def test_sql_is_read_as_its_database_reads_it(
 def found_in(code: str, path: Path, dialect: str = "postgresql") -> list[str]:
     """The rules that are broken, without hints."""
     info = RevisionInfo("aa", None, "", (), path, is_head=True)
-    subject = Subject(info, DIALECTS[dialect], upgrade_of(code, path), {})
+    subject = Subject(info, DIALECTS[dialect], recorded(code, path, dialect))
     return [f.rule for f in findings_of(subject) if f.level.value != "info"]
 
 
@@ -213,6 +228,14 @@ FORMS = [
     ),
     ("raise SystemExit(1)", ["not-readable"]),
     ('op.execute("SOMETHING NEW")', ["raw-sql"]),
+    (
+        'op.execute("UPDATE a SET n = 1; UPDATE a SET n = 2; DELETE FROM a; DELETE FROM b")',
+        ["data-change", "data-change"],
+    ),
+    (
+        'op.drop_constraint("fk", "item")\nop.drop_column("item", "n")\nop.drop_table("item")',
+        ["drop-table"],
+    ),
 ]
 
 

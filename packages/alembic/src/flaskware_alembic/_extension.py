@@ -633,14 +633,16 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         released: str | None = None,
         hints: bool = False,
         baseline: bool = True,
+        database: bool = False,
         binds: Binds = None,
         trees: Names = None,
     ) -> list[Finding]:
         """Return what is not safe on a database in use, waived or not.
 
-        It asks no database. The revisions that ``base`` or ``released`` leave over are
-        one deploy: a table that one of them makes is used by nobody when the next
-        alters it. Without either, each revision is a deploy of its own.
+        It asks no database unless ``database`` says so. The revisions that ``base`` or
+        ``released`` leave over are one deploy: a table that one of them makes is used
+        by nobody when the next alters it. Without either, each revision is a deploy of
+        its own.
 
         :param revisions: The revisions to look at; all by default.
         :param base: A commit of git, such as ``"origin/main"``: leave out the revisions
@@ -648,11 +650,13 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         :param released: A revision: leave out it and the revisions before it.
         :param hints: Also return what is good to know and no danger, of level info.
         :param baseline: Leave out what :meth:`write_baseline` wrote down.
+        :param database: Ask the database: what goes through a table of a few megabytes
+            is a hint, and its types, checks and partitions count.
         """
         from ._project.lint import linted
         from ._project.lint import Scope
 
-        scope = Scope(revisions, base, released, hints, baseline)
+        scope = Scope(revisions, base, released, hints, baseline, database)
         return linted(self.state.selection().own(binds, trees), scope)
 
     @_command
@@ -665,14 +669,6 @@ class Alembic(Extension[AlembicSettings, Migrations]):
 
         return record_baseline(self.state.selection().own(binds, trees))
 
-    def count_baseline(self, *, binds: Binds = None, trees: Names = None) -> int:
-        """Return how many findings :meth:`write_baseline` wrote down."""
-        from ._lint.baseline import read_baseline
-
-        chosen = self.state.selection().own(binds, trees)
-        folders = {m.tree.folder for m in chosen}
-        return sum(read_baseline(folder).total() for folder in folders)
-
     @_command
     def fix(
         self,
@@ -681,6 +677,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         released: str | None = None,
         hints: bool = False,
         baseline: bool = True,
+        database: bool = False,
         binds: Binds = None,
         trees: Names = None,
     ) -> list[Finding]:
@@ -695,7 +692,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         from ._project.lint import fixed
         from ._project.lint import Scope
 
-        scope = Scope(revisions, base, released, hints, baseline)
+        scope = Scope(revisions, base, released, hints, baseline, database)
         return fixed(self.state.selection().own(binds, trees), scope)
 
     # Set-up

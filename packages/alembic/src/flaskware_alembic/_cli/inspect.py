@@ -143,6 +143,11 @@ def doctor(alembic: Alembic, **chosen: t.Any) -> None:
 @click.option("--released", help="A revision: leave out it and those before it.")
 @click.option("--format", "format_", type=click.Choice(FINDING_FORMATS), default="text")
 @click.option("--fix", "fixes", is_flag=True, help="Write the safe form where it can.")
+@click.option(
+    "--database",
+    is_flag=True,
+    help="Ask the database for sizes, types, checks and partitions.",
+)
 @click.option("--hints", is_flag=True, help="Show what is no danger, too.")
 @click.option(
     "--baseline",
@@ -176,6 +181,8 @@ def lint(
 
     A line of a revision with `# lint: allow RULE: the reason` waives it there.
     """
+    from flaskware_alembic._project.lint import known_findings
+
     if as_list or explain is not None:
         _print_rules(explain)
         return
@@ -192,7 +199,8 @@ def lint(
         for finding in alembic.fix(*revisions, **chosen):
             click.echo(f"Fixed {finding.rule} in {finding.place}", err=True)
     findings = alembic.lint(*revisions, **chosen)
-    print_report(findings, format_, older=alembic.count_baseline(**where))
+    own = alembic.state.selection().own(**where)
+    print_report(findings, format_, older=known_findings(own))
     bad = [f for f in findings if f.waiver is None and f.level >= Level(fail_on)]
     if bad:
         above = "" if fail_on == Level.ERROR.value else " or above"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import collections.abc as cabc
 import dataclasses as dc
+import functools
 import re
 import shutil
 import subprocess
@@ -20,12 +21,15 @@ from flaskware_alembic._revisions.syntax import statement_at
 from flaskware_alembic._sql.change import Change
 from flaskware_core import Level
 
+from .facts import Facts
+from .fixes.fix import Edit
 from .fixes.fix import fix
 from .fixes.fix import FIXED
+from .fixes.fix import Ground
 from .fixes.fix import NotFixable
 from .fixes.history import History
 from .fixes.placeholder import placeholders_in
-from .recording import record
+from .recording import Recording
 from .rule import Rule
 from .rule import RuleContext
 from .rules.every_database import ANY
@@ -57,31 +61,31 @@ class Subject:
     """A revision, and what its file says beside its functions.
 
     :param dialect: Of the database that it is for.
-    :param upgrade: Its function.
+    :param recording: The changes of its upgrade.
     :param deploy: The changes of the revisions before it that are deployed with it.
     :param history: The recordings of the revisions before it, the oldest first.
+    :param facts: The database that it is applied to, where that was asked.
+    :param is_applied: Whether the database is after it.
     """
 
     revision: RevisionInfo
     dialect: sa.Dialect
-    upgrade: cabc.Callable[..., object] | None
+    recording: Recording
     deploy: tuple[Change, ...] = ()
     history: History = tuple
+    facts: Facts = Facts()  # noqa: RUF009 frozen
+    is_applied: bool = False
 
 
 def findings_of(subject: Subject) -> list[Finding]:
     """Return the findings in the upgrade of a revision, waived or not."""
     path = subject.revision.path
-    recording = record(subject.upgrade, path, subject.dialect)
-    dialect = {"mariadb": "mysql"}.get(subject.dialect.name, subject.dialect.name)
-    context = RuleContext(
-        dialect,
-        recording.changes,
-        subject.deploy,
-        contracts=subject.revision.contracts is not None,
-    )
+    recording = subject.recording
+    context = _context(subject)
     found = [
-        _broken_rule(rule, change, subject)
+        _measured(
+            _broken_rule(rule, change, subject, context), rule, change, subject.facts
+        )
         for change in recording.changes
         for rule in _broken(change, context)
     ]
@@ -115,6 +119,23 @@ def findings_of(subject: Subject) -> list[Finding]:
         for placeholder in placeholders_in(path)
     )
     return found
+
+
+def _context(subject: Subject) -> RuleContext:
+    dialect = {"mariadb": "mysql"}.get(subject.dialect.name, subject.dialect.name)
+    return RuleContext(
+        dialect,
+        subject.recording.changes,
+        subject.deploy,
+        contracts=subject.revision.contracts is not None,
+        history=functools.cache(lambda: _changes_of(subject.history())),
+        # A column is what the revision made it.
+        facts=Facts() if subject.is_applied else subject.facts,
+    )
+
+
+def _changes_of(recordings: cabc.Iterable[Recording]) -> tuple[Change, ...]:
+    return tuple(change for one in recordings for change in one.changes)
 
 
 def new_since(base: str, folder: Path) -> cabc.Callable[[Path], bool]:
@@ -201,7 +222,9 @@ def _finding(
     )
 
 
-def _broken_rule(rule: Rule, change: Change, subject: Subject) -> Finding:
+def _broken_rule(
+    rule: Rule, change: Change, subject: Subject, context: RuleContext
+) -> Finding:
     finding = _finding(
         subject.revision,
         change.line,
@@ -214,10 +237,41 @@ def _broken_rule(rule: Rule, change: Change, subject: Subject) -> Finding:
     )
     if rule.id not in FIXED or change.in_batch:
         return finding
-    fixed = fix(finding, subject.dialect.name, subject.history)
+    fixed = fix(finding, _ground(change, subject, context))
     if isinstance(fixed, NotFixable):
         return dc.replace(finding, note=f"--fix leaves it alone: {fixed.reason}.")
-    return dc.replace(finding, can_fix=fixed is not None)
+    return dc.replace(finding, can_fix=True)
+
+
+def _measured(finding: Finding, rule: Rule, change: Change, facts: Facts) -> Finding:
+    """Return a finding, as a hint where it takes but a moment."""
+    # The rows of a partition are checked, and those of both tables of a key.
+    names = [change.table, change.other if change.kind == "add_foreign_key" else None]
+    names = [change.name] if change.kind == "attach_partition" else names
+    tables = [facts.table(name) for name in names if name is not None]
+    known = [table for table in tables if table is not None]
+    if not rule.grows or not known or len(known) < len(tables):
+        return finding
+    if not all(table.is_small for table in known):
+        note = f"{finding.note} The table has {known[0]}.".strip()
+        return dc.replace(finding, note=note)
+    note = f"The table has {known[0]}, so it takes but a moment. {finding.note}".strip()
+    return dc.replace(finding, level=Level.INFO, note=note)
+
+
+def edit_of(finding: Finding, subject: Subject) -> Edit | NotFixable:
+    """Return the file of a finding with the safe form written, or why it is not."""
+    context = _context(subject)
+    for change in subject.recording.changes:
+        if (change.line, str(change)) == (finding.line, finding.what):
+            return fix(finding, _ground(change, subject, context))
+    return NotFixable("the revision does something else now")
+
+
+def _ground(change: Change, subject: Subject, context: RuleContext) -> Ground:
+    before = tuple(context.before(change))
+    past = context.past(change)
+    return Ground(subject.dialect.name, past, change, before, subject.history)
 
 
 @dc.dataclass(frozen=True)

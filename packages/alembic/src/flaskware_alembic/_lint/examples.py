@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import registry
 
 from .recording import record
@@ -41,7 +42,7 @@ def safe_form(rule: Rule) -> str:
 def _as_function(code: str) -> t.Callable[[], None]:
     # It is a constant of this module.
     run = functools.partial(exec, compile(code, "example", "exec"))
-    return lambda: run({"op": op, "sa": sa})
+    return lambda: run({"op": op, "sa": sa, "postgresql": postgresql})
 
 
 def _dialect(name: str) -> sa.Dialect:
@@ -380,6 +381,22 @@ EXAMPLES: dict[str, Example] = {
         'op.execute("ALTER EXTENSION postgis UPDATE")',
         _pg("ALTER EXTENSION", "sql-alterextension"),
     ),
+    "primary-key-checks-null": Example(
+        'op.execute("ALTER TABLE item ADD CONSTRAINT pk PRIMARY KEY USING INDEX ux")',
+        _ALTER,
+    ),
+    "add-constrained-domain": Example(
+        'op.add_column("item", sa.Column("m", postgresql.DOMAIN("d", sa.Integer, check="VALUE > 0")))',
+        _ALTER,
+    ),
+    "partition-locks-parent": Example(
+        'op.execute("CREATE TABLE part3 PARTITION OF parts FOR VALUES IN (3)")',
+        _pg("CREATE TABLE", "sql-createtable"),
+    ),
+    "create-rule": Example(
+        'op.execute("CREATE RULE ru AS ON DELETE TO item DO INSTEAD NOTHING")',
+        _pg("CREATE RULE", "sql-createrule"),
+    ),
     "char-type": Example(
         'op.add_column("item", sa.Column("m", sa.CHAR(3)))',
         _pg("Character Types", "datatype-character"),
@@ -421,7 +438,15 @@ EXAMPLES: dict[str, Example] = {
         _MARIA,
     ),
     "primary-key-copies-table": Example(
+        'op.execute("ALTER TABLE item DROP PRIMARY KEY")',
+        _MARIA,
+    ),
+    "primary-key-rebuilds-table": Example(
         'op.create_primary_key("pk", "item", ["n"])',
+        _MARIA,
+    ),
+    "table-rebuilt-online": Example(
+        'op.execute("ALTER TABLE item FORCE")',
         _MARIA,
     ),
     "auto-increment-copies-table": Example(

@@ -18,6 +18,7 @@ class Contract:
 
     :param backfill: A function with ``@backfill``, for the first or the second
         revision, as it says itself.
+    :param imports: Those that the code needs.
     """
 
     message: str
@@ -25,6 +26,7 @@ class Contract:
     downgrade: str
     backfill: str = ""
     backfill_first: bool = True
+    imports: tuple[str, ...] = ()
 
 
 @dc.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses as dc
 import re
 
 from flaskware_alembic._sql.change import Change
@@ -21,8 +22,22 @@ _STABLE = {
 }  # fmt: skip
 _CALL = re.compile(r"([a-z_][\w.]*)\s*\(", re.IGNORECASE)
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
-_MOMENTS = {"interval", "time", "timestamp", "timestamptz"}
+_MOMENTS = {"interval", "time", "timestamp", "timestamp with time zone"}
 _TEXTS = {"varchar", "text", "character varying"}
+_ALIASES = {
+    "bool": "boolean", "decimal": "numeric", "float4": "real",
+    "float8": "double precision", "int": "integer", "int2": "smallint",
+    "int4": "integer", "int8": "bigint", "serial": "integer", "bigserial": "bigint",
+    "timestamp without time zone": "timestamp",
+    "timestamptz": "timestamp with time zone",
+}  # fmt: skip
+
+# The first words of types that are no domains.
+_BUILT_IN = {
+    *_TEXTS, *_ALIASES, "array", "bigint", "bit", "boolean", "bytea", "char",
+    "character", "date", "double", "float", "inet", "integer", "interval", "json",
+    "jsonb", "numeric", "real", "smallint", "time", "timestamp", "uuid", "varbit",
+}  # fmt: skip
 
 
 def has_volatile_default(change: Change, _: RuleContext) -> bool:
@@ -39,12 +54,24 @@ def has_volatile_default(change: Change, _: RuleContext) -> bool:
     )
 
 
-def rewrites_type(change: Change, _: RuleContext) -> bool:
+def rewrites_type(change: Change, context: RuleContext) -> bool:
     """True if PostgreSQL rewrites the table to change the type."""
     if change.kind != "alter_type":
         return False
-    old, new = change.old_type, change.column.type
-    return old is None or not _is_same_on_disk(old, new)
+    past, new = context.past(change), change.column.type
+    old = change.old_type
+    if old is None and (declared := past.column(change.table, change.name)):
+        old = declared.type
+    if past.is_constrained(new):
+        return True
+    return not old or not _is_same_on_disk(_named(old), _named(new))
+
+
+def _named(type_: str) -> str:
+    """A type by the name that SQLAlchemy has for it."""
+    type_ = re.sub(r"^(time\w*)(\(\d+\))( with.*)", r"\1\3\2", type_)
+    name, brackets, rest = type_.partition("(")
+    return _ALIASES.get(name.strip(), name.strip()) + brackets + rest
 
 
 def _is_same_on_disk(old: str, new: str) -> bool:
@@ -83,6 +110,12 @@ def checks_rows(change: Change, context: RuleContext) -> bool:
     """True if NOT NULL is set without a valid constraint that says the same."""
     if change.kind != "set_not_null" or change.is_flagged:
         return False
+    known = context.past(change).column(change.table, change.name)
+    if known is not None and not known.nullable:
+        return False
+    facts = context.facts.table(change.table)
+    if facts is not None and change.name in facts.filled:
+        return False
     before = list(context.so_far(change))
     # A constraint is validated in this deploy, and it is one of this column if the
     # deploy made it.
@@ -98,6 +131,43 @@ def checks_rows(change: Change, context: RuleContext) -> bool:
         )
         for earlier in before
     )
+
+
+def checks_key(change: Change, context: RuleContext) -> bool:
+    """True if a column of an index that becomes the primary key may be NULL."""
+    if change.kind != "add_primary_key" or not change.is_flagged:
+        return False
+    columns = context.past(change).indexed(change.other)
+    return not columns or any(info.nullable for info in columns)
+
+
+def is_of_domain(change: Change, context: RuleContext) -> bool:
+    """True if a new column has a domain that checks its values."""
+    info = change.column
+    if change.kind != "add_column" or info.is_constrained:
+        return info.is_constrained
+    word = re.match(r"\w*", info.type)
+    is_known = word is not None and word[0] in _BUILT_IN
+    return not is_known and context.past(change).is_constrained(info.type)
+
+
+def checks_partition(change: Change, context: RuleContext) -> bool:
+    """True if rows are checked to attach a partition."""
+    if change.kind != "attach_partition":
+        return False
+    attached = dc.replace(change, table=change.name)
+    is_new = any(
+        earlier.kind == "create_table" and context.same(earlier, attached)
+        for earlier in context.so_far(change)
+    )
+    facts = context.facts.table(change.table)
+    has_default = (facts is not None and facts.has_default) or any(
+        earlier.kind == "add_partition"
+        and earlier.other == "default"
+        and context.same(earlier, change)
+        for earlier in context.past(change).changes
+    )
+    return has_default or not is_new
 
 
 def _says_not_null(check: Change, change: Change) -> bool:

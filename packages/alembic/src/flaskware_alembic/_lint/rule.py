@@ -17,6 +17,8 @@ from flaskware_core import Level
 
 from .expand_contract import name_of_check
 from .expand_contract import quoted
+from .facts import Facts
+from .schema import Past
 
 Dialect: t.TypeAlias = t.Literal["postgresql", "mysql", "sqlite"]
 EVERY: tuple[Dialect, ...] = ("postgresql", "mysql", "sqlite")
@@ -42,12 +44,16 @@ class RuleContext:
     :param changes: All of the revision.
     :param deploy: Those of the revisions before it that are deployed with it.
     :param contracts: Whether it completes an earlier revision.
+    :param history: Returns those of every revision before it.
+    :param facts: The database, where it was asked.
     """
 
     dialect: str
     changes: tuple[Change, ...]
     deploy: tuple[Change, ...] = ()
     contracts: bool = False
+    history: cabc.Callable[[], tuple[Change, ...]] = tuple
+    facts: Facts = Facts()  # noqa: RUF009 frozen
 
     def is_new(self, change: Change) -> bool:
         """True if the same deploy made the table, so that nobody uses it."""
@@ -79,6 +85,27 @@ class RuleContext:
             for earlier in self.so_far(change)
         )
 
+    def is_dropped(self, change: Change) -> bool:
+        """True if the revision drops the table later on, which is said of that."""
+        after = self.changes[self._at(change) + 1 :]
+        return any(
+            later.kind == "drop_table" and self.same(later, change) for later in after
+        )
+
+    def drops_part(self, change: Change) -> bool:
+        """True if the transaction drops a column of the table, too."""
+        return any(
+            other.kind == "drop_column"
+            and self.same(other, change)
+            and other.in_transaction
+            and change.in_transaction
+            for other in self.changes
+        )
+
+    def _at(self, change: Change) -> int:
+        found = (at for at, one in enumerate(self.changes) if one is change)
+        return next(found, len(self.changes))
+
     def same(self, one: Change, other: Change) -> bool:
         """True if two changes are known to be of one table."""
         return self._key(one.table) == self._key(other.table) is not None
@@ -90,6 +117,11 @@ class RuleContext:
         key = table.removeprefix(f"{own}.")
         # PostgreSQL alone tells names apart by upper and lower case.
         return key if self.dialect == "postgresql" else key.lower()
+
+    def past(self, change: Change) -> Past:
+        """Return what is known of the schema that a change meets."""
+        own = tuple(self.before(change))
+        return Past(own, self.history, self._key, self.facts)
 
     def before(self, change: Change) -> cabc.Iterator[Change]:
         """Yield the changes that the revision made before."""
@@ -121,6 +153,7 @@ class Rule:
     :param lock: The lock that PostgreSQL takes on the table meanwhile.
     :param on_new: Whether it also counts for a table that the deploy made.
     :param on_new_part: Whether it also counts for a column that the deploy added.
+    :param grows: Whether it takes the longer, the more rows there are.
     """
 
     id: str
@@ -132,6 +165,7 @@ class Rule:
     lock: str | None = None
     on_new: bool = False
     on_new_part: bool = True
+    grows: bool = False
 
     def counts_for(self, change: Change, context: RuleContext) -> bool:
         """Return whether a change breaks it."""
@@ -139,6 +173,7 @@ class Rule:
             context.dialect in self.dialects
             and self.applies(change, context)
             and (self.on_new or not context.is_new(change))
+            and (self.on_new or not context.is_dropped(change))
             and (self.on_new_part or not context.is_new_part(change))
         )
 

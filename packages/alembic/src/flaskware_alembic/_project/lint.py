@@ -11,11 +11,13 @@ from flaskware_alembic._errors import UnknownRevision
 from flaskware_alembic._lint.baseline import not_in
 from flaskware_alembic._lint.baseline import read_baseline
 from flaskware_alembic._lint.baseline import write_baseline
+from flaskware_alembic._lint.engine import edit_of
 from flaskware_alembic._lint.engine import findings_of
 from flaskware_alembic._lint.engine import new_since
 from flaskware_alembic._lint.engine import Subject
+from flaskware_alembic._lint.facts import Facts
+from flaskware_alembic._lint.facts import read_facts
 from flaskware_alembic._lint.fixes.fix import Edit
-from flaskware_alembic._lint.fixes.fix import fix
 from flaskware_alembic._lint.fixes.fix import write_contract
 from flaskware_alembic._lint.recording import record
 from flaskware_alembic._lint.recording import Recording
@@ -43,6 +45,7 @@ class Scope:
     :param released: A revision: leave out it and those before it.
     :param hints: Whether to report findings of level info, too.
     :param baseline: Whether to leave out what the file of the folder has.
+    :param database: Whether to ask the database for sizes, types and checks.
     """
 
     revisions: tuple[str, ...] = ()
@@ -50,6 +53,7 @@ class Scope:
     released: str | None = None
     hints: bool = False
     baseline: bool = True
+    database: bool = False
 
 
 def linted(migrators: cabc.Iterable[Migrator], scope: Scope) -> list[Finding]:
@@ -64,12 +68,19 @@ def linted(migrators: cabc.Iterable[Migrator], scope: Scope) -> list[Finding]:
         ids = scope.revisions
         wanted = {m.tree.resolve(id) for id in ids if m.tree.resolves(id)}
         named.update(id for id in ids if m.tree.resolves(id))
-        deploy = _Deploy.of(m, scope)
+        recordings = _Recordings(m)
+        deploy = _Deploy.of(recordings, scope)
         of_tree: list[Finding] = []
         with m.tree.held():
-            for info in reversed(m.tree.infos()):
-                if deploy.has(info) and (not ids or info.id in wanted):
-                    of_tree.extend(_findings(m, info, deploy.before(info)))
+            chosen = [
+                info
+                for info in reversed(m.tree.infos())
+                if deploy.has(info) and (not ids or info.id in wanted)
+            ]
+            if scope.database:
+                recordings.ask_about(chosen)
+            for info in chosen:
+                of_tree.extend(_findings(recordings, info, deploy))
         if not scope.hints:
             of_tree = [f for f in of_tree if not f.is_hint]
         if scope.baseline:
@@ -80,6 +91,12 @@ def linted(migrators: cabc.Iterable[Migrator], scope: Scope) -> list[Finding]:
             f"There is no revision {', '.join(sorted(missing))} to look at."
         )
     return found
+
+
+def known_findings(migrators: cabc.Iterable[Migrator]) -> int:
+    """Return how many findings the baselines of the folders have."""
+    folders = {m.tree.folder for m in migrators}
+    return sum(read_baseline(folder).total() for folder in folders)
 
 
 def record_baseline(migrators: cabc.Iterable[Migrator]) -> list[Path]:
@@ -94,36 +111,78 @@ def record_baseline(migrators: cabc.Iterable[Migrator]) -> list[Path]:
     return [path for path in written if path is not None]
 
 
+class _Recordings:
+    """The upgrades of a tree, each recorded when it is first asked for."""
+
+    def __init__(self, m: Migrator) -> None:
+        self.m = m
+        self._found: dict[str, Recording] = {}
+        self.facts = Facts()
+        self.applied: frozenset[str] = frozenset()
+
+    def ask_about(self, infos: cabc.Iterable[RevisionInfo]) -> None:
+        """Ask the database about the tables that some revisions change."""
+        m = self.m
+        changes = [c for info in infos for c in self.of(info.id, info.path).changes]
+        names = {
+            name
+            for change in changes
+            # Among them is what is no table, of which a database knows nothing.
+            for name in (change.table, change.name, change.other, *change.refers)
+            if name
+        }
+        if names:
+            with m.database.connect() as connection:
+                self.facts = read_facts(connection, sorted(names))
+            self.applied = frozenset(m.position.applied(m.position.current()))
+
+    def of(self, id: str, path: Path) -> Recording:
+        """Return what the upgrade of a revision does."""
+        if id not in self._found:
+            upgrade = self.m.position.tree_of(id).function(id, "upgrade")
+            dialect = self.m.database.engine.dialect
+            self._found[id] = record(upgrade, path, dialect)
+        return self._found[id]
+
+    def before(self, info: RevisionInfo) -> cabc.Iterator[Recording]:
+        """Yield those of the revisions before one, the oldest first."""
+        if info.down:
+            tree = self.m.position.tree_of(info.id)
+            scripts = list(tree.scripts.iterate_revisions(info.down, "base"))
+            for script in reversed(scripts):
+                yield self.of(script.revision, Path(script.path))
+
+
 class _Deploy:
     """The revisions of a tree that are deployed together.
 
     :param released: Those that were deployed before, as far as is known.
     """
 
-    def __init__(self, m: Migrator, released: cabc.Set[str] | None) -> None:
-        self._m = m
+    def __init__(self, recordings: _Recordings, released: cabc.Set[str] | None) -> None:
         self._released = released
         self._earlier: dict[str, tuple[Change, ...]] = {}
         if released is None:
             return
         changes: tuple[Change, ...] = ()
-        for info in reversed(m.tree.infos()):
+        for info in reversed(recordings.m.tree.infos()):
             if info.id not in released:
                 self._earlier[info.id] = changes
-                changes += _recorded(m, info).changes
+                changes += recordings.of(info.id, info.path).changes
 
     @classmethod
-    def of(cls, m: Migrator, scope: Scope) -> _Deploy:
+    def of(cls, recordings: _Recordings, scope: Scope) -> _Deploy:
         """Return what git and the user say is not released yet."""
+        m = recordings.m
         if not m.tree.exists:
-            return cls(m, None)
+            return cls(recordings, None)
         released: set[str] | None = None
         if scope.released is not None and m.tree.resolves(scope.released):
             released = _ancestors(m, scope.released)
         if (is_new := _newness(m, scope.base)) is not None:
             old = {info.id for info in m.tree.infos() if not is_new(info.path)}
             released = old | (released or set())
-        return cls(m, released)
+        return cls(recordings, released)
 
     def has(self, info: RevisionInfo) -> bool:
         """Return whether a revision is part of it; each is if nothing is known."""
@@ -140,11 +199,6 @@ class _Deploy:
 def _ancestors(m: Migrator, id: str) -> set[str]:
     scripts = m.tree.scripts.iterate_revisions(m.tree.resolve(id), "base")
     return {script.revision for script in scripts}
-
-
-def _recorded(m: Migrator, info: RevisionInfo) -> Recording:
-    upgrade = m.position.tree_of(info.id).function(info.id, "upgrade")
-    return record(upgrade, info.path, m.database.engine.dialect)
 
 
 def _newness(m: Migrator, base: str | None) -> cabc.Callable[[Path], bool] | None:
@@ -177,7 +231,7 @@ def fixed(migrators: cabc.Iterable[Migrator], scope: Scope) -> list[Finding]:
         )
         if finding is None:
             break
-        if _fix(chosen, finding):
+        if _fix(chosen, finding, database=scope.database):
             done.append(finding)
         else:
             failed.add((finding.rule, finding.place, finding.what))
@@ -197,7 +251,10 @@ def _planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
     statements = sql_by_revision(migrator.position, target, direction)
     steps = {step.revision.id for step in plan}
     released = {i.id for i in migrator.tree.infos() if i.id not in steps}
-    deploy = _Deploy(migrator, released if direction == "upgrade" else None)
+    recordings = _Recordings(migrator)
+    if direction == "upgrade":
+        recordings.ask_about(step.revision for step in plan)
+    deploy = _Deploy(recordings, released if direction == "upgrade" else None)
     nothing = WrittenSQL(None)
     return dc.replace(
         plan,
@@ -209,9 +266,7 @@ def _planned(migrator: Migrator, target: str, direction: Direction) -> Plan:
                 findings=(
                     tuple(
                         finding
-                        for finding in _findings(
-                            migrator, step.revision, deploy.before(step.revision)
-                        )
+                        for finding in _findings(recordings, step.revision, deploy)
                         if not finding.is_hint
                     )
                     if direction == "upgrade"
@@ -243,35 +298,35 @@ def losses_of(migrator: Migrator, target: str) -> list[str]:
 
 
 def _findings(
-    migrator: Migrator, info: RevisionInfo, deploy: tuple[Change, ...] = ()
+    recordings: _Recordings, info: RevisionInfo, deploy: _Deploy
 ) -> list[Finding]:
-    return findings_of(
-        Subject(
-            info,
-            migrator.database.engine.dialect,
-            migrator.position.tree_of(info.id).function(info.id, "upgrade"),
-            deploy=deploy,
-            history=lambda: _history(migrator, info),
-        )
+    return findings_of(_subject(recordings, info, deploy.before(info)))
+
+
+def _subject(
+    recordings: _Recordings, info: RevisionInfo, deploy: tuple[Change, ...] = ()
+) -> Subject:
+    return Subject(
+        info,
+        recordings.m.database.engine.dialect,
+        recordings.of(info.id, info.path),
+        deploy=deploy,
+        history=lambda: recordings.before(info),
+        facts=recordings.facts,
+        is_applied=info.id in recordings.applied,
     )
 
 
-def _history(migrator: Migrator, info: RevisionInfo) -> cabc.Iterator[Recording]:
-    """Yield the recordings of the revisions before it, the oldest first."""
-    if not info.down:
-        return
-    tree = migrator.position.tree_of(info.id)
-    scripts = list(tree.scripts.iterate_revisions(info.down, "base"))
-    dialect = migrator.database.engine.dialect
-    for script in reversed(scripts):
-        yield record(tree.bound(script.module.upgrade), Path(script.path), dialect)
-
-
-def _fix(migrators: cabc.Iterable[Migrator], finding: Finding) -> bool:
-    path, id = finding.revision.path, finding.revision.id
-    migrator = next(m for m in migrators if id in m.tree)
-    dialect = migrator.database.engine.dialect.name
-    edit = fix(finding, dialect, lambda: _history(migrator, finding.revision))
+def _fix(
+    migrators: cabc.Iterable[Migrator], finding: Finding, *, database: bool
+) -> bool:
+    info = finding.revision
+    path = info.path
+    migrator = next(m for m in migrators if info.id in m.tree)
+    recordings = _Recordings(migrator)
+    if database:
+        recordings.ask_about([info])
+    edit = edit_of(finding, _subject(recordings, info))
     if not isinstance(edit, Edit):
         return False
     before = read_source(path)
@@ -288,5 +343,13 @@ def _fix(migrators: cabc.Iterable[Migrator], finding: Finding) -> bool:
         except MigrationError:
             rewrite_file(path, before)
             raise
-        write_contract(written.path, contract, id)
+        try:
+            write_contract(written.path, contract, info.id)
+        except ValueError as error:
+            written.path.unlink()
+            rewrite_file(path, before)
+            raise MigrationError(
+                f"The second revision cannot be written with {written.path.parent}/"
+                f"script.py.mako: {error}."
+            ) from error
     return True

@@ -1,8 +1,13 @@
-"""Where something stands in a revision's file, and what stands around it."""
+"""Where something stands in a revision's file, and what stands around it.
+
+libcst was considered: it keeps the layout inside of a statement, but a fix replaces
+whole statements, whose lines ast knows; and it is a compiled dependency of 2 MB.
+"""
 
 from __future__ import annotations
 
 import ast
+import collections.abc as cabc
 import dataclasses as dc
 import io
 import tokenize
@@ -28,6 +33,7 @@ class Call:
     :param name: Of the operation.
     :param in_autocommit: Whether it is in an autocommit block.
     :param comments: Those in its lines, which unparsing it would lose.
+    :param block: The first line of the ``with`` that it is in, other than that.
     """
 
     statement: ast.Expr
@@ -35,6 +41,7 @@ class Call:
     name: str
     in_autocommit: bool
     comments: tuple[str, ...]
+    block: str | None = None
 
     def argument(self, position: int, *names: str) -> ast.expr | None:
         """The argument at a place or of a name."""
@@ -98,7 +105,100 @@ def call_at(source: str, line: int | None) -> Call | None:
         function.attr,
         any(_commits(node) and _contains(node, statement) for node in ast.walk(tree)),
         comments,
+        _block_around(tree, statement),
     )
+
+
+def above_function(source: str, name: str, code: str) -> str | None:
+    """Return a source with code above a function, ``None`` if it does not define it."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            return _with_lines(source, first - 1, [*code.rstrip().splitlines(), "", ""])
+    return None
+
+
+def with_imports(source: str, *lines: str) -> str:
+    """Return a source with some imports, each unless it is there already."""
+    tree = ast.parse(source)
+    present = {name for node in tree.body for name in _imported(node)}
+    missing = [
+        line
+        for line in lines
+        if not {name for node in ast.parse(line).body for name in _imported(node)}
+        <= present
+    ]
+    # Below the docstring, where there is no other import.
+    last = _end(tree.body[0]) if ast.get_docstring(tree) else 0
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            last = _end(node)
+    return _with_lines(source, last, missing)
+
+
+def imports_for(source: str, code: str) -> list[str]:
+    """Return the imports of a source that some other code needs, too."""
+    used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    found: list[str] = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [
+                alias
+                for alias in node.names
+                if (alias.asname or alias.name.partition(".")[0]) in used
+            ]
+            if names:
+                node.names = names
+                found.append(ast.unparse(node))
+    return found
+
+
+def with_value(source: str, name: str, value: str) -> str:
+    """Return a source with a constant below those that it has, at its top.
+
+    :raises ValueError: if it has no constant ``revision``.
+    """
+    last: ast.stmt | None = None
+    for node in ast.parse(source).body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        if {t.id for t in targets if isinstance(t, ast.Name)} & _HEADER:
+            last = node
+    if last is None:
+        raise ValueError("the file has no line `revision = ...`")
+    return _with_lines(source, _end(last), [f"{name} = {value!r}"])
+
+
+_HEADER = {"revision", "down_revision", "branch_labels", "depends_on"}
+
+
+def _imported(node: ast.stmt) -> cabc.Iterator[tuple[str, str, str | None]]:
+    if isinstance(node, ast.Import):
+        yield from (("", alias.name, alias.asname) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        start = "." * node.level + (node.module or "")
+        yield from ((start, alias.name, alias.asname) for alias in node.names)
+
+
+def _with_lines(source: str, at: int, lines: cabc.Iterable[str]) -> str:
+    kept = source.splitlines(keepends=True)
+    if kept and not kept[-1].endswith("\n"):
+        kept[-1] += "\n"
+    kept[at:at] = [f"{line}\n" for line in lines]
+    return "".join(kept)
+
+
+def _end(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
+
+
+def _block_around(tree: ast.Module, statement: ast.stmt) -> str | None:
+    for node in ast.walk(tree):
+        is_block = isinstance(node, ast.With) and not _commits(node)
+        if is_block and _contains(node, statement):
+            return ast.unparse(node).partition("\n")[0]
+    return None
 
 
 def _edges(node: ast.stmt) -> tuple[int, int]:

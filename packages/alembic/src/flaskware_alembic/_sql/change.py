@@ -14,15 +14,19 @@ import sqlalchemy as sa
 from alembic.ddl.postgresql import CreateExcludeConstraintOp
 from alembic.operations import ops
 from sqlalchemy import exc as sa_exc
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateColumn
+from sqlalchemy.schema import CreateTable
 
 Kind: t.TypeAlias = t.Literal[
     "add_check", "add_column", "add_enum_value", "add_exclude", "add_foreign_key",
-    "add_primary_key", "add_unique", "alter_composite", "alter_database",
+    "add_partition", "add_primary_key", "add_unique", "alter_composite",
+    "alter_database",
     "alter_domain", "alter_extension", "alter_generated", "alter_identity",
     "alter_policy", "alter_role", "alter_routine", "alter_sequence", "alter_system",
     "alter_type", "alter_view", "attach_partition", "create_domain", "create_index",
-    "create_policy", "create_table", "create_trigger", "delete", "detach_partition",
+    "create_policy", "create_rule", "create_table", "create_trigger", "delete",
+    "detach_partition",
     "disable_trigger", "drop_column", "drop_constraint", "drop_database",
     "drop_default", "drop_index", "drop_not_null", "drop_object", "drop_partition",
     "drop_table", "harmless", "insert", "lock_table", "move_object", "no_inherit",
@@ -39,6 +43,8 @@ class ColumnInfo:
 
     :param type: In the words of the dialect, in lower case.
     :param default: The server's, as SQL.
+    :param is_constrained: Its type is a domain that checks its values.
+    :param is_part: An index has only the beginning of its values.
     """
 
     name: str
@@ -51,6 +57,8 @@ class ColumnInfo:
     is_stored: bool = False
     has_reference: bool = False
     is_unique: bool = False
+    is_constrained: bool = False
+    is_part: bool = False
 
 
 @dc.dataclass(frozen=True)
@@ -59,12 +67,16 @@ class Change:
 
     :param table: The changed table, with its schema if that is given.
     :param name: The column, index or constraint.
-    :param other: The table that a foreign key refers to, or the new name.
+    :param other: The table that a foreign key refers to, the new name, or the word
+        that makes it another change, such as ``"fulltext"`` for an index.
     :param columns: The columns that it declares, or of an index by name only.
     :param is_flagged: It says CONCURRENTLY, NOT VALID or USING INDEX, whichever keeps
         its kind from holding a lock for long.
     :param condition: The condition of a check.
     :param refers: The tables that the foreign keys of a new table refer to.
+    :param is_checked: It gives a domain a constraint.
+    :param is_partitioned: The new table consists of partitions.
+    :param is_whole: It repeats the whole column, and not its type alone.
     :param is_robust: It says IF EXISTS or IF NOT EXISTS.
     :param text: The SQL, where it was given as such.
     :param line: The line of the revision's file.
@@ -83,6 +95,9 @@ class Change:
     refers: tuple[str, ...] = ()
     is_unique: bool = False
     is_flagged: bool = False
+    is_checked: bool = False
+    is_whole: bool = False
+    is_partitioned: bool = False
     is_robust: bool = False
     cascades: bool = False
     text: str | None = None
@@ -144,7 +159,15 @@ def column_info(column: sa.Column[t.Any], dialect: sa.Dialect) -> ColumnInfo:
         is_stored=column.computed is not None and _is_stored(column, dialect),
         has_reference=bool(column.foreign_keys),
         is_unique=bool(column.unique),
+        is_constrained=_is_constrained(column.type, dialect),
     )
+
+
+def _is_constrained(type_: t.Any, dialect: sa.Dialect) -> bool:
+    if isinstance(type_, sa.types.TypeDecorator):
+        type_ = t.cast("t.Any", type_).load_dialect_impl(dialect)
+    is_domain = isinstance(type_, postgresql.DOMAIN)
+    return is_domain and bool(type_.not_null or type_.check is not None)
 
 
 def type_text(type_: object, dialect: sa.Dialect) -> str:
@@ -171,10 +194,15 @@ def default_text(default: object, dialect: sa.Dialect) -> str | None:
 
 
 def _is_stored(column: sa.Column[t.Any], dialect: sa.Dialect) -> bool:
-    # A column has one table; the public copy() is deprecated in favor of this.
-    copy = column._copy()  # noqa: SLF001
+    (copy,) = table_of(column).columns
     text = str(CreateColumn(copy).compile(dialect=dialect)).upper()
     return "STORED" in text or "PERSISTENT" in text
+
+
+def table_of(column: sa.Column[t.Any]) -> sa.Table:
+    """Return a table with a copy of a column, and with what comes of that."""
+    # A column has one table; the public copy() is deprecated in favor of this.
+    return sa.Table("t", sa.MetaData(), column._copy())  # noqa: SLF001
 
 
 def _key(name: str | None, schema: str | None) -> str | None:
@@ -186,13 +214,43 @@ def _add_column(op: t.Any, dialect: sa.Dialect) -> cabc.Iterator[Change]:
     info = column_info(op.column, dialect)
     robust = bool(getattr(op, "if_not_exists", None))
     yield Change("add_column", table, info.name, columns=(info,), is_robust=robust)
+    inline = bool(getattr(op, "inline_references", None))
     for foreign in op.column.foreign_keys:
         target = str(foreign.target_fullname).rpartition(".")[0]
-        yield Change("add_foreign_key", table, None, target, columns=(info,))
+        yield Change(
+            "add_foreign_key",
+            table,
+            None,
+            target,
+            columns=(info,),
+            is_flagged=inline and is_empty(info, dialect.name),
+        )
+    if _has_check(op.column, dialect):
+        # A CHECK of a type is added to the table, and one of the column with it.
+        inline = any(isinstance(c, sa.CheckConstraint) for c in op.column.constraints)
+        flagged = inline and dialect.name in {"mysql", "mariadb"}
+        yield Change("add_check", table, None, is_flagged=flagged)
     if op.column.unique:
         yield Change("add_unique", table, None, columns=(info,))
     elif op.column.index:
         yield Change("create_index", table, None, columns=(info,))
+
+
+def _has_check(column: sa.Column[t.Any], dialect: sa.Dialect) -> bool:
+    table = table_of(column)
+    parts = [*table.constraints, *table.columns[0].constraints]
+    if not any(isinstance(part, sa.CheckConstraint) for part in parts):
+        return False
+    # Some types have a CHECK on some databases alone.
+    made = CreateTable(table, include_foreign_key_constraints=[])
+    is_known = not isinstance(column.type, sa.types.NullType)
+    return not is_known or "CHECK (" in str(made.compile(dialect=dialect))
+
+
+def is_empty(info: ColumnInfo, dialect: str) -> bool:
+    """Return whether a new column is NULL in each row, which PostgreSQL knows."""
+    made = info.is_serial or info.is_identity or info.is_stored
+    return dialect == "postgresql" and info.default is None and not made
 
 
 def _alter_column(op: t.Any, dialect: sa.Dialect) -> cabc.Iterator[Change]:
@@ -303,6 +361,7 @@ def _create_table(op: t.Any, dialect: sa.Dialect) -> cabc.Iterator[Change]:
             str(key.target_fullname).rpartition(".")[0] for key in table.foreign_keys
         ),
         is_robust=bool(getattr(op, "if_not_exists", None)),
+        is_partitioned="postgresql_partition_by" in op.kw,
     )
 
 

@@ -83,6 +83,8 @@ def _dropped(r: Reader) -> Change:
     robust = r.take("IF EXISTS")
     if what is None:
         return Change("other")
+    if what == "schema" and r.dialect == "mysql":
+        return Change("drop_database", None, r.name())
     if what in {"event", "statistics"}:
         return Change("harmless")
     name, table = r.name(), None
@@ -114,6 +116,14 @@ def _altered(r: Reader) -> Change:
         return Change("move_object", None, name, r.name())
     if r.take("OWNER TO") or what not in _ALTERED:
         return Change("harmless")
+    return _changed(r, what, name, table)
+
+
+def _changed(r: Reader, what: str, name: str, table: str | None) -> Change:
+    if r.take("OWNED BY") and r.name() and r.peek().kind == "end":
+        return Change("harmless")
+    if what == "view" and r.take_any("SET TABLESPACE", "SET ACCESS METHOD"):
+        return Change("rewrite_table", name)
     is_default = what == "view" and r.has("DEFAULT")
     if is_default and r.has("DROP DEFAULT"):
         return Change("drop_default", name)

@@ -7,6 +7,7 @@ import re
 
 from .change import Change
 from .change import ColumnInfo
+from .change import is_empty
 from .change import Kind
 from .tokens import Reader
 from .tokens import split
@@ -23,8 +24,15 @@ def alter_table(r: Reader) -> cabc.Iterator[Change]:
         if r.peek().kind == "number":
             r.next()
         yield Change("set_timeout")
-    for tokens in split(r.rest()):
+    rest = r.rest()
+    # An action on partitions has commas of its own, and is the only action.
+    is_one = r.dialect == "mysql" and _names_partitions(rest)
+    for tokens in [rest] if is_one else split(rest):
         yield from _action(r.part(tokens), table)
+
+
+def _names_partitions(tokens: cabc.Sequence[Token]) -> bool:
+    return any(token.word == "PARTITION" for token in tokens[1:2])
 
 
 def _action(r: Reader, table: str) -> cabc.Iterator[Change]:
@@ -36,6 +44,11 @@ def _action(r: Reader, table: str) -> cabc.Iterator[Change]:
         if r.take_any(*choices):
             yield Change(kind, table)
             return
+    if r.take_any(*_REBUILDS):
+        # With an engine other than InnoDB it is a copy.
+        is_copy = r.tokens[0].word == "ENGINE" and r.rest()[-1].word != "INNODB"
+        yield Change("rewrite_table", table, None, None if is_copy else "online")
+        return
     yield Change("other", table)
 
 
@@ -44,8 +57,10 @@ def _add(r: Reader, table: str) -> cabc.Iterator[Change]:
     if r.take_any("UNIQUE KEY", "UNIQUE INDEX", "UNIQUE"):
         yield from _add_unique(r, table, name)
     elif r.take("PRIMARY KEY"):
-        flagged = r.take("USING INDEX")
-        yield Change("add_primary_key", table, name, is_flagged=flagged)
+        index = r.name() if r.take("USING INDEX") else None
+        columns = tuple(ColumnInfo(p[0].identifier) for p in r.brackets())
+        flagged = index is not None
+        yield Change("add_primary_key", table, name, index, columns, is_flagged=flagged)
     elif r.take("FOREIGN KEY"):
         columns = tuple(ColumnInfo(p[0].identifier) for p in r.brackets())
         other = r.name() if r.seek("REFERENCES") else None
@@ -60,8 +75,9 @@ def _add(r: Reader, table: str) -> cabc.Iterator[Change]:
         yield Change("set_not_null", table, column, other=name, is_flagged=flagged)
     elif r.take("EXCLUDE"):
         yield Change("add_exclude", table, name)
-    elif r.dialect == "mysql" and r.take("PARTITION"):
-        yield Change("harmless", table)
+    elif r.dialect == "mysql" and r.take_any("PARTITION", "SYSTEM VERSIONING"):
+        versions = r.tokens[r.at - 1].word == "VERSIONING"
+        yield Change("rewrite_table" if versions else "harmless", table)
     elif r.dialect == "mysql" and r.take_any("FULLTEXT", "SPATIAL", "INDEX", "KEY"):
         yield from _add_index(r, table)
     else:
@@ -76,16 +92,24 @@ def _add_unique(r: Reader, table: str, name: str | None) -> cabc.Iterator[Change
     if r.take("USING INDEX"):
         yield Change("add_unique", table, name or r.name(), is_flagged=True)
         return
+    r.take("IF NOT EXISTS")
+    is_hash = r.has("USING HASH")
     if r.peek().text != "(":
         name = r.name()
-    columns = tuple(ColumnInfo(part[0].identifier) for part in r.brackets())
-    yield Change("add_unique", table, name, columns=columns)
+        r.take_any("USING HASH", "USING BTREE")
+    parts = r.brackets()
+    # A part of a value is indexed by its length in brackets.
+    columns = tuple(
+        ColumnInfo(part[0].identifier, is_part=len(part) > 1) for part in parts
+    )
+    yield Change("add_unique", table, name, "hash" if is_hash else None, columns)
 
 
 def _add_index(r: Reader, table: str) -> cabc.Iterator[Change]:
     word = r.tokens[r.at - 1].text.lower()
     kind = word if word in {"fulltext", "spatial"} else None
     r.take_any("INDEX", "KEY")
+    r.take("IF NOT EXISTS")
     name = None if r.peek().text == "(" else r.name()
     columns = tuple(ColumnInfo(part[0].identifier) for part in r.brackets())
     yield Change("create_index", table, name, kind, columns)
@@ -99,7 +123,14 @@ def _add_column(
     statement = r.part(tokens)
     if statement.seek("REFERENCES"):
         other = statement.name()
-        yield Change("add_foreign_key", table, None, other, (info,))
+        flagged = is_empty(info, r.dialect)
+        yield Change("add_foreign_key", table, None, other, (info,), is_flagged=flagged)
+    statement = r.part(tokens)
+    while statement.seek("CHECK"):
+        condition = text_of(statement.bracketed())
+        # MySQL and MariaDB do not look at the rows for a column that they do not have.
+        flagged = r.dialect == "mysql"
+        yield Change("add_check", table, None, is_flagged=flagged, condition=condition)
     if info.is_unique:
         yield Change("add_unique", table, None, columns=(info,))
 
@@ -128,7 +159,7 @@ def _modify(r: Reader, table: str) -> cabc.Iterator[Change]:
     r.take("COLUMN")
     r.take("IF EXISTS")
     info = _column(r, r.rest())
-    yield Change("alter_type", table, info.name, columns=(info,))
+    yield Change("alter_type", table, info.name, columns=(info,), is_whole=True)
 
 
 def _change(r: Reader, table: str) -> cabc.Iterator[Change]:
@@ -138,7 +169,7 @@ def _change(r: Reader, table: str) -> cabc.Iterator[Change]:
     info = _column(r, r.rest())
     if info.name != name:
         yield Change("rename_column", table, name, info.name, columns=(info,))
-    yield Change("alter_type", table, name, columns=(info,))
+    yield Change("alter_type", table, name, columns=(info,), is_whole=True)
 
 
 def _drop(r: Reader, table: str) -> cabc.Iterator[Change]:
@@ -256,9 +287,9 @@ _PLAIN_ACTIONS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
         "rewrite_table",
         (
             "SET TABLESPACE", "SET LOGGED", "SET UNLOGGED", "SET ACCESS METHOD",
-            "CONVERT TO", "ENGINE", "FORCE", "ROW_FORMAT", "KEY_BLOCK_SIZE", "ORDER BY",
-            "PARTITION BY", "REMOVE PARTITIONING", "REORGANIZE PARTITION",
-            "COALESCE PARTITION", "REBUILD PARTITION", "OPTIMIZE PARTITION",
+            "CONVERT TO", "ORDER BY", "PARTITION BY", "REMOVE PARTITIONING",
+            "REORGANIZE PARTITION", "COALESCE PARTITION", "REBUILD PARTITION",
+            "OPTIMIZE PARTITION",
         ),
     ),
     ("replica_identity", ("REPLICA IDENTITY",)),
@@ -279,9 +310,17 @@ _PLAIN_ACTIONS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
             "SET (", "RESET (", "OWNER TO", "CLUSTER ON", "SET WITHOUT", "INHERIT",
             "OF", "NOT OF", "ALGORITHM", "LOCK", "COMMENT", "AUTO_INCREMENT", "DEFAULT",
             "CHARACTER SET", "CHARSET", "COLLATE", "DISABLE KEYS", "ENABLE KEYS",
-            "STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES",
+            "STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES", "MAX_ROWS",
+            "MIN_ROWS", "AVG_ROW_LENGTH", "ANALYZE PARTITION", "CHECK PARTITION",
+            "CHECKSUM", "DELAY_KEY_WRITE", "INSERT_METHOD", "PACK_KEYS",
+            "TRANSACTIONAL",
         ),
     ),
+)  # fmt: skip
+# MySQL and MariaDB build the table again while it is written.
+_REBUILDS = (
+    "ENGINE", "FORCE", "ROW_FORMAT", "KEY_BLOCK_SIZE", "PAGE_COMPRESSED",
+    "PAGE_COMPRESSION_LEVEL", "ENCRYPTED", "ENCRYPTION_KEY_ID",
 )  # fmt: skip
 _COLUMN_ACTIONS: tuple[tuple[str, Kind], ...] = (
     ("SET NOT NULL", "set_not_null"), ("DROP NOT NULL", "drop_not_null"),
@@ -302,8 +341,8 @@ _CONSTRAINT_WORDS = {
 # Words that end the type of a column.
 _AFTER_TYPE = {
     "AFTER", "AS", "AUTO_INCREMENT", "CHECK", "COLLATE", "COMMENT", "CONSTRAINT",
-    "DEFAULT", "FIRST", "GENERATED", "NOT", "NULL", "PERSISTENT", "PRIMARY",
-    "REFERENCES", "STORED", "UNIQUE", "USING", "VIRTUAL",
+    "DEFAULT", "FIRST", "GENERATED", "INVISIBLE", "NOT", "NULL", "ON", "PERSISTENT",
+    "PRIMARY", "REFERENCES", "STORED", "UNIQUE", "USING", "VIRTUAL",
 }  # fmt: skip
 
 
@@ -312,7 +351,7 @@ def _type_of(tokens: cabc.Sequence[Token]) -> str:
     for token in tokens:
         if token.word in _AFTER_TYPE:
             break
-        joins = not text or token.text in "(),[]" or text.endswith(("(", ","))
+        joins = not text or token.text in "(),[]." or text.endswith(("(", ",", "."))
         text += token.text if joins else f" {token.text}"
     return text.lower()
 

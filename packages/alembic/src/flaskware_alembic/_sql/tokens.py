@@ -21,7 +21,7 @@ _NAMES = {
 _DOLLAR = r"""\$(?P<tag>(?:[A-Za-z_\u0080-\uffff]\w*)?)\$.*?\$(?P=tag)\$"""
 _NEVER = r"(?!)(?P<tag>)"
 # Comments of MySQL alone, and the comment that it executes.
-_MORE_SPACE = {"mysql": r"|[#][^\n]*|/[*]!\d*|[*]/"}
+_MORE_SPACE = {"mysql": r"|[#][^\n]*|/[*]M?!\d*|[*]/"}
 _PATTERNS = {
     dialect: re.compile(
         rf"""
@@ -105,7 +105,8 @@ def _tokens(text: str, dialect: str) -> cabc.Iterator[Token]:
     pattern, at = _PATTERNS[dialect], 0
     is_code = dialect == "mysql"
     while at < len(text):
-        if text.startswith("/*", at) and not (is_code and text.startswith("/*!", at)):
+        runs = is_code and text.startswith(("/*!", "/*M!"), at)
+        if text.startswith("/*", at) and not runs:
             end = _end_of_comment(text, at, nests=dialect == "postgresql")
             if end is not None:
                 at = end
@@ -217,7 +218,8 @@ def split(tokens: cabc.Sequence[Token]) -> list[list[Token]]:
         if token.text == "," and depth == 0:
             parts.append([])
             continue
-        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        # PostgreSQL writes ARRAY[1, 2].
+        depth += {"(": 1, ")": -1, "[": 1, "]": -1}.get(token.text, 0)
         parts[-1].append(token)
     return [part for part in parts if part]
 

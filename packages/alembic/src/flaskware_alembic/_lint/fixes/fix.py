@@ -16,11 +16,17 @@ from flaskware_alembic._lint.expand_contract import in_autocommit
 from flaskware_alembic._lint.expand_contract import name_of_check
 from flaskware_alembic._lint.expand_contract import quoted as _quoted
 from flaskware_alembic._lint.expand_contract import Replacement
+from flaskware_alembic._lint.schema import Past
 from flaskware_alembic._results import Finding
 from flaskware_alembic._revisions.header import read_source
 from flaskware_alembic._revisions.revision import rewrite_file
+from flaskware_alembic._revisions.syntax import above_function
 from flaskware_alembic._revisions.syntax import Call
 from flaskware_alembic._revisions.syntax import call_at
+from flaskware_alembic._revisions.syntax import imports_for
+from flaskware_alembic._revisions.syntax import with_imports
+from flaskware_alembic._revisions.syntax import with_value
+from flaskware_alembic._sql.change import Change
 from flaskware_alembic._sql.statement import changes_of_sql
 
 from .history import History
@@ -45,35 +51,101 @@ class NotFixable:
     reason: str
 
 
-def fix(
-    finding: Finding, dialect: str, history: History = tuple
-) -> Edit | NotFixable | None:
-    """The file of a finding with the safe form written.
+@dc.dataclass(frozen=True)
+class Ground:
+    """Knowledge about the place of a fix.
 
+    :param past: The schema before the change.
+    :param change: The change that was found.
+    :param before: The changes of the revision before it.
     :param history: The recordings of the revisions before it, the oldest first.
-    :returns: ``None`` without a fix, or the reason why a fix cannot be written.
     """
+
+    dialect: str
+    past: Past
+    change: Change
+    before: tuple[Change, ...] = ()
+    history: History = tuple
+
+
+def fix(finding: Finding, ground: Ground) -> Edit | NotFixable:
+    """Return the file of a finding with the safe form written, or why it is not."""
     path = finding.revision.path
     source = read_source(path)
     call = call_at(source, finding.line)
     if call is None:
-        return None
+        return NotFixable("it is no call of `op` that has its lines for itself")
     if (finding.rule, call.name) in _REPLACED:
         if not finding.revision.is_head:
             # The contract would drop what they made of the old column.
             return NotFixable("later revisions follow, which may use the column")
-        return _replace(source, call, dialect, history)
+        return _replace(source, call, ground.dialect, ground.history)
     writer = _WRITERS.get(finding.rule, {}).get(call.name)
-    written = None if writer is None else writer(call)
+    if writer is None:
+        return NotFixable(f"there is no safe form of `op.{call.name}` to write")
+    if reason := _obstacle(finding.rule, call, ground):
+        return NotFixable(reason)
+    written = writer(call)
     if written is None:
+        return NotFixable(
+            "it says a name in a variable, has none, or does more than this one thing"
+        )
+    code, more = written
+    return _edit(source, _with_code(source, call, code), more)
+
+
+def _edit(source: str, text: str, more: Contract | str | None) -> Edit | NotFixable:
+    """Return the edited text with the backfill or contract that it needs."""
+    if isinstance(more, str):
+        filled = _with_own_backfill(text, more)
+        if filled is None:
+            return NotFixable("`upgrade` is not defined in its file")
+        return Edit(filled)
+    if more is None:
+        return Edit(text)
+    imports = imports_for(source, f"{more.upgrade}\n{more.downgrade}")
+    return Edit(text, dc.replace(more, imports=tuple(imports)))
+
+
+# A fix of these sends statements that commit at once.
+_ONLINE = {
+    "check-validates", "concurrent-in-transaction", "drop-index-not-concurrent",
+    "foreign-key-validates", "index-not-concurrent", "reindex-not-concurrent",
+    "set-not-null", "unique-builds-index", "validate-constraint",
+    "validate-in-same-transaction",
+}  # fmt: skip
+# PostgreSQL refuses their safe form for a table that consists of partitions.
+_NOT_OF_PARTITIONS = {
+    "concurrent-in-transaction", "drop-index-not-concurrent", "foreign-key-validates",
+    "index-not-concurrent", "unique-builds-index",
+}  # fmt: skip
+
+
+def _obstacle(rule: str, call: Call, ground: Ground) -> str | None:
+    """Return why PostgreSQL would refuse the safe form."""
+    change, past = ground.change, ground.past
+    table = change.table or past.table_of(change.name)
+    if rule in _NOT_OF_PARTITIONS and past.is_partitioned(table):
+        return (
+            f"{table} consists of partitions, for which PostgreSQL refuses it; do it"
+            " for each partition, and for the table with ONLY"
+        )
+    if rule not in _ONLINE or call.in_autocommit:
         return None
-    code, contract = written
-    text = _with_code(source, call, code)
-    if isinstance(contract, str):
-        return Edit(_with_own_backfill(text, contract))
-    if contract is not None and contract.backfill and contract.backfill_first:
-        text = with_backfill(text, contract.backfill)
-    return Edit(text, contract)
+    if call.block is not None:
+        return f"it is in `{call.block}`, which cannot commit half way"
+    held = next((one for one in ground.before if _is_of_transaction(one)), None)
+    if held is not None:
+        return f"`{held}` before it ends with the transaction that it would commit"
+    return None
+
+
+def _is_of_transaction(change: Change) -> bool:
+    words = (change.text or "").upper().split()[:3]
+    return change.kind == "lock_table" or words[:2] in (
+        ["SET", "LOCAL"], ["SET", "CONSTRAINTS"], ["CREATE", "TEMP"],
+        ["CREATE", "TEMPORARY"],
+    )  # fmt: skip
 
 
 def _with_code(source: str, call: Call, code: str) -> str:
@@ -85,28 +157,23 @@ def _with_code(source: str, call: Call, code: str) -> str:
     return "".join(lines)
 
 
-def _with_own_backfill(text: str, backfill: str) -> str:
+def _with_own_backfill(text: str, backfill: str) -> str | None:
     # Where one of the table is there already, it is thought to fill the column.
     start = backfill.partition(",")[0]
     return text if start in text.replace('"', "'") else with_backfill(text, backfill)
 
 
-def with_backfill(text: str, backfill: str) -> str:
-    """The text of a revision with a backfill above its ``upgrade``."""
-    text = re.sub(
-        r"(?m)^def upgrade\(",
-        lambda _: f"{backfill.rstrip()}\n\n\ndef upgrade(",
-        text,
-        count=1,
+def with_backfill(text: str, backfill: str) -> str | None:
+    """Return a revision with a backfill above its ``upgrade``, ``None`` without one."""
+    written = above_function(text, "upgrade", backfill)
+    if written is None:
+        return None
+    return with_imports(
+        written,
+        "import sqlalchemy as sa",
+        "from flaskware_alembic import Batch",
+        "from flaskware_alembic import backfill",
     )
-    for line, before in (
-        ("import sqlalchemy as sa", "from alembic import op"),
-        ("from flaskware_alembic import Batch", "revision = "),
-        ("from flaskware_alembic import backfill", "revision = "),
-    ):
-        if line not in text.splitlines():
-            text = text.replace(before, f"{line}\n{before}", 1)
-    return text
 
 
 # A text is a backfill of the same revision.
@@ -274,7 +341,7 @@ def _replace(
     read = _replacement(call, history)
     if isinstance(read, NotFixable):
         return read
-    tree = ast.parse(source)
+    original, tree = source, ast.parse(source)
     functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
     up, down = functions.get("upgrade"), functions.get("downgrade")
     if up is None or not any(n.lineno == call.statement.lineno for n in up.body):
@@ -293,8 +360,10 @@ def _replace(
         edits.append((inverse, read.downgrade))
     for at, code in sorted(edits, key=lambda e: -e[0].statement.lineno):
         source = _with_code(source, at, code)
-    contract = read.contract
-    return Edit(with_backfill(source, contract.backfill), contract)
+    imports = imports_for(original, f"{read.type}\n{read.new_type}")
+    contract = dc.replace(read.contract, imports=tuple(imports))
+    text = with_backfill(source, contract.backfill)
+    return Edit(text or source, contract)
 
 
 def _replacement(call: Call, history: History) -> Replacement | NotFixable:
@@ -472,10 +541,7 @@ FIXED = frozenset(_WRITERS) | {rule for rule, _ in _REPLACED}
 
 def write_contract(path: Path, contract: Contract, expand: str) -> None:
     """Finish the file of a contract: which revision it completes, and its backfill."""
-    text = read_source(path)
-    text = re.sub(
-        r"(?m)^(depends_on = .*)$", rf'\1\ncontracts = "{expand}"', text, count=1
-    )
+    text = with_value(read_source(path), "contracts", expand)
     if contract.backfill and not contract.backfill_first:
-        text = with_backfill(text, contract.backfill)
-    rewrite_file(path, text)
+        text = with_backfill(text, contract.backfill) or text
+    rewrite_file(path, with_imports(text, *contract.imports))

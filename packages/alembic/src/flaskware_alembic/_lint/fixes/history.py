@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from flaskware_alembic._lint.recording import Recording
+from flaskware_alembic._sql.change import table_of
 
 History: t.TypeAlias = cabc.Callable[[], cabc.Iterable[Recording]]
 _HARMLESS = {"insert", "update", "delete", "harmless", "set_timeout"}
@@ -68,10 +69,7 @@ def _after(
     if getattr(item, "table_name", None) != table:
         return past
     if isinstance(operation, ops.AddColumnOp) and operation.column.name == name:
-        # A column has one table; the public copy() is deprecated in favor of this.
-        copy = operation.column._copy()  # noqa: SLF001
-        alone = sa.Table(table, sa.MetaData(), copy)
-        return _made(alone, name)
+        return _made(table_of(operation.column), name)
     if isinstance(operation, ops.AlterColumnOp):
         return _altered(past, item, name)
     return past

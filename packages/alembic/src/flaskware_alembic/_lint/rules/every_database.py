@@ -55,6 +55,14 @@ def _is_replaced(change: Change, context: RuleContext) -> bool:
     )
 
 
+def _changes_rows(change: Change, context: RuleContext) -> bool:
+    # The statements of a revision on one table are one change of its rows.
+    return change.kind in {"update", "delete"} and not any(
+        earlier.kind in {"update", "delete"} and context.same(earlier, change)
+        for earlier in context.before(change)
+    )
+
+
 ANY = (
     Rule(
         "drop-column",
@@ -162,7 +170,7 @@ ANY = (
         Level.WARNING,
         "One statement locks every row that it changes until the revision commits, and"
         " tables altered before stay locked as long.",
-        kind("update", "delete"),
+        _changes_rows,
         advice(
             '@backfill("{table}", batch=1000)\n'
             "def fill(connection, batch):\n"
@@ -170,6 +178,7 @@ ANY = (
             "    connection.execute(statement.values(...))"
         ),
         lock="RowExclusiveLock",
+        grows=True,
     ),
     Rule(
         "transaction-statement",

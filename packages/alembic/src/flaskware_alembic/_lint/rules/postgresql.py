@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from flaskware_alembic._lint.predicates import checks_key
 from flaskware_alembic._lint.predicates import checks_rows
 from flaskware_alembic._lint.predicates import has_volatile_default
 from flaskware_alembic._lint.predicates import is_fragile
+from flaskware_alembic._lint.predicates import is_of_domain
 from flaskware_alembic._lint.predicates import rewrites_type
 from flaskware_alembic._lint.predicates import validates_at_once
 from flaskware_alembic._lint.rule import advice
@@ -32,16 +34,26 @@ POSTGRESQL = (
         _PG,
         Level.ERROR,
         "Nobody can write to the table while the index is built.",
-        kind("create_index", is_flagged=False),
+        lambda change, _: (
+            change.kind == "create_index"
+            and not change.is_flagged
+            and change.other != "only"
+        ),
         online(_INDEX),
         lock=WRITES,
+        grows=True,
     ),
     Rule(
         "drop-index-not-concurrent",
         _PG,
         Level.WARNING,
         "Waits for running queries on the table and blocks new queries meanwhile.",
-        kind("drop_index", is_flagged=False),
+        lambda change, context: (
+            change.kind == "drop_index"
+            and not change.is_flagged
+            # Which waits for the same lock.
+            and not context.drops_part(change)
+        ),
         online(
             'op.drop_index("{name}", "{table}", postgresql_concurrently=True,'
             " if_exists=True)"
@@ -85,6 +97,7 @@ POSTGRESQL = (
             _VALIDATE,
         ),
         lock=KEYS,
+        grows=True,
     ),
     Rule(
         "check-validates",
@@ -98,6 +111,7 @@ POSTGRESQL = (
             _VALIDATE,
         ),
         lock=READS,
+        grows=True,
     ),
     Rule(
         "validate-in-same-transaction",
@@ -108,6 +122,7 @@ POSTGRESQL = (
         validates_at_once,
         online("...  # NOT VALID", _VALIDATE),
         lock=READS,
+        grows=True,
     ),
     Rule(
         "unique-builds-index",
@@ -122,6 +137,7 @@ POSTGRESQL = (
             " UNIQUE USING INDEX {sql_name}')",
         ),
         lock=READS,
+        grows=True,
     ),
     Rule(
         "primary-key-builds-index",
@@ -138,6 +154,22 @@ POSTGRESQL = (
             " PRIMARY KEY USING INDEX {sql_name}')",
         ),
         lock=READS,
+        grows=True,
+    ),
+    Rule(
+        "primary-key-checks-null",
+        _PG,
+        Level.ERROR,
+        "Makes each column of the index NOT NULL, and where one is not, checks every"
+        " row while nobody can read or write the table.",
+        checks_key,
+        advice(
+            "# First make each column of the index NOT NULL: see set-not-null.\n"
+            "op.execute('ALTER TABLE {sql_table} ADD CONSTRAINT {sql_name} PRIMARY KEY"
+            " USING INDEX {sql_name}')"
+        ),
+        lock=READS,
+        grows=True,
     ),
     Rule(
         "exclusion-builds-index",
@@ -151,6 +183,7 @@ POSTGRESQL = (
             " swap the two."
         ),
         lock=READS,
+        grows=True,
     ),
     Rule(
         "set-not-null",
@@ -171,11 +204,12 @@ POSTGRESQL = (
             'op.drop_constraint("{check}", "{table}")'
         ),
         lock=READS,
+        grows=True,
     ),
     Rule(
         "drop-not-null",
         _PG,
-        Level.WARNING,
+        Level.INFO,
         "Code that is still running may not expect an empty value.",
         kind("drop_not_null"),
         advice("# First deploy code that copes with None in {table}.{name}."),
@@ -195,6 +229,7 @@ POSTGRESQL = (
             "# and fill the rows that are there in batches (@backfill)."
         ),
         lock=READS,
+        grows=True,
     ),
     Rule(
         "add-serial-column",
@@ -211,6 +246,7 @@ POSTGRESQL = (
             " sequence."
         ),
         lock=READS,
+        grows=True,
     ),
     Rule(
         "add-stored-column",
@@ -221,6 +257,23 @@ POSTGRESQL = (
         column("add_column", is_stored=True),
         advice("# Add a plain column, fill it in batches, and keep it by a trigger."),
         lock=READS,
+        grows=True,
+    ),
+    Rule(
+        "add-constrained-domain",
+        _PG,
+        Level.ERROR,
+        "The type is a domain that checks its values, so PostgreSQL rewrites the whole"
+        " table while nobody can read it.",
+        is_of_domain,
+        advice(
+            "# Add the column with the plain type, and the CHECK on the table:\n"
+            'op.add_column("{table}", sa.Column("{name}", ...))\n'
+            'op.create_check_constraint("{check}", "{table}", ...,'
+            " postgresql_not_valid=True)"
+        ),
+        lock=READS,
+        grows=True,
     ),
     Rule(
         "change-type",
@@ -234,6 +287,7 @@ POSTGRESQL = (
             "# Contract, a release later: drop {table}.{name}."
         ),
         lock=READS,
+        grows=True,
     ),
     Rule(
         "rename-schema",
@@ -261,6 +315,7 @@ POSTGRESQL = (
         kind("rewrite_table"),
         advice("# Use pg_repack, REPACK (CONCURRENTLY) on PostgreSQL 19, or a window."),
         lock=READS,
+        grows=True,
     ),
     Rule(
         "reindex-not-concurrent",
@@ -270,6 +325,7 @@ POSTGRESQL = (
         kind("reindex", is_flagged=False),
         online("op.execute('REINDEX TABLE CONCURRENTLY {sql_table}')"),
         lock=WRITES,
+        grows=True,
     ),
     Rule(
         "refresh-not-concurrent",
@@ -279,6 +335,7 @@ POSTGRESQL = (
         kind("refresh_view", is_flagged=False),
         advice("op.execute('REFRESH MATERIALIZED VIEW CONCURRENTLY {sql_table}')"),
         lock=READS,
+        grows=True,
     ),
     Rule(
         "detach-not-concurrent",
@@ -296,11 +353,35 @@ POSTGRESQL = (
     ),
     Rule(
         "lock-table",
-        _PG,
+        ("postgresql", "mysql"),
         Level.WARNING,
-        "The table is locked until the revision is committed.",
+        "The table stays locked until the revision is committed, or as long as it"
+        " says.",
         kind("lock_table"),
         advice("# Lock less, or set a lock_timeout and expect to try again."),
+    ),
+    Rule(
+        "partition-locks-parent",
+        _PG,
+        Level.WARNING,
+        "Waits for running queries on the partitioned table, blocks new queries"
+        " meanwhile, and checks every row of the default partition, if there is one.",
+        kind("add_partition"),
+        advice(
+            "op.execute('CREATE TABLE {sql_name} (LIKE {sql_table} INCLUDING ALL)')\n"
+            "op.execute('ALTER TABLE {sql_table} ATTACH PARTITION {sql_name} FOR VALUES"
+            " ...')"
+        ),
+        lock=READS,
+    ),
+    Rule(
+        "create-rule",
+        _PG,
+        Level.WARNING,
+        "Waits for running queries on the table and blocks new queries meanwhile; then"
+        " it changes what statements of running code do.",
+        kind("create_rule"),
+        advice("# A trigger, which waits for running writes alone."),
         lock=READS,
     ),
     Rule(
@@ -341,6 +422,7 @@ POSTGRESQL = (
         kind("alter_domain", is_flagged=False),
         advice("# Add it NOT VALID, and validate it in a revision of its own."),
         on_new=True,
+        grows=True,
     ),
     Rule(
         "enum-order",
@@ -363,5 +445,6 @@ POSTGRESQL = (
         ),
         online(_VALIDATE),
         lock=ONLINE,
+        grows=True,
     ),
 )

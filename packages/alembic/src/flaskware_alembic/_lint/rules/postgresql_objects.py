@@ -6,6 +6,9 @@ after a deploy that failed.
 
 from __future__ import annotations
 
+import dataclasses as dc
+
+from flaskware_alembic._lint.predicates import checks_partition
 from flaskware_alembic._lint.rule import advice
 from flaskware_alembic._lint.rule import Applies
 from flaskware_alembic._lint.rule import Dialect
@@ -20,8 +23,14 @@ from flaskware_core import Level
 _PG: tuple[Dialect, ...] = ("postgresql",)
 
 
-def _restricts(change: Change, _: RuleContext) -> bool:
+def _restricts(change: Change, context: RuleContext) -> bool:
     """True if rows that were valid before may be refused from now on."""
+    if any(
+        context.is_new_part(dc.replace(change, name=info.name))
+        for info in change.columns
+    ):
+        # No code that is still running writes it.
+        return False
     added = {"add_check", "add_foreign_key", "add_unique", "add_exclude"}
     is_unique_index = change.kind == "create_index" and change.is_unique
     return (change.kind in added and change.is_flagged) or is_unique_index
@@ -29,6 +38,14 @@ def _restricts(change: Change, _: RuleContext) -> bool:
 
 def _hides_rows(change: Change, _: RuleContext) -> bool:
     return change.kind in {"detach_partition", "no_inherit"}
+
+
+def _drops_type(change: Change, context: RuleContext) -> bool:
+    # With its last column goes its last use.
+    gone = {"drop_column", "drop_table", "alter_type"}
+    return (change.kind, change.other) == ("drop_object", "type") and not any(
+        earlier.kind in gone for earlier in context.before(change)
+    )
 
 
 def _rule(
@@ -40,10 +57,12 @@ def _rule(
     lock: str | None = None,
     *,
     has_table: bool = False,
+    grows: bool = False,
 ) -> Rule:
     # Only a rule about a table is silent for a new table.
     on_new = lock is None and not has_table
-    return Rule(id, _PG, level, reason, applies, advice(safe), lock, on_new=on_new)
+    text = advice(safe)
+    return Rule(id, _PG, level, reason, applies, text, lock, on_new, grows=grows)
 
 
 _FIRST_CODE = "# First deploy code that copes with both, then do it."
@@ -60,7 +79,7 @@ OBJECTS = (
         "drop-type",
         Level.WARNING,
         "Code that is still running and casts to the type fails from this moment.",
-        kind("drop_object", other="type"),
+        _drops_type,
         "# First deploy code that does not name {name}.",
     ),
     _rule(
@@ -206,12 +225,13 @@ OBJECTS = (
         Level.WARNING,
         "Checks every row of the new and the default partition while nobody can read or"
         " write them.",
-        kind("attach_partition"),
+        checks_partition,
         "# First give {name} a valid CHECK that says the same as its bounds:\n"
         "op.execute('ALTER TABLE {sql_name} ADD CONSTRAINT fits CHECK (...)"
         " NOT VALID')\n"
         "op.execute('ALTER TABLE {sql_name} VALIDATE CONSTRAINT fits')",
         READS,
+        grows=True,
     ),
     _rule(
         "disable-trigger",

@@ -111,7 +111,7 @@ TYPES = (
     Rule(
         "json-type",
         _PG,
-        Level.WARNING,
+        Level.INFO,
         "json has no equality, so a SELECT DISTINCT that worked before fails.",
         # A new table has no query that worked before.
         column("add_column", "alter_type", type="json"),
