@@ -123,6 +123,7 @@ class SourceScript(Script):
     ) -> None:
         self.header = header
         self._loaded = loaded
+        self._refused: RevisionFileError | None = None
         stub: t.Any = types.SimpleNamespace(
             __doc__=header.doc or "",
             **{"branch_labels": None, "depends_on": None, **header.values},
@@ -137,9 +138,17 @@ class SourceScript(Script):
 
         :raises RevisionFileError: naming the file and line, if it cannot be run.
         """
+        if self._refused is not None:
+            # A second try would find what it imports half made, and say that.
+            raise self._refused
         if self._loaded is None:
-            self._loaded = _imported(Path(self.path))
-            _refuse_without_upgrade(self._loaded, Path(self.path))
+            try:
+                found = _imported(Path(self.path))
+                _refuse_without_upgrade(found, Path(self.path))
+            except RevisionFileError as error:
+                self._refused = error
+                raise
+            self._loaded = found
         return self._loaded
 
     @property
