@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import logging
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import typing as t
 import uuid
@@ -23,6 +25,7 @@ from flaskware_alembic import RevisionFailed
 from flaskware_alembic import State
 from flaskware_alembic._runtime.batches import decode
 from flaskware_alembic._runtime.batches import encode
+from flaskware_alembic._runtime.holders import running_statements
 from flaskware_core import examine
 
 Project: t.TypeAlias = t.Any
@@ -285,3 +288,95 @@ def test_a_backfill_that_was_killed_does_each_row_once(
     write(any_project)
     any_project.alembic.upgrade()
     assert values(any_project) == {1}
+
+
+def test_progress_says_how_long_the_rest_takes(any_project: Project) -> None:
+    write(any_project)
+    any_project.alembic.upgrade("aa")
+    with any_project.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("ANALYZE item")
+        elif connection.dialect.name != "sqlite":
+            connection.exec_driver_sql("ANALYZE TABLE item").all()
+    seen: list[BackfillInfo] = []
+    any_project.alembic.upgrade(on_progress=seen.append)
+    assert seen[0].seconds_left is not None
+    assert seen[0].seconds_left > 0
+    assert " left" in str(seen[0])
+    assert " left" not in str(seen[-1])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(4.6, "5 s"), (61, "1 min 01 s"), (7260, "2 h 01 min")]
+)
+def test_the_rest_is_said_in_the_units_that_suit(seconds: float, text: str) -> None:
+    info = BackfillInfo(
+        "bb", "fill", "item", None, BackfillState.RUNNING, 6, 50, seconds
+    )
+    assert str(info).endswith(f"item, about {text} left")
+
+
+def test_the_keys_of_a_batch_are_read_when_they_are_asked_for(
+    any_project: Project,
+) -> None:
+    write(
+        any_project,
+        before="assert [k for k, in batch.keys] == sorted(k for k, in batch.keys);"
+        " assert len(batch.keys) == len(batch); assert batch.keys[-1] == batch.last",
+    )
+    any_project.alembic.upgrade()
+    assert values(any_project) == {1}
+
+
+LOCKS = {
+    "postgresql": ("SELECT pg_advisory_lock(7)", "SELECT pg_advisory_unlock(7)"),
+    "mysql": ("SELECT GET_LOCK('busy', 600)", "SELECT RELEASE_LOCK('busy')"),
+}
+
+
+def test_a_backfill_pauses_while_the_server_is_busy(
+    make_project: t.Any, any_url: str
+) -> None:
+    project = make_project(any_url, ALEMBIC_BACKFILL_MAX_RUNNING=4)
+    name = project.engine.dialect.name.replace("mariadb", "mysql")
+    if name not in LOCKS:
+        pytest.skip("nothing else runs in a file")
+    take, release = LOCKS[name]
+    said: list[str] = []
+
+    def wait() -> None:
+        with project.engine.connect() as connection:
+            connection.exec_driver_sql(take)
+            connection.exec_driver_sql(release)
+
+    class Listener(logging.Handler):
+        """Ends what keeps the server busy once the backfill says that it pauses."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if not said:
+                holder.exec_driver_sql(release)
+            said.append(record.getMessage())
+
+    waiting = [threading.Thread(target=wait) for _ in range(8)]
+    listener, logger = Listener(), logging.getLogger("flaskware.alembic")
+    with project.app.app_context(), project.engine.connect() as holder:
+        write(project)
+        project.alembic.upgrade("aa")
+        holder.exec_driver_sql(take)
+        for thread in waiting:
+            thread.start()
+        with project.engine.connect() as connection:
+            while running_statements(connection) <= 4:
+                connection.rollback()
+        logger.addHandler(listener)
+        before, level = logger.level, logging.INFO
+        logger.setLevel(level)
+        try:
+            project.alembic.upgrade()
+        finally:
+            logger.setLevel(before)
+            logger.removeHandler(listener)
+            for thread in waiting:
+                thread.join()
+        assert "statements run for others" in said[0]
+        assert values(project) == {1}

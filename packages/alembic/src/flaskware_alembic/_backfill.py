@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import functools
 import types
 import typing as t
 
@@ -17,16 +18,25 @@ class Batch:
     :param table: The table, as it is in the database now.
     :param columns: The columns of the key.
     :param where: The condition that exactly these rows meet.
-    :param keys: The key of each row.
+    :param last: The key of the last row, ``None`` where there is none.
+    :param size: How many rows there are.
     """
 
     table: sa.Table
     columns: tuple[sa.Column[t.Any], ...]
     where: sa.ColumnElement[bool]
-    keys: tuple[tuple[t.Any, ...], ...]
+    last: tuple[t.Any, ...] | None
+    size: int
+    _connection: sa.Connection = dc.field(repr=False)
+
+    @functools.cached_property
+    def keys(self) -> tuple[tuple[t.Any, ...], ...]:
+        """The key of each row, read when it is asked for."""
+        select = sa.select(*self.columns).where(self.where).order_by(*self.columns)
+        return tuple(tuple(row) for row in self._connection.execute(select))
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return self.size
 
 
 BatchFunction: t.TypeAlias = cabc.Callable[[sa.Connection, Batch], object]

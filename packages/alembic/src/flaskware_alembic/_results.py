@@ -137,6 +137,7 @@ class BackfillInfo:
 
     :param rows: How many rows it went through.
     :param total: How many the table has, as far as the database knows.
+    :param seconds_left: How long the rest takes at the pace so far, while it runs.
     """
 
     revision: str
@@ -146,15 +147,27 @@ class BackfillInfo:
     state: BackfillState
     rows: int = 0
     total: int | None = None
+    seconds_left: float | None = None
 
     def __str__(self) -> str:
         # The estimate of the database may be old; the final count is exact.
         total = None if self.state is BackfillState.DONE else self.total
         of = f" of about {total}" if total is not None and total >= self.rows else ""
+        is_running = self.state is BackfillState.RUNNING
+        left = self.seconds_left if is_running else None
+        rest = "" if left is None else f", about {_duration(left)} left"
         return (
             f"{self.revision} {self.name}: {self.state.value}, {self.rows}{of} rows of"
-            f" {self.table}"
+            f" {self.table}{rest}"
         )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 # Moves

@@ -56,6 +56,14 @@ class AlembicSettings(Settings):
         " again, with a pause that doubles from half a second.",
         examples=[10],
     )
+    backfill_max_running: int | None = pydantic.Field(
+        default=None,
+        ge=0,
+        description="A backfill pauses between two batches while more statements than"
+        " this run on the server for others; `None` never pauses. On PostgreSQL,"
+        " MySQL and MariaDB.",
+        examples=[20],
+    )
     compare_type: bool = pydantic.Field(
         default=True,
         description="Whether a changed column type counts as a change of the models.",

@@ -19,6 +19,7 @@ from alembic.operations import Operations
 from alembic.operations import ops
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.engine.mock import MockConnection
 
@@ -126,6 +127,8 @@ def reason_without_database(error: BaseException) -> str:
         return "it inspects the schema of the database"
     if isinstance(error, RevisionFileError) and error.__cause__ is not None:
         return f"its file cannot be imported: {_in_short(error.__cause__)}"
+    if isinstance(error, CommandError) and "table reflection" in str(error):
+        return "it rebuilds a table that it reads from the database"
     return _in_short(error)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses as dc
 import functools
+import logging
 import time
+import types
 import typing as t
 
 import sqlalchemy as sa
@@ -26,20 +28,27 @@ from flaskware_alembic._revisions.revision import SourceScript
 from .batches import Batches
 from .batches import decode
 from .batches import encode
+from .holders import running_statements
 from .position import Position
 from .timeouts import pause_before
 
 _RETRIES = 6
+_PAUSE = 0.5
+_log = logging.getLogger("flaskware.alembic")
 
 Due: t.TypeAlias = tuple[str, Backfill]
 """A backfill with the id of its revision."""
 
 
 class BackfillLog:
-    """The backfills of a tree, and a table beside its versions with their progress."""
+    """The backfills of a tree, and a table beside its versions with their progress.
 
-    def __init__(self, position: Position) -> None:
+    :param max_running: Statements of others during which no batch starts.
+    """
+
+    def __init__(self, position: Position, max_running: int | None = None) -> None:
         self._position = position
+        self._max_running = max_running
         self._tree = position.tree
         self._database = position.database
 
@@ -156,9 +165,13 @@ class BackfillLog:
                 with connection.begin():
                     self._add(connection, id, backfill)
             batches = Batches(connection, backfill)
+            started, first = time.monotonic(), info.rows
             while info.state is not BackfillState.DONE:
+                self._wait_for_others(connection)
                 info = self._apply_next(connection, id, backfill, batches)
                 info = dc.replace(info, total=batches.total)
+                left = _seconds_left(info, first, time.monotonic() - started)
+                info = dc.replace(info, seconds_left=left)
                 if on_progress is not None:
                     on_progress(info)
                 if backfill.pause and info.state is not BackfillState.DONE:
@@ -176,6 +189,15 @@ class BackfillLog:
                 " one are done; `flask db backfill` goes on.",
                 revision=revision,
             ) from error
+
+    def _wait_for_others(self, connection: sa.Connection) -> None:
+        if self._max_running is None:
+            return
+        while (count := running_statements(connection)) > self._max_running:
+            connection.rollback()
+            _log.info("The backfill pauses: %s statements run for others.", count)
+            time.sleep(_PAUSE)
+        connection.rollback()
 
     def _apply_next(
         self, connection: sa.Connection, id: str, backfill: Backfill, batches: Batches
@@ -195,17 +217,19 @@ class BackfillLog:
     ) -> BackfillInfo:
         log = self._table
         mine = (log.c.revision == id) & (log.c.name == backfill.name)
-        row = connection.execute(sa.select(log).where(mine)).one()
+        # Locked until the batch is committed: nobody else does the same rows.
+        row = connection.execute(sa.select(log).where(mine).with_for_update()).one()
         after = None if row.position is None else decode(row.position)
         batch = batches.after(connection, after)
-        values: dict[str, t.Any] = {"is_done": len(batch) < backfill.batch}
+        values = {
+            "is_done": len(batch) < backfill.batch,
+            "position": row.position if batch.last is None else encode(batch.last),
+            "rows": row.rows + len(batch),
+        }
         if batch:
             backfill(connection, batch)
-            values["position"] = encode(batch.keys[-1])
-            values["rows"] = row.rows + len(batch)
         connection.execute(sa.update(log).where(mine).values(**values))
-        done = connection.execute(sa.select(log).where(mine)).one()
-        return self._info(id, backfill, done)
+        return self._info(id, backfill, types.SimpleNamespace(**values))
 
     def _create(self, connection: sa.Connection) -> None:
         self._table.create(connection, checkfirst=True)
@@ -237,3 +261,11 @@ class BackfillLog:
             state = BackfillState.DONE if row.is_done else state
         bind = self._database.bind
         return BackfillInfo(id, backfill.name, backfill.table, bind, state, rows)
+
+
+def _seconds_left(info: BackfillInfo, first: int, seconds: float) -> float | None:
+    """Return how long the rest takes at the pace so far, if the total is known."""
+    done = info.rows - first
+    if info.total is None or not 0 < info.rows <= info.total or done <= 0:
+        return None
+    return seconds * (info.total - info.rows) / done

@@ -68,3 +68,21 @@ def _tables_in(statement: str) -> list[str]:
     for change in changes_of_sql(statement, "postgresql"):
         names.update(filter(None, (change.table, change.other, *change.refers)))
     return sorted(names)
+
+
+def running_statements(connection: sa.Connection) -> int:
+    """Return how many statements run on the server for others; 0 where none can."""
+    name = connection.dialect.name
+    if name == "postgresql":
+        return int(connection.scalar(sa.text(_RUNNING)) or 0)
+    if name in {"mysql", "mariadb"}:
+        status = "SHOW GLOBAL STATUS LIKE 'Threads_running'"
+        # The statement that asks is among them.
+        return int(connection.exec_driver_sql(status).one()[1]) - 1
+    return 0
+
+
+_RUNNING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE state = 'active' AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
