@@ -29,7 +29,7 @@ def migrate(project: Project, *renames: str) -> str:
             return True
         return False
 
-    (written,) = project.alembic.revision("change", renamed=renamed)
+    (written,) = project.alembic.revision("change", renamed=renamed, in_place=True)
     assert left == []
     project.alembic.upgrade()
     status = project.alembic.status()
@@ -170,7 +170,9 @@ def test_one_column_becomes_one_other(any_project: Project) -> None:
     declare(any_project, sa.Column("a", sa.Integer), sa.Column("b", sa.Integer))
     migrate(any_project)
     declare(any_project, sa.Column("c", sa.Integer))
-    (written,) = any_project.alembic.revision("change", renamed=lambda *_: True)
+    (written,) = any_project.alembic.revision(
+        "change", renamed=lambda *_: True, in_place=True
+    )
     code = written.path.read_text()
     assert code.split("def downgrade")[0].count("new_column_name") == 1
     any_project.alembic.upgrade()

@@ -8,6 +8,7 @@ from flaskware_core import lazy_names
 
 from ._databases.database import EngineSource as EngineSource
 from ._databases.database import NamedEngineSource as NamedEngineSource
+from ._errors import ContractRefused as ContractRefused
 from ._errors import DatabaseAhead as DatabaseAhead
 from ._errors import DatabaseDiverged as DatabaseDiverged
 from ._errors import DatabaseUnreachable as DatabaseUnreachable
@@ -45,6 +46,7 @@ if t.TYPE_CHECKING:
     from ._results import SchemaChange as SchemaChange
     from ._results import State as State
     from ._results import Status as Status
+    from ._transitions.declaration import replaces as replaces
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -66,16 +68,17 @@ else:
                 "State",
                 "Status",
             ],
+            "_transitions.declaration": ["replaces"],
         },
     )
 
 __all__ = [
     "Alembic", "AlembicSettings", "Backfill", "backfill", "BackfillInfo",
-    "BackfillState", "Batch", "BindStatus", "DatabaseAhead", "DatabaseDiverged",
-    "DatabaseUnreachable", "Drift", "EngineSource", "Explanation", "Finding",
-    "HalfApplied", "JournalEntry", "LockHolder", "LockTimeout", "MigrationError",
-    "ModelsChanged", "NamedEngineSource", "PendingRevisions", "Plan", "PlanStep",
-    "RevisionFailed", "RevisionFileError", "RevisionInfo", "SchemaChange",
-    "SchemaDrifted", "SeveralHeads", "SnapshotOutdated", "State", "Status",
-    "TableLocked", "UnknownRevision", "UnsafeRevisions",
+    "BackfillState", "Batch", "BindStatus", "ContractRefused", "DatabaseAhead",
+    "DatabaseDiverged", "DatabaseUnreachable", "Drift", "EngineSource", "Explanation",
+    "Finding", "HalfApplied", "JournalEntry", "LockHolder", "LockTimeout",
+    "MigrationError", "ModelsChanged", "NamedEngineSource", "PendingRevisions", "Plan",
+    "PlanStep", "replaces", "RevisionFailed", "RevisionFileError", "RevisionInfo",
+    "SchemaChange", "SchemaDrifted", "SeveralHeads", "SnapshotOutdated", "State",
+    "Status", "TableLocked", "UnknownRevision", "UnsafeRevisions",
 ]  # fmt: skip

@@ -161,6 +161,19 @@ class HalfApplied(MigrationError):
         super().__init__(message)
 
 
+class ContractRefused(MigrationError):
+    """A revision that completes an earlier revision came too early.
+
+    :param revision: The revision that was not applied.
+    """
+
+    exit_code = 18
+
+    def __init__(self, message: str, *, revision: RevisionInfo) -> None:
+        self.revision = revision
+        super().__init__(message)
+
+
 class UnsafeRevisions(MigrationError):
     """The rules found changes that are not safe on a database in use.
 

@@ -1,7 +1,8 @@
 """Migrations of an app: one class, and a thin method for each command.
 
-Rooms: _backfill < _results < _errors < _settings < _databases < _sql < _autogenerate
-< _schemas < _revisions < _lint < _runtime < _project < _checks < _cli < _extension
+Rooms: _backfill < _results < _errors < _settings < _databases < _sql < _transitions
+< _autogenerate < _schemas < _revisions < _lint < _runtime < _project < _checks < _cli
+< _extension
 """
 
 from __future__ import annotations
@@ -250,12 +251,12 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         :param on_step: Called after each revision.
         :param on_wait: Called once with a sentence where another process is first.
         :param on_progress: Called after each batch of a backfill.
-        :param contract: Also apply revisions that complete an earlier revision, once no
-            process runs older code any more.
+        :param contract: Also complete earlier upgrades; no process runs older code.
         :param resume: Go on with a revision that MySQL or MariaDB cut off half way.
         :param assume: Whether to take a statement of it as done where the schema does
             not show it.
         :returns: The steps that were done; empty if another process did them before.
+        :raises ContractRefused: if rows are in the way of such a revision.
         :raises DatabaseAhead: if a database holds a revision the code does not have.
         :raises HalfApplied: if a revision was cut off half way.
         :raises LockTimeout: if another process migrates for too long.
@@ -540,6 +541,8 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         head: str = "head",
         rev_id: str | None = None,
         renamed: OnRename | None = None,
+        in_place: bool = False,
+        on_note: OnWait | None = None,
     ) -> list[RevisionInfo]:
         """Write a new revision for each database whose models changed.
 
@@ -550,20 +553,21 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         :param renamed: Called with a location, a name that goes and a name that comes;
             true if the name was changed. The location is ``""`` for a table, a table
             for a column, and an enum or ``table.column`` for a value.
+        :param in_place: Never write a change as the revisions of two deploys.
+        :param on_note: Called with a sentence for each change that has to be unsafe.
         :returns: The new revisions; none where no change was detected.
-        :raises PendingRevisions: if the database is behind, so that it cannot be
-            compared.
+        :raises PendingRevisions: if the database is behind.
         """
         from ._project.revision_files import write_changes
         from ._project.revision_files import write_empty
 
-        selection = self.state.selection()
         if not autogenerate:
             binds = (None,) if binds is None and trees is None else binds
-            chosen = selection.own(binds, trees)
+        chosen = self.state.selection().own(binds, trees)
+        if not autogenerate:
             return write_empty(chosen, message, head=head, rev_id=rev_id)
-        chosen = selection.own(binds, trees)
-        return write_changes(chosen, message, rev_id=rev_id, renamed=renamed)
+        how: t.Any = {"in_place": in_place, "on_note": on_note}
+        return write_changes(chosen, message, rev_id=rev_id, renamed=renamed, **how)
 
     @_command
     def merge(
@@ -683,8 +687,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
     ) -> list[Finding]:
         """Write the safe form of what :meth:`lint` finds, where that can be written.
 
-        A change that needs two deploys is split: a second revision is written, which
-        only ``upgrade(contract=True)`` applies.
+        A change that needs two deploys becomes two revisions; see :meth:`upgrade`.
 
         :param revisions: As for :meth:`lint`, as are the other parameters.
         :returns: The findings that were fixed.

@@ -41,6 +41,7 @@ class RevisionInfo:
     :param tree: The extension or blueprint that brings it, ``None`` for the app.
     :param contracts: The revision that it completes, once no process runs code that
         is older than that; only ``upgrade(contract=True)`` applies it.
+    :param contracted_by: The revision that completes it.
     """
 
     id: str
@@ -53,9 +54,19 @@ class RevisionInfo:
     depends_on: tuple[str, ...] = ()
     tree: str | None = None
     contracts: str | None = None
+    contracted_by: str | None = None
 
     def __str__(self) -> str:
         return f"{self.id} {self.message}".rstrip()
+
+    @property
+    def deploy(self) -> str:
+        """The deploy that applies it, where a change takes two; else empty."""
+        if self.contracts is not None:
+            return f"deploy 2 of 2, completes {self.contracts}"
+        if self.contracted_by is not None:
+            return f"deploy 1 of 2, completed by {self.contracted_by}"
+        return ""
 
 
 @dc.dataclass(frozen=True)
@@ -539,3 +550,4 @@ Assumed: t.TypeAlias = t.Literal["done", "undone"]
 OnStep: t.TypeAlias = cabc.Callable[[PlanStep], None]
 OnProgress: t.TypeAlias = cabc.Callable[[BackfillInfo], None]
 OnWait: t.TypeAlias = cabc.Callable[[str], None]
+OnNote: t.TypeAlias = cabc.Callable[[str], None]

@@ -75,6 +75,14 @@ class AlembicSettings(Settings):
         " models.",
         examples=[False],
     )
+    rolling: bool = pydantic.Field(
+        default=True,
+        description="Whether the code of the last deploy may run while a database is"
+        " migrated. `migrate` then writes a renamed column, a wider number and a column"
+        " that becomes NOT NULL as two revisions for two deploys, on PostgreSQL and"
+        " MariaDB.",
+        examples=[False],
+    )
     schemas: tuple[str, ...] = pydantic.Field(
         default=(),
         description="Schemas whose tables are compared, besides the default schema and"

@@ -14,6 +14,7 @@ from flaskware_alembic import BackfillInfo
 from flaskware_alembic import BackfillState
 from flaskware_alembic import Batch
 from flaskware_alembic import BindStatus
+from flaskware_alembic import ContractRefused
 from flaskware_alembic import DatabaseAhead
 from flaskware_alembic import DatabaseDiverged
 from flaskware_alembic import DatabaseUnreachable
@@ -31,6 +32,7 @@ from flaskware_alembic import NamedEngineSource
 from flaskware_alembic import PendingRevisions
 from flaskware_alembic import Plan
 from flaskware_alembic import PlanStep
+from flaskware_alembic import replaces
 from flaskware_alembic import RevisionFailed
 from flaskware_alembic import RevisionFileError
 from flaskware_alembic import RevisionInfo
@@ -174,6 +176,8 @@ for bind in status.binds:
     t.assert_type(bind.invalid_indexes, tuple[str, ...])
 for info in alembic.history():
     t.assert_type(info.contracts, str | None)
+    t.assert_type(info.contracted_by, str | None)
+    t.assert_type(info.deploy, str)
     t.assert_type(info.id, str)
     t.assert_type(info.down, tuple[str, ...])
     t.assert_type(info.path, Path)
@@ -215,6 +219,8 @@ except SchemaDrifted as error:
 except RevisionFileError as error:
     t.assert_type(error.paths, tuple[Path, ...])
     t.assert_type(error.line, int | None)
+except ContractRefused as error:
+    t.assert_type(error.revision, RevisionInfo)
 except TableLocked as error:
     t.assert_type(error.revision, RevisionInfo)
 except RevisionFailed as error:
@@ -249,3 +255,5 @@ t.assert_type(alembic.accept_drift(), list[Drift])
 t.assert_type(alembic.write_drift("m", binds=[None]), list[RevisionInfo])
 t.assert_type(alembic.snapshot(binds=[None], trees=["app"]), list[Path])
 t.assert_type(alembic.load_snapshot(binds=[None]), list[RevisionInfo])
+alembic.revision("m", in_place=True, on_note=print)
+t.assert_type(replaces("old"), dict[str, t.Any])

@@ -16,6 +16,8 @@ from alembic import autogenerate
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
+from flaskware_alembic._transitions.replacement import Contract
+
 from .checks import keep_types_plain
 from .checks import unnamed_checks
 from .checks import with_checks
@@ -39,6 +41,7 @@ from .renames import rename_tables
 from .renames import renamed_tables
 from .renames import under_old_names
 from .scratch import Scratch
+from .transitions import take_transitions
 
 
 def changes_of(comparison: Comparison) -> tuple[str, ...]:
@@ -54,16 +57,35 @@ def changes_of(comparison: Comparison) -> tuple[str, ...]:
     return (*phrases, *(extra.phrase for extra in extras if extra.phrase))
 
 
+@dc.dataclass(frozen=True)
+class Changes:
+    """The code of what changed.
+
+    :param code: Arguments of :meth:`Tree.write`.
+    :param contract: The revision of a later deploy that completes it.
+    :param kept: A phrase for each change that code in use may not survive.
+    """
+
+    code: dict[str, str]
+    contract: Contract | None = None
+    kept: tuple[str, ...] = ()
+
+
 def code_of_changes(
     comparison: Comparison,
     renamed: OnRename | None = None,
     heads: tuple[str, ...] = (),
-) -> dict[str, str] | None:
+    *,
+    rolling: bool = False,
+) -> Changes | None:
     """The body of a revision that brings the database to the models.
 
-    :param renamed: Asked what was renamed; nothing was if it is ``None``.
+    :param renamed: Asked what was renamed; only what the models declare is, if it is
+        ``None``.
     :param heads: The revision that it follows.
-    :returns: Arguments of :meth:`Tree.write`, or ``None`` if nothing changed.
+    :param rolling: Whether code that is older may run until the next deploy, so that
+        some changes are spread over two revisions.
+    :returns: ``None`` if nothing changed.
     """
     metadata = comparison.database.metadata
     if metadata is None:
@@ -84,15 +106,34 @@ def code_of_changes(
         rename_columns(upgrade, renamed, tables)
         rename_values(upgrade, renamed, tables)
         keep_types_plain(upgrade)
-        values = with_values(t.cast("sa.Connection", context.connection), upgrade)
+        connection = t.cast("sa.Connection", context.connection)
+        imports: set[str] = set()
+        options: t.Any = {
+            "as_batch": comparison.database.is_sqlite,
+            "has_enums_apart": True,
+            "hook": comparison.hooks.render_item,
+        }
+
+        def render(operation: ops.MigrateOperation) -> str:
+            alone = ops.UpgradeOps([operation])
+            return code_of_operations(alone, context, imports, **options)
+
+        transitions = take_transitions(
+            upgrade,
+            connection if rolling else None,
+            render,
+            metadata,
+            skipped={key.rpartition(".")[2] for key in tables},
+        )
+        values = with_values(connection, upgrade)
         extras = values + _extras(
             comparison, context, upgrade, scratch, metadata, renamed, tables
         )
-        if upgrade.is_empty() and not extras and not tables:
+        contract = transitions.contract
+        if upgrade.is_empty() and not extras and not tables and contract is None:
             return None
         downgrade = upgrade.reverse_into(ops.DowngradeOps([]))
         rename_tables(upgrade, downgrade, tables)
-        imports: set[str] = set()
         if comparison.hooks.process_revision_directives is not None:
             script = ops.MigrationScript(None, upgrade, downgrade, imports=imports)
             scripts: list[t.Any] = [script]
@@ -103,11 +144,6 @@ def code_of_changes(
         for container in (upgrade, downgrade):
             drop_identities(container, context.dialect)
         back = extras[::-1]
-        options: t.Any = {
-            "as_batch": comparison.database.is_sqlite,
-            "has_enums_apart": True,
-            "hook": comparison.hooks.render_item,
-        }
         up = code_of_operations(upgrade, context, imports, **options)
         down = code_of_operations(downgrade, context, imports, **options)
         checks: dict[str, tuple[list[str], list[str]]] = {}
@@ -115,21 +151,28 @@ def code_of_changes(
             checks = unnamed_checks(metadata.sorted_tables, scratch, tables)
         codes = {
             "upgrades": _joined(
-                (extra.upgrade for extra in extras if extra.first),
+                [
+                    *(extra.upgrade for extra in extras if extra.first),
+                    *transitions.upgrades,
+                ],
                 "" if upgrade.is_empty() else up,
                 (extra.upgrade for extra in extras if not extra.first),
             ),
             "downgrades": _joined(
                 (extra.downgrade for extra in back if extra.first_back),
                 "" if upgrade.is_empty() else down,
-                (extra.downgrade for extra in back if not extra.first_back),
+                [
+                    *transitions.downgrades,
+                    *(extra.downgrade for extra in back if not extra.first_back),
+                ],
             ),
         }
-        return {
+        written = {
             "upgrades": with_checks(codes["upgrades"], _at(checks, 0)),
             "downgrades": with_checks(codes["downgrades"], _at(checks, 1)),
             "imports": "\n".join(sorted(imports)),
         }
+        return Changes(written, contract, tuple(transitions.kept))
 
 
 def _at(

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.operations import ops
 
+from flaskware_alembic._transitions.declaration import replaced_by
+
 OnRename: t.TypeAlias = cabc.Callable[[str, str, str], bool]
 """Asked with a place, an old and a new name, whether the one became the other.
 
@@ -182,7 +184,12 @@ def _refers(
 
 
 class RenameColumnOp(ops.AlterColumnOp):
-    """A renamed column, whose new name not every Alembic writes down itself."""
+    """A renamed column, whose new name not every Alembic writes down itself.
+
+    ``columns`` are the column of the database and the declared column.
+    """
+
+    columns: tuple[sa.Column[t.Any], sa.Column[t.Any]]
 
     def reverse(self) -> RenameColumnOp:
         """Take it back."""
@@ -259,6 +266,10 @@ def rename_columns(
         upgrade.ops[:] = [*before, *names, *after]
 
 
+def _always(_place: str, _old: str, _new: str) -> bool:
+    return True
+
+
 def _renamed_columns(
     part: ops.ModifyTableOps, renamed: OnRename | None, tables: cabc.Mapping[str, str]
 ) -> list[ops.MigrateOperation]:
@@ -272,20 +283,28 @@ def _renamed_columns(
     }
     place = tables.get(part.table_name, part.table_name)
     found: list[ops.MigrateOperation] = []
-    for old, new in renamed_pairs(place, gone, come, renamed, alike).items():
+    said = {
+        (old, new) for old, new in alike if old == replaced_by(come[new].column.info)
+    }
+    pairs = renamed_pairs(place, gone, come, _always, said)
+    rest = [n for n in come if n not in pairs.values()]
+    pairs |= renamed_pairs(
+        place, [n for n in gone if n not in pairs], rest, renamed, alike
+    )
+    for old, new in pairs.items():
         column = gone[old].to_column()
         part.ops.remove(gone[old])
         part.ops.remove(come[new])
-        found.append(
-            RenameColumnOp(
-                part.table_name,
-                old,
-                schema=part.schema,
-                modify_name=new,
-                existing_type=column.type,
-                existing_nullable=column.nullable,
-            )
+        rename = RenameColumnOp(
+            part.table_name,
+            old,
+            schema=part.schema,
+            modify_name=new,
+            existing_type=column.type,
+            existing_nullable=column.nullable,
         )
+        rename.columns = (column, come[new].column)
+        found.append(rename)
     return found
 
 

@@ -16,6 +16,7 @@ from .options import rev_id_option
 from .output import is_asked
 from .output import print_json
 from .output import print_made
+from .output import print_note
 from .output import print_possible
 
 if t.TYPE_CHECKING:
@@ -68,12 +69,18 @@ def revision(
     help="A rename: TABLE=NEW, TABLE.COLUMN=NEW, ENUM.VALUE=NEW or"
     " TABLE.COLUMN.VALUE=NEW; asked for at a terminal. May be repeated.",
 )
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="One revision, for an app that is stopped while it is migrated.",
+)
 def migrate(
     alembic: Alembic,
     *,
     message: str | None,
     rev_id: str | None,
     renames: tuple[str, ...],
+    in_place: bool,
     **chosen: t.Any,
 ) -> None:
     """Write a new revision with what changed in the models."""
@@ -92,7 +99,12 @@ def migrate(
         return answer
 
     made = alembic.revision(
-        message or "models changed", rev_id=rev_id, renamed=renamed, **chosen
+        message or "models changed",
+        rev_id=rev_id,
+        renamed=renamed,
+        in_place=in_place,
+        on_note=print_note,
+        **chosen,
     )
     if unmet := sorted(set(renames) - set(asked)):
         for info in made:

@@ -51,6 +51,20 @@ def print_made(made: list[RevisionInfo], *, otherwise: str = _NO_CHANGES) -> Non
         click.echo(otherwise)
     for info in made:
         click.echo(f"Wrote {info.path}")
+    for info in made:
+        if info.contracts is not None:
+            text = (
+                f"These are two deploys. flask db upgrade applies {info.contracts}: old"
+                " and new code work from then on. Once no process runs the old code,"
+                f" flask db upgrade --contract applies {info.id}. For an app that is"
+                " stopped meanwhile, delete both files and add --in-place."
+            )
+            click.echo(textwrap.fill(text, 80, break_on_hyphens=False))
+
+
+def print_note(sentence: str) -> None:
+    """Print a remark on what was written."""
+    click.echo(sentence, err=True)
 
 
 def print_possible(renames: cabc.Iterable[str]) -> None:
@@ -119,6 +133,8 @@ def print_done(done: Plan) -> None:
     """Print the end of an upgrade or downgrade."""
     for info in done.left:
         why = f"it completes {info.contracts}" if info.contracts else "it comes after"
+        if info.contracts in {step.revision.id for step in done}:
+            why += ", which was applied just now: deploy its code first"
         click.echo(f"Held back: {info}, since {why}")
     if done.left:
         click.echo(HELD_BACK)
@@ -135,6 +151,8 @@ def print_plan(plan: Plan) -> None:
     for step in plan:
         held = step.revision.contracts and step.direction == "upgrade"
         click.echo(f"{step}{' (only with --contract)' if held else ''}")
+        if step.revision.deploy:
+            click.echo(f"  {step.revision.deploy}")
         for fill in step.backfills:
             when = "before" if fill.before else "after"
             click.echo(
@@ -156,8 +174,8 @@ def print_infos(infos: list[RevisionInfo], otherwise: str) -> None:
     if not infos:
         click.echo(otherwise)
     for info in infos:
-        head = " (head)" if info.is_head else ""
-        click.echo(f"{_label(info)}{info}{head}")
+        notes = "; ".join(filter(None, ["head" * info.is_head, info.deploy]))
+        click.echo(f"{_label(info)}{info}{f' ({notes})' if notes else ''}")
 
 
 def print_drift(found: cabc.Iterable[Drift]) -> None:

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
 from flaskware_alembic._sql.change import ColumnInfo
-
-from .expand_contract import quoted
+from flaskware_alembic._transitions.constraint import quoted
 
 # Rewriting as much takes a fraction of a second.
 _SMALL = 8 * 2**20

@@ -13,10 +13,10 @@ import typing as t
 
 from flaskware_alembic._sql.change import Change
 from flaskware_alembic._sql.change import ColumnInfo
+from flaskware_alembic._transitions.constraint import name_of_check
+from flaskware_alembic._transitions.constraint import quoted
 from flaskware_core import Level
 
-from .expand_contract import name_of_check
-from .expand_contract import quoted
 from .facts import Facts
 from .schema import Past
 

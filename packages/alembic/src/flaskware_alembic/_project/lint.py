@@ -337,7 +337,7 @@ def _fix(
             written = migrator.tree.write(
                 contract.message,
                 manual=True,
-                upgrades=contract.upgrade,
+                upgrades=contract.body,
                 downgrades=contract.downgrade,
             )
         except MigrationError:

@@ -11,13 +11,20 @@ from flaskware_alembic._autogenerate.operations import code_of_changes
 from flaskware_alembic._autogenerate.renames import OnRename
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import UnknownRevision
+from flaskware_alembic._lint.fixes.fix import with_backfill
+from flaskware_alembic._lint.fixes.fix import write_contract
+from flaskware_alembic._results import OnNote
 from flaskware_alembic._results import RevisionInfo
 from flaskware_alembic._results import SchemaChange
+from flaskware_alembic._revisions.header import read_source
+from flaskware_alembic._revisions.revision import rewrite_file
+from flaskware_alembic._revisions.tree import Tree
 from flaskware_alembic._runtime.migrator import Migrator
 from flaskware_alembic._runtime.record import Texts
 from flaskware_alembic._schemas.ddl import NotWritable
 from flaskware_alembic._schemas.ddl import Writer
 from flaskware_alembic._schemas.schema import Item
+from flaskware_alembic._transitions.replacement import Contract
 
 from .drift import accept
 from .drift import drift_of
@@ -42,9 +49,15 @@ def write_changes(
     *,
     rev_id: str | None,
     renamed: OnRename | None = None,
+    in_place: bool = False,
+    on_note: OnNote | None = None,
 ) -> list[RevisionInfo]:
     """Write a revision with what changed in each folder where something did.
 
+    A change that takes two deploys is two revisions, the second held back.
+
+    :param in_place: Write each change as one revision, whatever the settings say.
+    :param on_note: Called with a sentence for each change that is not safe in one.
     :raises PendingRevisions: if a database is behind.
     """
     migrators = list(migrators)
@@ -52,7 +65,12 @@ def write_changes(
     groups = _by_folder(migrators)
     # All are compared before the first file is written.
     bodies = {
-        id(m): code_of_changes(m.comparison, renamed, m.tree.heads)
+        id(m): code_of_changes(
+            m.comparison,
+            renamed,
+            m.tree.heads,
+            rolling=m.settings.rolling and not (in_place or m.tree.is_shared),
+        )
         for group in groups
         for m in group
     }
@@ -65,19 +83,55 @@ def write_changes(
         for m, body in changed:
             name = m.tree.arguments().get("engine_name")
             prefix = "" if name is None else f"{name}_"
-            content[f"{prefix}upgrades"] = body["upgrades"]
-            content[f"{prefix}downgrades"] = body["downgrades"]
-        content["imports"] = "\n".join(
-            sorted(
-                {line for _, body in changed for line in body["imports"].split("\n")}
-            )
-        ).strip()
-        written.append(
-            group[0].tree.write(
-                message, rev_id=rev_id, manual=False, config=_config(group), **content
-            )
+            content[f"{prefix}upgrades"] = body.code["upgrades"]
+            content[f"{prefix}downgrades"] = body.code["downgrades"]
+            for phrase in body.kept:
+                if on_note is not None:
+                    on_note(
+                        f"{phrase}, so it is changed in place: code that is older fails"
+                        " from the upgrade on."
+                    )
+        lines = {
+            line for _, body in changed for line in body.code["imports"].split("\n")
+        }
+        imports = content["imports"] = "\n".join(sorted(lines)).strip()
+        tree = group[0].tree
+        first = tree.write(
+            message, rev_id=rev_id, manual=False, config=_config(group), **content
         )
+        written.append(first)
+        contract = changed[0][1].contract
+        if contract is not None:
+            written[-1:] = _completed(tree, first, contract, imports, rev_id)
     return written
+
+
+def _completed(
+    tree: Tree,
+    first: RevisionInfo,
+    contract: Contract,
+    imports: str,
+    rev_id: str | None,
+) -> list[RevisionInfo]:
+    """Add the backfill of a revision, and write the revision that completes it."""
+    text = with_backfill(read_source(first.path), contract.backfill)
+    if text is None:
+        first.path.unlink()
+        raise MigrationError(
+            "The template script.py.mako has no function `upgrade` to put a backfill"
+            " before. Write one, or add --in-place."
+        )
+    rewrite_file(first.path, text)
+    second = tree.write(
+        contract.message,
+        rev_id=None if rev_id is None else f"{rev_id}_contract",
+        manual=True,
+        upgrades=contract.body,
+        downgrades=contract.downgrade,
+        imports=imports,
+    )
+    write_contract(second.path, contract, first.id)
+    return [tree.info(first.id), tree.info(second.id)]
 
 
 def write_merges(

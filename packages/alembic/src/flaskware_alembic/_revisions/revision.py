@@ -29,7 +29,10 @@ from .header import read_source
 
 
 def describe_script(
-    script: Script, bind: str | None, tree: str | None = None
+    script: Script,
+    bind: str | None,
+    tree: str | None = None,
+    contracted_by: str | None = None,
 ) -> RevisionInfo:
     """Return the revision of a script of Alembic."""
     return RevisionInfo(
@@ -43,6 +46,7 @@ def describe_script(
         depends_on=_as_tuple(script.dependencies),
         tree=tree,
         contracts=getattr(script, "contracts", None),
+        contracted_by=contracted_by,
     )
 
 

@@ -153,7 +153,7 @@ def imports_for(source: str, code: str) -> list[str]:
     return found
 
 
-def with_value(source: str, name: str, value: str) -> str:
+def with_value(source: str, name: str, value: str | tuple[str, ...]) -> str:
     """Return a source with a constant below those that it has, at its top.
 
     :raises ValueError: if it has no constant ``revision``.

@@ -41,6 +41,7 @@ class _Loaded:
     signature: _Signature
     scripts: ScriptDirectory
     ids: frozenset[str]
+    contracted_by: dict[str, str]
 
     @functools.cached_property
     def filling(self) -> tuple[SourceScript, ...]:
@@ -321,7 +322,8 @@ class Tree:
         return loaded
 
     def _info(self, script: Script) -> RevisionInfo:
-        return describe_script(script, self.bind, self.name)
+        by = self._fresh().contracted_by.get(script.revision)
+        return describe_script(script, self.bind, self.name, by)
 
     def _load(self, signature: _Signature) -> _Loaded:
         own = self.folder.parent if self.folder.name == "versions" else self.folder
@@ -340,7 +342,8 @@ class Tree:
             # A circle of dependencies, or a label that two revisions have.
             raise RevisionFileError(f"{self.folder}: {error}") from error
         ids = frozenset(script.revision for script in loaded)
-        return _Loaded(signature, scripts, ids)
+        by = {s.contracts: s.revision for s in loaded if s.contracts is not None}
+        return _Loaded(signature, scripts, ids, by)
 
 
 def _takes_name(function: cabc.Callable[..., object]) -> bool:

@@ -15,11 +15,11 @@ from sqlalchemy import exc as sa_exc
 
 from flaskware_alembic._databases.errors import is_lock_timeout
 from flaskware_alembic._databases.errors import reason_of
+from flaskware_alembic._errors import ContractRefused
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import RevisionFailed
 from flaskware_alembic._errors import RevisionFileError
 from flaskware_alembic._errors import TableLocked
-from flaskware_alembic._lint.expand_contract import violated_check
 from flaskware_alembic._lint.fixes.placeholder import placeholders_in
 from flaskware_alembic._results import Assumed
 from flaskware_alembic._results import BackfillInfo
@@ -32,6 +32,7 @@ from flaskware_alembic._results import PlanStep
 from flaskware_alembic._revisions.revision import location_of
 from flaskware_alembic._revisions.revision import SourceScript
 from flaskware_alembic._settings import AlembicSettings
+from flaskware_alembic._transitions.constraint import violated_check
 
 from .backfill_log import BackfillLog
 from .backfill_log import Due
@@ -85,6 +86,8 @@ class Run:
         self._autocommitted = False
         self._started = time.perf_counter()
         self._done: list[PlanStep] = []
+        self._applied_before: set[str] | None = None
+        self._was_empty = False
 
     def go(self, *, purge: bool = False) -> Plan:
         """Make the move, and return what was done.
@@ -169,23 +172,16 @@ class Run:
         # The code after `yield` runs after a commit.
         def moves(heads: Heads, context: MigrationContext) -> cabc.Iterator[Move]:
             found = self.position.moves(self.target, self.direction, heads)
-            was_empty = not heads and not self._done
-            if self.direction != "stamp":
-                self._refuse_unfit(found, was_empty=was_empty)
+            self._begin(found, heads)
+            if self.direction == "stamp":
+                yield from self._stamped(found)
+                return
             for index, move in enumerate(found):
-                if self.direction == "stamp":
-                    self._now = move
-                    yield move
-                    continue
-                id: str = move.revision.revision
                 script: SourceScript = move.revision
-                connection = t.cast("sa.Connection", context.connection)
                 if self.direction == "upgrade":
-                    if self._is_for_later(script, was_empty=was_empty):
+                    if self._is_for_later(script):
                         self._left = found[index:]
-                        return
-                    self._due = self._backfills.due_before(connection, script)
-                    if self._due:
+                    if self._left or self._has_to_wait(context, move):
                         return
                 timeouts.set(Timeouts.of(script.loaded, self.settings))
                 self._now = move
@@ -194,6 +190,7 @@ class Run:
                 yield move
                 self._now = None
                 if self.direction == "upgrade":
+                    id = script.revision
                     fills = script.backfills
                     self._due = [(id, fill) for fill in fills if not fill.before]
                     if self._due:
@@ -201,7 +198,28 @@ class Run:
 
         return moves
 
-    def _refuse_unfit(self, moves: list[Move], *, was_empty: bool) -> None:
+    def _begin(self, moves: list[Move], heads: Heads) -> None:
+        """Note where the database stands before the first revision."""
+        if self._applied_before is None:
+            self._applied_before = self.position.applied(heads)
+            self._was_empty = not heads
+        if self.direction != "stamp":
+            self._refuse_unfit(moves)
+
+    def _stamped(self, moves: list[Move]) -> cabc.Iterator[Move]:
+        for move in moves:
+            self._now = move
+            yield move
+
+    def _has_to_wait(self, context: MigrationContext, move: Move) -> bool:
+        """Return whether a backfill comes before a revision; refuse one too early."""
+        connection = t.cast("sa.Connection", context.connection)
+        self._due = self._backfills.due_before(connection, move.revision)
+        if not self._due:
+            self._refuse_blocked(connection, move)
+        return bool(self._due)
+
+    def _refuse_unfit(self, moves: list[Move]) -> None:
         """Refuse files that cannot be run or are not finished, before the first is.
 
         :raises RevisionFileError: naming the file and line.
@@ -212,7 +230,7 @@ class Run:
             _ = script.loaded
             if self.direction == "downgrade":
                 continue
-            if self._is_for_later(script, was_empty=was_empty):
+            if self._is_for_later(script):
                 return
             path = Path(script.path)
             for placeholder in placeholders_in(path):
@@ -224,8 +242,34 @@ class Run:
                     line=placeholder.line,
                 )
 
-    def _is_for_later(self, script: SourceScript, *, was_empty: bool) -> bool:
-        return script.contracts is not None and not (self.contract or was_empty)
+    def _is_for_later(self, script: SourceScript) -> bool:
+        expanded = script.contracts
+        if expanded is None or self._was_empty:
+            return False
+        # No code is deployed yet that knows a revision of this run.
+        is_new = expanded in self.position.tree and expanded not in (
+            self._applied_before or ()
+        )
+        return is_new or not self.contract
+
+    def _refuse_blocked(self, connection: sa.Connection, move: Move) -> None:
+        """Refuse a contract that rows are in the way of.
+
+        :raises ContractRefused: with the query that finds such a row.
+        """
+        for query in getattr(move.revision.loaded, "blocked_by", ()):
+            found = connection.execute(sa.text(query)).first()
+            connection.rollback()
+            if found is not None:
+                revision = self._step(move).revision
+                raise ContractRefused(
+                    f"Revision {revision} is refused in the database"
+                    f" {self.position.database.name!r}: it would lose data, since a row"
+                    f" was not brought up to date. Find such rows: {query}\nWrite to"
+                    " them, so that the trigger fills them, and run the upgrade again."
+                    " Nothing of the revision was applied.",
+                    revision=revision,
+                )
 
     def _wrap(self, move: Move, context: MigrationContext) -> None:
         """Watch a revision as far as its database needs that."""

@@ -9,13 +9,6 @@ import re
 import textwrap
 from pathlib import Path
 
-from flaskware_alembic._lint.expand_contract import checked_not_null
-from flaskware_alembic._lint.expand_contract import Contract
-from flaskware_alembic._lint.expand_contract import execute as _execute
-from flaskware_alembic._lint.expand_contract import in_autocommit
-from flaskware_alembic._lint.expand_contract import name_of_check
-from flaskware_alembic._lint.expand_contract import quoted as _quoted
-from flaskware_alembic._lint.expand_contract import Replacement
 from flaskware_alembic._lint.schema import Past
 from flaskware_alembic._results import Finding
 from flaskware_alembic._revisions.header import read_source
@@ -28,6 +21,14 @@ from flaskware_alembic._revisions.syntax import with_imports
 from flaskware_alembic._revisions.syntax import with_value
 from flaskware_alembic._sql.change import Change
 from flaskware_alembic._sql.statement import changes_of_sql
+from flaskware_alembic._transitions.constraint import checked_not_null
+from flaskware_alembic._transitions.constraint import execute as _execute
+from flaskware_alembic._transitions.constraint import in_autocommit
+from flaskware_alembic._transitions.constraint import name_of_check
+from flaskware_alembic._transitions.constraint import quoted as _quoted
+from flaskware_alembic._transitions.replacement import Column
+from flaskware_alembic._transitions.replacement import Contract
+from flaskware_alembic._transitions.replacement import Replacement
 
 from .history import History
 from .history import past_of
@@ -336,7 +337,7 @@ def _replace(
     """A new column that takes the place of another, kept the same by a trigger."""
     if dialect != "postgresql":
         return NotFixable(
-            "only PostgreSQL has the trigger that keeps the columns equal"
+            "it writes the trigger that keeps the columns equal for PostgreSQL only"
         )
     read = _replacement(call, history)
     if isinstance(read, NotFixable):
@@ -350,7 +351,7 @@ def _replace(
         n for n in up.body if n.lineno != call.statement.lineno and _names(n, read)
     ]
     if others:
-        return NotFixable(f"other statements of `upgrade` name {read.name}, too")
+        return NotFixable(f"other statements of `upgrade` name {read.old.name}, too")
     inverse = None if down is None else _inverse(source, down, read)
     if down is not None and inverse is None:
         return NotFixable("`downgrade` does not undo it in one statement of its own")
@@ -360,7 +361,7 @@ def _replace(
         edits.append((inverse, read.downgrade))
     for at, code in sorted(edits, key=lambda e: -e[0].statement.lineno):
         source = _with_code(source, at, code)
-    imports = imports_for(original, f"{read.type}\n{read.new_type}")
+    imports = imports_for(original, f"{read.old.type}\n{read.new.type}")
     contract = dc.replace(read.contract, imports=tuple(imports))
     text = with_backfill(source, contract.backfill)
     return Edit(text or source, contract)
@@ -403,7 +404,11 @@ def _replacement(call: Call, history: History) -> Replacement | NotFixable:
     code = ast.unparse(type_)
     new_type = code if changed is None else ast.unparse(changed)
     return Replacement(
-        table, name, new, code, new_type, past.nullable, default, keeps_name
+        "postgresql",
+        table,
+        Column(name, code, past.nullable, default),
+        Column(new, new_type, past.nullable, default),
+        keeps_name,
     )
 
 
@@ -445,7 +450,7 @@ def _type_name(node: ast.expr) -> str:
 
 def _names(node: ast.AST, read: Replacement) -> bool:
     """True if a string in it names the column."""
-    word = re.compile(rf"(?<!\w){re.escape(read.name)}(?!\w)")
+    word = re.compile(rf"(?<!\w){re.escape(read.old.name)}(?!\w)")
     return any(
         isinstance(n, ast.Constant)
         and isinstance(n.value, str)
@@ -456,7 +461,7 @@ def _names(node: ast.AST, read: Replacement) -> bool:
 
 def _inverse(source: str, down: ast.FunctionDef, read: Replacement) -> Call | None:
     """The statement of ``downgrade`` that takes it back."""
-    wanted = read.name if read.keeps_name else read.new
+    wanted = read.old.name if read.keeps_name else read.new.name
     found = [call_at(source, statement.lineno) for statement in down.body]
     calls = [
         call
@@ -467,7 +472,7 @@ def _inverse(source: str, down: ast.FunctionDef, read: Replacement) -> Call | No
         and call.text(1, "column_name") == wanted
         and (
             (read.keeps_name and call.argument(99, "type_") is not None)
-            or call.text(99, "new_column_name") == read.name
+            or call.text(99, "new_column_name") == read.old.name
         )
         and not {k.arg for k in call.call.keywords}
         - {*_EXISTING, "table_name", "column_name", "type_", "new_column_name"}
@@ -542,6 +547,8 @@ FIXED = frozenset(_WRITERS) | {rule for rule, _ in _REPLACED}
 def write_contract(path: Path, contract: Contract, expand: str) -> None:
     """Finish the file of a contract: which revision it completes, and its backfill."""
     text = with_value(read_source(path), "contracts", expand)
+    if contract.blocked_by:
+        text = with_value(text, "blocked_by", contract.blocked_by)
     if contract.backfill and not contract.backfill_first:
         text = with_backfill(text, contract.backfill) or text
     rewrite_file(path, with_imports(text, *contract.imports))
