@@ -51,13 +51,16 @@ def quiet_logging(caplog: pytest.LogCaptureFixture) -> cabc.Iterator[None]:
     import logging
 
     root = logging.getLogger()
-    before = (root.level, root.handlers[:], root.manager.disable)
+    before = (root.level, root.handlers[:])
     yield
     root.setLevel(before[0])
     root.handlers[:] = before[1]
+    # Flask-Migrate disables every logger that its file does not name.
+    for known in root.manager.loggerDict.values():
+        if isinstance(known, logging.Logger):
+            known.disabled = False
     for name in ("alembic", "sqlalchemy", "sqlalchemy.engine", "flask_migrate"):
         logger = logging.getLogger(name)
-        logger.disabled = False
         logger.handlers[:] = []
         logger.setLevel(logging.NOTSET)
         logger.propagate = True
