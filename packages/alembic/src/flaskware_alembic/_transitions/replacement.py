@@ -171,7 +171,8 @@ class Replacement:
         if what := self._wanted(new):
             lines.append(self._alter(new, what))
         if self.keeps_name:
-            lines += self._swapped()
+            reason = "both names are there before and after"
+            lines += [f"# lint: allow rename-column: {reason}", *self._swapped()]
         if not old.nullable and old.default is None:
             # Nothing fills it from here until it is dropped.
             kept = new if self.keeps_name else old
