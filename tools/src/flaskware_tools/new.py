@@ -46,6 +46,11 @@ def make(name: str, summary: str, root: Path = ROOT) -> Path:
         before="flaskware-tools = {",
         text=f"flaskware-{name} = {{ workspace = true }}\n",
     )
+    _insert(
+        root / "starter" / "pyproject.toml",
+        before='    "pyyaml>=',
+        text=f'    "flaskware-{name}>=0.1.0",\n',
+    )
     return target
 
 
