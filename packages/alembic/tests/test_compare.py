@@ -12,7 +12,7 @@ Project: t.TypeAlias = t.Any
 
 def migrate(project: Project, **options: t.Any) -> str:
     """Write what changed, apply it, and make sure that nothing is left."""
-    (written,) = project.alembic.revision("change", **options)
+    (written,) = project.alembic.revision("change", in_place=True, **options)
     project.alembic.upgrade()
     assert project.alembic.check().state is State.UP_TO_DATE
     return str(written.path.read_text())

@@ -19,7 +19,7 @@ Project: t.TypeAlias = t.Any
 
 
 def migrate(project: Project) -> str:
-    (written,) = project.alembic.revision("change")
+    (written,) = project.alembic.revision("change", in_place=True)
     project.alembic.upgrade()
     assert project.alembic.check().state is State.UP_TO_DATE
     return str(written.path.read_text())

@@ -69,6 +69,20 @@ def keep(site: t.Any, seen: list[t.Any]) -> None:
     assert original is not view
 
 
+@pytest.mark.parametrize("size", [400_000, 600_000])
+def test_a_file_may_be_longer_than_the_memory_of_a_form(site, size):
+    body = (
+        b"--b\r\nContent-Disposition: form-data;"
+        b' name="letter"; filename="a.txt"\r\n\r\n'
+        + b"x" * size
+        + b"\r\n--b--\r\n"
+    )
+    # As bytes: the test client would leave a file of its own open.
+    response = site.post(body, content_type="multipart/form-data; boundary=b")
+    assert response.status_code == 422
+    assert "letter" in response.text
+
+
 def test_a_picture_is_opened_and_can_be_read_again(site, picture):
     seen: list[t.Any] = []
     keep(site, seen)

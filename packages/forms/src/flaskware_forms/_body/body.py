@@ -25,6 +25,7 @@ V = t.TypeVar("V")
 # A boundary has at most 70 characters (RFC 2046, section 5.1.1).
 _HEAD = 100
 # More than a form has without files, unless the app allows more.
+_LEAST = 64 * 1024  # Werkzeug's own
 _AT_ONCE = 2 << 20
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
 
@@ -294,11 +295,15 @@ class _FormDataParser(FormDataParser):
         boundary = (options or {}).get("boundary", "")
         if mimetype != "multipart/form-data" or not boundary or not boundary.isascii():
             return super().parse(stream, mimetype, content_length, options)
+        # Werkzeug answers 413 if what it reads at once is more than a form may hold.
+        at_once = _AT_ONCE
+        if self.max_form_memory_size is not None:
+            at_once = max(_LEAST, min(_AT_ONCE, self.max_form_memory_size - _LEAST))
         parser = MultiPartParser(
             stream_factory=self.stream_factory,
             max_form_memory_size=self.max_form_memory_size,
             max_form_parts=self.max_form_parts,
-            buffer_size=_AT_ONCE,
+            buffer_size=at_once,
             cls=self.cls,
         )
         try:
