@@ -73,9 +73,7 @@ def keep(site: t.Any, seen: list[t.Any]) -> None:
 def test_a_file_may_be_longer_than_the_memory_of_a_form(site, size):
     body = (
         b"--b\r\nContent-Disposition: form-data;"
-        b' name="letter"; filename="a.txt"\r\n\r\n'
-        + b"x" * size
-        + b"\r\n--b--\r\n"
+        b' name="letter"; filename="a.txt"\r\n\r\n' + b"x" * size + b"\r\n--b--\r\n"
     )
     # As bytes: the test client would leave a file of its own open.
     response = site.post(body, content_type="multipart/form-data; boundary=b")
