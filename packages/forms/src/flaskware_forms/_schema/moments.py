@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import collections.abc as cabc
 import datetime as dt
-import sys
 import typing as t
 import zoneinfo
 
-import flask
-
+from .person import choice_of
 from .values import Refused
 
 Moment: t.TypeAlias = dt.datetime | dt.time
 Zone: t.TypeAlias = str | dt.tzinfo
 
-_ZONE = "flaskware_forms_zone"
 _MINUTE = dt.timedelta(minutes=1)
 
 
@@ -43,28 +39,7 @@ def current_zone() -> dt.tzinfo | None:
 
     :raises ValueError: if the app gives a zone that does not exist.
     """
-    if not flask.has_app_context():
-        return None
-    kept = flask.g.get(_ZONE, _ZONE)
-    if kept is _ZONE:
-        # A function of the app may ask a database, so once per request.
-        kept = _find_zone()
-        setattr(flask.g, _ZONE, kept)
-    return t.cast("dt.tzinfo | None", kept)
-
-
-def _find_zone() -> dt.tzinfo | None:
-    extensions = flask.current_app.extensions
-    babel = sys.modules.get("flask_babel")
-    zone: Zone | cabc.Callable[[], Zone | None] | None
-    if babel is not None and "babel" in extensions:
-        zone = babel.get_timezone()
-    else:
-        forms = extensions.get("forms")
-        zone = None if forms is None else forms.state.settings.timezone
-    if callable(zone):
-        zone = zone()
-    return None if zone is None else zone_of(zone)
+    return choice_of("timezone", zone_of)
 
 
 def shown(value: Moment) -> tuple[str, str | None]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import collections.abc as cabc
 import decimal
 import re
-import sys
 import typing as t
 
-import flask
-
+from .person import choice_of
 from .values import Refused
 from .values import text_of
 
-_LOCALE = "flaskware_forms_locale"
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _EXAMPLE = decimal.Decimal("1234.5")
 # The locales that this process showed numbers in. The data of a locale stays in memory,
@@ -46,30 +42,10 @@ def current_locale() -> str | None:
 
     :raises ValueError: if the app gives a locale that does not exist.
     """
-    if not flask.has_app_context():
-        return None
-    kept = flask.g.get(_LOCALE, _LOCALE)
-    if kept is _LOCALE:
-        # A function of the app may ask a database, so once per request.
-        kept = _find_locale()
-        setattr(flask.g, _LOCALE, kept)
-        if kept is not None:
-            _SHOWN.add(kept)
-    return t.cast("str | None", kept)
-
-
-def _find_locale() -> str | None:
-    extensions = flask.current_app.extensions
-    babel = sys.modules.get("flask_babel")
-    locale: str | cabc.Callable[[], str | None] | None
-    if babel is not None and "babel" in extensions:
-        own = babel.get_locale()
-        locale = None if own is None else str(own)
-    else:
-        forms = extensions.get("forms")
-        locale = None if forms is None else forms.state.settings.locale
-    found = locale() if callable(locale) else locale
-    return None if found is None else tag_of(found)
+    tag = choice_of("locale", lambda locale: tag_of(str(locale)))
+    if tag is not None:
+        _SHOWN.add(tag)
+    return tag
 
 
 def shown_number(value: t.Any, tag: str) -> str:
