@@ -53,7 +53,13 @@ class UnknownRevision(MigrationError):
     exit_code = 4
 
 
-class PendingRevisions(MigrationError):
+class _StatusError(MigrationError):
+    def __init__(self, message: str, *, status: Status) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class PendingRevisions(_StatusError):
     """Revisions of the code are not applied to the database.
 
     :param status: The status of every database.
@@ -61,22 +67,14 @@ class PendingRevisions(MigrationError):
 
     exit_code = 5
 
-    def __init__(self, message: str, *, status: Status) -> None:
-        self.status = status
-        super().__init__(message)
 
-
-class ModelsChanged(MigrationError):
+class ModelsChanged(_StatusError):
     """The models differ from the database, and no revision closes that.
 
     :param status: The status of every database.
     """
 
     exit_code = 6
-
-    def __init__(self, message: str, *, status: Status) -> None:
-        self.status = status
-        super().__init__(message)
 
 
 class LockTimeout(MigrationError):
@@ -187,7 +185,7 @@ class UnsafeRevisions(MigrationError):
         super().__init__(message)
 
 
-class SchemaDrifted(MigrationError):
+class SchemaDrifted(_StatusError):
     """A database was changed by hand, or an applied revision was edited.
 
     :param status: The status of every database.
@@ -195,19 +193,11 @@ class SchemaDrifted(MigrationError):
 
     exit_code = 16
 
-    def __init__(self, message: str, *, status: Status) -> None:
-        self.status = status
-        super().__init__(message)
 
-
-class SnapshotOutdated(MigrationError):
+class SnapshotOutdated(_StatusError):
     """A snapshot of the schema is not what the revisions make.
 
     :param status: The status of every database.
     """
 
     exit_code = 17
-
-    def __init__(self, message: str, *, status: Status) -> None:
-        self.status = status
-        super().__init__(message)
