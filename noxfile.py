@@ -37,8 +37,7 @@ CONFIG = ROOT / "shared-config"
 REQUIREMENTS = CONFIG / "requirements"
 CACHE = ROOT / ".cache"
 PACKAGES = matrix.packages()
-# The demo, the starter and the tools have tests like any package.
-PROJECTS = [*PACKAGES, "noticeboard", matrix.STARTER, "tools"]
+PROJECTS = [*PACKAGES, *matrix_of_jobs.OTHERS]
 NEIGHBOURS = beside.neighbours()
 # The checks of CI, each as it follows `nox -s`, the longest first. The session `ci`
 # runs them side by side; GitHub runs a job for each, from `nox -s plan`. The tests are
@@ -147,12 +146,9 @@ def _siblings(name: str) -> list[str]:
 
 
 def _folder(name: str) -> Path:
-    folders = {
-        "tools": ROOT / "tools",
-        "noticeboard": ROOT / "docs/examples/noticeboard",
-        matrix.STARTER: ROOT / "starter",
-    }
-    return folders.get(name) or PACKAGES[name].folder
+    if name in PACKAGES:
+        return PACKAGES[name].folder
+    return ROOT / matrix_of_jobs.OTHERS[name]
 
 
 def _pytest(session: nox.Session, name: str, *arguments: str) -> None:

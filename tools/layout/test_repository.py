@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import re
 import subprocess
 
@@ -136,3 +138,15 @@ def test_workflows_call_nothing_but_nox():
             assert re.match(
                 r"(python -m (pip install|nox)|gh release create|exit 1$)", line
             ), f"{path.name} runs {line!r}: make it a nox session"
+
+
+def test_the_tag_of_every_distribution_publishes_it():
+    workflow = (ROOT / ".github" / "workflows" / "publish.yml").read_text("utf-8")
+    listed = re.search(r"tags: (\[.+\])", workflow)
+    assert listed
+    patterns = json.loads(listed[1])
+    for item in distributions().values():
+        tag = f"{item.distribution}/{item.version}"
+        assert any(fnmatch.fnmatch(tag, pattern) for pattern in patterns), (
+            f"publish.yml publishes no tag {tag}: add a pattern for it"
+        )

@@ -184,6 +184,21 @@ def run_starter(python: Path, wheels: Path, folder: Path) -> None:
     run(python, "-m", "flask", "db", "upgrade", cwd=app)
 
 
+def try_out(package: Package, wheels: Path, folder: Path) -> tuple[Path, str]:
+    """Install a package in an empty environment, and do what its README says first.
+
+    :return: The environment's interpreter, and a line on what was done, followed by
+        its output.
+    """
+    python = make_alone(package, wheels, folder)
+    if package.name == STARTER:
+        run_starter(python, wheels, folder)
+        return python, "installed alone, and made an app that migrates its database"
+    printed = run_readme(package, python, folder)
+    lines = "".join(f"\n    {line}" for line in printed.splitlines())
+    return python, f"installed alone, its README example ran{lines}"
+
+
 def main() -> None:
     family = distributions()
     parser = argparse.ArgumentParser(prog="python -m flaskware_tools.build")
@@ -207,15 +222,8 @@ def main() -> None:
                 size = f"{path.stat().st_size / 1024:.1f} KiB"
                 print(f"{path.name}  {size}, identical twice")
         for name in names:
-            python = make_alone(family[name], wheels, folder)
-            if name == STARTER:
-                run_starter(python, wheels, folder)
-                print(f"{name}: installed, and made an app that migrates its database")
-                continue
-            printed = run_readme(family[name], python, folder)
-            print(f"{name}: installed alone, its README example ran")
-            for line in printed.splitlines():
-                print(f"    {line}")
+            _, done = try_out(family[name], wheels, folder)
+            print(f"{name}: {done}")
         if set(names) == set(family):
             extensions = [item for item in family.values() if item.name != STARTER]
             run_together(extensions, wheels, folder)

@@ -13,12 +13,13 @@ from .matrix import changed
 from .matrix import packages
 from .matrix import read_matrix
 from .matrix import ROOT
+from .matrix import STARTER
 
 LINUX = "ubuntu-latest"
 # The demo, the starter and the tools have tests like any package.
 OTHERS = {
     "noticeboard": "docs/examples/noticeboard",
-    "flaskware": "starter",
+    STARTER: "starter",
     "tools": "tools",
 }
 

@@ -26,7 +26,6 @@ from .matrix import git
 from .matrix import known_files
 from .matrix import Package
 from .matrix import ROOT
-from .matrix import STARTER
 
 FRAGMENT_TYPES = ("breaking", "deprecation", "feature", "fix")
 
@@ -218,13 +217,8 @@ def make(planned: Plan, out: Path, temporary: Path, only: str = "") -> None:
     _say("checked the metadata")
     sdist, wheel = sorted(artifacts, key=lambda path: path.suffix)
     shutil.copy(wheel, wheels)
-    python = build.make_alone(package, wheels, temporary)
-    if package.name == STARTER:
-        build.run_starter(python, wheels, temporary)
-        _say("installed in an empty environment, and made an app")
-    else:
-        build.run_readme(package, python, temporary)
-        _say("installed in an empty environment, and the README's example ran")
+    python, done = build.try_out(package, wheels, temporary)
+    _say(done.partition("\n")[0])
     options = ("-m", "not slow and not browser", *(("-k", only) if only else ()))
     passed = build.run_sdist_tests(package, sdist, wheels, temporary, *options)
     _say(f"tests of the sdist: {passed}")
