@@ -406,6 +406,7 @@ with make_app().app_context():
 @example({})
 @example({"picks": []})
 @example({"several": []})
+@example({"least-0": [], "least-1": []})
 def test_a_form_of_lists_and_files_takes_nothing_that_its_source_refuses(changes):
     body = {**_RIGHT_SEVERAL, **changes}
     app = make_app(Forms())

@@ -264,6 +264,10 @@ def _field_of(field: t.Any, leave_out: frozenset[str]) -> tuple[t.Any, t.Any]:
     marks = [*_marks(kind, found, required=required), _ui_of(field)]
     if isinstance(field, wtf.FieldList):
         marks.extend(_row_limits(field))
+    if is_list:
+        # Pydantic does not validate a default, and a body may have no row at all.
+        least = [mark.min_length for mark in marks if isinstance(mark, at.MinLen)]
+        required = required or len(field.object_data or ()) < max(least, default=0)
     if not is_group and not isinstance(field, wtf.BooleanField):
         marks.append(pydantic.WrapValidator(_refusing(field)))
         marks.extend(pydantic.AfterValidator(each) for each in field.filters)
