@@ -210,6 +210,10 @@ BAD = {
         write(".github/workflows/new.yml", "jobs:\n      - run: pytest\n"),
         "make it a nox session",
     ),
+    "test_the_tag_of_every_distribution_publishes_it": (
+        edit(".github/workflows/publish.yml", 'tags: ["flaskware/*", ', "tags: ["),
+        "add a pattern for it",
+    ),
     "test_the_top_of_a_package_holds_the_standard_files": (
         write(f"{HOME}/examples/one.py", ""),
         "move it into src/, tests/, docs/",
