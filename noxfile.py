@@ -212,20 +212,16 @@ def coverage(session: nox.Session, name: str) -> None:
 @_each(list(PACKAGES))
 def tests_min(session: nox.Session, name: str) -> None:
     """Run the tests on the lowest versions that each package declares."""
-    _test_resolved(session, name, "--resolution=lowest-direct")
+    _install_resolved(session, name, "--resolution=lowest-direct")
+    _pytest(session, name, *REST)
 
 
 @nox.session
 @_each(list(PACKAGES))
 def tests_pre(session: nox.Session, name: str) -> None:
-    """Run the tests on the newest versions, pre-releases included."""
-    _test_resolved(session, name, "--prerelease=allow", "--upgrade")
-
-
-def _test_resolved(session: nox.Session, name: str, *options: str) -> None:
-    """Run a package's tests on versions other than the locked."""
-    _install_resolved(session, name, *options)
-    _pytest(session, name, *REST)
+    """Run the tests on the newest versions and pre-releases, with new examples."""
+    _install_resolved(session, name, "--prerelease=allow", "--upgrade")
+    _pytest(session, name, "--hypothesis-profile=default", *REST)
 
 
 def _install_resolved(session: nox.Session, name: str, *options: str) -> None:
