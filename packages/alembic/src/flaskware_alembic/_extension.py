@@ -31,9 +31,8 @@ from ._databases.database import NamedEngineSource
 from ._databases.database import Source
 from ._databases.event_loop import call_in_loop
 from ._errors import MigrationError
-from ._errors import UnknownRevision
 from ._project.migrations import answer_while_behind
-from ._project.migrations import find_directory
+from ._project.migrations import find_folders
 from ._project.migrations import Migrations
 from ._project.migrations import watch_requests
 from ._project.trees import TreeSpec
@@ -47,21 +46,22 @@ if t.TYPE_CHECKING:
     from ._autogenerate.comparison import ProcessDirectives
     from ._autogenerate.comparison import RenderItem
     from ._autogenerate.renames import OnRename
-    from ._results import Assumed
     from ._results import BackfillInfo
     from ._results import Binds
+    from ._results import Chosen
     from ._results import Direction
     from ._results import Drift
     from ._results import Explanation
     from ._results import Finding
+    from ._results import LintOptions
+    from ._results import MoveOptions
     from ._results import Names
     from ._results import OnProgress
-    from ._results import OnStep
     from ._results import OnWait
     from ._results import Plan
     from ._results import RevisionInfo
     from ._results import Status
-    from ._runtime.migrator import Migrator
+    from ._results import UpgradeOptions
 
 _P = t.ParamSpec("_P")
 _R = t.TypeVar("_R")
@@ -235,15 +235,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
     def upgrade(
         self,
         target: str = "heads",
-        *,
-        binds: Binds = None,
-        trees: Names = None,
-        on_step: OnStep | None = None,
-        on_wait: OnWait | None = None,
-        on_progress: OnProgress | None = None,
-        contract: bool = False,
-        resume: bool = False,
-        assume: Assumed | None = None,
+        **options: t.Unpack[UpgradeOptions],
     ) -> Plan:
         """Apply pending revisions, one process at a time.
 
@@ -263,30 +255,13 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         :raises RevisionFailed: naming the file and line that raised.
         :raises TableLocked: if a lock was held for too long, at every attempt.
         """
-        return self._move(
-            target,
-            "upgrade",
-            binds,
-            trees,
-            on_step=on_step,
-            on_wait=on_wait,
-            on_progress=on_progress,
-            contract=contract,
-            resume=resume,
-            assume=assume,
-        )
+        return self._move(target, "upgrade", **options)
 
     @_command
     def downgrade(
         self,
         target: str,
-        *,
-        binds: Binds = None,
-        trees: Names = None,
-        on_step: OnStep | None = None,
-        on_wait: OnWait | None = None,
-        resume: bool = False,
-        assume: Assumed | None = None,
+        **options: t.Unpack[MoveOptions],
     ) -> Plan:
         """Take back the revisions that were applied after a target.
 
@@ -296,40 +271,29 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         :returns: The steps that were done.
         :raises MigrationError: if another tree depends on what is taken back.
         """
-        return self._move(
-            target,
-            "downgrade",
-            binds,
-            trees,
-            on_step=on_step,
-            on_wait=on_wait,
-            resume=resume,
-            assume=assume,
-        )
+        return self._move(target, "downgrade", **options)
 
     @_command
     def stamp(
         self,
         target: str = "heads",
         *,
-        binds: Binds = None,
-        trees: Names = None,
         purge: bool = False,
+        **chosen: t.Unpack[Chosen],
     ) -> Plan:
         """Record that a database is at a revision, and run nothing.
 
         :param purge: Forget the content of the version table, also what is unknown.
         """
-        return self._move(target, "stamp", binds, trees, purge=purge)
+        return self._move(target, "stamp", purge=purge, **chosen)
 
     @_command
     def backfill(
         self,
         *,
-        binds: Binds = None,
-        trees: Names = None,
         on_progress: OnProgress | None = None,
         on_wait: OnWait | None = None,
+        **chosen: t.Unpack[Chosen],
     ) -> list[BackfillInfo]:
         """Finish the backfills of applied revisions, each from where it stopped.
 
@@ -338,7 +302,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         """
         return [
             info
-            for m in self.state.selection().chosen(binds, trees)
+            for m in self.state.selection().chosen(**chosen)
             for info in m.fill(on_wait=on_wait, on_progress=on_progress)
         ]
 
@@ -350,8 +314,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         target: str = "heads",
         *,
         direction: t.Literal["upgrade", "downgrade"] = "upgrade",
-        binds: Binds = None,
-        trees: Names = None,
+        **chosen: t.Unpack[Chosen],
     ) -> Plan:
         """Return the steps that an upgrade or downgrade would do at this moment.
 
@@ -360,21 +323,19 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         from ._project.lint import planned
         from ._results import Plan
 
-        chosen = self._chosen_at(target, direction, binds, trees)
-        return sum((planned(m, target, direction) for m in chosen), Plan())
+        moved = self.state.selection().moved(target, direction, **chosen)
+        return sum((planned(m, target, direction) for m in moved), Plan())
 
     @_command
-    def losses(
-        self, target: str, *, binds: Binds = None, trees: Names = None
-    ) -> list[str]:
+    def losses(self, target: str, **chosen: t.Unpack[Chosen]) -> list[str]:
         """Return what a downgrade at this moment would drop with its data.
 
         :returns: A phrase for each table, column and deleted row set.
         """
         from ._project.lint import losses_of
 
-        chosen = self._chosen_at(target, "downgrade", binds, trees)
-        return [loss for m in chosen for loss in losses_of(m, target)]
+        moved = self.state.selection().moved(target, "downgrade", **chosen)
+        return [loss for m in moved for loss in losses_of(m, target)]
 
     @_command
     def sql(
@@ -383,8 +344,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         *,
         direction: t.Literal["upgrade", "downgrade"] = "upgrade",
         start: str | None = None,
-        binds: Binds = None,
-        trees: Names = None,
+        **chosen: t.Unpack[Chosen],
     ) -> str:
         """Return the SQL of an upgrade or downgrade, to be run by hand.
 
@@ -392,42 +352,36 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         """
         from ._runtime.script import sql_of
 
-        chosen = self.state.selection().at(target, binds, trees)
-        return "".join(sql_of(m.position, target, direction, start) for m in chosen)
+        found = self.state.selection().at(target, **chosen)
+        return "".join(sql_of(m.position, target, direction, start) for m in found)
 
     @_command
-    def current(
-        self, *, binds: Binds = None, trees: Names = None
-    ) -> list[RevisionInfo]:
+    def current(self, **chosen: t.Unpack[Chosen]) -> list[RevisionInfo]:
         """Return the revisions that the databases are at.
 
         :raises DatabaseAhead: if one of them is not in the code.
         """
         found: list[RevisionInfo] = []
-        for m in self.state.selection().chosen(binds, trees):
+        for m in self.state.selection().chosen(**chosen):
             ids = m.position.current()
             m.position.refuse_unknown(ids)
             found.extend(m.tree.info(id) for id in ids)
         return found
 
     @_command
-    def history(
-        self, *, binds: Binds = None, trees: Names = None
-    ) -> list[RevisionInfo]:
+    def history(self, **chosen: t.Unpack[Chosen]) -> list[RevisionInfo]:
         """Return every revision of the code, the newest first; asks no database."""
-        chosen = self.state.selection().chosen(binds, trees)
-        return [info for m in chosen for info in m.tree.infos()]
+        found = self.state.selection().chosen(**chosen)
+        return [info for m in found for info in m.tree.infos()]
 
     @_command
-    def heads(self, *, binds: Binds = None, trees: Names = None) -> list[RevisionInfo]:
+    def heads(self, **chosen: t.Unpack[Chosen]) -> list[RevisionInfo]:
         """Return the revisions that no other one follows; asks no database."""
-        chosen = self.state.selection().chosen(binds, trees)
-        return [m.tree.info(id) for m in chosen for id in m.tree.heads]
+        found = self.state.selection().chosen(**chosen)
+        return [m.tree.info(id) for m in found for id in m.tree.heads]
 
     @_command
-    def status(
-        self, *, models: bool = True, binds: Binds = None, trees: Names = None
-    ) -> Status:
+    def status(self, *, models: bool = True, **chosen: t.Unpack[Chosen]) -> Status:
         """Return how the databases stand to the code.
 
         :param models: Also compare the models, which reads the whole schema.
@@ -435,17 +389,12 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         from ._project.status import status_of
         from ._results import Status
 
-        chosen = self.state.selection().chosen(binds, trees)
-        return Status(tuple(status_of(m, models=models) for m in chosen))
+        found = self.state.selection().chosen(**chosen)
+        return Status(tuple(status_of(m, models=models) for m in found))
 
     @_command
     def check(
-        self,
-        *,
-        models: bool = True,
-        serving: bool = False,
-        binds: Binds = None,
-        trees: Names = None,
+        self, *, models: bool = True, serving: bool = False, **chosen: t.Unpack[Chosen]
     ) -> Status:
         """Make sure that the databases are what the code expects.
 
@@ -461,32 +410,31 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         """
         from ._project.status import refuse
 
-        compared = models and not serving
-        status = self.status(models=compared, binds=binds, trees=trees)
+        status = self.status(models=models and not serving, **chosen)
         if not (serving and status.can_serve):
             refuse(status)
         return status
 
     @_command
-    def drift(self, *, binds: Binds = None, trees: Names = None) -> list[Drift]:
+    def drift(self, **chosen: t.Unpack[Chosen]) -> list[Drift]:
         """Return how the databases differ from what their revisions made."""
         from ._project.drift import drift_of
 
-        return [drift_of(m) for m in self.state.selection().chosen(binds, trees)]
+        return [drift_of(m) for m in self.state.selection().chosen(**chosen)]
 
     @_command
-    def accept_drift(self, *, binds: Binds = None, trees: Names = None) -> list[Drift]:
+    def accept_drift(self, **chosen: t.Unpack[Chosen]) -> list[Drift]:
         """Record the databases and the applied revisions as they are now.
 
         :returns: The differences that are accepted.
         """
         from ._project.drift import accept
 
-        return [accept(m) for m in self.state.selection().chosen(binds, trees)]
+        return [accept(m) for m in self.state.selection().chosen(**chosen)]
 
     @_command
     def write_drift(
-        self, message: str, *, binds: Binds = None, trees: Names = None
+        self, message: str, **chosen: t.Unpack[Chosen]
     ) -> list[RevisionInfo]:
         """Write a revision with what was changed by hand in each database.
 
@@ -494,39 +442,35 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         """
         from ._project.revision_files import write_drift
 
-        return write_drift(self.state.selection().own(binds, trees), message)
+        return write_drift(self.state.selection().own(**chosen), message)
 
     @_command
-    def snapshot(self, *, binds: Binds = None, trees: Names = None) -> list[Path]:
+    def snapshot(self, **chosen: t.Unpack[Chosen]) -> list[Path]:
         """Write the schema of each database as SQL, to be committed and reviewed."""
         from ._project.snapshot import write_snapshot
 
-        return [write_snapshot(m) for m in self.state.selection().own(binds, trees)]
+        return [write_snapshot(m) for m in self.state.selection().own(**chosen)]
 
     @_command
-    def load_snapshot(
-        self, *, binds: Binds = None, trees: Names = None
-    ) -> list[RevisionInfo]:
+    def load_snapshot(self, **chosen: t.Unpack[Chosen]) -> list[RevisionInfo]:
         """Make empty databases from snapshots; return the revisions they are at."""
         from ._project.snapshot import load_snapshot
 
-        chosen = self.state.selection().own(binds, trees)
-        return [info for m in chosen for info in load_snapshot(m)]
+        found = self.state.selection().own(**chosen)
+        return [info for m in found for info in load_snapshot(m)]
 
     @_command
-    def backfills(
-        self, *, binds: Binds = None, trees: Names = None
-    ) -> list[BackfillInfo]:
+    def backfills(self, **chosen: t.Unpack[Chosen]) -> list[BackfillInfo]:
         """Return the progress of the backfills of applied revisions."""
-        chosen = self.state.selection().chosen(binds, trees)
-        return [info for m in chosen for info in m.backfills.infos()]
+        found = self.state.selection().chosen(**chosen)
+        return [info for m in found for info in m.backfills.infos()]
 
     @_command
-    def explain(self, *, binds: Binds = None, trees: Names = None) -> list[Explanation]:
+    def explain(self, **chosen: t.Unpack[Chosen]) -> list[Explanation]:
         """Return the reasons for what a comparison of the models finds, or misses."""
         from ._project.explain import explain
 
-        return explain(self.state.selection().own(binds, trees))
+        return explain(self.state.selection().own(**chosen))
 
     # Writing revisions
 
@@ -536,13 +480,12 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         message: str,
         *,
         autogenerate: bool = True,
-        binds: Binds = None,
-        trees: Names = None,
         head: str = "head",
         rev_id: str | None = None,
         renamed: OnRename | None = None,
         in_place: bool = False,
         on_note: OnWait | None = None,
+        **chosen: t.Unpack[Chosen],
     ) -> list[RevisionInfo]:
         """Write a new revision for each database whose models changed.
 
@@ -562,12 +505,13 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         from ._project.revision_files import write_empty
 
         if not autogenerate:
-            binds = (None,) if binds is None and trees is None else binds
-        chosen = self.state.selection().own(binds, trees)
-        if not autogenerate:
-            return write_empty(chosen, message, head=head, rev_id=rev_id)
+            if chosen.get("binds") is None and chosen.get("trees") is None:
+                chosen["binds"] = (None,)
+            found = self.state.selection().own(**chosen)
+            return write_empty(found, message, head=head, rev_id=rev_id)
+        found = self.state.selection().own(**chosen)
         how: t.Any = {"in_place": in_place, "on_note": on_note}
-        return write_changes(chosen, message, rev_id=rev_id, renamed=renamed, **how)
+        return write_changes(found, message, rev_id=rev_id, renamed=renamed, **how)
 
     @_command
     def merge(
@@ -575,8 +519,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         message: str = "merge heads",
         *,
         revisions: cabc.Collection[str] = (),
-        binds: Binds = None,
-        trees: Names = None,
+        **chosen: t.Unpack[Chosen],
     ) -> list[RevisionInfo]:
         """Write a revision that joins several heads, where there are several.
 
@@ -584,17 +527,12 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         """
         from ._project.revision_files import write_merges
 
-        chosen = self.state.selection().own(binds, trees)
-        return write_merges(chosen, message, tuple(revisions))
+        found = self.state.selection().own(**chosen)
+        return write_merges(found, message, tuple(revisions))
 
     @_command
     def rebase(
-        self,
-        head: str,
-        *,
-        onto: str | None = None,
-        binds: Binds = None,
-        trees: Names = None,
+        self, head: str, *, onto: str | None = None, **chosen: t.Unpack[Chosen]
     ) -> list[RevisionInfo]:
         """Put a branch after the other head, so that history is one line again.
 
@@ -605,7 +543,8 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         """
         from ._project.rewrites import rebase
 
-        found = (rebase(m, head, onto) for m in self._chosen_with(head, binds, trees))
+        having = self.state.selection().having(head, **chosen)
+        found = (rebase(m, head, onto) for m in having)
         return [info for info in found if info is not None]
 
     @_command
@@ -614,8 +553,7 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         target: str = "head",
         *,
         message: str = "squashed",
-        binds: Binds = None,
-        trees: Names = None,
+        **chosen: t.Unpack[Chosen],
     ) -> list[RevisionInfo]:
         """Replace all revisions up to a target by a single one, which keeps its id.
 
@@ -626,20 +564,14 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         """
         from ._project.rewrites import squash
 
-        chosen = self._chosen_with(target, binds, trees)
-        return [squash(m, target, message) for m in chosen]
+        having = self.state.selection().having(target, **chosen)
+        return [squash(m, target, message) for m in having]
 
     @_command
     def lint(
         self,
         *revisions: str,
-        base: str | None = None,
-        released: str | None = None,
-        hints: bool = False,
-        baseline: bool = True,
-        database: bool = False,
-        binds: Binds = None,
-        trees: Names = None,
+        **options: t.Unpack[LintOptions],
     ) -> list[Finding]:
         """Return what is not safe on a database in use, waived or not.
 
@@ -660,30 +592,24 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         from ._project.lint import linted
         from ._project.lint import Scope
 
-        scope = Scope(revisions, base, released, hints, baseline, database)
-        return linted(self.state.selection().own(binds, trees), scope)
+        chosen, scope = Scope.of(revisions, **options)
+        return linted(self.state.selection().own(**chosen), scope)
 
     @_command
-    def write_baseline(self, *, binds: Binds = None, trees: Names = None) -> list[Path]:
+    def write_baseline(self, **chosen: t.Unpack[Chosen]) -> list[Path]:
         """Write down what :meth:`lint` finds at this moment, so that it is left out.
 
         :returns: A file for each folder of revisions with a finding, to be committed.
         """
         from ._project.lint import record_baseline
 
-        return record_baseline(self.state.selection().own(binds, trees))
+        return record_baseline(self.state.selection().own(**chosen))
 
     @_command
     def fix(
         self,
         *revisions: str,
-        base: str | None = None,
-        released: str | None = None,
-        hints: bool = False,
-        baseline: bool = True,
-        database: bool = False,
-        binds: Binds = None,
-        trees: Names = None,
+        **options: t.Unpack[LintOptions],
     ) -> list[Finding]:
         """Write the safe form of what :meth:`lint` finds, where that can be written.
 
@@ -695,28 +621,15 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         from ._project.lint import fixed
         from ._project.lint import Scope
 
-        scope = Scope(revisions, base, released, hints, baseline, database)
-        return fixed(self.state.selection().own(binds, trees), scope)
+        chosen, scope = Scope.of(revisions, **options)
+        return fixed(self.state.selection().own(**chosen), scope)
 
     # Set-up
 
     def _build(self, app: App, settings: AlembicSettings) -> Migrations:
-        root = Path(app.root_path)
-        directory, more = settings.directory, list[Path]()
-        # Flask-Alembic's own key: a folder, and further folders that may have a name.
-        theirs = t.cast("dict[str, t.Any]", app.config.get("ALEMBIC") or {})
-        if "directory" not in settings.model_fields_set:
-            directory = Path(theirs.get("script_location", directory))
-            for item in theirs.get("version_locations", ()):
-                more.append(root / (item if isinstance(item, str) else item[1]))
-        directory = find_directory(root, directory)
+        folders = find_folders(app, settings)
         return Migrations(
-            directory,
-            tuple(more),
-            settings,
-            self._source,
-            self._registered,
-            self._hooks,
+            *folders, settings, self._source, self._registered, self._hooks
         )
 
     def _attach(self, app: App, settings: AlembicSettings, state: Migrations) -> None:  # noqa: ARG002
@@ -750,51 +663,21 @@ class Alembic(Extension[AlembicSettings, Migrations]):
             return list(check_migrations(self, app, db, deploy=deploy))
 
     def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:  # noqa: ARG002
-        source = self._source
-        if source.engine is None:
-            return
-        metadata = source.metadata or sa.MetaData()
-        for database in Source(None, metadata, source.engine).databases():
-            try:
-                with database.connect():
-                    pass
-            except MigrationError as error:
-                yield ConfigProblem(
-                    "Alembic(engine=…)", "a database that answers", error.message
-                )
+        for error in self._source.unreachable():
+            yield ConfigProblem(
+                "Alembic(engine=…)", "a database that answers", error.message
+            )
 
     def _move(
         self,
         target: str,
         direction: Direction,
-        binds: Binds,
-        trees: Names,
+        *,
+        binds: Binds = None,
+        trees: Names = None,
         **options: t.Any,
     ) -> Plan:
         from ._results import Plan
 
-        chosen = self._chosen_at(target, direction, binds, trees)
-        return sum((m.move(target, direction, **options) for m in chosen), Plan())
-
-    def _chosen_at(
-        self, target: str, direction: Direction, binds: Binds, trees: Names
-    ) -> list[Migrator]:
-        from ._project.selection import refuse_needed
-
-        selection = self.state.selection()
-        chosen = selection.at(target, binds, trees)
-        if direction == "downgrade":
-            refuse_needed(selection, chosen, target)
-            return chosen[::-1]
-        return chosen
-
-    def _chosen_with(self, target: str, binds: Binds, trees: Names) -> list[Migrator]:
-        """Return those that have a revision.
-
-        :raises UnknownRevision: if none has.
-        """
-        own = self.state.selection().own(binds, trees)
-        chosen = [m for m in own if m.tree.exists and m.tree.resolves(target)]
-        if not chosen:
-            raise UnknownRevision(f"There is no revision {target!r}.")
-        return chosen
+        moved = self.state.selection().moved(target, direction, binds, trees)
+        return sum((m.move(target, direction, **options) for m in moved), Plan())

@@ -551,3 +551,39 @@ OnStep: t.TypeAlias = cabc.Callable[[PlanStep], None]
 OnProgress: t.TypeAlias = cabc.Callable[[BackfillInfo], None]
 OnWait: t.TypeAlias = cabc.Callable[[str], None]
 OnNote: t.TypeAlias = cabc.Callable[[str], None]
+
+
+# Parameters that commands share
+
+
+class Chosen(t.TypedDict, total=False):
+    """Databases and trees that a command works on; the defaults if not given."""
+
+    binds: Binds
+    trees: Names
+
+
+class MoveOptions(Chosen, total=False):
+    """Parameters of each move; :meth:`Alembic.upgrade` says what they mean."""
+
+    on_step: OnStep | None
+    on_wait: OnWait | None
+    resume: bool
+    assume: Assumed | None
+
+
+class UpgradeOptions(MoveOptions, total=False):
+    """Parameters of an upgrade."""
+
+    on_progress: OnProgress | None
+    contract: bool
+
+
+class LintOptions(Chosen, total=False):
+    """Parameters of each look at revisions; :meth:`Alembic.lint` has their meaning."""
+
+    base: str | None
+    released: str | None
+    hints: bool
+    baseline: bool
+    database: bool

@@ -220,6 +220,18 @@ class Source:
             engines = list(t.cast("cabc.Mapping[object, object]", given).values())
         return any(hasattr(item, "sync_engine") for item in engines)
 
+    def unreachable(self) -> cabc.Iterator[DatabaseUnreachable]:
+        """Yield an error for each of the given engines whose database is away."""
+        if self.engine is None:
+            return
+        metadata = self.metadata or sa.MetaData()
+        for database in Source(None, metadata, self.engine).databases():
+            try:
+                with database.connect():
+                    pass
+            except DatabaseUnreachable as error:
+                yield error
+
     def _given(self) -> object:
         if self.engine is not None:
             return self.engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses as dc
+import typing as t
 from pathlib import Path
 
 from flaskware_alembic._errors import MigrationError
@@ -21,8 +22,11 @@ from flaskware_alembic._lint.fixes.fix import Edit
 from flaskware_alembic._lint.fixes.fix import write_contract
 from flaskware_alembic._lint.recording import record
 from flaskware_alembic._lint.recording import Recording
+from flaskware_alembic._results import Binds
+from flaskware_alembic._results import Chosen
 from flaskware_alembic._results import Direction
 from flaskware_alembic._results import Finding
+from flaskware_alembic._results import Names
 from flaskware_alembic._results import Plan
 from flaskware_alembic._results import RevisionInfo
 from flaskware_alembic._revisions.header import read_source
@@ -54,6 +58,18 @@ class Scope:
     hints: bool = False
     baseline: bool = True
     database: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        revisions: tuple[str, ...],
+        *,
+        binds: Binds = None,
+        trees: Names = None,
+        **options: t.Any,
+    ) -> tuple[Chosen, Scope]:
+        """Return the databases and trees that options name, and the scope."""
+        return {"binds": binds, "trees": trees}, cls(revisions, **options)
 
 
 def linted(migrators: cabc.Iterable[Migrator], scope: Scope) -> list[Finding]:

@@ -10,6 +10,7 @@ import typing as t
 from pathlib import Path
 
 import flask
+from flask.sansio.app import App
 
 from flaskware_alembic._databases.database import Source
 from flaskware_alembic._databases.errors import is_missing
@@ -104,15 +105,22 @@ class Migrations:
         return list(by_name.values())
 
 
-def find_directory(root: Path, directory: Path) -> Path:
-    """Return the folder of an app's revisions, where it is or will be."""
+def find_folders(app: App, settings: AlembicSettings) -> tuple[Path, tuple[Path, ...]]:
+    """Return the folder of an app's revisions, and further folders of them."""
+    root, directory, more = Path(app.root_path), settings.directory, list[Path]()
+    # Flask-Alembic's own key: a folder, and further folders that may have a name.
+    theirs = t.cast("dict[str, t.Any]", app.config.get("ALEMBIC") or {})
+    if "directory" not in settings.model_fields_set:
+        directory = Path(theirs.get("script_location", directory))
+        for item in theirs.get("version_locations", ()):
+            more.append(root / (item if isinstance(item, str) else item[1]))
     found = root / directory
     # Flask-Migrate keeps it in the folder that `flask` is run in, which for an app
     # that is a package is the one above.
     above = root.parent / directory
     if not found.exists() and (above / "env.py").is_file():
-        return above
-    return found
+        found = above
+    return found, tuple(more)
 
 
 def watch_requests(app: flask.Flask, status: cabc.Callable[[], Status]) -> None:

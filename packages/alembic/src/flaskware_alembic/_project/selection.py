@@ -12,6 +12,7 @@ from flaskware_alembic._databases.database import Database
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import UnknownRevision
 from flaskware_alembic._results import Binds
+from flaskware_alembic._results import Direction
 from flaskware_alembic._results import Names
 from flaskware_alembic._runtime.migrator import Migrator
 from flaskware_alembic._settings import AlembicSettings
@@ -95,7 +96,9 @@ class Selection:
         """Return the same, but only the app's own trees by default."""
         return self.chosen(binds, (APP,) if trees is None else trees)
 
-    def at(self, target: str, binds: Binds, trees: Names) -> list[Migrator]:
+    def at(
+        self, target: str, binds: Binds = None, trees: Names = None
+    ) -> list[Migrator]:
         """Return those that a target is meant for.
 
         :raises MigrationError: if that is not clear.
@@ -123,29 +126,54 @@ class Selection:
             )
         return having
 
+    def moved(
+        self,
+        target: str,
+        direction: Direction,
+        binds: Binds = None,
+        trees: Names = None,
+    ) -> list[Migrator]:
+        """Return those that a target is meant for, in the order of a move.
 
-def refuse_needed(
-    selection: Selection, chosen: cabc.Collection[Migrator], target: str
-) -> None:
-    """Refuse to take back revisions of a tree that another tree is built on.
+        :raises MigrationError: if another tree is built on what a downgrade takes back.
+        :raises UnknownRevision: if none has the revision.
+        """
+        found = self.at(target, binds, trees)
+        if direction != "downgrade":
+            return found
+        self._refuse_needed(found, target)
+        return found[::-1]
 
-    :raises MigrationError: naming the tree that is built on it.
-    """
-    names = {m.tree.name or APP for m in chosen}
-    moved = {
-        m.tree.name or APP
-        for m in chosen
-        if m.position.moves(target, "downgrade", m.position.current())
-    }
-    for m in selection.migrators:
-        name = m.tree.name or APP
-        needed = moved & set(selection.depends_on.get(name, ()))
-        if name not in names and needed and m.position.current():
-            label = min(needed)
-            raise MigrationError(
-                f"The tree {name!r} is applied, and depends on {label!r}. Take it back"
-                f" first: flask db downgrade base --tree {name}"
-            )
+    def having(
+        self, target: str, binds: Binds = None, trees: Names = None
+    ) -> list[Migrator]:
+        """Return those that have a revision.
+
+        :raises UnknownRevision: if none has.
+        """
+        own = self.own(binds, trees)
+        found = [m for m in own if m.tree.exists and m.tree.resolves(target)]
+        if not found:
+            raise UnknownRevision(f"There is no revision {target!r}.")
+        return found
+
+    def _refuse_needed(self, chosen: cabc.Collection[Migrator], target: str) -> None:
+        """Refuse to take back revisions of a tree that another tree is built on."""
+        names = {m.tree.name or APP for m in chosen}
+        moved = {
+            m.tree.name or APP
+            for m in chosen
+            if m.position.moves(target, "downgrade", m.position.current())
+        }
+        for m in self.migrators:
+            name = m.tree.name or APP
+            needed = moved & set(self.depends_on.get(name, ()))
+            if name not in names and needed and m.position.current():
+                label = min(needed)
+                raise MigrationError(
+                    f"The tree {name!r} is applied, and depends on {label!r}. Take it"
+                    f" back first: flask db downgrade base --tree {name}"
+                )
 
 
 def _database_of(spec: TreeSpec, databases: cabc.Sequence[Database]) -> Database:
