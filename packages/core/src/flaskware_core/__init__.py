@@ -25,6 +25,7 @@ from ._web.cache_guard import keep_out_of_caches as keep_out_of_caches
 from ._web.current import active_app as active_app
 from ._web.current import active_context as active_context
 from ._web.current import active_request as active_request
+from ._web.current import Context as Context
 from ._web.current import current_app_object as current_app_object
 from ._web.current import current_context as current_context
 from ._web.current import current_request as current_request
@@ -77,12 +78,13 @@ else:
 __all__ = [
     "active_app", "active_context", "active_request", "add_health",
     "AlreadyInitialised", "attach", "backoff", "check_connections", "CircuitBreaker",
-    "closest", "CommandGroup", "ConfigError", "ConfigProblem", "CoreSettings",
-    "Credential", "CredentialSource", "current_app_object", "current_context",
-    "current_request", "current_session", "DeclarationError", "describe", "examine",
-    "Extension", "FileLock", "Finding", "FINDING_FORMATS", "FindingFormat", "ForkGuard",
-    "from_environment", "keep_out_of_caches", "lazy_names", "Level", "Misuse",
-    "note_refusal", "NotInitialised", "render_findings", "Report",
-    "request_credential", "request_getter", "request_origin", "RequestOrigin",
-    "Sensitive", "Settings", "signer", "takes_from_elsewhere", "Unavailable",
+    "closest", "CommandGroup", "ConfigError", "ConfigProblem", "Context",
+    "CoreSettings", "Credential", "CredentialSource", "current_app_object",
+    "current_context", "current_request", "current_session", "DeclarationError",
+    "describe", "examine", "Extension", "FileLock", "Finding", "FINDING_FORMATS",
+    "FindingFormat", "ForkGuard", "from_environment", "keep_out_of_caches",
+    "lazy_names", "Level", "Misuse", "note_refusal", "NotInitialised",
+    "render_findings", "Report", "request_credential", "request_getter",
+    "request_origin", "RequestOrigin", "Sensitive", "Settings", "signer",
+    "takes_from_elsewhere", "Unavailable",
 ]  # fmt: skip

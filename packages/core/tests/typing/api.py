@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import assert_type
 
 import flask
-from flask.ctx import AppContext
 from flask.sansio.app import App
 from flask.sessions import SessionMixin
 from itsdangerous import URLSafeSerializer
@@ -27,6 +26,7 @@ from flaskware_core import closest
 from flaskware_core import CommandGroup
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
+from flaskware_core import Context
 from flaskware_core import CoreSettings
 from flaskware_core import Credential
 from flaskware_core import CredentialSource
@@ -61,6 +61,7 @@ from flaskware_core import Settings
 from flaskware_core import signer
 from flaskware_core import takes_from_elsewhere
 from flaskware_core import Unavailable
+from flaskware_core.testing import async_app_context
 from flaskware_core.testing import chromium
 from flaskware_core.testing import free_port
 from flaskware_core.testing import isolation
@@ -141,8 +142,9 @@ chosen: FindingFormat = "sarif"
 assert_type(FINDING_FORMATS, tuple[FindingFormat, ...])
 assert_type(render_findings([finding], chosen, tool="mail", unit="mail"), str)
 assert_type(closest("ulr", ["url"]), str | None)
-assert_type(active_context(), AppContext | None)
-assert_type(current_context(), AppContext)
+assert_type(active_context(), Context | None)
+assert_type(current_context(), Context)
+assert_type(current_context().app, App)
 assert_type(active_app(), App | None)
 assert_type(current_app_object(), App)
 add_health(app, live="/up", ready="/ready")
@@ -173,6 +175,14 @@ except DeclarationError as declaration:
 
 from_environment(app.config, prefix="SHOP")
 assert_type(make_app(mail, SECRET_KEY="x"), flask.Flask)
+assert_type(make_app(framework="quart"), flask.Flask)
+
+
+async def in_an_app_context() -> None:
+    async with async_app_context(make_app()) as nothing:
+        assert_type(nothing, None)
+
+
 with serving(app) as address:
     assert_type(address, str)
 with isolation(app) as isolated:

@@ -64,7 +64,10 @@ def test_the_objects_of_quart_are_no_proxies():
             assert active_request() is current_request() is request_getter(app)()
             quart.session["seen"] = True
             assert current_session()["seen"]
-            assert active_context() is None
+            context = active_context()
+            assert context is current_context()
+            assert context.app is app
+            assert context.g is quart.g._get_current_object()
 
     asyncio.run(look())
     assert active_app() is None

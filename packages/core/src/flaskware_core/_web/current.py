@@ -12,7 +12,7 @@ import sys
 import typing as t
 
 import flask
-from flask.ctx import AppContext
+from flask.ctx import _AppCtxGlobals as Globals
 from flask.globals import app_ctx
 from flask.sansio.app import App
 from flask.sessions import SessionMixin
@@ -24,30 +24,47 @@ def _unwrapper(proxy: t.Any) -> cabc.Callable[[], t.Any]:
     return found
 
 
-current_context: cabc.Callable[[], AppContext] = _unwrapper(app_ctx)
-"""Return Flask's app context; its ``app`` and ``g`` are the objects themselves.
+class Context(t.Protocol):
+    """App context of Flask or Quart; its attributes are the objects themselves."""
 
-:raises RuntimeError: outside of any app context.
-"""
+    @property
+    def app(self) -> App:
+        """The app."""
+        ...
 
+    @property
+    def g(self) -> Globals:
+        """The values that live as long as the context."""
+        ...
+
+
+_flask_context: cabc.Callable[[], Context] = _unwrapper(app_ctx)
 _flask_request: cabc.Callable[[], flask.Request] = _unwrapper(flask.request)
 _flask_session: cabc.Callable[[], SessionMixin] = _unwrapper(flask.session)
 
 
-def active_context() -> AppContext | None:
-    """Return Flask's app context, or ``None`` outside of any."""
+def active_context() -> Context | None:
+    """Return the current app context, Flask or Quart; ``None`` outside of any."""
     try:
-        return current_context()
+        return _flask_context()
     except RuntimeError:
-        return None
+        return t.cast("Context | None", _of_quart("app_ctx"))
+
+
+def current_context() -> Context:
+    """Return the current app context, Flask or Quart.
+
+    :raises RuntimeError: outside of any app context.
+    """
+    context = active_context()
+    # Where there is none, Flask raises the error in its own words.
+    return _flask_context() if context is None else context
 
 
 def active_app() -> App | None:
     """Return the app of the current context, Flask or Quart; ``None`` outside."""
-    try:
-        return current_context().app
-    except RuntimeError:
-        return t.cast("App | None", _of_quart("current_app"))
+    context = active_context()
+    return None if context is None else context.app
 
 
 def current_app_object() -> App:
@@ -55,9 +72,7 @@ def current_app_object() -> App:
 
     :raises RuntimeError: outside of any app context.
     """
-    app = active_app()
-    # Where there is none, Flask raises the error in its own words.
-    return current_context().app if app is None else app
+    return current_context().app
 
 
 def active_request() -> flask.Request | None:
@@ -115,7 +130,7 @@ def current_session() -> SessionMixin:
 
 def _of_quart(name: str) -> t.Any:
     # Quart has context variables of its own. Nothing is in them before its import.
-    quart = sys.modules.get("quart")
+    quart = sys.modules.get("quart.globals")
     try:
         return None if quart is None else _unwrapper(getattr(quart, name))()
     except RuntimeError:

@@ -20,7 +20,12 @@ _SPAN = "opentelemetry-flask.span_key"
 
 
 def attach(
-    app: App, hook: Hook, function: cabc.Callable[..., t.Any], *, blocking: bool = False
+    app: App,
+    hook: Hook,
+    function: cabc.Callable[..., t.Any],
+    *,
+    awaited: cabc.Callable[..., cabc.Awaitable[t.Any]] | None = None,
+    blocking: bool = False,
 ) -> None:
     """Attach a hook to an app, in the form that its framework wants.
 
@@ -30,10 +35,14 @@ def attach(
 
     :param hook: ``"before_websocket"`` is for Quart alone; in Flask a websocket is a
         request.
+    :param awaited: The hook of an asynchronous app, if it does not call ``function``.
     :param blocking: True if the function does I/O or otherwise waits.
     """
-    if is_async(app) and not blocking:
-        function = _as_coroutine(function)
+    if is_async(app):
+        if awaited is not None:
+            function = awaited
+        elif not blocking:
+            function = _as_coroutine(function)
     # Flask's setup methods refuse a late call themselves, in their own words.
     getattr(app, hook)(function)
 

@@ -14,20 +14,31 @@ from werkzeug.serving import make_server
 
 from flaskware_core._extension import Extension
 from flaskware_core._installed import installed_on
+from flaskware_core._web.current import active_context
+
+Framework: t.TypeAlias = t.Literal["flask", "quart"]
+
+FRAMEWORK: list[Framework] = ["flask"]
+"""The framework of the apps that the tests make: the option ``--framework``."""
 
 
 def make_app(
     *extensions: Extension[t.Any, t.Any],
     instance_path: Path | str | None = None,
+    framework: Framework | None = None,
     **config: t.Any,
 ) -> flask.Flask:
-    """Make a Flask app for a test, with a strong key and the given extensions.
+    """Make an app for a test, with a strong key and the given extensions.
 
     :param instance_path: The instance folder; pass ``tmp_path`` if the app writes
         files.
+    :param framework: An app of Quart has blocking contexts and a blocking client, so
+        that a test need not know the framework: views that are plain functions run in
+        threads. The default is that of the option ``--framework`` of pytest, else
+        Flask.
     :param config: Config keys, as in ``app.config``.
     """
-    app = flask.Flask(
+    app = _class_of(framework or FRAMEWORK[0])(
         "flaskware_test", instance_path=str(instance_path) if instance_path else None
     )
     app.config.update(TESTING=True, SECRET_KEY="k3y-0f-a-test:0123456789abcdef-XYZ")
@@ -35,6 +46,26 @@ def make_app(
     for extension in extensions:
         extension.init_app(app)
     return app
+
+
+def _class_of(framework: Framework) -> type[flask.Flask]:
+    if framework == "flask":
+        return flask.Flask
+    from .quart_apps import BlockingQuart
+
+    return t.cast("type[flask.Flask]", BlockingQuart)
+
+
+@contextlib.asynccontextmanager
+async def async_app_context(app: App) -> cabc.AsyncGenerator[None]:
+    """Enter the app context of an app of either framework, in a coroutine."""
+    context = t.cast("t.Any", app).app_context()
+    if hasattr(context, "__aenter__"):
+        async with context:
+            yield
+    else:
+        with context:
+            yield
 
 
 @contextlib.contextmanager
@@ -72,9 +103,9 @@ def isolation(app: App) -> cabc.Generator[App]:
     with contextlib.ExitStack() as stack:
         for installed in installed_on(app).values():
             stack.enter_context(installed.isolate(app))
-        before = flask.has_app_context()
+        before = active_context() is not None
         yield app
-        if flask.has_app_context() and not before:
+        if active_context() is not None and not before:
             raise RuntimeError(
                 "The test pushed an app context and did not pop it, so every later"
                 " test would see it. Write `with app.app_context():` instead of"

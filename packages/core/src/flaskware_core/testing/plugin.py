@@ -9,6 +9,8 @@ import typing as t
 import pytest
 from flask.sansio.app import App
 
+from .apps import FRAMEWORK
+from .apps import Framework
 from .apps import isolation
 from .services import Service
 from .services import ServiceName
@@ -66,14 +68,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="bool",
         default=False,
     )
-    parser.getgroup("flaskware").addoption(
+    group = parser.getgroup("flaskware")
+    group.addoption(
         "--require-services",
         action="store_true",
         help="Fail, not skip, a test whose database or other server is unavailable.",
     )
+    group.addoption(
+        "--framework",
+        choices=("flask", "quart"),
+        default="flask",
+        help="The framework of the apps that make_app() makes.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "flask_only(reason): leave it out with --framework=quart"
+    )
+    FRAMEWORK[0] = t.cast("Framework", config.getoption("--framework"))
     config.stash[_SERVICES] = Services()
     config.stash[_USED] = set()
 
@@ -108,6 +121,8 @@ def pytest_terminal_summary(
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> cabc.Generator[None, object, object]:
     """Skip or fail a test of which a fixture raises ServiceUnavailable."""
+    if FRAMEWORK[0] != "flask" and (mark := item.get_closest_marker("flask_only")):
+        pytest.skip(f"only for Flask: {mark.args[0]}")
     return (yield from _without_service(item))
 
 

@@ -1,0 +1,174 @@
+"""Apps of Quart that a test drives as it drives those of Flask: by calls that block."""
+
+from __future__ import annotations
+
+import asyncio
+import collections.abc as cabc
+import contextlib
+import contextvars
+import threading
+import typing as t
+import weakref
+
+import flask
+import quart
+import quart.ctx
+from quart import globals as quart_globals
+from quart.testing import make_test_scope  # pyright: ignore[reportUnknownVariableType]
+from quart.testing import no_op_push
+from quart.testing.connections import TestHTTPConnection
+from werkzeug.datastructures import Headers
+from werkzeug.test import Client
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
+
+_T = t.TypeVar("_T")
+# Only pop() of Quart's contexts, which waits, sets these back.
+_APP = quart_globals._cv_app  # noqa: SLF001
+_REQUEST = quart_globals._cv_request  # noqa: SLF001
+_PIECE = 1 << 16
+_ERROR = "flaskware.error"
+
+
+class BlockingQuart(quart.Quart):
+    """Quart app whose contexts and client block, as those of Flask: made for tests.
+
+    A view that is a plain function runs in a thread, where helpers that block are
+    right; a view that is a coroutine runs in the one event loop of the app. So a test
+    that was written for Flask holds for Quart too.
+    """
+
+    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.event_loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=self.event_loop.run_forever, daemon=True)
+        thread.start()
+        weakref.finalize(self, _stop, self.event_loop, thread)
+
+    def run_blocking(self, coroutine: cabc.Coroutine[t.Any, t.Any, _T]) -> _T:
+        """Run a coroutine in the event loop of the app, in the current contexts."""
+        context = contextvars.copy_context()
+
+        async def run() -> _T:
+            return await self.event_loop.create_task(coroutine, context=context)
+
+        return asyncio.run_coroutine_threadsafe(run(), self.event_loop).result()
+
+    def app_context(self) -> BlockingAppContext:
+        """Return an app context that ``with`` enters too."""
+        return BlockingAppContext(self)
+
+    def request_context(self, request: quart.Request) -> BlockingRequestContext:
+        """Return a request context that ``with`` enters too."""
+        return BlockingRequestContext(self, request)
+
+    def test_request_context(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, path: str = "/", **kwargs: t.Any
+    ) -> BlockingRequestContext:
+        """Same as Flask's; see :class:`werkzeug.test.EnvironBuilder`."""
+        with contextlib.closing(EnvironBuilder(path, **kwargs)) as builder:
+            sent = Request(builder.get_environ())
+        request = self.request_class(
+            sent.method,
+            sent.scheme,
+            sent.path,
+            sent.query_string,
+            Headers(sent.headers),
+            sent.root_path,
+            "1.1",
+            send_push_promise=no_op_push,
+            scope=t.cast("t.Any", _scope_of(sent)),
+        )
+        request.body.set_result(sent.get_data())
+        return self.request_context(request)
+
+    def test_client(self, use_cookies: bool = True, **kwargs: t.Any) -> t.Any:
+        """Return the client of Werkzeug, as Flask has it."""
+        return Client(self._answer, flask.Response, use_cookies=use_cookies, **kwargs)
+
+    async def handle_request(self, request: quart.Request) -> t.Any:
+        """Note an error that a view raises: Quart would make a page of it."""
+        try:
+            return await super().handle_request(request)
+        except Exception as error:
+            t.cast("dict[str, t.Any]", request.scope)[_ERROR] = error
+            raise
+
+    # a2wsgi does this too, but leaves tasks behind that wait for the next request.
+    def _answer(
+        self, environ: t.Any, start_response: cabc.Callable[..., t.Any]
+    ) -> cabc.Iterable[bytes]:
+        sent = Request(environ)
+        status, headers, body = self.run_blocking(self._exchange(sent))
+        start_response(f"{status} ", list(headers))
+        return [body]
+
+    async def _exchange(self, sent: Request) -> tuple[int, Headers, bytes]:
+        scope: t.Any = _scope_of(sent)
+        connection = TestHTTPConnection(self, scope)
+        async with connection:
+            data = sent.get_data()
+            for start in range(0, len(data), _PIECE):
+                await connection.send(data[start : start + _PIECE])
+            await connection.send_complete()
+        if _ERROR in scope:
+            raise scope[_ERROR]
+        status, headers = t.cast("t.Any", (connection.status_code, connection.headers))
+        return status, headers, bytes(connection.response_data)
+
+
+class BlockingAppContext(quart.ctx.AppContext):
+    """App context for ``with`` too."""
+
+    app: BlockingQuart
+
+    def __enter__(self) -> BlockingAppContext:
+        self._token = _APP.set(self)
+        return self
+
+    def __exit__(self, kind: t.Any, error: BaseException | None, trace: t.Any) -> None:
+        try:
+            self.app.run_blocking(self.app.do_teardown_appcontext(error))
+        finally:
+            _APP.reset(self._token)
+
+
+class BlockingRequestContext(quart.ctx.RequestContext):
+    """Request context for ``with`` too."""
+
+    app: BlockingQuart
+
+    def __enter__(self) -> BlockingRequestContext:
+        with contextlib.ExitStack() as stack:
+            outer = _APP.get(None)
+            if outer is None or outer.app is not self.app:
+                stack.enter_context(self.app.app_context())
+            token = _REQUEST.set(self)
+            stack.callback(_REQUEST.reset, token)
+            self.app.run_blocking(self._push())
+            self._exits = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: t.Any, error: BaseException | None, trace: t.Any) -> None:
+        try:
+            self.app.run_blocking(self.app.do_teardown_request(error, self))
+        finally:
+            self._exits.__exit__(kind, error, trace)
+
+
+def _scope_of(sent: Request) -> object:
+    """Return the scope of ASGI for a request as a client of WSGI sends it."""
+    base = {"client": (sent.remote_addr or "127.0.0.1", 1)}
+    parts = sent.method, sent.headers, sent.query_string, sent.scheme, sent.root_path
+    method, headers, query, scheme, root = parts
+    return make_test_scope(
+        "http", sent.path, method, Headers(headers), query, scheme, root, "1.1", base
+    )
+
+
+def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    loop.call_soon_threadsafe(loop.stop)
+    if thread is not threading.current_thread():
+        thread.join()
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
