@@ -375,7 +375,7 @@ def docs(session: nox.Session) -> None:
         "docs", "docs/_build/html",
     )  # fmt: skip
     folders = [PACKAGES[name].folder for name in ASKED if name in PACKAGES]
-    pages = [str(page) for folder in folders for page in folder.glob("docs/*.md")]
+    pages = [str(page) for folder in folders for page in folder.glob("docs/**/*.md")]
     _run_tool(session, "examples", *pages, *(f"{path}/README.md" for path in folders))
     _run_tool(session, "commands")
     if not ASKED:

@@ -19,12 +19,6 @@ TOP = {
 OPTIONAL_TOP = {"benchmarks"}
 SOURCE = {"__init__.py", "_extension.py", "_settings.py", "py.typed"}
 TESTS = {"test_init_app.py", "test_settings.py", "test_multi_app.py", "typing/api.py"}
-DOCS = {
-    "index.md", "start.md", "guide.md", "configuration.md", "testing.md", "moving.md",
-    "api.md",
-}  # fmt: skip
-# Nobody moves to core from something else.
-NO_PEER = {"core"}
 
 
 def tracked(folder):
@@ -64,14 +58,6 @@ def test_the_tests_cover_what_every_package_has(package):
     missing = {name for name in TESTS if not (package.folder / "tests" / name).exists()}
     assert not missing, (
         f"packages/{package.name}/tests lacks {sorted(missing)}: the template has them"
-    )
-
-
-def test_the_docs_have_the_standard_pages(package):
-    wanted = DOCS - ({"moving.md"} if package.name in NO_PEER else set())
-    missing = {name for name in wanted if not (package.folder / "docs" / name).exists()}
-    assert not missing, (
-        f"packages/{package.name}/docs lacks {sorted(missing)}: the template has them"
     )
 
 

@@ -234,6 +234,22 @@ BAD = {
         remove(f"{HOME}/docs/moving.md"),
         "the template has them",
     ),
+    "test_a_page_is_of_one_of_the_four_kinds": (
+        write("packages/core/docs/guide.md", "# Guide\n"),
+        "goes into how-to/",
+    ),
+    "test_the_index_lists_every_page_of_a_kind": (
+        edit("packages/core/docs/index.md", "how-to/*", "how-to/write-an-extension"),
+        "to a toctree with :glob:",
+    ),
+    "test_a_page_has_a_title_that_says_its_kind": (
+        write("packages/core/docs/how-to/use.md", "# Using the doctor\n"),
+        "is not a task; begin with a verb",
+    ),
+    "test_a_page_takes_a_few_minutes": (
+        write("packages/core/docs/concepts/all.md", "# All\n\n" + "word " * 900),
+        "split it",
+    ),
     "test_the_licence_is_that_of_the_repository": (
         add(f"{HOME}/LICENSE.txt", "more\n"),
         "copy LICENSE.txt",

@@ -93,6 +93,33 @@ def test_a_line_can_be_waived(tmp_path):
     assert not found(tmp_path, 'SEEN = "as we are told"  # voice: ok\n')
 
 
+def test_the_paragraphs_of_a_page_are_checked(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# What it is\n\nIt is\ntold so.\n\n- Good.\n- What fails.\n\n| a | whoever |\n"
+    )
+    assert [line.removeprefix(f"{page}:") for line in voice.check(page)] == [
+        "1: “What”: begin with the subject of the sentence, by its name",
+        "4: “told”: say 'reported', 'shown', 'passed' or 'known'",
+        "7: “What”: begin with the subject of the sentence, by its name",
+        "9: “whoever”: say 'anyone who', or name them",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\ntold = anew\n```",
+        "<!-- setup\ntold = anew\n-->",
+        "Use `told`, [here](told.md), https://told.example/anew.",
+        ":::{confval} TOLD\nanew\n:::",
+    ],
+)
+def test_code_and_targets_on_a_page_are_not_english(tmp_path, text):
+    (tmp_path / "page.md").write_text(f"# Title\n\n{text}\n")
+    assert not voice.check(tmp_path / "page.md")
+
+
 def test_every_source_is_checked():
     names = {path.name for path in voice.sources()}
     assert {"src", "examples", "noxfile.py"} <= names

@@ -31,7 +31,8 @@ def pages() -> list[Path]:
         *(ROOT / "docs/tutorial").glob("*.md"),
     ]
     for package in packages().values():
-        found += [package.folder / "README.md", *(package.folder / "docs").glob("*.md")]
+        folder = package.folder
+        found += [folder / "README.md", *(folder / "docs").rglob("*.md")]
     return sorted(path for path in found if path.name != "moving.md")
 
 

@@ -44,7 +44,8 @@ def pages() -> list[Path]:
         *sorted([*docs.glob("*.md"), *docs.glob("guides/*.md")]),
     ]
     for package in packages().values():
-        found += [package.folder / "README.md", *(package.folder / "docs").glob("*.md")]
+        folder = package.folder
+        found += [folder / "README.md", *sorted((folder / "docs").rglob("*.md"))]
     return [path for path in found if _has_examples(path.read_text("utf-8"))]
 
 

@@ -1,4 +1,4 @@
-"""Check the English of docstrings, comments, messages and command output.
+"""Check the English of pages, docstrings, comments, messages and command output.
 
 Run by ``nox -s lint`` and by prek; ``python -m flaskware_tools.voice PATH ...`` checks
 folders or files. A line that is right as it is ends with ``# voice: ok``.
@@ -83,6 +83,29 @@ def prose(source: str) -> list[Prose]:
     return [*_comments(source), *_strings(ast.parse(source))]
 
 
+# On a page, code, comments, targets of links and addresses are not English.
+_NOT_ENGLISH = re.compile(
+    r"^(?P<fence>`{3,}|:::)\{?(?!note|tip|warning|glossary|figure)[^\n]*\n.*?^(?P=fence)$"
+    r"|^<!--.*?-->$|\]\([^)\n]*\)|https?://\S+",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def paragraphs(page: str) -> list[Prose]:
+    """Return the paragraphs, list items and table rows of a page in Markdown."""
+    english = _NOT_ENGLISH.sub(lambda code: re.sub(r"\S", "`", code[0]), page)
+    found: list[Prose] = []
+    for match in re.finditer(
+        r"(?:^(?![ ]*$).*\n?)(?:^(?![ ]*(?:[-|#:]|\d+\. |$)).*\n?)*",
+        english,
+        re.MULTILINE,
+    ):
+        first = english.count("\n", 0, match.start()) + 1
+        text = re.sub(r"^[ |#:*-]+", "", match[0])
+        found.append(Prose(first, first + match[0].rstrip().count("\n"), text))
+    return found
+
+
 def _comments(source: str) -> t.Iterator[Prose]:
     """Yield each block of comments as one text."""
     block: list[tokenize.TokenInfo] = []
@@ -125,7 +148,8 @@ def check(path: Path) -> list[str]:
     source = path.read_text("utf-8")
     lines = source.splitlines()
     found: dict[tuple[int, str], str] = {}
-    for first, last, text, is_docstring in prose(source):
+    read = paragraphs if path.suffix == ".md" else prose
+    for first, last, text, is_docstring in read(source):
         # Code in backquotes is not English.
         english = re.sub(r"(`+)[^`]*\1", lambda code: re.sub(r"\S", "`", code[0]), text)
         for pattern, remedy in [*([_OPENING] if is_docstring else []), *_REFUSED]:
