@@ -1,6 +1,6 @@
 """Packages that apps are made of, in a real Chromium under the strict policy.
 
-Each runs with the configuration that the guide names for it, read from there.
+Each runs with the configuration that the page names for it, read from there.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from flaskware_secure import SecureHeaders
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-GUIDE = Path(__file__).parents[1] / "docs/guide.md"
+PAGE = Path(__file__).parents[1] / "docs/how-to/allow-pages-of-other-packages.md"
 _HEAD = "<!doctype html><title>page</title><body>"
 Open = cabc.Callable[..., str]
 
 
 def remedy(package: str) -> dict[str, t.Any]:
-    """Return the configuration that the guide names for a package."""
-    text = GUIDE.read_text("utf-8")
+    """Return the configuration that the page names for a package."""
+    text = PAGE.read_text("utf-8")
     [cell] = re.findall(rf"^\| {re.escape(package)} \| (.+) \|$", text, re.MULTILINE)
     settings = re.findall(r"`([A-Z_]+) = (.+?)`", cell)
     return {name: ast.literal_eval(value) for name, value in settings}

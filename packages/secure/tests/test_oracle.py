@@ -21,7 +21,7 @@ from flaskware_secure._audit.grading import grade_headers
 from flaskware_secure._policy.lint import lint
 from flaskware_secure._policy.weakness import weaknesses
 
-GUIDE = Path(__file__).parents[1] / "docs/guide.md"
+PAGE = Path(__file__).parents[1] / "docs/scores.md"
 VERDICTS = CSP_EVALUATOR / "verdicts.json"
 Directives = dict[str, tuple[str, ...]]
 
@@ -124,8 +124,8 @@ def test_each_kind_of_weakness_that_csp_evaluator_does_not_call_high_is_in_the_g
         ours = {w.code for w in weaknesses(policy) if w.directive not in theirs}
         for code in ours:
             differing[code] = differing.get(code, 0) + 1
-    guide = GUIDE.read_text("utf-8")
-    rows = re.findall(r"^\| `(csp-[a-z-]+)` \| (\d+) \|", guide, re.MULTILINE)
+    page = PAGE.read_text("utf-8")
+    rows = re.findall(r"^\| `(csp-[a-z-]+)` \| (\d+) \|", page, re.MULTILINE)
     assert {code: int(count) for code, count in rows} == differing
 
 

@@ -14,7 +14,7 @@ from secure_scanners import scan
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
 
-GUIDE = Path(__file__).parents[1] / "docs/guide.md"
+PAGE = Path(__file__).parents[1] / "docs/scores.md"
 
 pytestmark = pytest.mark.slow
 
@@ -59,8 +59,8 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scan]:
 def test_the_scores_in_the_guide_are_those_that_the_scanners_give(
     scans: dict[str, Scan],
 ) -> None:
-    guide = GUIDE.read_text("utf-8")
-    rows = re.findall(r"^\| (.+?) \| (\d+) \| (.+?) \|$", guide, re.MULTILINE)
+    page = PAGE.read_text("utf-8")
+    rows = re.findall(r"^\| (.+?) \| (\d+) \| (.+?) \|$", page, re.MULTILINE)
     told = {name: (int(score), findings) for name, score, findings in rows}
     measured = {
         name: (
