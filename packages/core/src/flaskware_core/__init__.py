@@ -8,6 +8,7 @@ from ._errors import AlreadyInitialised as AlreadyInitialised
 from ._errors import DeclarationError as DeclarationError
 from ._errors import Misuse as Misuse
 from ._errors import NotInitialised as NotInitialised
+from ._errors import WouldBlock as WouldBlock
 from ._extension import check_connections as check_connections
 from ._extension import Extension as Extension
 from ._findings.finding import Finding as Finding
@@ -32,7 +33,9 @@ from ._web.current import current_request as current_request
 from ._web.current import current_session as current_session
 from ._web.current import request_getter as request_getter
 from ._web.hooks import attach as attach
+from ._web.hooks import is_async as is_async
 from ._web.hooks import note_refusal as note_refusal
+from ._web.hooks import refuse_in_event_loop as refuse_in_event_loop
 from ._web.origin import Credential as Credential
 from ._web.origin import CredentialSource as CredentialSource
 from ._web.origin import request_credential as request_credential
@@ -82,9 +85,9 @@ __all__ = [
     "CoreSettings", "Credential", "CredentialSource", "current_app_object",
     "current_context", "current_request", "current_session", "DeclarationError",
     "describe", "examine", "Extension", "FileLock", "Finding", "FINDING_FORMATS",
-    "FindingFormat", "ForkGuard", "from_environment", "keep_out_of_caches",
+    "FindingFormat", "ForkGuard", "from_environment", "is_async", "keep_out_of_caches",
     "lazy_names", "Level", "Misuse", "note_refusal", "NotInitialised",
-    "render_findings", "Report", "request_credential", "request_getter",
-    "request_origin", "RequestOrigin", "Sensitive", "Settings", "signer",
-    "takes_from_elsewhere", "Unavailable",
+    "refuse_in_event_loop", "render_findings", "Report", "request_credential",
+    "request_getter", "request_origin", "RequestOrigin", "Sensitive", "Settings",
+    "signer", "takes_from_elsewhere", "Unavailable", "WouldBlock",
 ]  # fmt: skip

@@ -44,6 +44,10 @@ class DeclarationError(Misuse, TypeError):
     """A declaration in code, or an argument, is of a kind that cannot work."""
 
 
+class WouldBlock(Misuse, RuntimeError):
+    """A helper that waits is called in the event loop of an asynchronous app."""
+
+
 def caller(*between: str) -> str:
     """Return the first place on the stack that is outside of the family.
 

@@ -44,12 +44,14 @@ from flaskware_core import FINDING_FORMATS
 from flaskware_core import FindingFormat
 from flaskware_core import ForkGuard
 from flaskware_core import from_environment
+from flaskware_core import is_async
 from flaskware_core import keep_out_of_caches
 from flaskware_core import lazy_names
 from flaskware_core import Level
 from flaskware_core import Misuse
 from flaskware_core import note_refusal
 from flaskware_core import NotInitialised
+from flaskware_core import refuse_in_event_loop
 from flaskware_core import render_findings
 from flaskware_core import Report
 from flaskware_core import request_credential
@@ -61,6 +63,7 @@ from flaskware_core import Settings
 from flaskware_core import signer
 from flaskware_core import takes_from_elsewhere
 from flaskware_core import Unavailable
+from flaskware_core import WouldBlock
 from flaskware_core.testing import async_app_context
 from flaskware_core.testing import chromium
 from flaskware_core.testing import free_port
@@ -118,6 +121,8 @@ assert_type(CoreSettings.from_config({}).trusted_origins, frozenset[str])
 assert_type(request_credential(flask.request), Credential | None)
 assert_type(takes_from_elsewhere(flask.request), bool)
 assert_type(note_refusal(flask.Flask("app")), None)
+assert_type(is_async(flask.Flask("app")), bool)
+assert_type(refuse_in_event_loop(flask.Flask("app"), "db.session", "…"), None)
 assert_type(keep_out_of_caches(flask.Flask("app"), "a secret", lambda: [""]), None)
 
 
@@ -167,8 +172,8 @@ lock.release()
 
 try:
     mail.init_app(app)
-except (AlreadyInitialised, NotInitialised) as error:
-    assert_type(error, AlreadyInitialised | NotInitialised)
+except (AlreadyInitialised, NotInitialised, WouldBlock) as error:
+    assert_type(error, AlreadyInitialised | NotInitialised | WouldBlock)
 except DeclarationError as declaration:
     misuse: Misuse = declaration
     assert_type(misuse.place, str)

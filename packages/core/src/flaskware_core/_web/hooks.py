@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections.abc as cabc
 import functools
 import typing as t
 
 import flask
 from flask.sansio.app import App
+
+from flaskware_core._errors import WouldBlock
 
 Hook: t.TypeAlias = t.Literal[
     "before_request", "before_websocket", "after_request", "teardown_request",
@@ -62,6 +65,28 @@ def note_refusal(app: App) -> None:
 def is_async(app: App) -> bool:
     """True if an app's hooks and views are coroutines, as in Quart."""
     return not isinstance(app, flask.Flask)
+
+
+def refuse_in_event_loop(app: App, call: str, instead: str) -> None:
+    """Refuse a call that waits if it would stop the event loop of an app of Quart.
+
+    A view of Quart that is a plain function runs in a thread, where it may wait. So may
+    the coroutines of Flask: each has an event loop of its own.
+
+    :param call: The call, as users write it: ``"db.session"``.
+    :param instead: The code to write in a coroutine: ``"db.async_session"``.
+    :raises WouldBlock: saying so.
+    """
+    if not is_async(app):
+        return
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise WouldBlock(
+        f"{call} waits, and no other request of this process would be answered"
+        f" meanwhile. In a coroutine, write `{instead}`."
+    )
 
 
 def _as_coroutine(
