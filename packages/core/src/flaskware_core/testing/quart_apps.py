@@ -23,9 +23,8 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 _T = t.TypeVar("_T")
-# Only pop() of Quart's contexts, which waits, sets these back.
-_APP = quart_globals._cv_app  # noqa: SLF001
-_REQUEST = quart_globals._cv_request  # noqa: SLF001
+_APP = quart_globals._cv_app  # noqa: SLF001 only pop(), which waits, resets it
+_REQUEST = quart_globals._cv_request  # noqa: SLF001 the same
 _PIECE = 1 << 16
 _ERROR = "flaskware.error"
 
