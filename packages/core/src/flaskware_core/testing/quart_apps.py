@@ -23,8 +23,10 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 _T = t.TypeVar("_T")
-_APP = quart_globals._cv_app  # noqa: SLF001 only pop(), which waits, resets it
-_REQUEST = quart_globals._cv_request  # noqa: SLF001 the same
+# Of Quart's own methods only pop() sets it back, which waits.
+_APP = quart_globals._cv_app  # noqa: SLF001
+# The same.
+_REQUEST = quart_globals._cv_request  # noqa: SLF001
 _PIECE = 1 << 16
 _ERROR = "flaskware.error"
 
