@@ -290,6 +290,8 @@ def typing(session: nox.Session, name: str) -> None:
     """Check types with mypy and pyright, both strict, including user code."""
     _install(session, name, siblings=_siblings(name))
     _check_types(session, name)
+    if name == "noticeboard":
+        _check_tutorial(session)
     if name in PACKAGES:
         _measure_types(session, PACKAGES[name].module)
 
@@ -313,10 +315,30 @@ def _check_types(session: nox.Session, name: str, only: Path | None = None) -> N
     search = os.pathsep.join([str(folder / "src"), str(folder)])
     # Without the sources in the path, user code sees the installed package.
     environment = {"MYPYPATH": search} if not only else {}
+    cache = f"{name}{'-min' if only else ''}"
+    _run_checkers(session, cache, folder, paths, environment)
+
+
+def _check_tutorial(session: nox.Session) -> None:
+    """Check the files of the tutorial, as its last page leaves them."""
+    folder = Path(session.create_tmp()) / "tutorial"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    _run_tool(session, "tutorial", "--files", str(folder))
+    paths = [folder / "board", folder / "wsgi.py"]
+    _run_checkers(session, "tutorial", folder, paths, {"MYPYPATH": str(folder)})
+
+
+def _run_checkers(
+    session: nox.Session,
+    cache: str,
+    folder: Path,
+    paths: list[Path],
+    environment: dict[str, str],
+) -> None:
     session.run(
         "mypy", "--config-file", CONFIG / "mypy.ini",
-        "--cache-dir", CACHE / "mypy" / f"{name}{'-min' if only else ''}", *paths,
-        env=environment,
+        "--cache-dir", CACHE / "mypy" / cache, *paths, env=environment,
     )  # fmt: skip
     project = Path(session.create_tmp()) / "pyrightconfig.json"
     project.write_text(_pyright_config(project.parent, paths, folder))

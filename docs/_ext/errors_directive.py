@@ -15,6 +15,11 @@ from sphinx.util.docutils import SphinxDirective
 
 from flaskware_tools.matrix import packages
 
+# The classes of each kind; a weakness is a finding of flaskware-secure.
+_NAMES = {
+    "Finding": {"Finding", "Problem", "Weakness"},
+    "ConfigProblem": {"ConfigProblem", "PolicyProblem"},
+}
 _LEVELS = {"ERROR": "error", "WARNING": "warning", "INFO": "information"}
 
 
@@ -92,9 +97,7 @@ def _calls(path: Path, kind: str) -> cabc.Iterator[tuple[str, str, str, str]]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             continue
-        if node.func.id != kind and not (
-            kind == "Finding" and node.func.id in {"Problem", "Weakness"}
-        ):
+        if node.func.id not in _NAMES[kind]:
             continue
         given = dict(enumerate(node.args)) | {
             word.arg: word.value for word in node.keywords
@@ -116,8 +119,13 @@ def _calls(path: Path, kind: str) -> cabc.Iterator[tuple[str, str, str, str]]:
         else:
             head = _text(given.get(0, given.get("key")))
             expected = _text(given.get(1, given.get("expected")))
+            if not f"{head}{expected}".strip("… "):
+                continue  # passes on a problem that is made elsewhere
+            head = head if head.strip("… ") else "any key"
             cause = _text(given.get("summary")) or f"Expected: {expected}."
             remedy, note = _text(given.get(3, given.get("write"))), ""
+            code = _text(given.get("code"))
+            note = f"(`{code}`) " if code.strip("… ") else ""
         if head.strip("… "):
             yield head, cause or "…", remedy, note
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import types
@@ -105,12 +106,17 @@ def test_every_finding_of_the_doctor_has_a_row_with_its_level_and_requirement():
         assert requirement == _NONE or re.fullmatch(r"\d+\.\d+\.\d+", requirement), id
 
 
-def _on_the_page_of_errors():
-    """The ids of findings on the page of errors; an ellipsis is for the run to say."""
+def _directive():
     path = _ROOT / "docs/_ext/errors_directive.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def _on_the_page_of_errors():
+    """The ids of findings on the page of errors; an ellipsis is for the run to say."""
+    module = _directive()
     directive = types.SimpleNamespace(arguments=["Finding"])
     lines = list(module.FindingsDirective.lines(directive))
     return {line.strip("`") for line in lines if line.startswith("`")}
@@ -130,6 +136,61 @@ def test_the_page_of_errors_and_that_of_the_doctor_have_the_same_findings():
     assert len(shown) > 90
     assert {each for each in shown if not any(_fits(each, id) for id in rows)} == set()
     assert {id for id in rows if not any(_fits(each, id) for each in shown)} == set()
+
+
+_POLICY = _ROOT / "packages/secure/src/flaskware_secure"
+_CODE = re.compile(
+    r'"((?:csp|permissions|cors|integrity|paths|reports|header|hsts|redirect|nonces'
+    r"|security-txt|trusted-types|change-password)"
+    r'\.[a-z]+(?:-[a-z]+)*)"'
+)
+
+
+def test_every_code_of_a_policy_is_on_the_page_of_its_configuration():
+    sources = [*(_POLICY / "_policy").glob("*.py"), _POLICY / "_settings.py"]
+    texts = "".join(path.read_text("utf-8") for path in sources)
+    codes = {*_CODE.findall(texts)} - {"integrity.json"}
+    page = (_ROOT / "packages/secure/docs/configuration.md").read_text("utf-8")
+    found = re.findall(r"`([a-z-]+\.[a-z-]+)`", page.partition("## Codes")[2])
+    shown = {*found} - {"security.txt"}
+    assert len(codes) > 40
+    assert codes <= shown
+    # A code may be put together behind its last hyphen.
+    stems = {f"{code.rpartition('-')[0]}-" for code in shown - codes}
+    assert all(stem in texts for stem in stems)
+
+
+def _texts(call):
+    return [
+        node.value
+        for argument in [*call.args, *(word.value for word in call.keywords)]
+        for node in ast.walk(argument)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+def test_every_problem_of_a_configuration_is_on_the_page_of_errors():
+    directive = _directive()
+    shown = "\n".join(
+        directive.FindingsDirective.lines(
+            types.SimpleNamespace(arguments=["ConfigProblem"])
+        )
+    )
+    count = 0
+    for path in _ROOT.glob("packages/*/src/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func).rpartition(".")[2]
+            if name not in {"ConfigProblem", "PolicyProblem"}:
+                continue
+            # The second argument is the expected value, if the call itself has it.
+            expected = _texts(ast.Call(node.func, node.args[1:2], []))
+            count += bool(expected)
+            assert all(text in shown for text in expected if len(text) > 12), (
+                f"{path.name}:{node.lineno}"
+            )
+    assert count > 30
 
 
 # The checks of security of Django 5.2, and those that run with --deploy only; E026 came

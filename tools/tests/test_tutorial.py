@@ -39,6 +39,13 @@ def test_a_file_is_written_as_it_is_shown(read):
     assert (folder / "app/two.py").read_text() == 'print("hello", 4)\n'
 
 
+def test_the_files_can_be_written_without_the_commands(tmp_path):
+    page = tmp_path / "1-page.md"
+    page.write_text(f"{FILE}\n```console\n$ exit 3\n```\n", "utf-8")
+    follow([page], tmp_path, commands=False)
+    assert (tmp_path / "app/hello.py").read_text() == 'print("hello", 3)\n'
+
+
 def test_what_a_command_prints_is_as_the_page_says(read):
     read(f"{FILE}\n```console\n$ python app/hello.py\nhello …\n```\n")
 

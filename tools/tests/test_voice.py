@@ -122,7 +122,7 @@ def test_code_and_targets_on_a_page_are_not_english(tmp_path, text):
 
 def test_every_source_is_checked():
     names = {path.name for path in voice.sources()}
-    assert {"src", "examples", "noxfile.py"} <= names
+    assert {"src", "examples", "noxfile.py", "README.md", "glossary.md"} <= names
     assert {item.module for item in matrix.packages().values()} <= names
 
 

@@ -7,6 +7,7 @@ command may fail if these lines say "error".
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import signal
@@ -33,14 +34,16 @@ class TutorialError(Exception):
     """The tutorial says one thing and another happens."""
 
 
-def follow(pages: list[Path], folder: Path) -> None:
-    """Follow the pages in a folder.
+def follow(pages: list[Path], folder: Path, *, commands: bool = True) -> None:
+    """Follow the pages in a folder, or only write their files.
 
     :raises TutorialError: if a command fails, or prints something else.
     """
     for page in pages:
         for block in _BLOCK.finditer(page.read_text("utf-8")):
             if block["skip"]:
+                continue
+            if block["console"] and not commands:
                 continue
             if block["console"]:
                 _run(block["text"], folder, page.name)
@@ -89,7 +92,13 @@ def _missing(expected: str, printed: str) -> str | None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m flaskware_tools.tutorial")
+    parser.add_argument("--files", type=Path, help="only write the files, here")
+    files: Path | None = parser.parse_args().files
     pages = sorted((ROOT / "docs" / "tutorial").glob("[0-9]*.md"))
+    if files:
+        follow(pages, files, commands=False)
+        return
     with tempfile.TemporaryDirectory(prefix="tutorial-") as folder:
         try:
             follow(pages, Path(folder))
