@@ -191,6 +191,26 @@ def test_every_problem_of_a_configuration_is_on_the_page_of_errors():
     assert count > 30
 
 
+def test_a_term_that_a_page_introduces_is_in_the_glossary():
+    text = (_ROOT / "docs/glossary.md").read_text("utf-8")
+    terms = {line.lower() for line in re.findall(r"^(?![#`])\S.*$", text, re.MULTILINE)}
+    assert len(terms) > 60
+    introduced = {
+        term
+        for path in _ROOT.glob("packages/*/docs/**/*.md")
+        for term in re.findall(
+            r"(?<!\*)\*([a-z][a-z -]+)\*(?!\*)", path.read_text("utf-8")
+        )
+    }
+    assert len(introduced) > 8
+    unknown = {
+        term
+        for term in introduced
+        if not any(known in term or term.rstrip("s") in known for known in terms)
+    }
+    assert unknown == set()
+
+
 # The checks of security of Django 5.2, and those that run with --deploy only; E026 came
 # with 6.0.
 _OF_DJANGO = {
