@@ -34,7 +34,12 @@ extensions = [
 ]
 html_theme = "flask"
 html_title = "Flaskware"
-exclude_patterns = ["_build", "_ext", "examples"]
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+# The pages beside this one, so that a how-to page is not an island.
+templates_path = ["_templates"]
+html_sidebars = {"**": ["searchbox.html", "localtoc.html", "contents.html"]}
+exclude_patterns = ["_build", "_ext", "_templates", "examples"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
