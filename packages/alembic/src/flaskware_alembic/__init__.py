@@ -12,6 +12,7 @@ from ._errors import ContractRefused as ContractRefused
 from ._errors import DatabaseAhead as DatabaseAhead
 from ._errors import DatabaseDiverged as DatabaseDiverged
 from ._errors import DatabaseUnreachable as DatabaseUnreachable
+from ._errors import DataLost as DataLost
 from ._errors import HalfApplied as HalfApplied
 from ._errors import LockTimeout as LockTimeout
 from ._errors import MigrationError as MigrationError
@@ -35,14 +36,20 @@ if t.TYPE_CHECKING:
     from ._results import BackfillInfo as BackfillInfo
     from ._results import BackfillState as BackfillState
     from ._results import BindStatus as BindStatus
+    from ._results import DataChange as DataChange
     from ._results import Drift as Drift
     from ._results import Explanation as Explanation
     from ._results import Finding as Finding
+    from ._results import HeldLock as HeldLock
     from ._results import JournalEntry as JournalEntry
     from ._results import LockHolder as LockHolder
     from ._results import Plan as Plan
     from ._results import PlanStep as PlanStep
+    from ._results import Rehearsal as Rehearsal
+    from ._results import RehearsedStatement as RehearsedStatement
+    from ._results import RehearsedStep as RehearsedStep
     from ._results import RevisionInfo as RevisionInfo
+    from ._results import Sample as Sample
     from ._results import SchemaChange as SchemaChange
     from ._results import State as State
     from ._results import Status as Status
@@ -56,14 +63,20 @@ else:
                 "BackfillInfo",
                 "BackfillState",
                 "BindStatus",
+                "DataChange",
                 "Drift",
                 "Explanation",
                 "Finding",
+                "HeldLock",
                 "JournalEntry",
                 "LockHolder",
                 "Plan",
                 "PlanStep",
+                "Rehearsal",
+                "RehearsedStatement",
+                "RehearsedStep",
                 "RevisionInfo",
+                "Sample",
                 "SchemaChange",
                 "State",
                 "Status",
@@ -75,10 +88,11 @@ else:
 __all__ = [
     "Alembic", "AlembicSettings", "Backfill", "backfill", "BackfillInfo",
     "BackfillState", "Batch", "BindStatus", "ContractRefused", "DatabaseAhead",
-    "DatabaseDiverged", "DatabaseUnreachable", "Drift", "EngineSource", "Explanation",
-    "Finding", "HalfApplied", "JournalEntry", "LockHolder", "LockTimeout",
-    "MigrationError", "ModelsChanged", "NamedEngineSource", "PendingRevisions", "Plan",
-    "PlanStep", "replaces", "RevisionFailed", "RevisionFileError", "RevisionInfo",
-    "SchemaChange", "SchemaDrifted", "SeveralHeads", "SnapshotOutdated", "State",
-    "Status", "TableLocked", "UnknownRevision", "UnsafeRevisions",
+    "DatabaseDiverged", "DatabaseUnreachable", "DataChange", "DataLost", "Drift",
+    "EngineSource", "Explanation", "Finding", "HalfApplied", "HeldLock", "JournalEntry",
+    "LockHolder", "LockTimeout", "MigrationError", "ModelsChanged", "NamedEngineSource",
+    "PendingRevisions", "Plan", "PlanStep", "Rehearsal", "RehearsedStatement",
+    "RehearsedStep", "replaces", "RevisionFailed", "RevisionFileError", "RevisionInfo",
+    "Sample", "SchemaChange", "SchemaDrifted", "SeveralHeads", "SnapshotOutdated",
+    "State", "Status", "TableLocked", "UnknownRevision", "UnsafeRevisions",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ if t.TYPE_CHECKING:
     from ._results import Finding
     from ._results import JournalEntry
     from ._results import LockHolder
+    from ._results import Rehearsal
     from ._results import RevisionInfo
     from ._results import Status
 
@@ -201,3 +202,16 @@ class SnapshotOutdated(_StatusError):
     """
 
     exit_code = 17
+
+
+class DataLost(MigrationError):
+    """Revisions lost data in a rehearsal, and no statement of them says so.
+
+    :param rehearsals: All that was rehearsed.
+    """
+
+    exit_code = 19
+
+    def __init__(self, message: str, *, rehearsals: tuple[Rehearsal, ...]) -> None:
+        self.rehearsals = rehearsals
+        super().__init__(message)

@@ -1,8 +1,8 @@
 """Migrations of an app: one class, and a thin method for each command.
 
 Rooms: _backfill < _results < _errors < _settings < _databases < _sql < _transitions
-< _autogenerate < _schemas < _revisions < _lint < _runtime < _project < _checks < _cli
-< _extension
+< _autogenerate < _schemas < _revisions < _lint < _runtime < _rehearsals < _project
+< _checks < _cli < _extension
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ if t.TYPE_CHECKING:
     from ._results import OnProgress
     from ._results import OnWait
     from ._results import Plan
+    from ._results import Rehearsal
+    from ._results import RehearsedStep
     from ._results import RevisionInfo
     from ._results import Status
     from ._results import UpgradeOptions
@@ -325,6 +327,39 @@ class Alembic(Extension[AlembicSettings, Migrations]):
 
         moved = self.state.selection().moved(target, direction, **chosen)
         return sum((planned(m, target, direction) for m in moved), Plan())
+
+    @_command
+    def rehearse(
+        self,
+        target: str = "heads",
+        *,
+        down: bool = True,
+        rows: int | None = None,
+        url: str | None = None,
+        contract: bool = False,
+        on_step: cabc.Callable[[RehearsedStep], None] | None = None,
+        **chosen: t.Unpack[Chosen],
+    ) -> list[Rehearsal]:
+        """Apply what is pending to a copy of each database, and measure it.
+
+        The copy is dropped in the end. :attr:`Rehearsal.lost` has what data did not
+        survive though no statement says so.
+
+        :param down: Also take the revisions back again.
+        :param rows: How many rows of a table to copy, with the rows that they refer to.
+            All if ``None``, where that is possible; else 1000.
+        :param url: The server to make the copy on, instead of that of the database.
+        :param contract: Also complete earlier upgrades, as :meth:`upgrade` does.
+        :param on_step: Called after each revision.
+        :raises MigrationError: if a database cannot be copied.
+        :raises RevisionFailed: naming the file and line that raised.
+        """
+        from ._rehearsals.rehearsal import rehearsed
+        from ._rehearsals.rehearsal import Wish
+
+        selection = self.state.selection()
+        wish = Wish(target, rows, url, down, contract, on_step)
+        return rehearsed(selection.at(target, **chosen), selection.engines, wish)
 
     @_command
     def losses(self, target: str, **chosen: t.Unpack[Chosen]) -> list[str]:

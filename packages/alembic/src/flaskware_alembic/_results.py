@@ -288,6 +288,155 @@ class LockHolder:
         )
 
 
+# Rehearsals
+
+
+Blocks: t.TypeAlias = t.Literal[
+    "reads and writes", "writes", "writes to these rows", "nothing"
+]
+"""The statements of the app that wait while a lock is held."""
+
+
+@dc.dataclass(frozen=True)
+class HeldLock:
+    """A lock that a statement took in a rehearsal.
+
+    :param table: Empty for the whole database, on SQLite.
+    :param mode: In the words of the database.
+    :param blocks: The statements of the app that wait for it.
+    :param seconds: The time from the start of the statement to the end of its
+        transaction.
+    """
+
+    table: str
+    mode: str
+    blocks: Blocks
+    seconds: float
+
+    def __str__(self) -> str:
+        where = self.table or "the database"
+        if self.blocks == "nothing":
+            return f"{self.mode} on {where}: nobody waits"
+        return f"{self.mode} on {where}: {self.blocks} wait for {self.seconds:.2f} s"
+
+
+@dc.dataclass(frozen=True)
+class RehearsedStatement:
+    """A statement of a revision, as a rehearsal measured it.
+
+    :param times: How often it was sent, with other values.
+    :param seconds: In all.
+    :param rows: The rows that it changed, where the driver says so.
+    :param locks: Those that it was the first to take; ``None`` if not known.
+    :param rewritten: Tables and indexes that it rewrote.
+    """
+
+    sql: str
+    seconds: float
+    rows: int | None = None
+    locks: tuple[HeldLock, ...] | None = None
+    rewritten: tuple[str, ...] = ()
+    times: int = 1
+
+
+@dc.dataclass(frozen=True)
+class RehearsedStep:
+    """A revision that a rehearsal applied or took back."""
+
+    revision: RevisionInfo
+    direction: Direction
+    seconds: float
+    statements: tuple[RehearsedStatement, ...] = ()
+
+    def __str__(self) -> str:
+        return str(PlanStep(self.revision, self.direction, self.seconds))
+
+    @property
+    def waits(self) -> dict[str, HeldLock]:
+        """The longest lock by table that somebody of the app waits for."""
+        found: dict[str, HeldLock] = {}
+        for statement in self.statements:
+            for lock in statement.locks or ():
+                before = found.get(lock.table)
+                if lock.blocks in {"reads and writes", "writes"} and (
+                    before is None or lock.seconds > before.seconds
+                ):
+                    found[lock.table] = lock
+        return found
+
+
+@dc.dataclass(frozen=True)
+class Sample:
+    """The rows of a table that a copy has.
+
+    :param total: How many the table has, as far as the database knows.
+    """
+
+    table: str
+    rows: int
+    total: int
+
+    @property
+    def is_whole(self) -> bool:
+        """True if it has all rows."""
+        return self.rows >= self.total
+
+    def __str__(self) -> str:
+        if self.is_whole:
+            return f"{self.table}: all {self.rows} rows"
+        return f"{self.table}: {self.rows} of about {self.total} rows"
+
+
+@dc.dataclass(frozen=True)
+class DataChange:
+    """Data that a rehearsal did not find again, or found changed.
+
+    :param column: ``None`` for rows of the table, or all of it.
+    :param direction: The way on which that happened.
+    :param what: In words.
+    :param is_expected: A statement of a revision says so.
+    """
+
+    table: str
+    column: str | None
+    direction: Direction
+    what: str
+    is_expected: bool
+
+    def __str__(self) -> str:
+        return self.what
+
+
+@dc.dataclass(frozen=True)
+class Rehearsal:
+    """The result of pending revisions on a copy of a database.
+
+    :param copy: The copied part, in words; empty if nothing is pending.
+    :param samples: The rows of each table, unless all was copied.
+    :param steps: The way up, and the way down where it was tried.
+    :param changes: Data that was lost or changed.
+    :param kept: How many columns had the same data in the end.
+    :param backfills: Those that were run, at their end.
+    :param left: Revisions that an upgrade holds back for a later deploy.
+    :param notes: Remarks, such as why the way down was not tried.
+    """
+
+    bind: str | None
+    copy: str = ""
+    samples: tuple[Sample, ...] = ()
+    steps: tuple[RehearsedStep, ...] = ()
+    changes: tuple[DataChange, ...] = ()
+    kept: int = 0
+    backfills: tuple[BackfillInfo, ...] = ()
+    left: tuple[RevisionInfo, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def lost(self) -> tuple[DataChange, ...]:
+        """The data that was lost, and that no statement says is."""
+        return tuple(change for change in self.changes if not change.is_expected)
+
+
 # Drift
 
 

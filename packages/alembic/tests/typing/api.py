@@ -18,11 +18,14 @@ from flaskware_alembic import ContractRefused
 from flaskware_alembic import DatabaseAhead
 from flaskware_alembic import DatabaseDiverged
 from flaskware_alembic import DatabaseUnreachable
+from flaskware_alembic import DataChange
+from flaskware_alembic import DataLost
 from flaskware_alembic import Drift
 from flaskware_alembic import EngineSource
 from flaskware_alembic import Explanation
 from flaskware_alembic import Finding
 from flaskware_alembic import HalfApplied
+from flaskware_alembic import HeldLock
 from flaskware_alembic import JournalEntry
 from flaskware_alembic import LockHolder
 from flaskware_alembic import LockTimeout
@@ -32,10 +35,14 @@ from flaskware_alembic import NamedEngineSource
 from flaskware_alembic import PendingRevisions
 from flaskware_alembic import Plan
 from flaskware_alembic import PlanStep
+from flaskware_alembic import Rehearsal
+from flaskware_alembic import RehearsedStatement
+from flaskware_alembic import RehearsedStep
 from flaskware_alembic import replaces
 from flaskware_alembic import RevisionFailed
 from flaskware_alembic import RevisionFileError
 from flaskware_alembic import RevisionInfo
+from flaskware_alembic import Sample
 from flaskware_alembic import SchemaChange
 from flaskware_alembic import SchemaDrifted
 from flaskware_alembic import SeveralHeads
@@ -243,6 +250,14 @@ def include(
 
 hooked = Alembic(Db(), include_object=include, compare_type=False, schemas=["billing"])
 t.assert_type(alembic.losses("base", binds=[None]), list[str])
+rehearsals = alembic.rehearse(down=False, rows=9, url="", contract=True, binds=[None])
+t.assert_type(rehearsals, list[Rehearsal])
+t.assert_type(rehearsals[0].steps, tuple[RehearsedStep, ...])
+t.assert_type(rehearsals[0].lost, tuple[DataChange, ...])
+t.assert_type(rehearsals[0].samples, tuple[Sample, ...])
+t.assert_type(rehearsals[0].steps[0].waits, dict[str, HeldLock])
+t.assert_type(rehearsals[0].steps[0].statements, tuple[RehearsedStatement, ...])
+t.assert_type(DataLost("", rehearsals=()).exit_code, int)
 
 for drift in alembic.drift(binds=[None], trees=["app"]):
     t.assert_type(drift, Drift)

@@ -22,8 +22,9 @@ class _Commands(AppGroup):
         from .author import AUTHOR
         from .deploy import DEPLOY
         from .inspect import INSPECT
+        from .rehearsal import REHEARSAL
 
-        for command in (*AUTHOR, *DEPLOY, *INSPECT):
+        for command in (*AUTHOR, *DEPLOY, *INSPECT, *REHEARSAL):
             self.commands.setdefault(str(command.name), command)
 
 

@@ -65,6 +65,12 @@ class Selection:
         needs = {spec.name: spec.depends_on for spec in specs}
         return cls(tuple(found), tuple(databases), needs)
 
+    @property
+    def engines(self) -> list[sa.Engine]:
+        """The engines of all databases."""
+        databases = [*self.databases, *(m.database for m in self.migrators)]
+        return [database.engine for database in databases]
+
     def chosen(self, binds: Binds = None, trees: Names = None) -> list[Migrator]:
         """Return those of some databases and trees; all by default.
 

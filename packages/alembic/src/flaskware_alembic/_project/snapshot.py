@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses as dc
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import RevisionFileError
 from flaskware_alembic._results import RevisionInfo
 from flaskware_alembic._runtime.migrator import Migrator
+from flaskware_alembic._schemas.ddl import load
 from flaskware_alembic._schemas.ddl import Writer
 from flaskware_alembic._schemas.schema import Schema
 
@@ -134,24 +133,11 @@ def load_snapshot(migrator: Migrator) -> list[RevisionInfo]:
     for id in snapshot.ids:
         position.info(id)
     with migrator.database.engine.begin() as connection:
-        for statement in _settings(dialect):
-            connection.exec_driver_sql(statement)
-        for statement in snapshot.statements:
-            # A colon starts a parameter otherwise.
-            connection.execute(sa.text(statement.replace(":", "\\:")))
-        for statement in _settings(dialect, back=True):
-            connection.exec_driver_sql(statement)
+        load(connection, snapshot.statements)
     for id in snapshot.ids:
         migrator.move(id, "stamp")
     accept(migrator)
     return [position.info(id) for id in snapshot.ids]
-
-
-def _settings(dialect: str, *, back: bool = False) -> list[str]:
-    """Return what lets things be made before those that they refer to."""
-    if dialect == "postgresql":
-        return [] if back else ["SET LOCAL check_function_bodies = off"]
-    return [f"SET foreign_key_checks = {int(back)}"] if dialect == "mysql" else []
 
 
 def _dialect(migrator: Migrator) -> str:

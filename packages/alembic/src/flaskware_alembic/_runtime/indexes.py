@@ -18,6 +18,9 @@ from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._sql.statement import changes_of_sql
 
 # The session of another user shows only its database.
+OURS = "flaskware_alembic_ours"
+"""The option of a statement that no revision sends, among those of a revision."""
+
 _INVALID = sa.text("""
     SELECT n.nspname AS schema, t.relname AS table, c.relname AS name,
         CASE WHEN n.nspname = current_schema() THEN ''
@@ -62,7 +65,8 @@ def invalid_indexes(connection: sa.Connection) -> list[InvalidIndex]:
     """Return those of a database; none on other databases than PostgreSQL."""
     if connection.dialect.name != "postgresql":
         return []
-    return [InvalidIndex(*row) for row in connection.execute(_INVALID)]
+    rows = connection.execute(_INVALID, execution_options={OURS: True})
+    return [InvalidIndex(*row) for row in rows]
 
 
 @contextlib.contextmanager

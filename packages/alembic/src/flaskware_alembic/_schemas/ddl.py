@@ -100,8 +100,13 @@ class Writer:
         return ".".join(self._quote(part) for part in name.split("."))
 
     def _is_late(self, text: str) -> bool:
-        """True for a key that refers to a table that may be made later."""
-        return self._is_postgresql and bool(_FOREIGN.match(text))
+        """True for a key that refers to a table that may be made later.
+
+        A check that some rows break is made once they are there, too: in CREATE TABLE
+        it would count for all rows.
+        """
+        is_late = bool(_FOREIGN.match(text)) or text.endswith(" NOT VALID")
+        return self._is_postgresql and is_late
 
     def _is_inline(self, item: Item, text: str) -> bool:
         """True for what CREATE TABLE has in its brackets."""
@@ -239,6 +244,26 @@ class Writer:
         for other, text in after.items():
             if other.table == table and other.kind in {"index", "trigger"}:
                 yield text
+
+
+def load(connection: sa.Connection, statements: cabc.Iterable[str]) -> None:
+    """Run the statements that make a schema, in the transaction that is open."""
+    dialect = connection.dialect.name
+    for statement in _settings(dialect):
+        connection.exec_driver_sql(statement)
+    for statement in statements:
+        # A colon starts a parameter otherwise.
+        connection.execute(sa.text(statement.replace(":", "\\:")))
+    for statement in _settings(dialect, back=True):
+        connection.exec_driver_sql(statement)
+
+
+def _settings(dialect: str, *, back: bool = False) -> list[str]:
+    """Return what lets things be made before those that they refer to."""
+    if dialect == "postgresql":
+        return [] if back else ["SET LOCAL check_function_bodies = off"]
+    is_mysql = dialect in {"mysql", "mariadb"}
+    return [f"SET foreign_key_checks = {int(back)}"] if is_mysql else []
 
 
 def _rank(item: Item, text: str) -> tuple[int, bool]:
