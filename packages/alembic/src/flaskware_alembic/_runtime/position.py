@@ -194,12 +194,14 @@ def _moves_of(
     destination: t.Any = target
     current: t.Any = heads
     # Alembic's commands make the steps of these; it has no public function for them.
+    own: t.Any = scripts
+    up, stamp, down = own._upgrade_revs, own._stamp_revs, own._downgrade_revs  # noqa: SLF001
     if direction == "upgrade":
-        return list(scripts._upgrade_revs(destination, current))  # noqa: SLF001
+        return list(up(destination, current))
     if direction == "stamp":
-        return list(scripts._stamp_revs(destination, current))  # noqa: SLF001
+        return list(stamp(destination, current))
     try:
-        return list(scripts._downgrade_revs(destination, current))  # noqa: SLF001
+        return list(down(destination, current))
     except AttributeError as error:
         # Alembic asks each module for the function at this point.
         if error.name != "downgrade":
