@@ -49,6 +49,13 @@ POSTGRESQL = [
     ("WITH x AS (SELECT 1) SELECT * FROM x", "harmless"),
     ("MERGE INTO t USING s ON a = b WHEN MATCHED THEN DELETE", "update t"),
     ("EXPLAIN ANALYZE DELETE FROM t", "delete t"),
+    ("EXPLAIN (COSTS OFF, ANALYZE) DELETE FROM t", "delete t"),
+    ("EXPLAIN VERBOSE DELETE FROM t", "harmless"),
+    ("EXPLAIN (COSTS OFF, ANALYZE FALSE) DELETE FROM t", "harmless"),
+    (
+        "CREATE RULE r AS ON UPDATE TO v DO INSTEAD (DELETE FROM a; DELETE FROM b); DROP TABLE c",
+        "create_rule v, drop_table c",
+    ),
     ("SELECT * INTO fresh FROM t", "create_table fresh"),
     ("ALTER TABLE t ADD CONSTRAINT c NOT NULL a NOT VALID", "set_not_null t"),
     ("ALTER TABLE t ADD key text", "add_column t"),

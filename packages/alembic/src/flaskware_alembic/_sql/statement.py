@@ -175,10 +175,21 @@ def _block(r: Reader) -> cabc.Iterator[Change]:
 
 
 def _explain(r: Reader) -> cabc.Iterator[Change]:
-    r.brackets()
-    while r.take_any("ANALYZE", "VERBOSE"):
-        pass
-    yield from _changes(r.part(r.rest()))
+    """Read EXPLAIN, which runs its statement only with ANALYZE."""
+    options = [[token.word for token in part] for part in r.brackets()]
+    runs = any(
+        words[0] in {"ANALYZE", "ANALYSE"} and words[-1] not in {"OFF", "FALSE", "0"}
+        for words in options
+    )
+    while word := r.peek().word:
+        if word not in {"ANALYZE", "ANALYSE", "VERBOSE"}:
+            break
+        runs |= word != "VERBOSE"
+        r.next()
+    if runs:
+        yield from _changes(r.part(r.rest()))
+    else:
+        yield Change("harmless")
 
 
 def _for(r: Reader) -> cabc.Iterator[Change]:

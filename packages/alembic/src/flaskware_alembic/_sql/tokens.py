@@ -77,14 +77,16 @@ class Token:
 def statements(text: str, dialect: str) -> cabc.Iterator[list[Token]]:
     """Yield the tokens of each statement, without the semicolons between."""
     tokens: list[Token] = []
-    depth = 0
+    depth = brackets = 0
     for token in _tokens(text, dialect):
-        if token.text == ";" and token.kind == "sign" and depth <= 0:
+        is_end = token.word == ";" and depth <= 0
+        if is_end and not (brackets > 0 and _is_rule(tokens)):
             if tokens:
                 yield tokens
-            tokens, depth = [], 0
+            tokens, depth, brackets = [], 0, 0
             continue
         tokens.append(token)
+        brackets += {"(": 1, ")": -1}.get(token.word, 0)
         if token.word in _OPENS and _has_body(tokens):
             closes = tokens[-2].word == "END" if len(tokens) > 1 else False
             # END IF closes what was not counted when it began.
@@ -92,6 +94,12 @@ def statements(text: str, dialect: str) -> cabc.Iterator[list[Token]]:
             depth += -1 if token.word == "END" else counted != closes
     if tokens:
         yield tokens
+
+
+def _is_rule(tokens: cabc.Sequence[Token]) -> bool:
+    """True for CREATE RULE, whose brackets may hold statements."""
+    words = [token.word for token in tokens[:4]]
+    return words[0] == "CREATE" and "RULE" in words
 
 
 def _has_body(tokens: cabc.Sequence[Token]) -> bool:
