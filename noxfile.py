@@ -256,9 +256,11 @@ def companions(session: nox.Session, name: str) -> None:
     for suite in suites.companions():
         if suite.package != name:
             continue
+        # The packages that build them may come as wheels.
+        names = ",".join(source.partition("==")[0] for source in suite.sources)
         session.run(
             "python", "-m", "pip", "download", "--quiet", "--no-deps",
-            "--no-binary=:all:", f"--dest={folder}", *suite.sources,
+            f"--no-binary={names}", f"--dest={folder}", *suite.sources,
         )  # fmt: skip
         for run, wanted in suite.runs.items():
             session.install("--quiet", *suite.install, *wanted)
