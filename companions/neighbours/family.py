@@ -71,16 +71,18 @@ def create_app(
     folder: Path | str,
     family: Family | None = None,
     *,
+    kind: type[flask.Flask] = flask.Flask,
     before: cabc.Callable[[flask.Flask], object] | None = None,
     **config: t.Any,
 ) -> tuple[flask.Flask, Family]:
     """Make an app with the family, its tables and pages.
 
     :param folder: The instance folder.
+    :param kind: The class of the app.
     :param before: Called with the app before the family is initialised on it.
     """
     family = family or make_family()
-    app = flask.Flask("neighbour", instance_path=str(folder))
+    app = kind("neighbour", instance_path=str(folder))
     app.config.from_mapping(
         SECRET_KEY="k3y-0f-a-test:0123456789abcdef-XYZ",
         SQLALCHEMY_DATABASE_URI="sqlite:///app.db",

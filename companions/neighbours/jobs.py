@@ -6,10 +6,7 @@ environment, as a deployed app and its workers do.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import subprocess
 import sys
 import time
 import typing as t
@@ -17,6 +14,8 @@ from pathlib import Path
 
 import family
 import sqlalchemy as sa
+from processes import command
+from processes import running
 
 FOLDER = Path(os.environ["NEIGHBOUR_FOLDER"])
 REDIS = os.environ["NEIGHBOUR_REDIS"]
@@ -54,28 +53,14 @@ def wait_until(check: t.Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def worker(command: str, *arguments: str) -> t.ContextManager[None]:
+def worker(name: str, *arguments: str) -> t.ContextManager[object]:
     """Run a worker by a command of this environment."""
-    return script(str(Path(sys.executable).parent / command), *arguments)
+    return running(sys.executable, command(name), *arguments)
 
 
-@contextlib.contextmanager
-def script(path: str, *arguments: str) -> t.Iterator[None]:
-    """Run a script of this folder, or of another place."""
-    folder = Path(__file__).parent
-    with subprocess.Popen(
-        [sys.executable, str(folder / path), *arguments],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
-        start_new_session=True,
-    ) as process:
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+def script(name: str) -> t.ContextManager[object]:
+    """Run a script of this folder."""
+    return running(sys.executable, name)
 
 
 def work_through(

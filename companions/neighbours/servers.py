@@ -4,54 +4,37 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 import typing as t
 from pathlib import Path
 
 import family
 import requests
+from processes import command
+from processes import running
 
 from flaskware_core.testing import free_port
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
-HERE = Path(__file__).parent
 
 
 @contextlib.contextmanager
-def served(folder: Path, command: str, *arguments: str) -> t.Iterator[str]:
+def served(folder: Path, name: str, *arguments: str) -> t.Iterator[str]:
     """Serve the app by a command of this environment; yield the address.
 
     :param arguments: Those of the command; ``{port}`` stands for the port.
     """
     family.create_app(folder)  # makes the tables before several workers would
     port = free_port()
-    with subprocess.Popen(
-        [
-            str(Path(sys.executable).parent / command),
-            *(part.format(port=port) for part in arguments),
-        ],
-        cwd=HERE,
-        env={**os.environ, "NEIGHBOUR_FOLDER": str(folder), "PYTHONPATH": str(HERE)},
-        start_new_session=True,
-    ) as process:
-        try:
-            deadline = time.monotonic() + 120
-            while not _listens(port):
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+    options = (part.format(port=port) for part in arguments)
+    with running(command(name), *options, NEIGHBOUR_FOLDER=str(folder)) as process:
+        deadline = time.monotonic() + 120
+        while not _listens(port):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
 
 
 def _listens(port: int) -> bool:

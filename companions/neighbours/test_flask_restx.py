@@ -6,6 +6,7 @@ import family
 import flask_restx
 import pytest
 import sqlalchemy as sa
+from browser import chromium
 from swagger import assert_tries
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
@@ -43,4 +44,5 @@ def test_another_site_posts_nothing(client):
 
 def test_chromium_tries_an_operation_on_its_page(app, client):
     client.post("/users", headers=SAME_ORIGIN)
-    assert_tries(app, "/docs", '"Ann"')
+    with chromium() as driver:
+        assert_tries(driver, app, "/docs", '"Ann"')
