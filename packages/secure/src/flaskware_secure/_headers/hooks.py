@@ -31,7 +31,7 @@ from .isolation import remedy_for
 from .nonce import new_nonce
 from .nonce import nonced_markup
 from .nonce import NonceError
-from .nonce import note_attributes
+from .nonce import note_page
 from .nonce import renonced
 from .nonce import used_nonce
 from .nonce import was_rendered
@@ -250,9 +250,9 @@ def add_nonces_below(
 ) -> None:
     """Give the scripts and styles of some pages the nonce.
 
-    The policy of these pages allows the code in attributes of their markup too. A hook
-    does so after those that change a page, such as Flask-DebugToolbar's, and before
-    Flask-Compress.
+    The policy of these pages allows the code in attributes of their markup, and the
+    styles that their scripts make. A hook does so after those that change a page, such
+    as Flask-DebugToolbar's, and before Flask-Compress.
     """
     app.after_request(_nonces_hook(app, compiled_for, paths))
     hooks = app.after_request_funcs[None]
@@ -285,7 +285,7 @@ def _nonces_hook(
         return csp_nonce() if any(is_below(path, each) for each in paths) else None
 
     def changed(markup: str, nonce: str) -> str:
-        note_attributes(current(), markup)
+        note_page(current(), markup)
         return nonced_markup(markup, nonce)
 
     # A stream is left alone: its headers are sent before its last element is made.

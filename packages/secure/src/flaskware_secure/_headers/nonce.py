@@ -11,6 +11,7 @@ import typing as t
 from werkzeug.sansio.response import Response
 
 from flaskware_secure._policy.inline import inline_code
+from flaskware_secure._policy.inline import linked_origins
 from flaskware_secure._policy.parsing import parse_csp
 
 R = t.TypeVar("R", bound=Response)
@@ -24,8 +25,12 @@ _ELEMENT = re.compile(
 _NONCE = "_flaskware_secure_nonce"
 _RENDERED = "_flaskware_secure_rendered"
 _SENT = "_flaskware_secure_sent"
-_ATTRIBUTES = "_flaskware_secure_attributes"
-_OF_ATTRIBUTES = frozenset({"script-src-attr", "style-src-attr"})
+_PAGE = "_flaskware_secure_page"
+# A policy with one of these decides on such code itself.
+_DECIDED = {
+    "script-src-attr": frozenset({"script-src-attr"}),
+    "style-src": frozenset({"style-src-attr", "style-src-elem"}),
+}
 # More hashes than this may be too long for the buffer that a proxy has for headers.
 _MOST_HASHES = 32
 
@@ -102,34 +107,43 @@ def nonced_markup(markup: str, nonce: str) -> str:
     return _ELEMENT.sub(rf"<\1 nonce={nonce}", markup)
 
 
-def note_attributes(request: object, markup: str) -> None:
-    """Note the code in attributes of a page, such as ``onclick`` and ``style``.
+def note_page(request: object, markup: str) -> None:
+    """Note what a page of another package needs besides the nonce.
 
-    An attribute takes no nonce, so the policy of the page names the hash of each. Where
-    a handler guards something, as "Delete this?" does, it must not be blocked alone: of
-    a page with more than 32 different handlers all are allowed, and so with styles.
+    An attribute such as ``onclick`` takes no nonce, so the policy of the page names the
+    hash of each. Where it guards something, as "Delete this?" does, it must not be
+    blocked alone: of a page with more than 32 different ones all are allowed.
+
+    Scripts of such pages make styles that take no nonce either, and load fonts of their
+    style sheets. Their markup gets the nonce wherever it comes from, so styles without
+    one give away nothing more.
     """
-    found: dict[str, dict[str, None]] = {}
-    for code in inline_code(markup):
-        if code.directive in _OF_ATTRIBUTES:
-            found.setdefault(code.directive, {})[code.source] = None
-    request.__dict__[_ATTRIBUTES] = {
-        directive: "'unsafe-inline'"
-        if len(hashes) > _MOST_HASHES
-        else " ".join(["'unsafe-hashes'", *hashes])
-        for directive, hashes in found.items()
+    codes = inline_code(markup)
+    hashes = [code.source for code in codes if code.directive == "script-src-attr"]
+    sheets = linked_origins(markup, "stylesheet")
+    request.__dict__[_PAGE] = {
+        "script-src-attr": _handlers(list(dict.fromkeys(hashes))),
+        "style-src": ["'unsafe-inline'", *sheets],
+        "font-src": ["data:", *sheets],
+        "img-src": linked_origins(markup, "icon"),
     }
 
 
-def with_attributes(
+def _handlers(hashes: list[str]) -> list[str]:
+    if len(hashes) > _MOST_HASHES:
+        return ["'unsafe-inline'"]
+    return ["'unsafe-hashes'", *hashes] if hashes else []
+
+
+def with_page(
     lines: cabc.Sequence[tuple[str, str]], request: object, nonce: str
 ) -> cabc.Sequence[tuple[str, str]]:
-    """Return header lines that allow the attributes that were noted.
+    """Return header lines that allow what was noted of a page.
 
-    Only a policy with the nonce is changed, and none that decides on such attributes
-    itself or allows inline styles anyway.
+    Only a policy with the nonce is changed. What it says of attributes or of elements
+    alone is kept.
     """
-    noted: dict[str, str] | None = request.__dict__.get(_ATTRIBUTES)
+    noted: dict[str, list[str]] | None = request.__dict__.get(_PAGE)
     if not noted:
         return lines
     return [
@@ -138,14 +152,26 @@ def with_attributes(
     ]
 
 
-def _allowing(policy: str, noted: cabc.Mapping[str, str]) -> str:
+def _allowing(policy: str, noted: cabc.Mapping[str, cabc.Sequence[str]]) -> str:
     directives = parse_csp(policy)
     for directive, sources in noted.items():
-        whole = directives.get(directive.removesuffix("-attr"))
-        governing = directives.get("default-src") if whole is None else whole
-        if directive not in directives and governing and not _allows_all(governing):
-            policy = f"{policy}; {directive} {sources}"
-    return policy
+        governing = directives.get(directive.removesuffix("-attr"))
+        if governing is None:
+            governing = directives.get("default-src")
+        decided = _DECIDED.get(directive, frozenset()) & directives.keys()
+        if not sources or decided or not governing or _allows_all(governing):
+            continue
+        if directive == "script-src-attr":
+            directives[directive] = tuple(sources)
+        else:
+            kept = [each for each in governing if not _is_exact(each)]
+            directives[directive] = tuple(dict.fromkeys([*kept, *sources]))
+    return "; ".join(" ".join([name, *each]) for name, each in directives.items())
+
+
+def _is_exact(source: str) -> bool:
+    """Return whether a source stands for one piece of code, or for nothing."""
+    return source == "'none'" or source.startswith(("'nonce-", "'sha"))
 
 
 def _allows_all(sources: cabc.Sequence[str]) -> bool:

@@ -21,6 +21,10 @@ _SCRIPT_TYPES = re.compile(
     r"|text/(jscript|livescript)",
     re.IGNORECASE,
 )
+# No other character: the origin becomes part of a header.
+_ORIGIN = re.compile(
+    r"(?:(?P<scheme>https?://)|//)(?P<host>[a-z0-9.-]+(?::[0-9]+)?)(?=[/?#]|$)"
+)
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 
 
@@ -67,6 +71,31 @@ def inline_code(markup: str) -> list[InlineCode]:
     reader.feed(markup)
     reader.close()
     return reader.found
+
+
+def linked_origins(markup: str, kind: t.Literal["stylesheet", "icon"]) -> list[str]:
+    """Return the other origins from which a page links style sheets, or its icon.
+
+    An address without a scheme gives its host, which a policy takes as well.
+    """
+    reader = _Links(kind)
+    reader.feed(markup)
+    reader.close()
+    return list(dict.fromkeys(reader.origins))
+
+
+class _Links(html.parser.HTMLParser):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.origins: list[str] = []
+        self._kind = kind
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "link" and self._kind in (given.get("rel") or "").lower().split():
+            found = _ORIGIN.match((given.get("href") or "").strip().lower())
+            if found is not None:
+                self.origins.append(f"{found['scheme'] or ''}{found['host']}")
 
 
 class _Reader(html.parser.HTMLParser):
