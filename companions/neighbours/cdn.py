@@ -46,7 +46,7 @@ def _unpack(folder: Path, packages: tuple[str, ...]) -> dict[str, Path]:
     for number, package in enumerate(packages):
         place = folder / f"npm-{number}"
         place.mkdir()
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [npm, "pack", "--silent", package],
             cwd=place,
             check=True,
@@ -65,11 +65,12 @@ def _delivery(packages: dict[str, Path]) -> flask.Flask:
     @app.get("/<path:path>")
     def file(path: str) -> flask.Response:
         path = _VERSION.sub("", path.removeprefix("npm/"))
-        for name, folder in packages.items():
-            if path.startswith(f"{name}/"):
-                answer = flask.send_from_directory(folder, path[len(name) + 1 :])
-                answer.headers["Access-Control-Allow-Origin"] = "*"
-                return answer
-        flask.abort(404)
+        found = [name for name in packages if path.startswith(f"{name}/")]
+        if not found:
+            flask.abort(404)
+        rest = path.removeprefix(f"{found[0]}/")
+        answer = flask.send_from_directory(packages[found[0]], rest)
+        answer.headers["Access-Control-Allow-Origin"] = "*"
+        return answer
 
     return app

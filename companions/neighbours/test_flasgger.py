@@ -11,7 +11,7 @@ from cdn import browser_with
 from swagger import assert_tries
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
-# A view of a form has an attribute `methods`, as one of a class has; flasgger stops there.
+# A view of a form has an attribute `methods`, as one of a class has: flasgger stops.
 CONFIG = {
     "auth": {},
     "specs": [

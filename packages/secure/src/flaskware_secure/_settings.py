@@ -144,9 +144,9 @@ class SecureSettings(Settings):
     nonces_below: tuple[str, ...] = pydantic.Field(
         default=(),
         description="Paths of pages of other packages, with all paths below them. Each"
-        " script of these pages gets the nonce, and the policy allows each handler in an"
-        " attribute, such as `onclick`, by its hash, and all styles. Injected code too:"
-        " only for pages that show no markup of users.",
+        " script of these pages gets the nonce, and the policy allows each handler in"
+        " an attribute, such as `onclick`, by its hash, and all styles. Injected code"
+        " too: only for pages that show no markup of users.",
         examples=[["/admin/", "/apidocs/"]],
     )
     trusted_types: TrustedTypes = pydantic.Field(
