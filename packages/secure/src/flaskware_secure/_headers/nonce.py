@@ -112,7 +112,7 @@ def note_page(request: object, markup: str) -> None:
 
     An attribute such as ``onclick`` takes no nonce, so the policy of the page names the
     hash of each. Where it guards something, as "Delete this?" does, it must not be
-    blocked alone: of a page with more than 32 different ones all are allowed.
+    blocked alone: of a page with more than 32 all are allowed.
 
     Scripts of such pages make styles that take no nonce either, and load fonts of their
     style sheets. Their markup gets the nonce wherever it comes from, so styles without
@@ -140,8 +140,8 @@ def with_page(
 ) -> cabc.Sequence[tuple[str, str]]:
     """Return header lines that allow what was noted of a page.
 
-    Only a policy with the nonce is changed. What it says of attributes or of elements
-    alone is kept.
+    Only a policy with the nonce is changed. Its directives for attributes or for elements
+    alone are kept.
     """
     noted: dict[str, list[str]] | None = request.__dict__.get(_PAGE)
     if not noted:
