@@ -140,8 +140,8 @@ def with_page(
 ) -> cabc.Sequence[tuple[str, str]]:
     """Return header lines that allow what was noted of a page.
 
-    Only a policy with the nonce is changed. Its directives for attributes or for elements
-    alone are kept.
+    Only a policy with the nonce is changed. Its directives for attributes or for
+    elements alone are kept.
     """
     noted: dict[str, list[str]] | None = request.__dict__.get(_PAGE)
     if not noted:
