@@ -23,10 +23,8 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 _T = t.TypeVar("_T")
-# Of Quart's own methods only pop() sets it back, which waits.
-_APP = quart_globals._cv_app  # noqa: SLF001
-# The same.
-_REQUEST = quart_globals._cv_request  # noqa: SLF001
+# Of Quart's own methods only pop() sets them back, which waits.
+_APP, _REQUEST = quart_globals._cv_app, quart_globals._cv_request  # noqa: SLF001
 _PIECE = 1 << 16
 _ERROR = "flaskware.error"
 
