@@ -12,6 +12,9 @@ import sqlalchemy as sa
 
 from flaskware_alembic import Alembic
 from flaskware_core.testing import make_app
+from flaskware_core.testing import Services
+
+from .databases import Databases
 
 
 class Project:
@@ -88,6 +91,21 @@ class Project:
 def _bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python leaves bytecode beside revisions, as it does for most users."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+
+@pytest.fixture(scope="session")
+def postgresql_databases() -> cabc.Iterator[Databases]:
+    with Services() as services:
+        databases = Databases(services.get("postgresql"))
+        yield databases
+        databases.close()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_databases: Databases) -> cabc.Iterator[str]:
+    """URL of an empty PostgreSQL database that only this test uses."""
+    with postgresql_databases.lease() as url:
+        yield url
 
 
 @pytest.fixture

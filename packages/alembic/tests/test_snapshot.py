@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 
 import pytest
@@ -15,7 +16,10 @@ from flaskware_alembic import State
 from flaskware_alembic.testing import assert_snapshots
 from flaskware_alembic.testing import MigrationRunner
 from flaskware_core import examine
+from flaskware_core.testing import Services
+from flaskware_core.testing import temporary_database
 
+from .databases import empty
 from .test_drift import by_hand
 from .test_drift import drift
 from .test_drift import NOTE
@@ -137,12 +141,49 @@ def test_a_snapshot_has_all_that_a_server_has(
 @pytest.fixture
 def other_url(request: pytest.FixtureRequest) -> t.Iterator[str]:
     """Another empty database of the kind that the test is about."""
-    from flaskware_core.testing import Services
-    from flaskware_core.testing import temporary_database
-
     kind = request.getfixturevalue("kind")
     with Services() as services, temporary_database(services.get(kind)) as url:
         yield url
+
+
+def test_a_database_that_a_test_had_is_as_empty_as_a_new_one(
+    postgresql_databases: t.Any,
+) -> None:
+    with Services() as services, postgresql_databases.lease() as url:
+        assert empty(url)
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        try:
+            with engine.begin() as connection:
+                connection.exec_driver_sql(ALL)
+                connection.exec_driver_sql("CREATE SCHEMA other")
+            assert empty(url)
+            with temporary_database(services.get("postgresql")) as new:
+                assert contents(url) == contents(new)
+            with engine.begin() as connection:
+                connection.exec_driver_sql("CREATE PUBLICATION everything")
+            assert not empty(url)
+        finally:
+            engine.dispose()
+
+
+def contents(url: str) -> dict[str, t.Any]:
+    """The names in the catalogs of a PostgreSQL database, and who may use them."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    names = {
+        "pg_class": "relname", "pg_proc": "proname", "pg_type": "typname",
+        "pg_extension": "extname", "pg_trigger": "tgname", "pg_policy": "polname",
+        "pg_namespace": "concat(nspname, nspowner::regrole, nspacl)",
+    }  # fmt: skip
+    with engine.connect() as connection:
+        found = {
+            table: connection.exec_driver_sql(f"SELECT {name} FROM {table}").scalars()
+            for table, name in names.items()
+        }
+        # The server keeps schemas for temporary tables.
+        return {
+            table: sorted(name for name in names if not re.match(r"pg_.*temp_", name))
+            for table, names in found.items()
+        }
 
 
 def test_a_check_fails_for_an_old_snapshot(any_project: Project) -> None:

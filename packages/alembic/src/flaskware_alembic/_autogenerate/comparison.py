@@ -84,7 +84,7 @@ class Comparison:
                     "compare_server_default": self.settings.compare_server_default,
                     "render_as_batch": self.database.is_sqlite,
                     "include_schemas": bool(schemas),
-                    "include_name": self._name_test(schemas),
+                    "include_name": self._name_test(schemas, _partitions(connection)),
                     "include_object": self.includes,
                     **self.versions.options,
                 },
@@ -101,11 +101,18 @@ class Comparison:
         found = {*self.settings.schemas, *filter(None, declared)}
         return frozenset(found - {connection.dialect.default_schema_name})
 
-    def _name_test(self, schemas: frozenset[str]) -> cabc.Callable[..., bool]:
+    def _name_test(
+        self, schemas: frozenset[str], partitions: frozenset[str]
+    ) -> cabc.Callable[..., bool]:
         """Return the test of names that Alembic asks before it reads a table."""
+        metadata = self.database.metadata
+        # Partitions that come and go with time are data, unless a model names them.
+        data = partitions - set(metadata.tables if metadata is not None else ())
 
         def is_read(name: str | None, kind: str, parents: t.Any) -> bool:
             if kind == "schema" and name is not None and name not in schemas:
+                return False
+            if kind == "table" and parents["schema_qualified_table_name"] in data:
                 return False
             theirs = self.hooks.include_name
             return theirs is None or theirs(name, kind, parents)
@@ -140,3 +147,17 @@ class Comparison:
             return True
         # A table that is not in the models may be another program's.
         return key in self.made()
+
+
+def _partitions(connection: sa.Connection) -> frozenset[str]:
+    """Return the keys of tables that are a part of another, on PostgreSQL."""
+    if connection.dialect.name != "postgresql":
+        return frozenset()
+    rows = connection.exec_driver_sql(
+        "SELECT n.nspname, c.relname FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relispartition"
+    )
+    default = connection.dialect.default_schema_name
+    return frozenset(
+        name if schema == default else f"{schema}.{name}" for schema, name in rows
+    )

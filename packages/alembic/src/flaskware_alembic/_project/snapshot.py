@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses as dc
+import re
 from pathlib import Path
 
 from flaskware_alembic._errors import MigrationError
@@ -11,6 +12,7 @@ from flaskware_alembic._results import RevisionInfo
 from flaskware_alembic._runtime.migrator import Migrator
 from flaskware_alembic._schemas.ddl import load
 from flaskware_alembic._schemas.ddl import Writer
+from flaskware_alembic._schemas.schema import digest
 from flaskware_alembic._schemas.schema import Schema
 
 from .drift import accept
@@ -21,6 +23,7 @@ NAME = "structure.sql"
 _BETWEEN = ";\n\n-- next\n"
 _HEAD = "-- The schema after revision {ids}, on {dialect}.\n-- Made by: {command}\n\n"
 _COMMAND = "flask db snapshot"
+_PARTITION = re.compile(r"CREATE (?:UNLOGGED )?TABLE (\S+) PARTITION OF ")
 
 
 @dc.dataclass(frozen=True)
@@ -107,7 +110,30 @@ def is_outdated(migrator: Migrator) -> bool:
         return False
     found = Snapshot.read(path)
     taken, _ = _taken(migrator)
-    return found.dialect == taken.dialect and found != taken
+    return found.dialect == taken.dialect and not _is_same(found, taken)
+
+
+def _is_same(found: Snapshot, taken: Snapshot) -> bool:
+    """Return whether both differ only in partitions that came or went with time."""
+    if found.ids != taken.ids:
+        return False
+    there, wanted = (
+        [digest(statement, each.dialect) for statement in each.statements]
+        for each in (found, taken)
+    )
+    gone = [
+        match[1]
+        for statement, its in zip(found.statements, there, strict=True)
+        if its not in wanted and (match := _PARTITION.match(statement))
+    ]
+    kept = [
+        its
+        for statement, its in zip(found.statements, there, strict=True)
+        if not any(
+            re.search(rf"(?<!\w){re.escape(name)}(?!\w)", statement) for name in gone
+        )
+    ]
+    return kept == wanted
 
 
 def load_snapshot(migrator: Migrator) -> list[RevisionInfo]:

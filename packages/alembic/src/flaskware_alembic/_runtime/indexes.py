@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import dataclasses as dc
+import re
 import typing as t
 
 import sqlalchemy as sa
@@ -69,6 +70,12 @@ def invalid_indexes(connection: sa.Connection) -> list[InvalidIndex]:
     return [InvalidIndex(*row) for row in rows]
 
 
+_SPACE = r"(?:\s|--[^\n]*\n|/\*.*?\*/)+"
+_MAKES_INDEX = re.compile(
+    rf"\bCREATE{_SPACE}(?:UNIQUE{_SPACE})?INDEX\b", re.DOTALL | re.IGNORECASE
+)
+
+
 @contextlib.contextmanager
 def invalid_dropped(connection: sa.Connection) -> cabc.Generator[None]:
     """Drop an invalid index before an index of the same name is made."""
@@ -80,7 +87,7 @@ def invalid_dropped(connection: sa.Connection) -> cabc.Generator[None]:
         connection: sa.Connection, _cursor: object, statement: str, *_: t.Any
     ) -> None:
         # Reading each statement in full would be slow where there are many.
-        if "INDEX" not in statement.upper():
+        if not _MAKES_INDEX.search(statement):
             return
         for change in changes_of_sql(statement, "postgresql"):
             if change.kind == "create_index" and change.name and change.table:

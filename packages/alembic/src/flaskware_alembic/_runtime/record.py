@@ -28,6 +28,7 @@ from flaskware_alembic._schemas.schema import Item
 from flaskware_alembic._schemas.schema import Schema
 from flaskware_alembic._settings import AlembicSettings
 
+from .catalog import catalog_mark
 from .position import Position
 
 _log = logging.getLogger("flaskware.alembic")
@@ -64,6 +65,7 @@ class Record:
         self._before: _Digests | None = None
         self._own: dict[Item, str | None] = {}
         self._applied: dict[str, Applied] = {}
+        self._is_same = False
 
     @property
     def is_kept(self) -> bool:
@@ -135,21 +137,29 @@ class Record:
 
         return run
 
+    def watching(
+        self, context: t.Any, function: cabc.Callable[..., object], id: str
+    ) -> cabc.Callable[..., None]:
+        """Return the function of a revision that sees whether the schema changed."""
+        # What changed the schema may have been sent by a run that was cut off.
+        is_begun = self._applied.get(id, Applied()).before is not None
+
+        def run(**arguments: t.Any) -> None:
+            before = None if is_begun else catalog_mark(context.connection)
+            function(**arguments)
+            self._is_same = before is not None and before == catalog_mark(
+                context.connection
+            )
+
+        return run
+
     def add(
         self, connection: sa.Connection, id: str, path: Path, direction: Direction
     ) -> None:
         """Add what a revision changed, in its transaction."""
-        after = self._read(connection) if self._before is not None else None
-        if after is None or self._before is None:
-            self.forget(connection)
-            self._before = None
+        is_same, self._is_same = self._is_same and self._before is not None, False
+        if not is_same and not self._add_changes(connection):
             return
-        changed: Texts = {}
-        for item in {**self._before, **after.digests}:
-            if self._before.get(item) != after.digests.get(item):
-                changed[item] = after.texts.get(item)
-        self._write(connection, changed)
-        self._before = after.digests
         for other, was in list(self._applied.items()):
             # A move that was begun before, and does not go on.
             if was.before is not None and other != id:
@@ -160,6 +170,21 @@ class Record:
             return
         applied = Applied(checksum_of(path), fingerprint(self._own))
         self._write_applied(connection, id, applied)
+
+    def _add_changes(self, connection: sa.Connection) -> bool:
+        """Add what is other than before; return whether it can be known."""
+        after = self._read(connection) if self._before is not None else None
+        if after is None or self._before is None:
+            self.forget(connection)
+            self._before = None
+            return False
+        changed: Texts = {}
+        for item in {**self._before, **after.digests}:
+            if self._before.get(item) != after.digests.get(item):
+                changed[item] = after.texts.get(item)
+        self._write(connection, changed)
+        self._before = after.digests
+        return True
 
     def forget(self, connection: sa.Connection) -> None:
         """Forget all: what was done by hand, or by another program, is not known."""
@@ -265,11 +290,11 @@ class Record:
             connection.execute(sa.insert(self.table()), rows)
 
     def _delete(self, connection: sa.Connection, items: cabc.Iterable[Item]) -> None:
-        table = self.table()
-        values = [{"gone": _id(item)} for item in items]
-        if values:
-            statement = sa.delete(table).where(table.c.id == sa.bindparam("gone"))
-            connection.execute(statement, values)
+        table, ids = self.table(), [_id(item) for item in items]
+        # A statement takes so many parameters on every database.
+        for start in range(0, len(ids), 500):
+            some = ids[start : start + 500]
+            connection.execute(sa.delete(table).where(table.c.id.in_(some)))
 
 
 def _id(item: Item) -> str:

@@ -285,6 +285,9 @@ class Run:
                 yield
 
         t.cast("t.Any", context).autocommit_block = autocommit_block
+        if self._record is not None:
+            watching = self._record.watching
+            move.migration_fn = watching(context, move.migration_fn, id)
         if self._journal is None:
             return
         if self._record is not None:

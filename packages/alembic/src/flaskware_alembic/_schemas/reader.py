@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import functools
 import graphlib
 import re
 import typing as t
@@ -66,8 +67,13 @@ def _starts(item: Item, prefix: str) -> bool:
     return table.strip('"').startswith(prefix)
 
 
-def _parts(text: str, dialect: str, table: str) -> cabc.Iterator[tuple[Item, str]]:
-    """Yield a table, its columns and the rest, from its CREATE TABLE."""
+@functools.lru_cache(4096)
+def _parts(text: str, dialect: str, table: str) -> tuple[tuple[Item, str], ...]:
+    """Return a table, its columns and the rest, from its CREATE TABLE."""
+    return tuple(_read_parts(text, dialect, table))
+
+
+def _read_parts(text: str, dialect: str, table: str) -> cabc.Iterator[tuple[Item, str]]:
     (tokens, *_) = statements(text, dialect)
     r = Reader(tokens, dialect)
     r.seek("TABLE")

@@ -1,0 +1,55 @@
+"""A mark that stands still for as long as no statement changes the schema.
+
+Reading a schema takes long where it is large. To watch the statements instead was
+considered: a function of the database, or a cursor of the driver, hides them.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+import sqlalchemy as sa
+
+Mark: t.TypeAlias = tuple[t.Any, ...]
+
+# What this transaction wrote in the system's tables, which PostgreSQL counts.
+_POSTGRESQL = """
+SELECT pg_current_xact_id()::text, sum(pg_stat_get_xact_tuples_inserted(oid)
+  + pg_stat_get_xact_tuples_updated(oid) + pg_stat_get_xact_tuples_deleted(oid))::text,
+  current_setting('track_counts')
+FROM pg_class WHERE relkind = 'r' AND relnamespace = 'pg_catalog'::regnamespace
+  AND oid < 16384
+"""
+# How many such statements the session ran, be it in a procedure.
+_MYSQL = (
+    "SHOW SESSION STATUS WHERE Variable_name"
+    " REGEXP '^Com_(alter|create|drop|rename|import|exchange|assign)_'"
+)
+
+
+def catalog_mark(connection: sa.Connection) -> Mark | None:
+    """Return a mark, to be compared with one before; ``None`` where there is none.
+
+    Two are equal only if the session changed no schema between them.
+    """
+    name = connection.dialect.name
+    if name == "postgresql":
+        id, count, is_counted = connection.exec_driver_sql(_POSTGRESQL).one()
+        return (id, count) if is_counted == "on" else None
+    if name in {"mysql", "mariadb"}:
+        session = connection.exec_driver_sql("SELECT connection_id()").scalar()
+        counts = connection.exec_driver_sql(_MYSQL).all()
+        return (session, *(tuple(row) for row in counts)) if counts else None
+    if name == "sqlite":
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        rows = connection.exec_driver_sql("PRAGMA database_list").all()
+        return tuple(
+            (
+                schema,
+                connection.exec_driver_sql(
+                    f"PRAGMA {quote(schema)}.schema_version"
+                ).scalar(),
+            )
+            for _, schema, _ in rows
+        )
+    return None
