@@ -109,6 +109,13 @@ def postgresql_url(postgresql_databases: Databases) -> cabc.Iterator[str]:
 
 
 @pytest.fixture
+def mariadb_url(mariadb_url: str) -> str:
+    """URL of an empty MariaDB database that only this test uses."""
+    # For each connection, PyMySQL would read the certificates of the system.
+    return f"{mariadb_url}?ssl_disabled=true"
+
+
+@pytest.fixture
 def make_project(tmp_path: Path) -> cabc.Iterator[cabc.Callable[..., Project]]:
     made: list[Project] = []
 
