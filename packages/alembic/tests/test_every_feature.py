@@ -257,12 +257,24 @@ feature(
     lambda: [sa.Column("g", sa.Integer, sa.Computed("n * 3", persisted=True))],
     lambda: [sa.Column("g", sa.Integer)],
 )
-# SQLAlchemy reads two generated columns of SQLite as one.
 feature(
     "virtual",
     lambda: [sa.Column("v", sa.Integer, sa.Computed("n + 1", persisted=False))],
     lambda: [sa.Column("v", sa.Integer, sa.Computed("n + 2", persisted=False))],
-    on=(MY,),
+    on=(MY, SQ),
+)
+feature(
+    "generated like another",
+    lambda: [
+        sa.Column("w, (x", sa.Integer, sa.Computed("(n + (1))", persisted=False)),
+        sa.Column("x", sa.String(20), sa.Computed("s || ', ('", persisted=False)),
+    ],
+    lambda: [
+        sa.Column("w, (x", sa.Integer, sa.Computed("(n + (1))", persisted=False)),
+        sa.Column("x", sa.String(20), sa.Computed("s || ') as ('", persisted=False)),
+    ],
+    None,
+    on=(SQ,),
 )
 feature(
     "sequence",

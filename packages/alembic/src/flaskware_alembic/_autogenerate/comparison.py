@@ -14,6 +14,8 @@ from flaskware_alembic._databases.database import Database
 from flaskware_alembic._databases.database import VersionTable
 from flaskware_alembic._settings import AlembicSettings
 
+from .scratch import generated_read
+
 IncludeObject: t.TypeAlias = cabc.Callable[[t.Any, str | None, str, bool, t.Any], bool]
 """Called with an object, its name, its kind, whether the database has it, and the
 object that it is compared with."""
@@ -69,12 +71,13 @@ class Comparison:
 
         :raises DatabaseUnreachable: if the database does not answer.
         """
-        with self.database.connect() as connection:
+        with self.database.connect() as connection, contextlib.ExitStack() as stack:
             if connection.dialect.name == "postgresql":
                 # Temporary tables are taken back with their transaction.
                 connection = connection.execution_options(
                     isolation_level="READ COMMITTED"
                 )
+            stack.enter_context(generated_read())
             schemas = self._schemas(connection)
             yield MigrationContext.configure(
                 connection,

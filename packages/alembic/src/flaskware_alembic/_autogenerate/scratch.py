@@ -15,8 +15,10 @@ import typing as t
 import warnings
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy import exc as sa_exc
 
+from flaskware_alembic._sql.tokens import Reader
 from flaskware_alembic._sql.tokens import statements
 
 SCRATCH_NAME = "flaskware_alembic_scratch"
@@ -433,6 +435,7 @@ def _read_inspected(
     inspector = sa.inspect(connection)
     dialect = connection.dialect
     columns: dict[str, ColumnText] = {}
+    expressions = _generated_in(connection, name, schema)
     with warnings.catch_warnings():
         # A type that SQLAlchemy does not know is compared as its name.
         warnings.simplefilter("ignore", sa_exc.SAWarning)
@@ -442,7 +445,10 @@ def _read_inspected(
             columns[column["name"]] = ColumnText(
                 kind,
                 None if computed else column["default"],
-                (computed["sqltext"], bool(computed.get("persisted")))
+                (
+                    expressions.get(column["name"], computed["sqltext"]),
+                    bool(computed.get("persisted")),
+                )
                 if computed
                 else None,
             )
@@ -452,6 +458,59 @@ def _read_inspected(
         tuple((check["name"], check["sqltext"]) for check in checks),
         _sqlite_indexes(connection, name, schema) if dialect.name == "sqlite" else {},
     )
+
+
+@contextlib.contextmanager
+def generated_read() -> cabc.Generator[None]:
+    """Let reflection find the expression of each generated column of SQLite.
+
+    SQLAlchemy takes all to the last bracket of the table for it. It counts for the
+    whole process; the environment of Alembic does so, too.
+    """
+
+    def reflected(inspector: sa.Inspector, table: sa.Table, column: t.Any) -> None:
+        with contextlib.ExitStack() as stack:
+            bind = inspector.bind
+            if not column.get("computed") or bind.dialect.name != "sqlite":
+                return
+            if isinstance(bind, sa.Engine):
+                bind = stack.enter_context(bind.connect())
+            found = _generated_in(bind, table.name, table.schema)
+            if column["name"] in found:
+                column["computed"]["sqltext"] = found[column["name"]]
+
+    event.listen(sa.Table, "column_reflect", reflected)
+    try:
+        yield
+    finally:
+        event.remove(sa.Table, "column_reflect", reflected)
+
+
+def _generated_in(
+    connection: sa.Connection, name: str, schema: str | None
+) -> dict[str, str]:
+    """Return the expressions of the generated columns of a table of SQLite."""
+    if connection.dialect.name != "sqlite":
+        return {}
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    place = f"{quote(schema)}." if schema else ""
+    query = sa.text(
+        f"SELECT sql FROM {place}sqlite_master"  # noqa: S608
+        " WHERE type = 'table' AND lower(name) = lower(:name)"
+    )
+    text = str(connection.scalar(query, {"name": name}) or "")
+    if not text:
+        return {}
+    reader = Reader(next(statements(text, "sqlite")), "sqlite")
+    reader.seek("TABLE")
+    reader.name()
+    found: dict[str, str] = {}
+    for part in reader.brackets():
+        column = reader.part(part)
+        known = column.next().identifier
+        if column.seek("AS") and (inside := column.bracketed()):
+            found[known] = text[inside[0].start : inside[-1].end]
+    return found
 
 
 def _sqlite_indexes(

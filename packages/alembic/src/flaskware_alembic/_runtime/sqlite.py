@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alembic.operations import batch
 from sqlalchemy import event
 
+from flaskware_alembic._autogenerate.scratch import generated_read
 from flaskware_alembic._errors import MigrationError
 
 
@@ -131,6 +132,7 @@ def generated_left_out() -> cabc.Generator[None]:
     original = module.ApplyBatchImpl
     module.ApplyBatchImpl = _BatchWithoutGenerated
     try:
-        yield
+        with generated_read():
+            yield
     finally:
         module.ApplyBatchImpl = original
