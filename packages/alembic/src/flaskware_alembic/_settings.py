@@ -64,6 +64,21 @@ class AlembicSettings(Settings):
         " MySQL and MariaDB.",
         examples=[20],
     )
+    backfill_max_lag: float | None = pydantic.Field(
+        default=None,
+        gt=0,
+        description="A backfill pauses between two batches while a replica is behind by"
+        " more than so many seconds; `None` never pauses. PostgreSQL names its replicas"
+        " to a user with the role `pg_monitor`; those of MySQL and MariaDB are"
+        " `ALEMBIC_BACKFILL_REPLICAS`.",
+        examples=[5],
+    )
+    backfill_replicas: tuple[pydantic.SecretStr, ...] = pydantic.Field(
+        default=(),
+        description="URLs of the replicas of MySQL or MariaDB, for a user with the"
+        " privilege `REPLICA MONITOR` or `REPLICATION CLIENT`.",
+        examples=[("mariadb+pymysql://monitor@replica/",)],
+    )
     compare_type: bool = pydantic.Field(
         default=True,
         description="Whether a changed column type counts as a change of the models.",

@@ -24,12 +24,14 @@ from flaskware_alembic._results import Direction
 from flaskware_alembic._results import OnProgress
 from flaskware_alembic._revisions.revision import location_of
 from flaskware_alembic._revisions.revision import SourceScript
+from flaskware_alembic._settings import AlembicSettings
 
 from .batches import Batches
 from .batches import decode
 from .batches import encode
 from .holders import running_statements
 from .position import Position
+from .replicas import Replicas
 from .timeouts import pause_before
 
 _RETRIES = 6
@@ -43,12 +45,12 @@ Due: t.TypeAlias = tuple[str, Backfill]
 class BackfillLog:
     """The backfills of a tree, and a table beside its versions with their progress.
 
-    :param max_running: Statements of others during which no batch starts.
+    :param settings: Say when no batch starts.
     """
 
-    def __init__(self, position: Position, max_running: int | None = None) -> None:
+    def __init__(self, position: Position, settings: AlembicSettings) -> None:
         self._position = position
-        self._max_running = max_running
+        self._settings = settings
         self._tree = position.tree
         self._database = position.database
 
@@ -166,8 +168,9 @@ class BackfillLog:
                     self._add(connection, id, backfill)
             batches = Batches(connection, backfill)
             started, first = time.monotonic(), info.rows
+            replicas = self._replicas()
             while info.state is not BackfillState.DONE:
-                self._wait_for_others(connection)
+                self._wait_for_others(connection, replicas)
                 info = self._apply_next(connection, id, backfill, batches)
                 info = dc.replace(info, total=batches.total)
                 left = _seconds_left(info, first, time.monotonic() - started)
@@ -190,14 +193,29 @@ class BackfillLog:
                 revision=revision,
             ) from error
 
-    def _wait_for_others(self, connection: sa.Connection) -> None:
-        if self._max_running is None:
-            return
-        while (count := running_statements(connection)) > self._max_running:
+    def _wait_for_others(
+        self, connection: sa.Connection, replicas: Replicas | None
+    ) -> None:
+        while (why := self._reason_to_wait(connection, replicas)) is not None:
             connection.rollback()
-            _log.info("The backfill pauses: %s statements run for others.", count)
+            _log.info("The backfill pauses: %s.", why)
             time.sleep(_PAUSE)
         connection.rollback()
+
+    def _reason_to_wait(
+        self, connection: sa.Connection, replicas: Replicas | None
+    ) -> str | None:
+        most = self._settings.backfill_max_running
+        if most is not None and (count := running_statements(connection)) > most:
+            return f"{count} statements run for others"
+        return None if replicas is None else replicas.behind(connection)
+
+    def _replicas(self) -> Replicas | None:
+        settings = self._settings
+        if settings.backfill_max_lag is None:
+            return None
+        urls = tuple(url.get_secret_value() for url in settings.backfill_replicas)
+        return Replicas(settings.backfill_max_lag, urls)
 
     def _apply_next(
         self, connection: sa.Connection, id: str, backfill: Backfill, batches: Batches

@@ -85,7 +85,7 @@ class Migrator:
     @functools.cached_property
     def backfills(self) -> BackfillLog:
         """The backfills of applied revisions."""
-        return BackfillLog(self.position, self.settings.backfill_max_running)
+        return BackfillLog(self.position, self.settings)
 
     @property
     def record(self) -> Record:

@@ -76,7 +76,7 @@ class Run:
     def __post_init__(self) -> None:
         versions, is_journaled = self.position.versions, self.position.is_journaled
         self._journal = Journal(versions) if is_journaled else None
-        self._backfills = BackfillLog(self.position, self.settings.backfill_max_running)
+        self._backfills = BackfillLog(self.position, self.settings)
         record = Record(self.position, self.settings)
         self._record = record if record.is_kept else None
         self._cut_off: list[JournalEntry] = []
