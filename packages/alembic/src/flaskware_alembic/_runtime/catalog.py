@@ -34,22 +34,27 @@ def catalog_mark(connection: sa.Connection) -> Mark | None:
     """
     name = connection.dialect.name
     if name == "postgresql":
-        id, count, is_counted = connection.exec_driver_sql(_POSTGRESQL).one()
-        return (id, count) if is_counted == "on" else None
+        return _of_postgresql(connection)
     if name in {"mysql", "mariadb"}:
-        session = connection.exec_driver_sql("SELECT connection_id()").scalar()
-        counts = connection.exec_driver_sql(_MYSQL).all()
-        return (session, *(tuple(row) for row in counts)) if counts else None
-    if name == "sqlite":
-        quote = connection.dialect.identifier_preparer.quote_identifier
-        rows = connection.exec_driver_sql("PRAGMA database_list").all()
-        return tuple(
-            (
-                schema,
-                connection.exec_driver_sql(
-                    f"PRAGMA {quote(schema)}.schema_version"
-                ).scalar(),
-            )
-            for _, schema, _ in rows
-        )
-    return None
+        return _of_mysql(connection)
+    return _of_sqlite(connection) if name == "sqlite" else None
+
+
+def _of_postgresql(connection: sa.Connection) -> Mark | None:
+    id, count, is_counted = connection.exec_driver_sql(_POSTGRESQL).one()
+    return (id, count) if is_counted == "on" else None
+
+
+def _of_mysql(connection: sa.Connection) -> Mark | None:
+    session = connection.exec_driver_sql("SELECT connection_id()").scalar()
+    counts = connection.exec_driver_sql(_MYSQL).all()
+    return (session, *(tuple(row) for row in counts)) if counts else None
+
+
+def _of_sqlite(connection: sa.Connection) -> Mark:
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    rows = connection.exec_driver_sql("PRAGMA database_list").all()
+    schemas = [schema for _, schema, _ in rows]
+    pragmas = [f"PRAGMA {quote(schema)}.schema_version" for schema in schemas]
+    versions = [connection.exec_driver_sql(pragma).scalar() for pragma in pragmas]
+    return tuple(zip(schemas, versions, strict=True))
