@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 Mark: t.TypeAlias = tuple[t.Any, ...]
 
-# What this transaction wrote in the system's tables, which PostgreSQL counts.
+# The rows of the catalog that this transaction wrote, as PostgreSQL counts them.
 _POSTGRESQL = """
 SELECT pg_current_xact_id()::text, sum(pg_stat_get_xact_tuples_inserted(oid)
   + pg_stat_get_xact_tuples_updated(oid) + pg_stat_get_xact_tuples_deleted(oid))::text,

@@ -141,7 +141,7 @@ class Record:
         self, context: t.Any, function: cabc.Callable[..., object], id: str
     ) -> cabc.Callable[..., None]:
         """Return the function of a revision that sees whether the schema changed."""
-        # What changed the schema may have been sent by a run that was cut off.
+        # A run that was cut off may have changed the schema.
         is_begun = self._applied.get(id, Applied()).before is not None
 
         def run(**arguments: t.Any) -> None:

@@ -85,7 +85,7 @@ class Replicas:
 
 
 def _status_of(connection: sa.Connection) -> dict[str, t.Any] | None:
-    # MySQL 8.4 has no longer the old name, nor MariaDB before 10.5 the new one.
+    # MySQL 8.4 lacks the old statement, MariaDB before 10.5 the new statement.
     try:
         rows = connection.exec_driver_sql("SHOW REPLICA STATUS").mappings()
     except sa_exc.ProgrammingError:
