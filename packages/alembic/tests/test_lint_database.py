@@ -116,6 +116,44 @@ def test_a_domain_and_a_default_partition_of_the_database_count(pg: Project) -> 
     assert [f.rule for f in found] == ["add-constrained-domain"]
 
 
+@pytest.mark.parametrize(("rows", "level"), [(10, Level.INFO), (9000, Level.WARNING)])
+def test_a_small_file_of_sqlite_makes_a_copy_of_a_table_a_hint(
+    project: Project, rows: int, level: Level
+) -> None:
+    send(
+        project,
+        "CREATE TABLE item (id INTEGER PRIMARY KEY, n INTEGER, v TEXT)",
+        "WITH RECURSIVE i (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i"
+        f" WHERE x < {rows}) INSERT INTO item SELECT x, x, hex(zeroblob(600)) FROM i",
+    )
+    code = "batch.alter_column('n', nullable=False, existing_type=sa.Integer())"
+    project.write("aa", None, f"with op.batch_alter_table('item') as batch: {code}")
+    with project.app.app_context():
+        found = project.alembic.lint(database=True, hints=True)
+        (copied,) = [f for f in found if f.rule == "sqlite-rebuild"]
+        assert copied.level is level
+        assert ("takes but a moment" in copied.note) is (level is Level.INFO)
+        assert f"about {rows} rows" in copied.note or "MB" in copied.note
+
+
+def test_a_key_in_a_column_is_right_on_the_server_that_makes_it(
+    make_project: t.Any, mariadb_url: str
+) -> None:
+    project = make_project(mariadb_url)
+    send(project, "CREATE TABLE item (id INT PRIMARY KEY)")
+    project.write(
+        "aa", None, "op.execute('ALTER TABLE item ADD o INT REFERENCES item (id)')"
+    )
+    with project.app.app_context():
+        rules = {f.rule for f in project.alembic.lint()}
+        assert "reference-in-column" in rules
+        known = {f.rule for f in project.alembic.lint(database=True, hints=True)}
+        assert "reference-in-column" not in known
+        project.alembic.upgrade()
+    (key,) = sa.inspect(project.engine).get_foreign_keys("item")
+    assert key["constrained_columns"] == ["o"]
+
+
 def test_no_database_is_asked_unless_it_is_said(
     pg: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,12 +23,12 @@ _PATIENCE = "SET LOCAL lock_timeout = '2s'"
 class TableFacts:
     """A table as it is in a database.
 
-    :param rows: An estimate of the server.
+    :param rows: An estimate of the server; ``None`` if it has none.
     :param size: In bytes, with indexes and partitions.
     :param filled: The columns that a valid CHECK keeps from being NULL.
     """
 
-    rows: int
+    rows: int | None
     size: int
     columns: cabc.Mapping[str, ColumnInfo]
     filled: frozenset[str] = frozenset()
@@ -42,7 +42,7 @@ class TableFacts:
 
     def __str__(self) -> str:
         size = f"{self.size / 2**20:.0f} MB" if self.size >= 2**20 else "under 1 MB"
-        return f"about {self.rows} rows, {size}"
+        return size if self.rows is None else f"about {self.rows} rows, {size}"
 
 
 @dc.dataclass(frozen=True)
@@ -50,12 +50,16 @@ class Facts:
     """Tables of a database, by the names that changes have for them.
 
     :param domains: The names of the domains that check their values.
+    :param version: Of the server, or of SQLite; empty if it was not asked.
+    :param is_mariadb: Whether it is MariaDB, which has versions of its own.
     """
 
     tables: cabc.Mapping[str, TableFacts] = dc.field(
         default_factory=dict[str, TableFacts]
     )
     domains: frozenset[str] = frozenset()
+    version: tuple[int, ...] = ()
+    is_mariadb: bool = False
 
     def table(self, name: str | None) -> TableFacts | None:
         """Return a table, ``None`` if it is not in the database."""
@@ -72,16 +76,23 @@ def read_facts(connection: sa.Connection, names: cabc.Collection[str]) -> Facts:
 
     :param names: With a schema where a change names it.
     """
-    read = {"postgresql": _of_postgresql, "mysql": _of_mysql, "mariadb": _of_mysql}
-    function = read.get(connection.dialect.name)
+    dialect = connection.dialect
+    function = _READERS.get(dialect.name)
+    server = Facts(
+        version=tuple(
+            part for part in dialect.server_version_info or () if isinstance(part, int)
+        ),
+        is_mariadb=bool(getattr(dialect, "is_mariadb", False)),
+    )
     if function is None:
-        return Facts()
+        return server
     try:
         with connection.begin():
-            return function(connection, names)
+            found = function(connection, names)
     except sa_exc.DBAPIError:
         # A locked table, or a role that may not look.
-        return Facts()
+        return server
+    return dc.replace(server, tables=found.tables, domains=found.domains)
 
 
 def _of_postgresql(connection: sa.Connection, names: cabc.Collection[str]) -> Facts:
@@ -186,3 +197,41 @@ _MY_COLUMNS = """
     FROM information_schema.columns WHERE table_name = :table
     AND table_schema = coalesce(:schema, database())
 """
+
+
+def _of_sqlite(connection: sa.Connection, names: cabc.Collection[str]) -> Facts:
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    found: dict[str, TableFacts] = {}
+    for name in names:
+        schema, _, table = name.rpartition(".")
+        place = quote(schema or "main")
+
+        def ask(pragma: str, place: str = place) -> cabc.Sequence[t.Any]:
+            return connection.exec_driver_sql(f"PRAGMA {place}.{pragma}").all()
+
+        columns = ask(f"table_xinfo({quote(table)})")
+        if not columns:
+            continue
+        # Few copies of SQLite know the size of a table, which is part of the file.
+        size = ask("page_count")[0][0] * ask("page_size")[0][0]
+        rows: int | None = None
+        if size <= _SMALL:
+            query = f"SELECT count(*) FROM {place}.{quote(table)}"  # noqa: S608
+            rows = int(connection.exec_driver_sql(query).scalar_one())
+        found[name] = TableFacts(
+            rows,
+            size,
+            {
+                row[1]: ColumnInfo(row[1], str(row[2]).lower(), not row[3])
+                for row in columns
+            },
+        )
+    return Facts(found)
+
+
+_READERS: dict[str, cabc.Callable[[sa.Connection, cabc.Collection[str]], Facts]] = {
+    "postgresql": _of_postgresql,
+    "mysql": _of_mysql,
+    "mariadb": _of_mysql,
+    "sqlite": _of_sqlite,
+}

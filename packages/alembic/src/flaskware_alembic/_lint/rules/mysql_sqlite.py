@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from flaskware_alembic._lint.facts import Facts
 from flaskware_alembic._lint.rule import advice
 from flaskware_alembic._lint.rule import column
 from flaskware_alembic._lint.rule import Dialect
@@ -125,6 +126,11 @@ def _is_long_key(change: Change, context: RuleContext) -> bool:
 
 def _cannot_be_altered(change: Change, _: RuleContext) -> bool:
     return change.kind in _ALTERS and not change.in_batch
+
+
+def _has_references(facts: Facts) -> bool:
+    """True for a server that makes the key, by its version."""
+    return facts.is_mariadb or facts.version >= (9,)
 
 
 def _cannot_be_added(change: Change, _: RuleContext) -> bool:
@@ -286,10 +292,11 @@ OTHER = (
         Level.WARNING,
         "MySQL before 9.0 ignores REFERENCES in a column definition, so there is no"
         " foreign key. MariaDB creates it.",
-        lambda change, _: (
+        lambda change, context: (
             change.kind == "add_column"
             and change.column.has_reference
             and change.text is not None
+            and not _has_references(context.facts)
         ),
         advice(
             'op.create_foreign_key("...", "{table}", "the_other", ["{name}"], ["id"])'
