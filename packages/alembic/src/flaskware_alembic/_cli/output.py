@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from flaskware_alembic._backfill import Backfill
+from flaskware_alembic._lint.fixes.placeholder import placeholders_in
 from flaskware_alembic._results import BackfillState
 from flaskware_alembic._results import BindStatus
 from flaskware_alembic._results import Finding
@@ -52,6 +53,11 @@ def print_made(made: list[RevisionInfo], *, otherwise: str = _NO_CHANGES) -> Non
     for info in made:
         click.echo(f"Wrote {info.path}")
     for info in made:
+        for unfinished in placeholders_in(info.path):
+            click.echo(
+                f"{info.path}:{unfinished.line} needs a value for the rows that are"
+                " there, in place of `...`."
+            )
         if info.contracts is not None:
             text = (
                 f"These are two deploys. flask db upgrade applies {info.contracts}: old"

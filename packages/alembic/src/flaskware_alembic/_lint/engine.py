@@ -89,7 +89,9 @@ def findings_of(subject: Subject) -> list[Finding]:
         for change in recording.changes
         for rule in _broken(change, context)
     ]
-    if recording.broken_off is not None:
+    unfinished = placeholders_in(path)
+    # A value that is not filled in is the reason, and stops an upgrade, too.
+    if recording.broken_off is not None and not unfinished:
         found.append(
             _finding(
                 subject.revision,
@@ -116,7 +118,7 @@ def findings_of(subject: Subject) -> list[Finding]:
             f"# A value, or an expression of SQL, in place of `...`:\n"
             f"{placeholder.code}",
         )
-        for placeholder in placeholders_in(path)
+        for placeholder in unfinished
     )
     return found
 
