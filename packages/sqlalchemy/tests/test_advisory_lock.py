@@ -9,6 +9,7 @@ import threading
 import pytest
 import sqlalchemy as sa
 
+from flaskware_core.testing import async_app_context
 from flaskware_sqlalchemy import LockTaken
 from flaskware_sqlalchemy import ReadOnlySession
 from flaskware_sqlalchemy import TransactionBegun
@@ -99,7 +100,7 @@ def test_coroutines_lock(async_site):
     is_sqlite = "sqlite" in async_site.app.config["SQLALCHEMY_DATABASE_URI"]
 
     async def main():
-        with async_site.app.app_context():
+        async with async_app_context(async_site.app):
             async with db.async_transaction():
                 await db.async_advisory_lock("report", timeout=0)
                 if not is_sqlite:

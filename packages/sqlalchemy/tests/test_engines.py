@@ -319,6 +319,7 @@ def test_processes_that_start_at_once_share_a_new_file(tmp_path):
     connection.close()
 
 
+@pytest.mark.flask_only("the event loop of an app for tests holds it")
 def test_an_app_that_is_forgotten_leaves_no_connection_open(make_site):
     site = make_site()
     with site.app.app_context():

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 import flaskware_sqlalchemy
+from flaskware_core.testing import async_app_context
 from flaskware_sqlalchemy import NPlusOneError
 from flaskware_sqlalchemy import NPlusOneWarning
 from flaskware_sqlalchemy._insight import query_log
@@ -116,6 +117,7 @@ def test_no_module_of_the_package_is_blamed_for_a_query(make_site, module):
             [view(getattr, user, "posts") for user in users]
 
 
+@pytest.mark.flask_only("render_template() of Flask")
 def test_a_template_is_named_by_its_own_line(make_site, tmp_path):
     site = make_site(SQLALCHEMY_RECORD_QUERIES=True)
     fill(site)
@@ -190,7 +192,7 @@ def test_the_right_number_passes_and_an_error_inside_is_not_hidden(site):
 
 def test_queries_of_coroutines_are_counted(site):
     async def main():
-        with site.app.app_context():
+        async with async_app_context(site.app):
             with site.db.assert_queries(1):
                 await site.db.async_session.execute(sa.select(1))
             await site.db.async_session.close()
@@ -371,6 +373,7 @@ def test_no_time_is_sent_otherwise(make_site):
     assert ask(make_site(SQLALCHEMY_SERVER_TIMING=True)) is not None
 
 
+@pytest.mark.flask_only("Flask-DebugToolbar knows Flask alone")
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_the_debug_toolbar_shows_the_queries_of_a_request(make_site, count):
     site = make_site(DEBUG=True, DEBUG_TB_ENABLED=True, SECRET_KEY="a key")
@@ -388,6 +391,7 @@ def test_the_debug_toolbar_shows_the_queries_of_a_request(make_site, count):
     assert text.count("test_insight.py:") == count * 2
 
 
+@pytest.mark.flask_only("Flask-DebugToolbar knows Flask alone")
 def test_the_debug_toolbar_keeps_the_panels_that_were_chosen(make_site):
     panels = ["flask_debugtoolbar.panels.timer.TimerDebugPanel"]
     site = make_site(

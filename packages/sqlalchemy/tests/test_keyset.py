@@ -5,7 +5,6 @@ import decimal
 import enum
 import uuid
 
-import flask
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Mapped
 from sqlalchemy.orm import mapped_column
 from werkzeug.exceptions import BadRequest
 
+from flaskware_core import current_app_object
 from flaskware_core.testing import make_app
 from flaskware_sqlalchemy import Model
 from flaskware_sqlalchemy import SQLAlchemy
@@ -354,7 +354,7 @@ def test_every_change_of_a_cursor_is_a_400(sqlite):
 
 def test_a_cursor_of_another_key_is_a_400_and_one_of_an_earlier_key_is_not(sqlite):
     cursor = cursor_of(sqlite, STATEMENT)
-    config = flask.current_app.config
+    config = current_app_object().config
     earlier, config["SECRET_KEY"] = config["SECRET_KEY"], "another-k3y:0123456789"
     with pytest.raises(BadRequest):
         sqlite.keyset(STATEMENT, after=cursor)
@@ -363,7 +363,7 @@ def test_a_cursor_of_another_key_is_a_400_and_one_of_an_earlier_key_is_not(sqlit
 
 
 def test_without_a_key_the_error_says_what_to_set(sqlite):
-    flask.current_app.config["SECRET_KEY"] = None
+    current_app_object().config["SECRET_KEY"] = None
     with pytest.raises(RuntimeError, match="Set SECRET_KEY"):
         sqlite.keyset(STATEMENT)
 
@@ -390,12 +390,12 @@ def test_a_limit_below_one_is_refused(sqlite):
 
 
 def serve(db):
-    app = flask.current_app._get_current_object()
+    app = current_app_object()
 
     @app.get("/things")
     def things():
         page = db.keyset(STATEMENT, limit=2)
-        return flask.render_template_string(
+        return rendered(
             "{% from 'flaskware_sqlalchemy/pages.html' import keyset_links %}"
             "{{ page.items | map(attribute='id') | join(',') }}{{ keyset_links(page) }}",  # noqa: E501
             page=page,
@@ -403,7 +403,7 @@ def serve(db):
 
     @app.get("/numbered")
     def numbered():
-        return flask.render_template_string(
+        return rendered(
             "{% from 'flaskware_sqlalchemy/pages.html' import page_links %}"
             "{{ page_links(page) }}",
             page=db.paginate(STATEMENT, per_page=1),
@@ -418,6 +418,10 @@ def links(text):
 
     found = re.findall(r'<a rel="(\w+)" href="([^"]*)"', text)
     return {rel: html.unescape(href) for rel, href in found}
+
+
+def rendered(source, **names):
+    return current_app_object().jinja_env.from_string(source).render(**names)
 
 
 def test_the_macro_links_from_page_to_page_and_keeps_other_arguments(sqlite):

@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped
 from sqlalchemy.orm import mapped_column
 
+from flaskware_core.testing import async_app_context
 from flaskware_core.testing import make_app
 from flaskware_sqlalchemy import Model
 from flaskware_sqlalchemy import SQLAlchemy
@@ -206,7 +207,7 @@ class Site:
     async def _walk_async(
         self, statement: t.Any, limit: int
     ) -> tuple[list[int], list[int]]:
-        with self.app.app_context():
+        async with async_app_context(self.app):
             forwards, page = [], await self.db.async_keyset(statement, limit=limit)
             forwards += page.items
             while page.has_next and len(forwards) < 99:

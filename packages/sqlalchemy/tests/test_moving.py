@@ -286,6 +286,7 @@ def add_view(site, session):
     admin.Admin(site.app, name="x").add_view(ModelView(site.User, session))
 
 
+@pytest.mark.flask_only("Flask-Admin knows Flask alone")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("kind", ["extension", "session"])
 def test_flask_admin_lists_adds_edits_and_deletes(site, kind):
@@ -336,6 +337,7 @@ def test_a_session_can_be_handed_on_before_there_is_a_context(site):
     assert site.names() == ["ada", "eve"]
 
 
+@pytest.mark.flask_only("Flask-Security knows Flask alone")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_flask_security_registers_and_logs_in(tmp_path):
     pytest.importorskip("flask_security")
@@ -383,6 +385,7 @@ def test_flask_security_registers_and_logs_in(tmp_path):
         assert users.find_user(email="ada@example.org").has_role("editor")
 
 
+@pytest.mark.flask_only("Flask-Migrate knows Flask alone")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("template", ["flask", "flask-multidb"])
 def test_an_env_of_flask_migrate_migrates(tmp_path, template, monkeypatch):

@@ -6,7 +6,6 @@ import types
 import typing as t
 from pathlib import Path
 
-import flask
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -15,6 +14,7 @@ from werkzeug.exceptions import NotFound
 
 from flaskware_core import AlreadyInitialised
 from flaskware_core import ConfigError
+from flaskware_core import current_app_object
 from flaskware_core.testing import make_app
 from flaskware_sqlalchemy import Model
 from flaskware_sqlalchemy import Page
@@ -406,7 +406,7 @@ def _(old):
     }.items():
         with pytest.raises(AttributeError, match=words):
             getattr(old.db, name)
-    assert flask.current_app == old.app
+    assert current_app_object() is old.app
 
 
 @pytest.mark.parametrize("start", ROWS)

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from sqlalchemy import orm
 
+from flaskware_core.testing import async_app_context
 from flaskware_sqlalchemy import OnCommitError
 from flaskware_sqlalchemy import TransactionBegun
 
@@ -189,7 +190,7 @@ def test_coroutines_are_awaited_after_their_commit(async_site, calls):
             calls.append((name, sorted(found)))
 
     async def main():
-        with site.app.app_context():
+        async with async_app_context(site.app):
             session = site.db.async_session
             session.add(site.User(name="ada"))
             site.db.async_on_commit(lambda: after("commit"))

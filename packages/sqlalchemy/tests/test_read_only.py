@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
+from flaskware_core.testing import async_app_context
 from flaskware_sqlalchemy import ReadOnlySession
 from flaskware_sqlalchemy import TransactionBegun
 
@@ -108,7 +109,7 @@ def test_coroutines_only_read_too(async_site):
     db, User = async_site.db, async_site.User
 
     async def main():
-        with async_site.app.app_context():
+        async with async_app_context(async_site.app):
             with pytest.raises(ReadOnlySession):
                 async with db.async_transaction(read_only=True) as session:
                     session.add(User(name="Ada"))

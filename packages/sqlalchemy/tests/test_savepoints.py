@@ -8,6 +8,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
+from flaskware_core.testing import async_app_context
+
 
 @pytest.fixture
 def any_site(any_site):
@@ -181,7 +183,7 @@ def test_of_two_coroutines_that_deadlock_in_an_inner_block_both_succeed(
                 if flushes:
                     await session.flush()
 
-        with site.app.app_context():
+        async with async_app_context(site.app):
             await work()
 
     async def main():
@@ -209,14 +211,14 @@ def test_an_inner_block_of_coroutines_leaves_the_outer_one_whole(async_site):
             session.add(user(name="before"))
 
     async def main():
-        with async_site.app.app_context():
-            async with db.async_transaction() as session:
-                session.add(user(name="before"))
-                with pytest.raises(sa_exc.IntegrityError):
-                    await add_twice()
-                with pytest.raises(sa_exc.IntegrityError):
-                    await add("before")
-                await add("after")
+        context = async_app_context(async_site.app)
+        async with context, db.async_transaction() as session:
+            session.add(user(name="before"))
+            with pytest.raises(sa_exc.IntegrityError):
+                await add_twice()
+            with pytest.raises(sa_exc.IntegrityError):
+                await add("before")
+            await add("after")
 
     asyncio.run(main())
     assert calls == ["before", "after"]
@@ -227,7 +229,7 @@ def test_a_session_of_coroutines_can_be_used_after_a_commit_that_failed(async_si
     db, user = async_site.db, async_site.User
 
     async def main():
-        with async_site.app.app_context():
+        async with async_app_context(async_site.app):
             session = db.async_session
             async with db.async_transaction():
                 session.add(user(name="taken"))

@@ -181,6 +181,7 @@ async def drop_behind_async_sessions(site):
     assert (await session.execute(sa.select(site.User))).all() == []
 
 
+@pytest.mark.flask_only("its coroutines run in the context of another thread")
 def test_async_drop_all_never_waits_for_the_sessions_of_its_context(async_site):
     with async_site.app.app_context():
         asyncio.run(drop_behind_async_sessions(async_site))

@@ -143,6 +143,7 @@ def _stream(site):
     return rows
 
 
+@pytest.mark.flask_only("a stream of Quart has a context of its own")
 def test_a_streamed_response_keeps_its_session_to_the_end(pg_site):
     rows = _stream(pg_site)
     pg_site.app.add_url_rule("/", "s", lambda: flask.stream_with_context(rows()))
@@ -150,6 +151,7 @@ def test_a_streamed_response_keeps_its_session_to_the_end(pg_site):
     assert pg_site.in_use() == NONE_IN_USE
 
 
+@pytest.mark.flask_only("a stream of Quart has a context of its own")
 def test_an_abandoned_stream_gives_its_connection_back(pg_site):
     rows = _stream(pg_site)
     pg_site.app.add_url_rule("/", "s", lambda: flask.stream_with_context(rows()))
@@ -177,6 +179,7 @@ def test_a_session_that_a_view_closes_can_be_used_again(site):
         assert site.db.session.execute(sa.select(1)).scalar() == 1
 
 
+@pytest.mark.flask_only("Quart refuses db.session in a coroutine")
 def test_an_async_view_has_the_session_of_its_context(pg_site):
     seen = []
 
@@ -220,6 +223,7 @@ def test_a_scope_rolls_back_what_was_not_committed(site):
     assert site.names() == []
 
 
+@pytest.mark.flask_only("it pushes a context without a block")
 def test_one_session_that_cannot_be_closed_does_not_keep_the_others_open(pg_site):
     context = pg_site.app.app_context()
     context.push()

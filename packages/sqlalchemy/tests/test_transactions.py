@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
+from flaskware_core.testing import async_app_context
 from flaskware_sqlalchemy import TransactionBegun
 from flaskware_sqlalchemy._sessions import transaction as _transaction
 
@@ -543,7 +544,7 @@ def test_changes_before_a_coroutine_that_may_be_retried_are_refused(site):
     async def work(): ...
 
     async def main():
-        with site.app.app_context():
+        async with async_app_context(site.app):
             site.db.async_session.add(site.User(name="before"))
             with pytest.raises(TransactionBegun):
                 await work()

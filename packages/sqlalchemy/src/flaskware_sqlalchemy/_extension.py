@@ -19,10 +19,13 @@ import typing_extensions as te
 from flask.sansio.app import App
 from sqlalchemy import orm
 
+from flaskware_core import active_app
 from flaskware_core import active_context
 from flaskware_core import attach
 from flaskware_core import ConfigProblem
+from flaskware_core import current_app_object
 from flaskware_core import Finding
+from flaskware_core import refuse_in_event_loop
 
 from ._coroutines import Coroutines
 from ._databases.schema import ALL
@@ -40,6 +43,7 @@ from ._models.names import SQLAlchemyNames
 from ._sessions.context_session import ContextRegistry
 from ._sessions.context_session import ContextSession
 from ._sessions.request_state import end_sessions
+from ._sessions.request_state import end_sessions_awaited
 from ._sessions.request_state import request_state
 from ._sessions.request_state import RequestState
 from ._sessions.router import mapped_schemas
@@ -169,7 +173,12 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         from ._insight.query_log import QueryListener
         from ._insight.query_log import warn_of_slow
 
-        attach(app, "teardown_appcontext", self._end_sessions, blocking=True)
+        attach(
+            app,
+            "teardown_appcontext",
+            self._end_sessions,
+            awaited=self._end_sessions_awaited,
+        )
         if self._has_shell_names:
             app.shell_context_processor(self._names_for_shell)
         if settings.track_modifications:
@@ -214,8 +223,16 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
 
     def _end_sessions(self, error: BaseException | None = None) -> None:
         end_sessions(error)
+        self._end_session_of_test()
+
+    async def _end_sessions_awaited(self, error: BaseException | None = None) -> None:
+        await end_sessions_awaited(error)
+        self._end_session_of_test()
+
+    def _end_session_of_test(self) -> None:
+        """End the session that a test has put in the place of ours."""
         if self.session is not self._own_session and hasattr(self.session, "remove"):
-            self.session.remove()  # a test has put a session of its own in place
+            self.session.remove()
 
     def _close(self, state: Databases) -> None:
         for engine in state.engines().values():
@@ -253,7 +270,7 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         return {**{m.class_.__name__: m.class_ for m in mappers}, "db": self}
 
     def _keep_query(self, query: RecordedQuery) -> None:
-        if flask.has_app_context():
+        if active_context() is not None:
             request_state(self).query_log().append(query)
 
     def _send_timing(self, response: flask.Response) -> flask.Response:
@@ -301,10 +318,16 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
 
     def _session_of(self, state: RequestState | None, name: str) -> orm.Session:
         key = name, SCHEMAS.get()
-        if state is not None and key in state.sessions:
+        if state is not None and key in state.sessions and not state.is_async:
             return state.sessions[key]
         databases = self.state
         state = request_state(self)
+        if state.is_async:
+            call = "db.session" if name == "default" else f"db.get_session({name!r})"
+            instead = call.replace("session", "async_session")
+            refuse_in_event_loop(current_app_object(), call, instead)
+            if key in state.sessions:
+                return state.sessions[key]
         return state.sessions.setdefault(key, databases.session(state))
 
     @contextlib.contextmanager
@@ -318,6 +341,7 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         :param app: The app of the databases; the current app by default.
         :param read_only: True to refuse every write; see :meth:`transaction`.
         """
+        self._refuse_in_event_loop("session_scope", app)
         session = self._databases(app).session()
         session.read_only(read_only)
         try:
@@ -712,6 +736,7 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
             several names; every database by default.
         :raises UnknownBind: if a database is not configured.
         """
+        self._refuse_in_event_loop("create_all")
         create_tables(self.state.router, bind_key)
 
     def drop_all(self, bind_key: Keys = ALL) -> None:
@@ -726,6 +751,7 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
             ``bind_key``, if a session has changes that may be in another database.
         :raises UnknownBind: if a database is not configured.
         """
+        self._refuse_in_event_loop("drop_all")
         databases = self.state
         state = request_state(self)
         release_sessions(state.sessions.values(), whole=bind_key == ALL)
@@ -737,7 +763,13 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         :param bind_key: See :meth:`create_all`.
         :raises UnknownBind: if a database is not configured.
         """
+        self._refuse_in_event_loop("reflect")
         reflect_tables(self.state.router, bind_key)
+
+    def _refuse_in_event_loop(self, name: str, app: App | None = None) -> None:
+        if (app := app or active_app()) is not None:
+            wait = "async with" if name == "session_scope" else "await"
+            refuse_in_event_loop(app, f"db.{name}()", f"{wait} db.async_{name}()")
 
     @contextlib.contextmanager
     def test_isolation(self, app: App | None = None) -> cabc.Generator[None]:
@@ -764,8 +796,9 @@ def _show_in_toolbar(app: App) -> None:
 
             put_panel(app)
 
-    put()
-    attach(app, "before_request", put)
+    if isinstance(app, flask.Flask):  # the toolbar knows no other
+        put()
+        app.before_request(put)
 
 
 def _page_query(**changes: t.Any) -> str:

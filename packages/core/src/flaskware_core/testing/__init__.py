@@ -12,6 +12,7 @@ from .apps import serving as serving
 from .browser import chromium as chromium
 from .browser import set_screen as set_screen
 from .browser import without_scripts as without_scripts
+from .plugin import _flaskware_event_loops as _flaskware_event_loops
 from .plugin import _flaskware_isolation as _flaskware_isolation
 from .plugin import mariadb_url as mariadb_url
 from .plugin import memcached_url as memcached_url

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import sys
 import typing as t
 
 import pytest
@@ -48,6 +49,14 @@ def redis_url(request: pytest.FixtureRequest) -> cabc.Iterator[str]:
 def memcached_url(request: pytest.FixtureRequest) -> str:
     """URL of a memcached; it has no databases, so name keys uniquely."""
     return _service(request, "memcached").url
+
+
+@pytest.fixture(autouse=True)
+def _flaskware_event_loops() -> cabc.Iterator[None]:
+    yield
+    # Only a test that made an app of Quart has imported the module.
+    if (module := sys.modules.get(f"{__package__}.quart_apps")) is not None:
+        module.close_event_loops()
 
 
 @pytest.fixture(autouse=True)

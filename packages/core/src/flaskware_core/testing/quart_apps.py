@@ -39,10 +39,21 @@ class BlockingQuart(quart.Quart):
 
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
-        self.event_loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=self.event_loop.run_forever, daemon=True)
-        thread.start()
-        weakref.finalize(self, _stop, self.event_loop, thread)
+        self._runner: _LoopThread | None = None
+        _apps.add(self)
+
+    @property
+    def event_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the app, in a thread; started at its first use."""
+        if self._runner is None:
+            self._runner = _LoopThread()
+        return self._runner.loop
+
+    def close_event_loop(self) -> None:
+        """End the event loop and what belongs to it, such as pools of connections."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close()
 
     def run_blocking(self, coroutine: cabc.Coroutine[t.Any, t.Any, _T]) -> _T:
         """Run a coroutine in the event loop of the app, in the current contexts."""
@@ -82,7 +93,7 @@ class BlockingQuart(quart.Quart):
         return self.request_context(request)
 
     def test_client(self, use_cookies: bool = True, **kwargs: t.Any) -> t.Any:
-        """Return the client of Werkzeug, as Flask has it."""
+        """Return the test client of Werkzeug, which Flask has too."""
         return Client(self._answer, flask.Response, use_cookies=use_cookies, **kwargs)
 
     async def handle_request(self, request: quart.Request) -> t.Any:
@@ -165,9 +176,27 @@ def _scope_of(sent: Request) -> object:
     )
 
 
-def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    loop.call_soon_threadsafe(loop.stop)
-    if thread is not threading.current_thread():
-        thread.join()
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
+class _LoopThread:
+    """Event loop that runs in a thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Close what is open in the loop, as a server does at its end."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+
+
+def close_event_loops() -> None:
+    """End the event loop of every app; an app that is used again starts a new one."""
+    for app in list(_apps):
+        app.close_event_loop()
+
+
+_apps: weakref.WeakSet[BlockingQuart] = weakref.WeakSet()

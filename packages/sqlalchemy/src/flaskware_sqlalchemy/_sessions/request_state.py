@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import collections.abc as cabc
 import contextlib
-import functools
 import typing as t
 
-from flask.ctx import AppContext
-
 from flaskware_core import active_context
+from flaskware_core import Context
 from flaskware_core import current_context
+from flaskware_core import is_async
 
 from .router import FrozenSchemas
 from .router import Route
@@ -32,10 +31,13 @@ class RequestState:
     """State of one extension for one app context."""
 
     __slots__ = (
-        "async_sessions", "lazy_loads", "queries", "route", "sessions", "succeeded",
+        "async_sessions", "is_async", "lazy_loads", "queries", "route", "sessions",
+        "succeeded",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_async: bool = False) -> None:
+        self.is_async = is_async
+        """True in an app of Quart, whose event loop no session may stop."""
         self.route = Route()
         self.sessions: dict[tuple[str, FrozenSchemas], RoutedSession] = {}
         """By name and schemas."""
@@ -82,21 +84,46 @@ class RequestState:
             self.queries = QueryLog()
         return self.queries
 
-    def ends(self) -> list[cabc.Callable[[], None]]:
-        """Return a function for each session that ends it."""
-        ends: list[cabc.Callable[[], None]]
-        ends = [session.end for session in self.sessions.values()]
-        if self.async_sessions:
-            from .async_session import run_in_loop
+    def end(self, *, commit: bool) -> None:
+        """End every session, an asynchronous session in its own event loop.
 
-            ends += [
-                functools.partial(run_in_loop, session.end, key[2])
-                for key, session in self.async_sessions.items()
-            ]
-        return ends
+        :param commit: True to commit what a stream wrote after the response.
+        """
+        with contextlib.ExitStack() as calls:
+            # Every call is made, the last first, even if others raise.
+            calls.callback(self._forget_sessions)
+            for session in self.sessions.values():
+                calls.callback(session.end)
+            if self.async_sessions:
+                from .async_session import run_in_loop
 
-    def forget_sessions(self) -> None:
-        """Forget the sessions; they have ended."""
+                for key, asynchronous in self.async_sessions.items():
+                    calls.callback(run_in_loop, asynchronous.end, key[2])
+            if commit and self.succeeded:
+                calls.callback(self.commit)
+
+    async def end_awaited(self, *, commit: bool) -> None:
+        """Same as :meth:`end`, in the event loop of an asynchronous app."""
+        loop = asyncio.get_running_loop()
+        if self.sessions or any(key[2] is not loop for key in self.async_sessions):
+            # Those of views that are plain functions wait for a database.
+            await asyncio.to_thread(self.end, commit=commit)
+            return
+        async with contextlib.AsyncExitStack() as calls:
+            calls.callback(self._forget_sessions)
+            for session in self.async_sessions.values():
+                calls.push_async_callback(session.end)
+            if commit and self.succeeded:
+                calls.push_async_callback(self.commit_in_loop)
+
+    async def commit_awaited(self) -> None:
+        """Same as :meth:`commit`, in the event loop of an asynchronous app."""
+        if self.sessions:
+            await asyncio.to_thread(self.commit)
+        else:
+            await self.commit_in_loop()
+
+    def _forget_sessions(self) -> None:
         self.sessions.clear()
         self.async_sessions.clear()
 
@@ -107,7 +134,7 @@ class RequestState:
             await self.async_sessions.pop(key).end()
 
 
-def find_request_state(context: AppContext, owner: object) -> RequestState | None:
+def find_request_state(context: Context, owner: object) -> RequestState | None:
     """Return the state of an extension for a context, if there is any yet."""
     states: dict[object, RequestState] | None = context.g.get(KEY)
     return None if states is None else states.get(owner)
@@ -115,32 +142,33 @@ def find_request_state(context: AppContext, owner: object) -> RequestState | Non
 
 def request_state(owner: object) -> RequestState:
     """Return the state of an extension for the current context, made on first use."""
-    states: dict[object, RequestState] = current_context().g.setdefault(KEY, {})
+    context = current_context()
+    states: dict[object, RequestState] = context.g.setdefault(KEY, {})
     state = states.get(owner)
-    # Two threads that share a context may both make a state; nothing uses the loser's.
-    return states.setdefault(owner, RequestState()) if state is None else state
+    if state is None:
+        # Two threads of a context may both make a state; nothing uses the loser's.
+        made = RequestState(is_async=is_async(context.app))
+        state = states.setdefault(owner, made)
+    return state
 
 
 def end_sessions(error: BaseException | None = None) -> None:
     """End every session of the current app context, even if some fail to end."""
-    # The state stays: with a stream, Flask ends a context before and after the body.
-    states: dict[object, RequestState] | None = current_context().g.get(KEY)
-    if states is not None:
-        calls = [state.forget_sessions for state in states.values()]
-        calls += [end for state in states.values() for end in state.ends()]
-        if error is None:
-            calls += [state.commit for state in states.values() if state.succeeded]
-        _call_all(calls)
+    with contextlib.ExitStack() as calls:
+        for state in _states():
+            calls.callback(state.end, commit=error is None)
 
 
-def _call_all(functions: list[cabc.Callable[[], None]]) -> None:
-    """Call each function, the last first, even if some fail; raise the last error."""
-    while functions:
-        try:
-            functions.pop()()
-        except BaseException:
-            _call_all(functions)
-            raise
+async def end_sessions_awaited(error: BaseException | None = None) -> None:
+    """Same as :func:`end_sessions`, in the event loop of an asynchronous app."""
+    async with contextlib.AsyncExitStack() as calls:
+        for state in _states():
+            calls.push_async_callback(state.end_awaited, commit=error is None)
+
+
+def _states() -> list[RequestState]:
+    # They stay: with a stream, Flask ends a context before and after the body.
+    return list(current_context().g.get(KEY, {}).values())
 
 
 @contextlib.contextmanager

@@ -26,22 +26,35 @@ def commit_on_success(app: App, owner: object) -> None:
     :param owner: The extension of the sessions.
     """
 
+    any_app: t.Any = app
+
     def commit(response: flask.Response) -> flask.Response:
         if response.status_code >= _FAILED:
             return response
         state = request_state(owner)
         try:
             state.commit()
-        except Exception as error:
-            # Flask runs this hook too late for the app's own error handlers.
-            if not isinstance(app, flask.Flask):
-                raise
-            return app.make_response(app.handle_user_exception(error))
+        except Exception as error:  # noqa: BLE001 the handlers of the app decide
+            # The framework runs this hook too late to call them itself.
+            failed = any_app.handle_user_exception(error)
+            return t.cast("flask.Response", any_app.make_response(failed))
         # A stream writes after this, and so may hooks that are still to come.
         state.succeeded = True
         return response
 
-    attach(app, "after_request", commit, blocking=True)
+    async def commit_awaited(response: t.Any) -> t.Any:
+        if response.status_code >= _FAILED:
+            return response
+        state = request_state(owner)
+        try:
+            await state.commit_awaited()
+        except Exception as error:  # noqa: BLE001 the handlers of the app decide
+            failed = await any_app.handle_user_exception(error)
+            return await any_app.make_response(failed)
+        state.succeeded = True
+        return response
+
+    attach(app, "after_request", commit, awaited=commit_awaited)
     if isinstance(app, flask.Flask):
         _commit_in_loops(app, owner)
 
