@@ -201,6 +201,14 @@ def tests_slow(session: nox.Session, name: str) -> None:
 
 
 @nox.session
+@_each(matrix.read_matrix()["frameworks"]["quart"])
+def tests_quart(session: nox.Session, name: str) -> None:
+    """Run the tests of each package that is native in Quart with apps of Quart."""
+    _install(session, name, siblings=_siblings(name))
+    _pytest(session, name, "--framework=quart", *REST)
+
+
+@nox.session
 @_each(PROJECTS)
 def coverage(session: nox.Session, name: str) -> None:
     """Run the tests of each package, and print which lines and branches they miss."""
@@ -506,8 +514,9 @@ def ci(session: nox.Session) -> None:
             for at, check in enumerate(CHECKS)
         }
     )
-    slow = ("tests_slow", "--", "--require-services")
-    failed += run_side_by_side({"tests_slow": (*nox_command, "-s", *slow)})
+    for tests in ("tests_slow", "tests_quart"):
+        command = (*nox_command, "-s", tests, "--", "--require-services")
+        failed += run_side_by_side({tests: command})
     if failed:
         session.error(f"failed: {', '.join(failed)}")
 

@@ -66,6 +66,8 @@ def jobs(
         images = {kind: _image(matrix, kind) for kind in wanted}
         found += [_job(name, python, images) for python in pythons]
         found.append(_job(name, pythons[0], images, session="tests_slow"))
+        if name in matrix["frameworks"]["quart"]:
+            found.append(_job(name, pythons[0], images, session="tests_quart"))
         if name not in family:
             continue
         # Other systems have no containers: tests skip there if a server is missing.

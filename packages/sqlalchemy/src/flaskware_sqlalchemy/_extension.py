@@ -23,7 +23,6 @@ from flaskware_core import active_app
 from flaskware_core import active_context
 from flaskware_core import attach
 from flaskware_core import ConfigProblem
-from flaskware_core import current_app_object
 from flaskware_core import Finding
 from flaskware_core import refuse_in_event_loop
 
@@ -44,6 +43,7 @@ from ._sessions.context_session import ContextRegistry
 from ._sessions.context_session import ContextSession
 from ._sessions.request_state import end_sessions
 from ._sessions.request_state import end_sessions_awaited
+from ._sessions.request_state import refuse_session_in_event_loop
 from ._sessions.request_state import request_state
 from ._sessions.request_state import RequestState
 from ._sessions.router import mapped_schemas
@@ -173,12 +173,8 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         from ._insight.query_log import QueryListener
         from ._insight.query_log import warn_of_slow
 
-        attach(
-            app,
-            "teardown_appcontext",
-            self._end_sessions,
-            awaited=self._end_sessions_awaited,
-        )
+        end, awaited = self._end_sessions, self._end_sessions_awaited
+        attach(app, "teardown_appcontext", end, awaited=awaited)
         if self._has_shell_names:
             app.shell_context_processor(self._names_for_shell)
         if settings.track_modifications:
@@ -323,9 +319,7 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
         databases = self.state
         state = request_state(self)
         if state.is_async:
-            call = "db.session" if name == "default" else f"db.get_session({name!r})"
-            instead = call.replace("session", "async_session")
-            refuse_in_event_loop(current_app_object(), call, instead)
+            refuse_session_in_event_loop(name)
             if key in state.sessions:
                 return state.sessions[key]
         return state.sessions.setdefault(key, databases.session(state))

@@ -11,6 +11,7 @@ from flaskware_core import active_context
 from flaskware_core import Context
 from flaskware_core import current_context
 from flaskware_core import is_async
+from flaskware_core import refuse_in_event_loop
 
 from .router import FrozenSchemas
 from .router import Route
@@ -150,6 +151,13 @@ def request_state(owner: object) -> RequestState:
         made = RequestState(is_async=is_async(context.app))
         state = states.setdefault(owner, made)
     return state
+
+
+def refuse_session_in_event_loop(name: str) -> None:
+    """Refuse the session of threads where it would stop the event loop of Quart."""
+    call = "db.session" if name == "default" else f"db.get_session({name!r})"
+    instead = call.replace("session", "async_session")
+    refuse_in_event_loop(current_context().app, call, instead)
 
 
 def end_sessions(error: BaseException | None = None) -> None:
