@@ -762,8 +762,7 @@ class SQLAlchemy(SQLAlchemyNames, Coroutines, t.Generic[_B]):
 
     def _refuse_in_event_loop(self, name: str, app: App | None = None) -> None:
         if (app := app or active_app()) is not None:
-            wait = "async with" if name == "session_scope" else "await"
-            refuse_in_event_loop(app, f"db.{name}()", f"{wait} db.async_{name}()")
+            refuse_in_event_loop(app, f"db.{name}()", f"db.async_{name}()")
 
     @contextlib.contextmanager
     def test_isolation(self, app: App | None = None) -> cabc.Generator[None]:

@@ -194,7 +194,7 @@ class _LoopThread:
 
 
 def close_event_loops() -> None:
-    """End the event loop of every app; an app that is used again starts a new one."""
+    """End the event loop of every app; each starts again at its next use."""
     for app in list(_apps):
         app.close_event_loop()
 
