@@ -28,7 +28,7 @@ def test_an_eager_task_has_a_session_of_its_own(queue):
     assert jobs.names() == ["Ann"]
 
 
-def test_an_eager_task_in_a_transaction_is_told_to_wait_for_the_commit(queue):
+def test_an_eager_task_in_a_transaction_is_an_error_that_says_to_wait(queue):
     jobs = queue.jobs
     queue.queue.conf.task_always_eager = True
     with jobs.app.app_context():

@@ -165,7 +165,7 @@ def page(root: Path = ROOT) -> str:
         those = [one for one in known.values() if one.kind == kind]
         lines += [_row(one, last[one.name]) for one in those if one.name in last]
         lines.append("")
-    lines += ["## What is tried", ""]
+    lines += ["## The tests of each neighbour", ""]
     for one in known.values():
         if one.name in last:
             lines += [f"**{one.title}**", "", *_facts(last[one.name]), ""]

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import flask
 import pytest
+import redis
 import requests
 import sqlalchemy as sa
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -207,6 +208,60 @@ def test_a_backup_brings_back_the_board_and_its_migrations(
         alembic.check()
 
 
+REDIS = {
+    "`appendonly yes`": ["--appendonly", "yes", "--save", ""],
+    "snapshots alone": ["--appendonly", "no", "--save", "3600 1"],
+    "neither": ["--appendonly", "no", "--save", ""],
+}
+LEFT = {
+    "loses the last second": {b"snapshot", b"later"},
+    "loses nothing": {b"snapshot", b"later"},
+    "goes back to the last of them": {b"snapshot"},
+    "everybody is signed out": set(),
+}
+
+
+@contextlib.contextmanager
+def redis_server(
+    folder: Path, options: list[str], end: signal.Signals
+) -> cabc.Iterator[redis.Redis]:
+    """Run a Redis on the files of a folder; end it by a signal."""
+    port = free_port()
+    command = [program("redis-server"), "--port", str(port), "--dir", str(folder)]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
+    with contextlib.closing(redis.Redis(port=port)) as client:
+        try:
+            wait_for(lambda: answers_ping(client))
+            yield client
+        finally:
+            process.send_signal(end)
+            process.wait(30)
+
+
+def answers_ping(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.mark.parametrize("row", REDIS)
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_redis_has_what_the_table_says(row: str, end: signal.Signals, tmp_path: Path):
+    line = re.search(
+        rf"^\| {re.escape(row)} \| (.+) \| (.+) \|$", GUIDE.read_text(), re.M
+    )
+    assert line is not None
+    said = line[1] if end is signal.SIGKILL else line[2]
+    with redis_server(tmp_path, REDIS[row], end) as client:
+        client.set("snapshot", 1)
+        if row == "snapshots alone":
+            client.save()
+        client.set("later", 1)
+    with redis_server(tmp_path, REDIS[row], signal.SIGKILL) as client:
+        assert set(client.keys()) == LEFT[said]
+
+
 def test_systemd_takes_the_unit(tmp_path: Path):
     unit = block("A systemd unit", "ini").replace("/srv/board/.venv/bin", str(PLACE))
     (tmp_path / "board.service").write_text(unit, "utf-8")
@@ -238,7 +293,7 @@ def test_the_app_believes_what_the_proxy_of_the_guide_sets():
         "$scheme": "https",
         "$request_id": "5f1a6c0d",
     }
-    config = block("Headers, and what is in front", "nginx")
+    config = block("Headers and the proxy", "nginx")
     headers = {
         name: values[value]
         for name, value in re.findall(r"proxy_set_header (\S+) (\S+);", config)
