@@ -116,6 +116,21 @@ def test_a_revision_that_changes_no_schema_reads_none(
     assert not found.unrecorded
 
 
+def test_a_connection_that_commits_each_statement_is_recorded_too(
+    make_project: t.Any, postgresql_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = make_project(postgresql_url)
+    project.use(project.engine.execution_options(isolation_level="AUTOCOMMIT"))
+    project.write_table("aa", None, "note")
+    with project.app.app_context():
+        project.alembic.upgrade()
+        assert "cannot be read" not in caplog.text
+        assert not drift(project)
+        by_hand(project, "ALTER TABLE note ADD COLUMN more INTEGER")
+        (change,) = drift(project).changes
+    assert change.what == "column note.more"
+
+
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_partitions_that_come_and_go_with_time_are_data(
     make_project: t.Any, request: pytest.FixtureRequest, kind: str

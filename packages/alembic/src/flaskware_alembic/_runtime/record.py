@@ -7,6 +7,7 @@ change by hand is in the database and not in the record, before and after any up
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import dataclasses as dc
 import hashlib
 import json
@@ -243,10 +244,10 @@ class Record:
     def _read(self, connection: sa.Connection) -> Schema | None:
         """Return the schema; ``None`` if it cannot be read, which stops no revision."""
         try:
-            if self._dialect == "postgresql":
-                with connection.begin_nested():
-                    return self.present(connection)
-            return self.present(connection)
+            raw: t.Any = connection.connection.dbapi_connection
+            may_spoil = self._dialect == "postgresql" and not raw.autocommit
+            with connection.begin_nested() if may_spoil else contextlib.nullcontext():
+                return self.present(connection)
         except sa_exc.DBAPIError as error:
             _log.warning(
                 "The schema of the database %r cannot be read, so it is not recorded"
