@@ -460,7 +460,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
         from ._takeover.flask_session import outages
         from ._takeover.flask_session import Unpickler
 
-        app = current_context().app
+        app = t.cast("flask.Flask", current_context().app)
         unpickler = Unpickler()
         for store in foreign_stores(app, self.settings):
             with outages():
