@@ -129,6 +129,11 @@ def _unprepared(connection: sa.Connection) -> cabc.Generator[None]:
         driver.prepare_threshold = before
 
 
+def commits_each_statement(connection: sa.Connection) -> bool:
+    """Return whether a connection of PostgreSQL is in autocommit."""
+    return bool(getattr(connection.connection.dbapi_connection, "autocommit", False))
+
+
 def is_pooled(connection: sa.Connection) -> bool:
     """True if a pooler stands before PostgreSQL, such as PgBouncer.
 

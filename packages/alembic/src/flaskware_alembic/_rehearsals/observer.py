@@ -16,6 +16,7 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from flaskware_alembic._databases.database import commits_each_statement
 from flaskware_alembic._results import Blocks
 from flaskware_alembic._sql.statement import changes_of_sql
 
@@ -161,8 +162,7 @@ class _PostgreSQL:
     def before(self, connection: sa.Connection, statement: str) -> None:
         if self._files is None:
             self._files = {oid: file for oid, _, file in _ask(connection, _FILES)}
-        raw: t.Any = connection.connection.dbapi_connection
-        is_free = bool(getattr(raw, "autocommit", False))
+        is_free = commits_each_statement(connection)
         may_begin = not (_ALONE.search(statement) or _CONTROL.match(statement))
         if is_free and may_begin:
             # Its locks are gone at its end otherwise, before anybody has looked.
@@ -170,8 +170,7 @@ class _PostgreSQL:
             self._has_begun = True
 
     def after(self, connection: sa.Connection, statement: str) -> Seen:
-        raw: t.Any = connection.connection.dbapi_connection
-        is_free = bool(getattr(raw, "autocommit", False))
+        is_free = commits_each_statement(connection)
         if is_free and not self._has_begun:
             locks = _documented(statement)
         else:

@@ -7,7 +7,6 @@ change by hand is in the database and not in the record, before and after any up
 from __future__ import annotations
 
 import collections.abc as cabc
-import contextlib
 import dataclasses as dc
 import hashlib
 import json
@@ -19,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.dialects import mysql
 
+from flaskware_alembic._databases.database import commits_each_statement
 from flaskware_alembic._databases.errors import reason_of
 from flaskware_alembic._results import Direction
 from flaskware_alembic._revisions.checksum import checksum_of
@@ -244,9 +244,9 @@ class Record:
     def _read(self, connection: sa.Connection) -> Schema | None:
         """Return the schema; ``None`` if it cannot be read, which stops no revision."""
         try:
-            raw: t.Any = connection.connection.dbapi_connection
-            may_spoil = self._dialect == "postgresql" and not raw.autocommit
-            with connection.begin_nested() if may_spoil else contextlib.nullcontext():
+            if self._dialect != "postgresql" or commits_each_statement(connection):
+                return self.present(connection)
+            with connection.begin_nested():
                 return self.present(connection)
         except sa_exc.DBAPIError as error:
             _log.warning(
