@@ -31,7 +31,6 @@ def pooled_url(postgresql_url: str) -> cabc.Iterator[sa.URL]:
 def test_deploys_race_through_a_pooler(
     make_project: t.Any, pooled_url: sa.URL, driver: str
 ) -> None:
-    pytest.importorskip(driver)
     url = pooled_url.set(drivername=f"postgresql+{driver}")
     project = make_project(url, ALEMBIC_TABLE_LOCK_TIMEOUT=5)
     before: str | None = None

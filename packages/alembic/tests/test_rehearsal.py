@@ -121,6 +121,20 @@ def on_postgresql(make_project: t.Any, postgresql_url: str) -> t.Iterator[Projec
         yield project
 
 
+SERVERS = [
+    pytest.param("postgresql", marks=pytest.mark.slow),
+    pytest.param("mariadb", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(params=["sqlite", *SERVERS])
+def any_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database; a copy of a server takes seconds to make."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/app.db"
+    return t.cast("str", request.getfixturevalue(f"{request.param}_url"))
+
+
 # What happens to the database
 
 
@@ -183,7 +197,7 @@ def test_a_key_that_interrupts_leaves_no_copy(any_project: Project) -> None:
         rehearsed(any_project, on_step=interrupt)
 
 
-@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("kind", SERVERS)
 def test_what_a_killed_rehearsal_left_is_dropped_by_the_next(
     make_project: t.Any, request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
@@ -368,7 +382,7 @@ def test_a_database_in_use_is_sampled_and_the_report_says_so(
     ]
 
 
-@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("kind", ["postgresql", SERVERS[1]])
 def test_a_sample_has_the_first_and_last_rows_and_what_they_refer_to(
     make_project: t.Any, request: pytest.FixtureRequest, kind: str
 ) -> None:
@@ -409,7 +423,7 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("kind", ["postgresql", SERVERS[1]])
 def test_a_sample_is_made_of_all_that_a_server_has(
     make_project: t.Any, request: pytest.FixtureRequest, kind: str
 ) -> None:
@@ -437,7 +451,7 @@ def test_a_sample_is_made_of_all_that_a_server_has(
     assert not json.loads(result.stdout)[0]["notes"]
 
 
-@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("kind", ["postgresql", SERVERS[1]])
 def test_a_copy_is_made_on_the_server_of_a_url(
     make_project: t.Any, request: pytest.FixtureRequest, kind: t.Any
 ) -> None:
