@@ -132,13 +132,16 @@ def mariadb_pair() -> cabc.Generator[Pair]:
             place = path / str(number)
             prepare = [install, "--no-defaults", f"--datadir={place}"]
             prepare += ["--auth-root-authentication-method=normal", "--skip-test-db"]
-            subprocess.run(prepare, check=True, capture_output=True, **user_of("mysql"))
+            # Both programs write to the folder for temporary files, which is ours.
+            own = {"env": {**os.environ, "TMPDIR": str(path)}, **user_of("mysql")}
+            subprocess.run(prepare, check=True, capture_output=True, **own)
             command = [server, "--no-defaults", f"--datadir={place}", f"--port={port}"]
             command += [f"--socket={place}/socket", f"--server-id={number}"]
             command += [
                 "--log-bin",
                 "--bind-address=127.0.0.1",
                 "--skip-name-resolve=0",
+                f"--tmpdir={path}",
             ]
             stack.enter_context(running(url, *command, user="mysql"))
         send(
