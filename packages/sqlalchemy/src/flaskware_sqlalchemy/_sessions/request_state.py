@@ -162,15 +162,21 @@ def refuse_session_in_event_loop(name: str) -> None:
 
 def end_sessions(error: BaseException | None = None) -> None:
     """End every session of the current app context, even if some fail to end."""
+    states = _states()
+    if not states:  # as in most requests that need no database
+        return
     with contextlib.ExitStack() as calls:
-        for state in _states():
+        for state in states:
             calls.callback(state.end, commit=error is None)
 
 
 async def end_sessions_awaited(error: BaseException | None = None) -> None:
     """Same as :func:`end_sessions`, in the event loop of an asynchronous app."""
+    states = _states()
+    if not states:
+        return
     async with contextlib.AsyncExitStack() as calls:
-        for state in _states():
+        for state in states:
             calls.push_async_callback(state.end_awaited, commit=error is None)
 
 
