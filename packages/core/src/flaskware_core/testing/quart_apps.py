@@ -40,14 +40,16 @@ class BlockingQuart(quart.Quart):
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
         self._runner: _LoopThread | None = None
+        self._starting = threading.Lock()
         _apps.add(self)
 
     @property
     def event_loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of the app, in a thread; started at its first use."""
-        if self._runner is None:
-            self._runner = _LoopThread()
-        return self._runner.loop
+        with self._starting:  # the first requests may come at once
+            if self._runner is None:
+                self._runner = _LoopThread()
+            return self._runner.loop
 
     def close_event_loop(self) -> None:
         """End the event loop and what belongs to it, such as pools of connections."""
