@@ -4,6 +4,7 @@ import collections.abc as cabc
 import secrets
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -42,18 +43,31 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def own_redis(request: pytest.FixtureRequest, tmp_path: Path) -> cabc.Iterator[str]:
+def socket_folder() -> cabc.Iterator[Path]:
+    """A folder for a Unix socket.
+
+    The path of a socket has a limit of 108 bytes, which ``tmp_path`` can exceed.
+    """
+    with tempfile.TemporaryDirectory(dir=Path("/", "tmp")) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def own_redis(
+    request: pytest.FixtureRequest, tmp_path: Path, socket_folder: Path
+) -> cabc.Iterator[str]:
     """The URL of a Redis that nobody else uses; a parameter is its maxmemory-policy."""
     binary = shutil.which("redis-server")
     if binary is None:
         pytest.skip("redis-server is not installed")
-    path = tmp_path / "r.sock"
+    path = socket_folder / "r.sock"
     policy = getattr(request, "param", "noeviction")
     command = [binary, "--port", "0", "--unixsocket", str(path), "--save", ""]
     command += ["--dir", str(tmp_path)]
     command += ["--maxmemory-policy", policy]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while not path.exists():
+            assert process.poll() is None, "redis-server ended"
             time.sleep(0.01)
         yield f"unix://{path}"
         process.kill()

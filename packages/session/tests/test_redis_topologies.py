@@ -276,10 +276,10 @@ def test_redis_is_reached_by_tls_and_its_certificate_is_checked(
 
 
 def test_redis_is_reached_by_a_unix_socket(
-    build: Build, servers: Servers, tmp_path: Path
+    build: Build, servers: Servers, socket_folder: Path
 ) -> None:
     [port] = free_ports(1)
-    path = tmp_path / "r.sock"
+    path = socket_folder / "r.sock"
     servers.start(port, f"unixsocket {path}", "requirepass s3cr3t")
     with redis.Redis(port=port, password="s3cr3t") as client:
         wait_for("a server that answers", client.ping)

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import typing as t
+import uuid
 from pathlib import Path
 
 import flask
@@ -278,11 +279,13 @@ def test_systemd_takes_the_unit(tmp_path: Path):
 def test_the_command_of_the_unit_tells_systemd_when_it_listens(tmp_path: Path):
     unit = block("A systemd unit", "ini")
     assert "\nType=notify\n" in unit
+    # An abstract socket, which "@" stands for: the path of a socket has a
+    # limit of 108 bytes, which the folder of a test can exceed.
+    name = f"flaskware-{uuid.uuid4()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        path = str(tmp_path / "notify")
-        systemd.bind(path)
+        systemd.bind(f"\0{name}")
         systemd.settimeout(300)
-        with gunicorn(tmp_path, NOTIFY_SOCKET=path) as (_, address):
+        with gunicorn(tmp_path, NOTIFY_SOCKET=f"@{name}") as (_, address):
             assert b"READY=1" in systemd.recv(4096)
             wait_for(lambda: answers(address))
 
