@@ -307,7 +307,7 @@ def test_a_fix_works_under_any_header(pg: Project, header: str, rule: str) -> No
     pg.alembic.state.forget()
     # What is required at last is set without a lock, by a fix of its own.
     expected = [rule, *(["set-not-null"] * (rule == "add-required-column"))]
-    assert [finding.rule for finding in pg.alembic.fix()] == expected
+    assert [fix.finding.rule for fix in pg.alembic.fix()] == expected
     assert "# in it" in path.read_text("utf-8")
     for file in pg.folder.glob("*.py"):
         source = file.read_text("utf-8")
@@ -339,7 +339,7 @@ def test_what_a_contract_needs_is_imported_there(pg: Project) -> None:
         "op.add_column('item', sa.Column('m', ARRAY(sa.Text()), nullable=False))",
         extra="from sqlalchemy.dialects.postgresql import ARRAY, JSONB",
     )
-    assert [f.rule for f in pg.alembic.fix("bb")] == ["add-required-column"]
+    assert [fix.finding.rule for fix in pg.alembic.fix("bb")] == ["add-required-column"]
     (contract,) = set(Path(pg.folder).glob("*.py")) - {path, pg.folder / "aa.py"}
     text = contract.read_text("utf-8")
     assert "from sqlalchemy.dialects.postgresql import ARRAY\n" in text

@@ -325,7 +325,7 @@ def require(project: Project) -> t.Any:
         "op.alter_column('order', 'user', existing_type=sa.Integer(), nullable=False)"
     )
     path = project.write("bb", "aa", code)
-    assert [finding.rule for finding in project.alembic.fix("bb")] == ["set-not-null"]
+    assert [fix.finding.rule for fix in project.alembic.fix("bb")] == ["set-not-null"]
     return path
 
 

@@ -35,7 +35,6 @@ SHORT = ANATOMY | {"error", "errors", "signals", "protocol", "protocols"}
 LEAVES = {
     "flaskware_alembic._cli.commands": "loads no command before one is asked for",
     "flaskware_alembic._databases.event_loop": "free of engines and of Alembic",
-    "flaskware_alembic._lint.fixes.placeholder": "read by a run, which loads no rule",
     "flaskware_alembic._transitions.declaration": "free of Alembic, for models",
     "flaskware_core._lazy": "every package imports it before anything else",
     "flaskware_core._process.backoff": "one home for an idea of several packages",

@@ -40,6 +40,7 @@ if t.TYPE_CHECKING:
     from ._results import Drift as Drift
     from ._results import Explanation as Explanation
     from ._results import Finding as Finding
+    from ._results import Fix as Fix
     from ._results import HeldLock as HeldLock
     from ._results import JournalEntry as JournalEntry
     from ._results import LockHolder as LockHolder
@@ -67,6 +68,7 @@ else:
                 "Drift",
                 "Explanation",
                 "Finding",
+                "Fix",
                 "HeldLock",
                 "JournalEntry",
                 "LockHolder",
@@ -89,10 +91,11 @@ __all__ = [
     "Alembic", "AlembicSettings", "Backfill", "backfill", "BackfillInfo",
     "BackfillState", "Batch", "BindStatus", "ContractRefused", "DatabaseAhead",
     "DatabaseDiverged", "DatabaseUnreachable", "DataChange", "DataLost", "Drift",
-    "EngineSource", "Explanation", "Finding", "HalfApplied", "HeldLock", "JournalEntry",
-    "LockHolder", "LockTimeout", "MigrationError", "ModelsChanged", "NamedEngineSource",
-    "PendingRevisions", "Plan", "PlanStep", "Rehearsal", "RehearsedStatement",
-    "RehearsedStep", "replaces", "RevisionFailed", "RevisionFileError", "RevisionInfo",
-    "Sample", "SchemaChange", "SchemaDrifted", "SeveralHeads", "SnapshotOutdated",
-    "State", "Status", "TableLocked", "UnknownRevision", "UnsafeRevisions",
+    "EngineSource", "Explanation", "Finding", "Fix", "HalfApplied", "HeldLock",
+    "JournalEntry", "LockHolder", "LockTimeout", "MigrationError", "ModelsChanged",
+    "NamedEngineSource", "PendingRevisions", "Plan", "PlanStep", "Rehearsal",
+    "RehearsedStatement", "RehearsedStep", "replaces", "RevisionFailed",
+    "RevisionFileError", "RevisionInfo", "Sample", "SchemaChange", "SchemaDrifted",
+    "SeveralHeads", "SnapshotOutdated", "State", "Status", "TableLocked",
+    "UnknownRevision", "UnsafeRevisions",
 ]  # fmt: skip

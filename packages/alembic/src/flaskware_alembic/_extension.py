@@ -53,6 +53,7 @@ if t.TYPE_CHECKING:
     from ._results import Drift
     from ._results import Explanation
     from ._results import Finding
+    from ._results import Fix
     from ._results import LintOptions
     from ._results import MoveOptions
     from ._results import Names
@@ -645,19 +646,23 @@ class Alembic(Extension[AlembicSettings, Migrations]):
         self,
         *revisions: str,
         **options: t.Unpack[LintOptions],
-    ) -> list[Finding]:
+    ) -> list[Fix]:
         """Write the safe form of what :meth:`lint` finds, where that can be written.
 
         A change that needs two deploys becomes two revisions; see :meth:`upgrade`.
+        With ``database``, the revision and its safe form are rehearsed on a copy each.
+        The safe form is written only if both make the same schema, are taken back to
+        the same schema, and the safe form blocks no more.
 
         :param revisions: As for :meth:`lint`, as are the other parameters.
-        :returns: The findings that were fixed.
+        :returns: The safe forms that were written, and those that a rehearsal refused.
         """
         from ._project.lint import fixed
         from ._project.lint import Scope
 
         chosen, scope = Scope.of(revisions, **options)
-        return fixed(self.state.selection().own(**chosen), scope)
+        selection = self.state.selection()
+        return fixed(selection.own(**chosen), scope, selection.engines)
 
     # Set-up
 

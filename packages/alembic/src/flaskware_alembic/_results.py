@@ -129,6 +129,30 @@ class Finding(flaskware_core.Finding):
         }
 
 
+@dc.dataclass(frozen=True)
+class Fix:
+    """The safe form of a finding, written or not; false if not.
+
+    :param rehearsed_on: The copy that it was rehearsed on, in words; empty if it was
+        not.
+    :param obstacle: Why the file was left as it is; empty if the form was written.
+    """
+
+    finding: Finding
+    rehearsed_on: str = ""
+    obstacle: str = ""
+
+    def __bool__(self) -> bool:
+        return not self.obstacle
+
+    def __str__(self) -> str:
+        place = f"{self.finding.rule} in {self.finding.place}"
+        if self.obstacle:
+            return f"Left {place} as it is: {self.obstacle}."
+        on = f"; rehearsed on {self.rehearsed_on}" if self.rehearsed_on else ""
+        return f"Fixed {place}{on}."
+
+
 # Backfills
 
 

@@ -24,6 +24,7 @@ from flaskware_alembic import Drift
 from flaskware_alembic import EngineSource
 from flaskware_alembic import Explanation
 from flaskware_alembic import Finding
+from flaskware_alembic import Fix
 from flaskware_alembic import HalfApplied
 from flaskware_alembic import HeldLock
 from flaskware_alembic import JournalEntry
@@ -158,7 +159,7 @@ t.assert_type(findings, list[Finding])
 t.assert_type(alembic.explain(binds=[None], trees=["app"]), list[Explanation])
 t.assert_type(alembic.rebase("aa", onto="bb", binds=[None]), list[RevisionInfo])
 t.assert_type(alembic.squash("aa", message="m", trees=["app"]), list[RevisionInfo])
-t.assert_type(alembic.fix("aa", base="main"), list[Finding])
+t.assert_type(alembic.fix("aa", base="main"), list[Fix])
 for finding in findings:
     t.assert_type(finding.rule, str)
     t.assert_type(finding.level, Level)

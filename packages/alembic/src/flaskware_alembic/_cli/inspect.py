@@ -196,8 +196,11 @@ def lint(
         return
     chosen["hints"] |= fail_on == Level.INFO.value
     if fixes:
-        for finding in alembic.fix(*revisions, **chosen):
-            click.echo(f"Fixed {finding.rule} in {finding.place}", err=True)
+        done = alembic.fix(*revisions, **chosen)
+        for fix in done:
+            click.echo(str(fix), err=True)
+        if any(done) and not chosen["database"]:
+            click.echo(_NOT_REHEARSED, err=True)
     findings = alembic.lint(*revisions, **chosen)
     own = alembic.state.selection().own(**where)
     print_report(findings, format_, older=known_findings(own))
@@ -208,6 +211,12 @@ def lint(
             f"{len(bad)} finding{'s' * (len(bad) > 1)} of level {fail_on}{above}.",
             findings=tuple(bad),
         )
+
+
+_NOT_REHEARSED = (
+    "Nothing was rehearsed: with --database, --fix keeps only what does the same on a"
+    " copy of the database."
+)
 
 
 def _print_rules(id: str | None) -> None:

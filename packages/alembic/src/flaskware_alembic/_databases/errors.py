@@ -29,6 +29,11 @@ def is_passing(error: BaseException | None) -> bool:
     return _has_code(error, _PASSING)
 
 
+def is_refused_in_transactions(error: BaseException | None) -> bool:
+    """True if PostgreSQL runs a statement only outside of a transaction."""
+    return _has_code(error, {"25001"})
+
+
 # PostgreSQL: undefined_column, undefined_table. MySQL, MariaDB: ER_BAD_FIELD_ERROR,
 # ER_NO_SUCH_TABLE.
 _MISSING: set[object] = {"42703", "42P01", 1054, 1146}

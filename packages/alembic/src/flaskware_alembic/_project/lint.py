@@ -7,6 +7,8 @@ import dataclasses as dc
 import typing as t
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._errors import UnknownRevision
 from flaskware_alembic._lint.baseline import not_in
@@ -20,17 +22,23 @@ from flaskware_alembic._lint.facts import Facts
 from flaskware_alembic._lint.facts import read_facts
 from flaskware_alembic._lint.fixes.fix import Edit
 from flaskware_alembic._lint.fixes.fix import write_contract
+from flaskware_alembic._lint.fixes.placeholder import placeholders_in
+from flaskware_alembic._lint.fixes.placeholder import without_placeholders
 from flaskware_alembic._lint.recording import record
 from flaskware_alembic._lint.recording import Recording
+from flaskware_alembic._rehearsals.proof import Outcome
+from flaskware_alembic._rehearsals.proof import tried
 from flaskware_alembic._results import Binds
 from flaskware_alembic._results import Chosen
 from flaskware_alembic._results import Direction
 from flaskware_alembic._results import Finding
+from flaskware_alembic._results import Fix
 from flaskware_alembic._results import Names
 from flaskware_alembic._results import Plan
 from flaskware_alembic._results import RevisionInfo
 from flaskware_alembic._revisions.header import read_source
 from flaskware_alembic._revisions.revision import rewrite_file
+from flaskware_alembic._revisions.tree import Tree
 from flaskware_alembic._runtime.migrator import Migrator
 from flaskware_alembic._runtime.script import sql_by_revision
 from flaskware_alembic._runtime.script import WrittenSQL
@@ -229,11 +237,18 @@ def _newness(m: Migrator, base: str | None) -> cabc.Callable[[Path], bool] | Non
         return lambda _: False
 
 
-def fixed(migrators: cabc.Iterable[Migrator], scope: Scope) -> list[Finding]:
-    """Write the safe form of findings, and return those that were fixed."""
+def fixed(
+    migrators: cabc.Iterable[Migrator],
+    scope: Scope,
+    engines: cabc.Collection[sa.Engine] = (),
+) -> list[Fix]:
+    """Write the safe form of findings, and return what became of each.
+
+    :param engines: Those of all databases of the app, which a rehearsal leaves alone.
+    """
     chosen = list(migrators)
-    done: list[Finding] = []
-    failed: set[tuple[str, str, str]] = set()
+    done: list[Fix] = []
+    tried: set[tuple[str, str, str]] = set()
     for _ in range(_ROUNDS):
         finding = next(
             (
@@ -241,16 +256,17 @@ def fixed(migrators: cabc.Iterable[Migrator], scope: Scope) -> list[Finding]:
                 for finding in linted(chosen, scope)
                 if finding.can_fix
                 and finding.waiver is None
-                and (finding.rule, finding.place, finding.what) not in failed
+                and (finding.rule, finding.place, finding.what) not in tried
             ),
             None,
         )
         if finding is None:
             break
-        if _fix(chosen, finding, database=scope.database):
-            done.append(finding)
-        else:
-            failed.add((finding.rule, finding.place, finding.what))
+        fix = _fix(chosen, finding, engines if scope.database else None)
+        if fix is not None:
+            done.append(fix)
+        if not fix:
+            tried.add((finding.rule, finding.place, finding.what))
     return done
 
 
@@ -334,38 +350,110 @@ def _subject(
 
 
 def _fix(
-    migrators: cabc.Iterable[Migrator], finding: Finding, *, database: bool
-) -> bool:
+    migrators: cabc.Sequence[Migrator],
+    finding: Finding,
+    engines: cabc.Collection[sa.Engine] | None,
+) -> Fix | None:
+    """Write the safe form of a finding, where there is one.
+
+    :param engines: To rehearse it, those of the app.
+    """
     info = finding.revision
-    path = info.path
-    migrator = next(m for m in migrators if info.id in m.tree)
-    recordings = _Recordings(migrator)
-    if database:
+    having = [m for m in migrators if info.id in m.tree]
+    recordings = _Recordings(having[0])
+    if engines is not None:
         recordings.ask_about([info])
     edit = edit_of(finding, _subject(recordings, info))
     if not isinstance(edit, Edit):
-        return False
+        return None
+    if engines is None:
+        _write(having[0].tree, info, edit)
+        return Fix(finding)
+    return _Proof(having, engines, info).of(finding, edit)
+
+
+def _write(tree: Tree, info: RevisionInfo, edit: Edit) -> RevisionInfo | None:
+    """Write the files of a safe form; return the contract, if it has one."""
+    path = info.path
     before = read_source(path)
     rewrite_file(path, edit.text)
     contract = edit.contract
-    if contract is not None:
+    if contract is None:
+        return None
+    try:
+        written = tree.write(
+            contract.message,
+            manual=True,
+            upgrades=contract.body,
+            downgrades=contract.downgrade,
+        )
+    except MigrationError:
+        rewrite_file(path, before)
+        raise
+    try:
+        write_contract(written.path, contract, info.id)
+    except ValueError as error:
+        written.path.unlink()
+        rewrite_file(path, before)
+        raise MigrationError(
+            f"The second revision cannot be written with {written.path.parent}/"
+            f"script.py.mako: {error}."
+        ) from error
+    return written
+
+
+class _Proof:
+    """A safe form and the revision as it was, each on a copy of each database."""
+
+    def __init__(
+        self,
+        migrators: cabc.Sequence[Migrator],
+        engines: cabc.Collection[sa.Engine],
+        info: RevisionInfo,
+    ) -> None:
+        self._migrators, self._engines, self._info = migrators, engines, info
+
+    def of(self, finding: Finding, edit: Edit) -> Fix:
+        """Write a safe form that does the same; leave the file alone otherwise."""
+        path, tree = self._info.path, self._migrators[0].tree
+        # A contract is applied after what follows the revision.
+        last = tree.heads if edit.contract else (self._info.id,)
+        source = read_source(path)
+        contract = _write(tree, self._info, edit)
+        more = [contract] if contract else []
+        texts = {file: read_source(file) for file in (path, *(c.path for c in more))}
+        # A value that is missing is only for rows.
+        rows = 0 if any(map(placeholders_in, texts)) else None
         try:
-            written = migrator.tree.write(
-                contract.message,
-                manual=True,
-                upgrades=contract.body,
-                downgrades=contract.downgrade,
-            )
-        except MigrationError:
-            rewrite_file(path, before)
-            raise
+            try:
+                safe = self._outcomes(texts, (*last, *(c.id for c in more)), rows)
+            finally:
+                rewrite_file(path, source)
+                for c in more:
+                    c.path.unlink()
+            originals = self._outcomes((path,), last, rows)
+        except MigrationError as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            return Fix(finding, obstacle=f"it cannot be rehearsed: {reason}")
+        for original, other in zip(originals, safe, strict=True):
+            if obstacle := original.objection_to(other):
+                return Fix(finding, obstacle=obstacle)
+        for file, text in texts.items():
+            rewrite_file(file, text)
+        without = "" if rows is None else ", without rows, for `...` is not filled in"
+        return Fix(finding, f"{safe[0].how}{without}")
+
+    def _outcomes(
+        self, files: cabc.Iterable[Path], targets: cabc.Iterable[str], rows: int | None
+    ) -> list[Outcome]:
+        texts = {file: read_source(file) for file in files}
+        for file in texts:
+            rewrite_file(file, without_placeholders(file))
         try:
-            write_contract(written.path, contract, info.id)
-        except ValueError as error:
-            written.path.unlink()
-            rewrite_file(path, before)
-            raise MigrationError(
-                f"The second revision cannot be written with {written.path.parent}/"
-                f"script.py.mako: {error}."
-            ) from error
-    return True
+            return [
+                tried(m, self._engines, self._info, tuple(targets), rows)
+                for m in self._migrators
+            ]
+        finally:
+            for file, text in texts.items():
+                rewrite_file(file, text)

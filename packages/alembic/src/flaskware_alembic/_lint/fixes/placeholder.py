@@ -40,6 +40,15 @@ def placeholders_in(path: Path) -> list[Placeholder]:
     return [found[number] for number in sorted(found)]
 
 
+def without_placeholders(path: Path) -> str:
+    """Return the source of a file with ``None`` in place of each such ``...``."""
+    lines = read_source(path).splitlines(keepends=True)
+    for placeholder in placeholders_in(path):
+        at = placeholder.line - 1
+        lines[at] = lines[at].replace("...", "None")
+    return "".join(lines)
+
+
 def _lines(node: ast.AST) -> cabc.Iterator[int]:
     # As a statement it does nothing, and in brackets it is a type or a slice.
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
