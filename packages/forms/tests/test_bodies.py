@@ -131,6 +131,7 @@ def test_a_body_without_content_is_an_empty_form(make_site):
     assert site.data == Model()
 
 
+@pytest.mark.flask_only("Quart reads no wsgi.input")
 @pytest.mark.parametrize(
     ("size", "status"), [(500, "201"), (996, "413"), (5000, "413")]
 )
@@ -187,6 +188,7 @@ def send_broken(app: t.Any, error: Exception, content_type: str, **headers: str)
     return run_wsgi_app(app, environ)[1]
 
 
+@pytest.mark.flask_only("Quart reads no wsgi.input")
 @pytest.mark.parametrize(
     "content_type", [FORM, "multipart/form-data; boundary=x", "application/json", ""]
 )
@@ -201,6 +203,7 @@ def test_a_body_that_the_server_cannot_read_is_a_bad_request(
     assert send_broken(app, error, content_type, **site_header).startswith("400")
 
 
+@pytest.mark.flask_only("Quart reads no wsgi.input")
 def test_a_body_that_the_server_cannot_read_is_one_for_a_plain_view_too(make_site):
     app = make_site(SPEC).app
     app.add_url_rule("/plain", "plain", lambda: "", methods=["POST"])
@@ -210,12 +213,14 @@ def test_a_body_that_the_server_cannot_read_is_one_for_a_plain_view_too(make_sit
     assert run_wsgi_app(app, environ)[1].startswith("400")
 
 
+@pytest.mark.flask_only("Quart reads no wsgi.input")
 def test_a_mistake_in_a_stream_stays_a_mistake(make_site):
     app = make_site(SPEC).app
     with pytest.raises(TypeError, match="a mistake"):
         send_broken(app, TypeError("a mistake"), FORM)
 
 
+@pytest.mark.flask_only("Quart reads no wsgi.input")
 def test_what_a_stream_refuses_by_itself_stands(make_site):
     app = make_site(SPEC).app
     assert send_broken(app, RequestEntityTooLarge(), FORM).startswith("413")

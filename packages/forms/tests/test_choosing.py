@@ -6,7 +6,6 @@ import enum
 import typing as t
 
 import annotated_types as at
-import flask
 import pydantic
 import pytest
 import sqlalchemy as sa
@@ -14,6 +13,7 @@ from forms_page import Page
 from forms_page import sent_by
 from sqlalchemy import orm
 
+from flaskware_core import current_context
 from flaskware_core import DeclarationError
 from flaskware_core.testing import make_app
 from flaskware_forms import Bound
@@ -197,11 +197,11 @@ class Holder(Base):
 
 
 def all_tags() -> t.Any:
-    return flask.g.session.scalars(sa.select(Tag).order_by(Tag.name)).all()
+    return current_context().g.session.scalars(sa.select(Tag).order_by(Tag.name)).all()
 
 
 def pairs_of_tags() -> t.Any:
-    return flask.g.session.execute(sa.select(Tag.id, Tag.name)).all()
+    return current_context().g.session.execute(sa.select(Tag.id, Tag.name)).all()
 
 
 class PostIn(pydantic.BaseModel):
@@ -227,7 +227,7 @@ def posts():
 
     @app.before_request
     def connect() -> None:
-        flask.g.session = session
+        current_context().g.session = session
 
     @app.route("/<int:number>", methods=["GET", "POST"])
     @POST.handles
@@ -282,14 +282,14 @@ def test_what_is_not_offered_is_not_related(posts):
 
 
 def test_a_new_object_without_a_session_is_told_what_it_lacks(posts):
-    client, session = posts
-    with client.application.test_request_context(
+    _, session = posts
+    with make_app(Forms()).test_request_context(
         "/",
         method="POST",
         data={"title": "x", "main": "1"},
         headers={"Sec-Fetch-Site": "same-origin"},
     ):
-        flask.g.session = session
+        current_context().g.session = session
         form = POST.bind()
         assert form.submit()
         with pytest.raises(RuntimeError, match=r"form\.save\(session, obj\)"):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import flask
 import flask_caching
 import flask_wtf
 import jinja2
@@ -8,6 +7,8 @@ import pydantic
 import pytest
 import wtforms
 from flask.sessions import SecureCookieSessionInterface
+from forms_frameworks import blueprint_for
+from forms_frameworks import rendered
 from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,7 +66,7 @@ def make_guarded(**config):
     @app.get("/token")
     def token():
         source = '<input name="csrf_token" value="{{ csrf_token() }}">'
-        return flask.render_template_string(source)
+        return rendered(source)
 
     @app.route("/typed", methods=["GET", *METHODS])
     @SPEC.handles
@@ -244,6 +245,7 @@ def test_a_token_is_another_one_in_each_response(make_site):
     assert len(ends) == 4
 
 
+@pytest.mark.flask_only("a FlaskForm knows Flask alone")
 def test_the_token_of_a_template_is_masked_and_is_taken_by_a_flask_form(make_site):
     site = make_site(SPEC)
 
@@ -254,9 +256,7 @@ def test_the_token_of_a_template_is_masked_and_is_taken_by_a_flask_form(make_sit
     def hand():
         if Hand().validate_on_submit():
             return "yes"
-        return flask.render_template_string(
-            '<input name="csrf_token" value="{{ csrf_token() }}">'
-        )
+        return rendered('<input name="csrf_token" value="{{ csrf_token() }}">')
 
     token = csrf_token(site.client, "/hand")
     assert token.startswith("m1.")
@@ -542,13 +542,13 @@ def test_an_exempt_view_does_not_exempt_others_of_its_name():
 def test_a_blueprint_and_what_is_inside_of_it_can_be_exempt():
     forms = Forms()
     app = make_app(forms)
-    outer, inner = flask.Blueprint("o", __name__), flask.Blueprint("i", __name__)
+    outer, inner = blueprint_for(app, "o"), blueprint_for(app, "i")
     inner.add_url_rule("/hook", "hook", lambda: "got it", methods=["POST"])
     forms.exempt(outer)
     outer.register_blueprint(inner)
     app.register_blueprint(outer)
     # One of the same name elsewhere is another one.
-    twin = flask.Blueprint("o", __name__)
+    twin = blueprint_for(app, "o")
     twin.add_url_rule("/twin", "twin", lambda: "open", methods=["POST"])
     app.register_blueprint(twin, name="twin")
     client = app.test_client()
@@ -596,7 +596,7 @@ def test_protect_leaves_out_what_is_exempt_if_it_is_told_to(apply):
 
     app.add_url_rule("/a", "a", forms.exempt(lambda: "open"), methods=["POST"])
     app.add_url_rule("/b", "b", lambda: "guarded", methods=["POST"])
-    blueprint = flask.Blueprint("c", __name__)
+    blueprint = blueprint_for(app, "c")
     blueprint.add_url_rule("/c", "c", lambda: "open", methods=["POST"])
     app.register_blueprint(forms.exempt(blueprint))
     client = app.test_client()
@@ -661,12 +661,13 @@ class _Bare(flask_wtf.FlaskForm):
 
 
 PAGES = {
-    "form": lambda: flask.render_template_string("{{ m.csrf() }}", m=SPEC.bind()),
-    "function": lambda: flask.render_template_string("{{ csrf_token() }}"),
+    "form": lambda: rendered("{{ m.csrf() }}", m=SPEC.bind()),
+    "function": lambda: rendered("{{ csrf_token() }}"),
     "FlaskForm": lambda: str(_Bare().csrf_token),
 }
 
 
+@pytest.mark.flask_only("Flask-Caching knows Flask alone")
 @pytest.mark.parametrize("kind", PAGES)
 @pytest.mark.parametrize("is_checked", [True, False])
 def test_flask_caching_never_shares_the_token_of_one_visitor(kind, is_checked):

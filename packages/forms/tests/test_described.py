@@ -127,9 +127,9 @@ def make_described() -> flask.Flask:
 # Each operation has many more calls from the limits that its schemas name.
 EXAMPLES = 10
 CONFIG = schemathesis.Config.from_dict({"generation": {"allow-x00": False}})
-SCHEMA = schemathesis.openapi.from_wsgi(
-    "/openapi.json", make_described(), config=CONFIG
-)
+# The client of an app calls it by WSGI, whatever its framework.
+WSGI = make_described().test_client().application
+SCHEMA = schemathesis.openapi.from_wsgi("/openapi.json", WSGI, config=CONFIG)
 
 
 def is_whole(value: t.Any) -> bool:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import flask
 import pydantic
 import pytest
 from flask_wtf import CSRFProtect
+from forms_frameworks import blueprint_for
 
 from flaskware_core import examine
 from flaskware_core import Level
@@ -43,12 +43,14 @@ def test_csrf_that_is_not_by_default_is_a_warning():
     assert list(found) == ["forms.csrf-not-by-default"]
 
 
+@pytest.mark.flask_only("Flask-WTF knows Flask alone")
 def test_a_second_protection_is_told():
     app = make_app(Forms())
     CSRFProtect(app)
     assert "forms.csrf-twice" in findings(app)
 
 
+@pytest.mark.flask_only("Quart has a limit where the app has none")
 def test_uploads_without_a_limit_of_the_app_are_told_with_the_line_to_write(make_site):
     found = findings(make_site(SPEC).app)
     assert found["forms.upload-unlimited.files"].fix == "MAX_CONTENT_LENGTH = 11534336"
@@ -63,7 +65,7 @@ def test_a_limit_that_cuts_uploads_off_is_told(make_site):
 def test_a_form_without_protection_is_told_by_its_view_or_its_blueprint():
     forms = Forms()
     app = make_app(forms)
-    blueprint = flask.Blueprint("area", __name__)
+    blueprint = blueprint_for(app, "area")
 
     @app.post("/")
     @forms.exempt

@@ -3,17 +3,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import flask
 import jinja2
 import pydantic
 import pytest
-import quart
 from flask_wtf import CSRFProtect
 from flask_wtf import FlaskForm
+from forms_frameworks import rendered
 from wtforms import StringField
 
 from flaskware_core import AlreadyInitialised
-from flaskware_core import DeclarationError
 from flaskware_core import NotInitialised
 from flaskware_core.testing import make_app
 from flaskware_forms import Bound
@@ -48,7 +46,7 @@ def test_macros_link_the_style_sheet_and_configure_htmx_without_inline_script():
         "{{ styles() }}{{ htmx_config() }}"
     )
     with app.test_request_context():
-        text = flask.render_template_string(template)
+        text = rendered(template)
     assert "/flaskware-forms/forms.css" in text
     assert "4(00|09|22)" in text
     assert "<script" not in text
@@ -61,22 +59,18 @@ def test_the_live_form_macro_posts_by_htmx_and_without_it():
         "{% from 'flaskware_forms/macros.html' import live_form %}{{ live_form(form) }}"
     )
     with app.test_request_context():
-        text = flask.render_template_string(template, form=SPEC.bind())
+        text = rendered(template, form=SPEC.bind())
     assert '<form method="post" id="m" class="form" hx-post=""' in text
     assert 'name="csrf_token"' in text
     assert 'name="name"' in text
 
 
+@pytest.mark.flask_only("Flask-WTF knows Flask alone")
 def test_an_app_that_has_csrfprotect_is_told_to_remove_it():
     app = make_app()
     CSRFProtect(app)
     with pytest.raises(AlreadyInitialised, match=r"Remove it.*forms\.exempt"):
         Forms(app)
-
-
-def test_a_quart_app_is_refused():
-    with pytest.raises(DeclarationError, match="needs a Flask app"):
-        Forms(quart.Quart(__name__))
 
 
 def test_a_form_in_an_app_without_forms_says_what_to_call():
@@ -88,6 +82,7 @@ def test_a_form_in_an_app_without_forms_says_what_to_call():
         SPEC.bind()
 
 
+@pytest.mark.flask_only("a FlaskForm knows Flask alone")
 def test_a_hand_written_flaskform_works_beside_typed_ones():
     class Old(FlaskForm):
         name = StringField()

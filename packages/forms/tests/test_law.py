@@ -428,7 +428,7 @@ class Db:
                     keep(data, whole)
                     if await form.async_save(session, whole):
                         return form.done("/done")
-                return form.respond("page.html")
+                return await form.async_respond("page.html")
 
         view = async_edit if self.is_async else edit
         app.add_url_rule("/", "edit", view, methods=["GET", "POST", "PATCH"])

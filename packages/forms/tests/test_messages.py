@@ -107,6 +107,7 @@ def test_a_language_without_a_translation_is_refused():
         make_app(Forms(), FORMS_LANGUAGES=["tlh"])
 
 
+@pytest.mark.flask_only("Flask-Babel knows Flask alone")
 def test_the_locale_of_flask_babel_decides_where_it_is_on_the_app(make_site):
     site = make_site(SPEC)
     flask_babel.Babel(site.app, locale_selector=lambda: "de_AT")

@@ -180,6 +180,7 @@ def test_a_zone_that_does_not_exist_is_refused(zone):
         MEETING.bind(Meeting(start=at)).render()
 
 
+@pytest.mark.flask_only("Flask-Babel knows Flask alone")
 def test_the_zone_of_flask_babel_is_that_of_the_clock():
     app = make_app(Forms())
     flask_babel.Babel(app, timezone_selector=lambda: "Europe/Berlin")
@@ -204,7 +205,12 @@ class Stored(Base):
 
 
 def test_a_database_without_zones_keeps_utc():
-    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    engine = sa.create_engine(
+        "sqlite://",
+        poolclass=sa.StaticPool,
+        # A plain view of Quart runs in a thread.
+        connect_args={"check_same_thread": False},
+    )
     Base.metadata.create_all(engine)
     spec = FormSpec.for_model(Stored, Meeting, name="stored")
     app = make_app(Forms(), FORMS_TIMEZONE="Europe/Berlin")

@@ -186,6 +186,7 @@ def test_each_person_has_a_locale_of_their_own():
     assert texts == ["1,5", "1.5", "1.5"]
 
 
+@pytest.mark.flask_only("Flask-Babel knows Flask alone")
 def test_the_locale_of_flask_babel_decides():
     app = make_app(Forms(), FORMS_LOCALE="en")
     flask_babel.Babel(app, default_locale="de_AT")

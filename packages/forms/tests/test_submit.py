@@ -3,7 +3,6 @@ from __future__ import annotations
 import typing as t
 
 import annotated_types as at
-import flask
 import jinja2
 import pydantic
 import pytest
@@ -247,7 +246,7 @@ def test_checks_of_both_kinds_are_run_for_an_async_view(spec):
         if data := await form.async_submit():
             assert await form.async_submit() is data
             return data.name
-        return form.respond("-")
+        return await form.async_respond("-")
 
     client = app.test_client()
     taken = submit(client, "/", json=RIGHT).get_json()["errors"]
@@ -300,7 +299,7 @@ def test_a_view_keeps_the_arguments_of_its_route(spec):
     @app.get("/<int:number>/<path:rest>")
     @spec.handles
     def view(form, number, rest):
-        return flask.jsonify(number=number, rest=rest, submitted=form.submitted)
+        return {"number": number, "rest": rest, "submitted": form.submitted}
 
     response = app.test_client().get("/7/a/b")
     assert response.get_json() == {"number": 7, "rest": "a/b", "submitted": False}
@@ -312,7 +311,7 @@ def test_an_async_view_gets_the_same_form(spec):
     @app.post("/")
     @spec.handles
     async def view(form: Bound[SignUp]):
-        data = form.submit()
+        data = await form.async_submit()
         return data.name if data else "wrong"
 
     assert submit(app.test_client(), "/", data=RIGHT).text == "Ann"

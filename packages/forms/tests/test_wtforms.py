@@ -12,6 +12,7 @@ import flask_wtf.file as wf
 import pydantic
 import pytest
 import wtforms
+from forms_frameworks import rendered
 from forms_models import PAY
 from forms_page import Page
 from hypothesis import example
@@ -75,15 +76,13 @@ def test_what_wtforms_cannot_have_is_refused():
 
 
 def test_a_macro_for_wtforms_shows_what_was_typed_and_what_is_wrong(make_site):
-    from flask import render_template_string
-
     app = make_app(Forms())
 
     @app.post("/")
     @SPEC.handles
     def view(form):
         assert form.submit() is None
-        return render_template_string(MACRO, form=form.as_wtforms())
+        return rendered(MACRO, form=form.as_wtforms())
 
     body = {
         "name": "x", "age": "seven", "born": "soon", "news": "true", "level": "low",
@@ -148,7 +147,7 @@ class OldForm(flask_wtf.FlaskForm):
 
 @pytest.fixture
 def moved():
-    with make_app(Forms()).test_request_context():
+    with make_app(Forms(), framework="flask").test_request_context():
         return from_wtforms(OldForm)
 
 
@@ -215,10 +214,9 @@ def test_a_validator_that_no_declaration_stands_for_is_told():
     assert set(from_wtforms(Fewer, leave_out=["a", "b"]).model_fields) == {"a", "b"}
 
 
+@pytest.mark.flask_only("a FlaskForm knows Flask alone")
 @pytest.mark.parametrize("theme", ["plain", "bootstrap5"])
 def test_a_hand_written_form_works_in_the_same_app_and_theme(theme):
-    from flask import render_template_string
-
     app = make_app(Forms(), FORMS_THEME=theme)
     template = "{{ form.hidden_tag() }}{% for f in form %}{{ wtf_row(f) }}{% endfor %}"
 
@@ -227,7 +225,7 @@ def test_a_hand_written_form_works_in_the_same_app_and_theme(theme):
         form = OldForm()
         if form.validate_on_submit():
             return form.name.data
-        return render_template_string(template, form=form)
+        return rendered(template, form=form)
 
     client = app.test_client()
     token = csrf_token(client, "/")
@@ -397,10 +395,11 @@ def sent(body: dict[str, list[t.Any]]) -> list[tuple[str, t.Any]]:
     ]
 
 
-with make_app().app_context():
+with make_app(framework="flask").app_context():
     SEVERAL = FormSpec(from_wtforms(Several), name="several")
 
 
+@pytest.mark.flask_only("a FlaskForm knows Flask alone")
 @settings(max_examples=300, deadline=None)
 @given(_CHANGES)
 @example({})

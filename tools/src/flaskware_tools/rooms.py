@@ -50,6 +50,7 @@ LEAVES = {
     "flaskware_sqlalchemy._sessions.sticky": "imported late, as it loads itsdangerous",
     "flaskware_session._migrations": "an entry point of the package names it",
     "flaskware_forms._csrf.mask": "the one idea against BREACH, free of Flask-WTF",
+    "flaskware_forms._exchanges.current": "chooses between both, and is in neither",
     "flaskware_forms._schema.person": "one home for the zone's and the locale's rule",
     "flaskware_forms._markup.names": "the names of a control, used by three rooms",
 }

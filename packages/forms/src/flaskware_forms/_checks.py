@@ -7,21 +7,22 @@ import os
 import typing as t
 from pathlib import Path
 
-import flask
+from flask.sansio.app import App
+from flask.sansio.scaffold import Scaffold
 
 from flaskware_core import Finding
 from flaskware_core import Level
 
 from ._csrf.layered import form_of
 from ._csrf.layered import LayeredCSRF
+from ._exchanges.exchange import UNSAFE
 from ._forms.compiled import CompiledForm
-from ._forms.submission import UNSAFE
 from ._settings import FormsSettings
 from ._uploads.upload import readable_size
 
 
 def check_forms(
-    app: flask.Flask, settings: FormsSettings, csrf: LayeredCSRF
+    app: App, settings: FormsSettings, csrf: LayeredCSRF
 ) -> cabc.Iterator[Finding]:
     """Yield the problems with the forms of an app."""
     yield from _csrf(app, csrf)
@@ -36,10 +37,8 @@ def check_forms(
     yield from _bodies(app, settings, set(views.values()))
 
 
-def _folder(app: flask.Flask) -> cabc.Iterator[Finding]:
-    places = t.cast(
-        "list[flask.Flask | flask.Blueprint]", [app, *app.blueprints.values()]
-    )
+def _folder(app: App) -> cabc.Iterator[Finding]:
+    places = t.cast("list[Scaffold]", [app, *app.blueprints.values()])
     served = [Path(p.static_folder).resolve() for p in places if p.static_folder]
     for key in ("UPLOAD_FOLDER", "UPLOADS_FOLDER", "UPLOADS_DEFAULT_DEST"):
         folder = t.cast("str | os.PathLike[str] | None", app.config.get(key))
@@ -59,7 +58,7 @@ def _folder(app: flask.Flask) -> cabc.Iterator[Finding]:
 
 
 def _exempted(
-    app: flask.Flask, csrf: LayeredCSRF, views: dict[str, CompiledForm[t.Any]]
+    app: App, csrf: LayeredCSRF, views: dict[str, CompiledForm[t.Any]]
 ) -> cabc.Iterator[Finding]:
     for endpoint, spec in sorted(views.items()):
         if csrf.is_exempted(app, endpoint):
@@ -73,9 +72,7 @@ def _exempted(
             )
 
 
-def _unsent(
-    app: flask.Flask, views: dict[str, CompiledForm[t.Any]]
-) -> cabc.Iterator[Finding]:
+def _unsent(app: App, views: dict[str, CompiledForm[t.Any]]) -> cabc.Iterator[Finding]:
     for endpoint, spec in sorted(views.items()):
         rules = list(app.url_map.iter_rules(endpoint))
         methods = {method for rule in rules for method in rule.methods or ()}
@@ -90,7 +87,7 @@ def _unsent(
             )
 
 
-def _csrf(app: flask.Flask, csrf: LayeredCSRF) -> cabc.Iterator[Finding]:
+def _csrf(app: App, csrf: LayeredCSRF) -> cabc.Iterator[Finding]:
     if not app.config["WTF_CSRF_ENABLED"]:
         yield Finding(
             "forms.csrf-off",
@@ -117,7 +114,7 @@ def _csrf(app: flask.Flask, csrf: LayeredCSRF) -> cabc.Iterator[Finding]:
 
 
 def _bodies(
-    app: flask.Flask, settings: FormsSettings, specs: set[CompiledForm[t.Any]]
+    app: App, settings: FormsSettings, specs: set[CompiledForm[t.Any]]
 ) -> cabc.Iterator[Finding]:
     limit = t.cast("int | None", app.config["MAX_CONTENT_LENGTH"])
     for spec in sorted(specs, key=lambda spec: spec.name):

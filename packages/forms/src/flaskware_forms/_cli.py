@@ -4,10 +4,11 @@ import json
 import pathlib
 
 import click
-import flask
-from flask.cli import AppGroup
 
-forms_commands = AppGroup("forms", help="Inspect the typed forms.")
+from flaskware_core import CommandGroup
+from flaskware_core import current_app_object
+
+forms_commands = CommandGroup("forms", help="Inspect the typed forms.")
 
 
 @forms_commands.command("openapi")
@@ -24,7 +25,7 @@ def openapi(title: str | None, of: str, output: pathlib.Path | None) -> None:
     """Print the OpenAPI 3.1 document of all forms, as JSON."""
     from ._interop.openapi import document
 
-    app = flask.current_app
+    app = current_app_object()
     found = document(app, title=title or app.name, version=of)
     text = json.dumps(found, indent=2)
     if output is None:

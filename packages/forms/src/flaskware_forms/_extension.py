@@ -1,7 +1,7 @@
 """The extension: settings, CSRF protection, templates and commands of typed forms.
 
-Rooms: _uploads < _schema < _errors < _markup < _settings < _body < _fields < _csrf
-< _orm < _interop < _forms < _checks < _cli < _extension
+Rooms: _uploads < _schema < _errors < _exchanges < _markup < _settings < _body <
+_fields < _csrf < _orm < _interop < _forms < _checks < _cli < _extension
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from markupsafe import Markup
 
 from flaskware_core import AlreadyInitialised
 from flaskware_core import CoreSettings
-from flaskware_core import DeclarationError
 from flaskware_core import Extension
 from flaskware_core import Finding
+from flaskware_core import is_async
 
 from ._csrf.layered import exempt
 from ._csrf.layered import LayeredCSRF
@@ -53,14 +53,10 @@ class Forms(Extension[FormsSettings, FormsState]):
         return exempt(view)
 
     def _build(self, app: App, settings: FormsSettings) -> FormsState:
-        if not isinstance(app, flask.Flask):
-            raise DeclarationError(
-                f"Forms needs a Flask app, as Flask-WTF does; {app.name!r} is"
-                f" a {type(app).__module__}.{type(app).__qualname__}."
-            )
         if "csrf" in app.extensions:
+            other = t.cast("object", app.extensions["csrf"]).__class__.__name__
             raise AlreadyInitialised(
-                f"The app {app.name!r} already has Flask-WTF's CSRFProtect. Remove it:"
+                f"The app {app.name!r} already has {other} against CSRF. Remove it:"
                 " Forms(app) protects the same views with the same WTF_CSRF_* keys."
                 " Replace csrf.exempt(view) with forms.exempt(view)."
             )
@@ -87,21 +83,26 @@ class Forms(Extension[FormsSettings, FormsState]):
     def _attach(self, app: App, settings: FormsSettings, state: FormsState) -> None:  # noqa: ARG002
         from ._cli import forms_commands
 
+        framework: t.Any = flask
+        if is_async(app):
+            import quart
+
+            framework = quart
         # Not "forms", which an app may call a blueprint of its own.
-        app.register_blueprint(
-            flask.Blueprint(
-                "flaskware_forms",
-                __name__,
-                static_folder="static",
-                static_url_path="/flaskware-forms",
-                template_folder="templates",
-            )
+        blueprint = framework.Blueprint(
+            "flaskware_forms",
+            __name__,
+            static_folder="static",
+            static_url_path="/flaskware-forms",
+            template_folder="templates",
         )
+        any_app: t.Any = app
+        any_app.register_blueprint(blueprint)
         row = functools.partial(wtf_row, state.markup.context)
-        t.cast("flask.Flask", app).add_template_global(row, "wtf_row")
+        any_app.add_template_global(row, "wtf_row")
         app.cli.add_command(forms_commands)
-        state.csrf.init_app(t.cast("flask.Flask", app))
-        flask.got_request_exception.connect(explain_missing_form, app)
+        state.csrf.init_app(app)
+        framework.got_request_exception.connect(explain_missing_form, app)
 
     def _covers(self, app: App) -> cabc.Collection[str]:  # noqa: ARG002
         # These are reported here, with what a typed form adds.
@@ -111,4 +112,4 @@ class Forms(Extension[FormsSettings, FormsState]):
         from ._checks import check_forms
 
         state = self.state_of(app)
-        return check_forms(t.cast("flask.Flask", app), state.settings, state.csrf)
+        return check_forms(app, state.settings, state.csrf)

@@ -10,8 +10,11 @@ from typing import assert_type
 import flask
 import flask.views
 import pydantic
+import quart
+import quart.views
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
+from quart.typing import ResponseReturnValue as QuartResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from flaskware_forms import BadBody
@@ -69,6 +72,13 @@ Ui(label=lazy, labels={"a": lazy})
 Ui(attributes={"data-x": "1", "inert": True, "title": lazy})
 Ui(attributes={"data-x": 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 Ui(readonly=True, disabled=True, groups={"a": ["b"]}, choices=lambda: {"a": [1]})
+
+
+async def rooms() -> list[str]:
+    return ["hall"]
+
+
+Ui(choices=rooms)
 Ui(widget="textaera")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -277,6 +287,42 @@ assert_type(page_of("a"), ResponseReturnValue)
 assert_type(from_wtforms(object), type[pydantic.BaseModel])
 to_wtforms(sign_up)
 assert_type(openapi_blueprint(title="A", version="1"), flask.Blueprint)
+
+
+quart_app = quart.Quart(__name__)
+Forms(quart_app)
+
+
+@quart_app.route("/<int:user_id>", methods=["GET", "POST"])
+@sign_up.handles
+async def in_quart(form: Bound[SignUp], user_id: int) -> QuartResponseReturnValue:
+    await form.async_load()
+    if data := await form.async_submit():
+        assert_type(data, SignUp)
+        return form.done("/", data)
+    assert_type(await form.async_respond("page.html", block="a"), flask.Response)
+    return await form.async_respond("page.html", user_id=user_id)
+
+
+assert_type(in_quart(1), cabc.Awaitable[QuartResponseReturnValue])
+
+
+class EditInQuart(quart.views.MethodView):
+    @named.handles
+    async def post(self, form: Bound[SignIn]) -> QuartResponseReturnValue:
+        return form.done("/", await form.async_submit())
+
+
+assert_type(EditInQuart().post(), cabc.Awaitable[QuartResponseReturnValue])
+
+
+@quart_app.route("/pages/<step>", methods=["GET", "POST"])
+@steps.handles
+async def pages_in_quart(
+    flow: BoundSteps[SignUp], step: str
+) -> QuartResponseReturnValue:
+    assert_type(await steps.async_bind("a"), BoundSteps[SignUp])
+    return await flow.async_respond("page.html")
 
 
 def keep(upload: Upload) -> None:

@@ -5,33 +5,26 @@ from __future__ import annotations
 import collections.abc as cabc
 import typing as t
 
-import flask
 import pydantic_core
-from werkzeug.exceptions import HTTPException
-from werkzeug.formparser import FormDataParser
-from werkzeug.formparser import MultiPartParser
+from werkzeug.sansio.request import Request
 
 from flaskware_forms._errors.problem import BadBody
 from flaskware_forms._errors.problem import BodyTooLarge
 from flaskware_forms._errors.problem import UnsupportedBody
+from flaskware_forms._exchanges.exchange import Exchange
+from flaskware_forms._exchanges.exchange import FORM_TYPES
 from flaskware_forms._settings import FormsSettings
 
 from .decoder import Decoder
 
-FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 # No control of a page sends it, and PostgreSQL cannot store it.
 _NUL = "A text holds the character U+0000."
 V = t.TypeVar("V")
-# A boundary has at most 70 characters (RFC 2046, section 5.1.1).
-_HEAD = 100
-# More than a form has without files, unless the app allows more.
-_LEAST = 64 * 1024  # Werkzeug's own
-_AT_ONCE = 2 << 20
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
 
 
 def read_body(
-    request: flask.Request,
+    exchange: Exchange,
     decoder: Decoder,
     settings: FormsSettings,
     with_files: bool = False,
@@ -45,16 +38,17 @@ def read_body(
     :param prefix: Starts the names of the form's controls; other names are ignored.
     :raises HTTPException: 400, 413 or 415 if it is not the body of a form.
     """
+    request = exchange.request
     if request.mimetype_params.get("charset", "").lower() not in _CHARSETS:
         raise UnsupportedBody("Send the body in UTF-8.")
     if request.mimetype in FORM_TYPES:
-        values = without_prefix(form_values(request, with_files), prefix)
+        values = without_prefix(form_values(exchange, with_files), prefix)
         return decode_values(values, decoder, settings, keep_blank)
     if request.is_json:
-        text = request.get_data()
-        _refuse_cut(request)
+        text = exchange.data
+        _refuse_cut(exchange)
         return JsonBody(text, settings)
-    if not request.mimetype and not request.get_data():
+    if not request.mimetype and not exchange.data:
         return decoder.decode({}, max_depth=1, max_entries=1)
     raise UnsupportedBody(
         "Send a form (application/x-www-form-urlencoded or multipart/form-data) or"
@@ -92,7 +86,7 @@ def without_prefix(values: cabc.Mapping[str, V], prefix: str) -> cabc.Mapping[st
     }
 
 
-def query_values(request: flask.Request) -> dict[str, list[t.Any]]:
+def query_values(request: Request) -> dict[str, list[t.Any]]:
     """Return the values of a query string by name.
 
     :raises BadBody: if one of them holds the character U+0000.
@@ -102,17 +96,15 @@ def query_values(request: flask.Request) -> dict[str, list[t.Any]]:
     return values
 
 
-def form_values(
-    request: flask.Request, with_files: bool = False
-) -> dict[str, list[t.Any]]:
+def form_values(exchange: Exchange, with_files: bool = False) -> dict[str, list[t.Any]]:
     """Return the values of a form by name, as they were sent.
 
     :raises HTTPException: 400 or 413 for a body that is broken or cut off.
     """
-    values: dict[str, list[t.Any]] = dict(request.form.lists())
-    files = request.files
-    _refuse_cut(request)
-    if not values and not files and _has_body(request) and not _is_empty(request):
+    values: dict[str, list[t.Any]] = dict(exchange.form.lists())
+    files = exchange.files
+    _refuse_cut(exchange)
+    if not values and not files and _has_body(exchange) and not _is_empty(exchange):
         # Werkzeug reads a broken body as an empty form, which could be valid.
         raise BadBody("The body is not the form that its Content-Type says.")
     # Werkzeug gives a part of a multipart body without a name as None.
@@ -133,24 +125,23 @@ def _refuse_nul(values: dict[str, list[t.Any]]) -> None:
         raise BadBody(_NUL)
 
 
-def _refuse_cut(request: flask.Request) -> None:
-    # Without a length, Werkzeug reads as much as is allowed and leaves the rest, so the
-    # body may be cut off.
-    if request.content_length is None and request.stream.read(1):
+def _refuse_cut(exchange: Exchange) -> None:
+    if exchange.is_cut_off():
         raise BodyTooLarge
 
 
-def _is_empty(request: flask.Request) -> bool:
+def _is_empty(exchange: Exchange) -> bool:
     """True for a multipart body without parts: a ``FormData`` with nothing in it."""
-    stream = request.environ.get("wsgi.input")
-    boundary = request.mimetype_params.get("boundary", "")
-    end = f"--{boundary}--".encode()
-    return isinstance(stream, _Input) and stream.head.strip() == end
+    boundary = exchange.request.mimetype_params.get("boundary", "")
+    return exchange.head.strip() == f"--{boundary}--".encode()
 
 
-def _has_body(request: flask.Request) -> bool:
+def _has_body(exchange: Exchange) -> bool:
+    request = exchange.request
     if request.content_length is None:
-        return "chunked" in request.headers.get("Transfer-Encoding", "")
+        # HTTP/2 has neither a length nor chunks where a body is streamed.
+        encoding = request.headers.get("Transfer-Encoding", "")
+        return "chunked" in encoding or bool(exchange.head)
     return request.content_length > 0
 
 
@@ -261,89 +252,3 @@ def _has_nul(data: t.Any) -> bool:
     if isinstance(data, list):
         return any(map(_has_nul, t.cast("list[t.Any]", data)))
     return isinstance(data, str) and "\0" in data
-
-
-def guard_input(request: flask.Request) -> None:
-    """Make the body safe to read, no matter which code reads it.
-
-    The answer is 400 if the server cannot read it. PEP 3333 does not define the
-    exceptions of ``wsgi.input``. Gunicorn raises its own for malformed chunks, which
-    Werkzeug does not handle.
-    """
-    environ = request.environ
-    stream = environ.get("wsgi.input")
-    if stream is not None and not isinstance(stream, _Input):
-        environ["wsgi.input"] = _Input(stream)
-    if request.form_data_parser_class is FormDataParser:
-        request.form_data_parser_class = _FormDataParser
-
-
-class _FormDataParser(FormDataParser):
-    """A parser that gets a multipart form without files in one piece.
-
-    Werkzeug reads 64 KB at a time. Where such a piece ends inside of a part without
-    content, it takes the next part for the content of that part.
-    """
-
-    def parse(
-        self,
-        stream: t.IO[bytes],
-        mimetype: str,
-        content_length: int | None,
-        options: dict[str, str] | None = None,
-    ) -> t.Any:
-        boundary = (options or {}).get("boundary", "")
-        if mimetype != "multipart/form-data" or not boundary or not boundary.isascii():
-            return super().parse(stream, mimetype, content_length, options)
-        # Werkzeug answers 413 if what it reads at once is more than a form may hold.
-        at_once = _AT_ONCE
-        if self.max_form_memory_size is not None:
-            at_once = max(_LEAST, min(_AT_ONCE, self.max_form_memory_size - _LEAST))
-        parser = MultiPartParser(
-            stream_factory=self.stream_factory,
-            max_form_memory_size=self.max_form_memory_size,
-            max_form_parts=self.max_form_parts,
-            buffer_size=at_once,
-            cls=self.cls,
-        )
-        try:
-            found = parser.parse(stream, boundary.encode(), content_length)
-        except ValueError:
-            return stream, self.cls(), self.cls()
-        return stream, *found
-
-
-class _Input:
-    """The input stream for Werkzeug, which needs only ``read`` of it."""
-
-    def __init__(self, stream: t.Any) -> None:
-        self._stream = stream
-        # The start of the body, longer than the end of a body in several parts.
-        self.head = b""
-
-    def __getattr__(self, name: str) -> t.Any:
-        if name == "readinto":
-            # Werkzeug would prefer it to read().
-            raise AttributeError(name)
-        return getattr(self._stream, name)
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            data = t.cast("bytes", self._stream.read(size))
-        except Exception as error:
-            if not _is_of_client(error):
-                raise
-            raise BadBody("The body could not be read to its end.") from error
-        if len(self.head) < _HEAD:
-            self.head += data[:_HEAD]
-        return data
-
-
-def _is_of_client(error: Exception) -> bool:
-    if isinstance(error, HTTPException):
-        return False
-    # A bug raises a built-in exception, of which only these three are about data. An
-    # exception that a server defines is about the request.
-    return isinstance(error, (OSError, EOFError, ValueError)) or (
-        type(error).__module__ != "builtins"
-    )

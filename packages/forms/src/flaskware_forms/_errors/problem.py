@@ -8,6 +8,7 @@ import json
 import typing as t
 
 import flask
+from flask.sansio.app import App
 from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import Forbidden
 from werkzeug.exceptions import HTTPException
@@ -15,6 +16,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.sansio.request import Request
 from werkzeug.wrappers import Response
+
+from flaskware_core import active_request
 
 from .error import FormError
 
@@ -47,12 +50,20 @@ def problem(
     return document
 
 
-def problem_response(errors: cabc.Sequence[FormError], status: int) -> flask.Response:
+def problem_response(
+    app: App, errors: cabc.Sequence[FormError], status: int
+) -> flask.Response:
     """Answer with the errors of a form as a problem document."""
     count = len(errors)
     detail = f"{count} problem{'s' if count != 1 else ''} in what was sent."
     text = json.dumps(problem(status, detail, errors))
-    return flask.Response(text, status, mimetype=MIMETYPE)
+    return make_response(app, text, status, mimetype=MIMETYPE)
+
+
+def make_response(app: App, *args: t.Any, **options: t.Any) -> flask.Response:
+    """Make a response of an app's framework, whose attributes are those of Flask's."""
+    make: t.Any = app.response_class
+    return t.cast("flask.Response", make(*args, **options))
 
 
 def wants_json(request: Request) -> bool:
@@ -80,7 +91,7 @@ class _Refusal(HTTPException):
 
 def _request_of(environ: t.Any) -> Request | None:
     if environ is None:
-        return None
+        return active_request()  # Quart passes none
     from werkzeug.wrappers import Request as WSGIRequest
 
     return environ if isinstance(environ, Request) else WSGIRequest(environ)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses as dc
 import enum
+import inspect
 import typing as t
 
-import flask
 from markupsafe import escape
 
 from flaskware_forms._body.decoder import converting
@@ -16,8 +16,11 @@ from flaskware_forms._body.decoder import SHOWN
 from flaskware_forms._body.decoder import translating
 from flaskware_forms._body.decoder import with_line_feeds
 from flaskware_forms._errors.error import Path
+from flaskware_forms._exchanges.current import active_exchange
+from flaskware_forms._exchanges.exchange import Exchange
 from flaskware_forms._markup.theme import Attributes
 from flaskware_forms._markup.theme import ChoiceParts
+from flaskware_forms._schema.facets import Choices
 from flaskware_forms._schema.facets import Facets
 from flaskware_forms._schema.facets import humanise
 from flaskware_forms._schema.facets import Text
@@ -37,7 +40,6 @@ from .node import Texts
 from .node import Unoffered
 from .structures import Series
 
-_ASKED = "flaskware_forms.choices"
 _BLANK_OPTION = '<option value=""></option>'
 _CHOOSING = frozenset({"radio", "select"})
 
@@ -84,6 +86,9 @@ def offers_of(found: Facets) -> tuple[Offer, ...]:
         )
         for value, name in values
     )
+
+
+Source: t.TypeAlias = "cabc.Callable[[], Choices | cabc.Awaitable[Choices]]"
 
 
 def _asked_offers(items: cabc.Iterable[t.Any], group: str = "") -> cabc.Iterator[Offer]:
@@ -271,7 +276,7 @@ class Choice(Leaf):
 
     series = Boxes
     choices: tuple[Offer, ...] = ()
-    source: cabc.Callable[[], cabc.Iterable[t.Any]] | None = None
+    source: Source | None = None
     """Gives the choices when they are shown: values, or pairs of value and label."""
 
     @classmethod
@@ -291,15 +296,26 @@ class Choice(Leaf):
         source = self.source
         if source is None:
             return self.choices
-        if not flask.has_request_context():
-            return tuple(_asked_offers(source()))
+        exchange = active_exchange()
+        if exchange is None:
+            return tuple(_asked_offers(t.cast("Choices", source())))
         # Once per request, however many values and places ask for them.
-        asked: dict[t.Any, tuple[Offer, ...]]
-        asked = flask.request.environ.setdefault(_ASKED, {})
+        asked: dict[t.Any, tuple[Offer, ...]] = exchange.offers
         found = asked.get(source)
         if found is None:
-            found = asked[source] = tuple(_asked_offers(source()))
+            items: t.Any
+            if inspect.iscoroutinefunction(source):
+                items = exchange.run(source)
+            else:
+                items = source()
+            found = asked[source] = tuple(_asked_offers(items))
         return found
+
+    async def async_ask(self, exchange: Exchange) -> None:
+        """Ask for the choices before they are shown, if that is to be awaited."""
+        source = self.source
+        if inspect.iscoroutinefunction(source) and source not in exchange.offers:
+            exchange.offers[source] = tuple(_asked_offers(await source()))
 
     def offered(self, *values: t.Any) -> cabc.Iterator[str]:
         """Yield what a browser sends for each of some values that is offered."""

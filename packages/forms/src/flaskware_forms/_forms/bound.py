@@ -7,11 +7,15 @@ import flask
 import pydantic
 from markupsafe import escape
 from markupsafe import Markup
+from werkzeug.exceptions import abort
 
 from flaskware_core import DeclarationError
 from flaskware_forms._errors.error import FormError
+from flaskware_forms._errors.problem import make_response
 from flaskware_forms._errors.problem import problem_response
 from flaskware_forms._errors.problem import wants_json
+from flaskware_forms._exchanges.current import current_exchange
+from flaskware_forms._exchanges.exchange import Exchange
 from flaskware_forms._fields.builder import Builder
 from flaskware_forms._interop.wtforms import to_wtforms_instance
 from flaskware_forms._markup.names import BUTTON
@@ -28,8 +32,8 @@ from flaskware_forms._schema.values import Refused
 
 from .partial import answer
 from .partial import async_answer
-from .partial import PARTIAL_HEADER
-from .state import current_state
+from .partial import is_partial
+from .state import forms_state
 from .submission import Submission
 from .summary import summary
 
@@ -176,6 +180,16 @@ class Bound(t.Generic[M]):
         """The errors that were found; empty before :meth:`submit`."""
         return self._submission.errors
 
+    async def async_load(self) -> None:
+        """Read the body, for what asks for it before :meth:`async_submit`.
+
+        In Quart, :attr:`submitted` and :attr:`pressed` are known afterwards. In Flask
+        there is nothing to wait for.
+
+        :raises CrossSiteRefused: for a request from another site, unread.
+        """
+        await self._submission.load()
+
     def submit(self) -> M | None:
         """Return the validated data, if the request sends the form without errors.
 
@@ -186,16 +200,20 @@ class Bound(t.Generic[M]):
             request from another site (403).
         :raises RuntimeError: in an async view, if a check is async: await
             :meth:`async_submit` there.
+        :raises WouldBlock: in a coroutine of Quart; see :meth:`async_submit`.
         """
-        if PARTIAL_HEADER in flask.request.environ and self.submitted:
+        self._exchange.refuse_in_event_loop("submit")
+        if is_partial(self._exchange) and self.submitted:
             # A form beside that of the view, which is asked about its fields.
-            flask.abort(answer(self._submission))
+            abort(answer(self._submission))
         return self._submission.submit()
 
     async def async_submit(self) -> M | None:
-        """Same as :meth:`submit`, for async views: its checks are awaited."""
-        if PARTIAL_HEADER in flask.request.environ and self.submitted:
-            flask.abort(await async_answer(self._submission))
+        """Same as :meth:`submit`, for coroutines: the body and checks are awaited."""
+        if is_partial(self._exchange):
+            await self._submission.load()
+            if self.submitted:
+                abort(await async_answer(self._submission))
         return await self._submission.async_submit()
 
     def add_error(
@@ -272,19 +290,20 @@ class Bound(t.Generic[M]):
         :param obj: A Pydantic model, a dataclass, a mapping, or another object that the
             app's JSON provider can write.
         """
-        request = flask.request
+        app, request = self._exchange.app, self._exchange.request
         if wants_json(request):
             if isinstance(obj, pydantic.BaseModel):
                 obj = obj.model_dump(mode="json", by_alias=True)
-            response = flask.jsonify({} if obj is None else obj)
+            provider: t.Any = t.cast("t.Any", app).json
+            response = provider.response({} if obj is None else obj)
             if request.method == "POST":
                 response.status_code = 201
                 response.headers["Location"] = url
         elif _is_fragment(request):
-            response = flask.Response(status=204, headers={"HX-Redirect": url})
+            response = make_response(app, status=204, headers={"HX-Redirect": url})
         else:
-            response = t.cast("flask.Response", flask.redirect(url, 303))
-        return _varied(response)
+            response = t.cast("flask.Response", app.redirect(url, 303))
+        return self._varied(response)
 
     def respond(
         self,
@@ -305,30 +324,96 @@ class Bound(t.Generic[M]):
         :param stream: Whether a page is sent while it is rendered. The token is made
             first, as the cookie of a session that is opened later is lost.
         :param context: Other variables of the template.
+        :raises WouldBlock: in a coroutine of Quart; see :meth:`async_respond`.
         """
-        others = (
+        exchange = self._exchange
+        exchange.refuse_in_event_loop("respond")
+        failed = self._failed(context)
+        if failed is not None and wants_json(exchange.request):
+            return self._problem(failed)
+        if exchange.renders_in_loop:
+            # Here they may wait, and there they would stop it.
+            for form in self._forms(context):
+                for choice in form.spec.compiled.asked_choices:
+                    choice.offers()
+        context["form"] = self
+        text: t.Any = None
+        if _is_fragment(exchange.request):
+            found = exchange.render_block(template, block, context)
+            text = self.render() if found is None else found
+        elif stream:
+            self.csrf()
+            text = exchange.stream(template, context)
+        else:
+            text = exchange.render(template, context)
+        return self._page(failed, text)
+
+    async def async_respond(
+        self,
+        template: str,
+        *,
+        block: str = "form",
+        stream: bool = False,
+        **context: t.Any,
+    ) -> flask.Response:
+        """Same as :meth:`respond`, for coroutines: the template is awaited."""
+        exchange = self._exchange
+        for form in self._forms(context):
+            await form.async_load()
+        failed = self._failed(context)
+        if failed is not None and wants_json(exchange.request):
+            return self._problem(failed)
+        context["form"] = self
+        text: t.Any = None
+        if _is_fragment(exchange.request):
+            found = await exchange.async_render_block(template, block, context)
+            text = self.render() if found is None else found
+        elif stream:
+            self.csrf()
+            text = await exchange.async_stream(template, context)
+        else:
+            text = await exchange.async_render(template, context)
+        return self._page(failed, text)
+
+    def _failed(self, context: dict[str, t.Any]) -> Bound[t.Any] | None:
+        """Return the first form of a page that has errors."""
+        return next((form for form in self._forms(context) if form.errors), None)
+
+    def _forms(self, context: dict[str, t.Any]) -> list[Bound[t.Any]]:
+        """Return the forms of a page, this one first."""
+        others = [
             t.cast("Bound[t.Any]", other)
             for other in context.values()
             if isinstance(other, Bound)
-        )
-        failed = next((form for form in (self, *others) if form.errors), None)
+        ]
+        return [self, *others]
+
+    def _problem(self, failed: Bound[t.Any]) -> flask.Response:
+        app = self._exchange.app
+        return self._varied(problem_response(app, failed.errors, failed.status))
+
+    def _page(self, failed: Bound[t.Any] | None, text: t.Any) -> flask.Response:
         status = 200 if failed is None else failed.status
-        if failed is not None and wants_json(flask.request):
-            return _varied(problem_response(failed.errors, status))
-        context["form"] = self
-        if _is_fragment(flask.request):
-            text: str | cabc.Iterator[str] = _fragment(template, block, context)
-        else:
-            if stream:
-                self._submission.state.csrf.hidden_input()
-            make = flask.stream_template if stream else flask.render_template
-            text = make(template, **context)
-        response = flask.Response(text, status, mimetype="text/html")
+        app = self._exchange.app
+        response = make_response(app, text, status, mimetype="text/html")
         if self.errors:
-            return _varied(response)
+            return self._varied(response)
         # A cache keeps a variant for each value of these headers, so as few as can be.
-        response.headers.add("Vary", f"HX-Request{_spoken()}")
+        response.headers.add("Vary", f"HX-Request{self._spoken()}")
         return response
+
+    def _varied(self, response: flask.Response) -> flask.Response:
+        """Name the headers that an answer depends on."""
+        # Not by `response.vary`, which reads and writes the header for each name.
+        response.headers.add("Vary", f"{_VARY}{self._spoken()}")
+        return response
+
+    def _spoken(self) -> str:
+        return ", Accept-Language" if self._submission.state.markup.varies else ""
+
+    @property
+    def _exchange(self) -> Exchange:
+        return self._submission.exchange
 
     def __getitem__(self, field: str) -> BoundField:
         fields = self._submission.markup()[1]
@@ -422,7 +507,7 @@ class Bound(t.Generic[M]):
         found = _DEFAULT_BUTTON if compiled.has_rows else ""
         if compiled.method == "post":
             found = (
-                f"{submission.state.csrf.hidden_input()}"
+                f"{submission.state.csrf.hidden_input(submission.exchange)}"
                 f'<input type="hidden" name="{FORM}" value="{self.id}">'
                 f"{version_input(submission, compiled.target)}{found}"
             )
@@ -458,18 +543,10 @@ def open_form(
     prefix: str = "",
 ) -> tuple[Bound[M], Submission[M], None]:
     """Open the form of the current request, which shows an object until it is sent."""
-    submission = Submission(spec.compiled, current_state(), obj, prefix)
+    exchange = current_exchange()
+    state = forms_state(exchange.app)
+    submission = Submission(spec.compiled, exchange, state, obj, prefix)
     return Bound(spec, submission), submission, None
-
-
-def _fragment(template: str, block: str, context: dict[str, t.Any]) -> str:
-    """Render the block of a template, or the form if it has no such block."""
-    app = flask.current_app
-    found = app.jinja_env.get_or_select_template(template)
-    if block not in found.blocks:
-        return str(context["form"].render())
-    app.update_template_context(context)
-    return "".join(found.blocks[block](found.new_context(context)))
 
 
 def _is_fragment(request: flask.Request) -> bool:
@@ -481,14 +558,3 @@ def _is_fragment(request: flask.Request) -> bool:
         and "HX-Boosted" not in headers
         and "HX-History-Restore-Request" not in headers
     )
-
-
-def _varied(response: flask.Response) -> flask.Response:
-    """Name the headers that an answer depends on."""
-    # Not by `response.vary`, which reads and writes the header for each name.
-    response.headers.add("Vary", f"{_VARY}{_spoken()}")
-    return response
-
-
-def _spoken() -> str:
-    return ", Accept-Language" if current_state().markup.varies else ""

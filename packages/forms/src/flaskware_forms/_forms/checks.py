@@ -7,11 +7,10 @@ import dataclasses as dc
 import inspect
 import typing as t
 
-import flask
-
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
+from flaskware_forms._exchanges.exchange import Exchange
 from flaskware_forms._fields.structures import Group
 from flaskware_forms._fields.validation import at_rows
 
@@ -99,7 +98,7 @@ def _values(
         yield from _values(below, attributes[1:], keys[1:], (*path, keys[0]))
 
 
-def failures(due: Due) -> list[FormError]:
+def failures(exchange: Exchange, due: Due) -> list[FormError]:
     """Run checks, and return an error for each that failed.
 
     :raises RuntimeError: if a check is async, and so is the view.
@@ -107,7 +106,7 @@ def failures(due: Due) -> list[FormError]:
     return [
         FormError(check.path, "check", message)
         for check in due
-        if (message := _run(check)) is not None
+        if (message := _run(exchange, check)) is not None
     ]
 
 
@@ -122,7 +121,7 @@ async def async_failures(due: Due) -> list[FormError]:
     return errors
 
 
-def _run(check: DueCheck) -> str | None:
+def _run(exchange: Exchange, check: DueCheck) -> str | None:
     if not inspect.iscoroutinefunction(check.function):
         return t.cast("str | None", check.function(*check.arguments))
     # Slow to import, and only needed for async checks.
@@ -131,8 +130,8 @@ def _run(check: DueCheck) -> str | None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        run = flask.current_app.ensure_sync(check.function)
-        return t.cast("str | None", run(*check.arguments))
+        found = exchange.run(check.function, *check.arguments)
+        return t.cast("str | None", found)
     raise RuntimeError(
         f"The check {check.function.__name__} is async, and so is the view. Write"
         " `await form.async_submit()` in the view instead of `form.submit()`."

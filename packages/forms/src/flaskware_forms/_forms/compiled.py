@@ -10,6 +10,7 @@ from flaskware_core import closest
 from flaskware_core import DeclarationError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._fields.builder import ROW_BUTTON
+from flaskware_forms._fields.choice import Choice
 from flaskware_forms._fields.compile import compile_model
 from flaskware_forms._fields.node import Node
 from flaskware_forms._fields.scalars import FileInput
@@ -87,7 +88,9 @@ class CompiledForm(t.Generic[M]):
         self.has_rows = self.schema.grows
         self.has_locked = _locks(self.schema)
         self.has_keys = _has_keys(self.schema)
-        self.asks_choices = any(leaf.asks_choices for leaf, _ in leaves)
+        self.asked_choices = tuple(
+            leaf for leaf, _ in leaves if isinstance(leaf, Choice) and leaf.asks_choices
+        )
         self.checks: list[Check] = []
         self.validate: cabc.Callable[..., M] = model.model_validate
         self.validate_json: cabc.Callable[..., M] = model.model_validate_json

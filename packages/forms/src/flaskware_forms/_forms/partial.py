@@ -13,7 +13,9 @@ import pydantic
 from flaskware_forms._body.body import JsonBody
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.problem import BadBody
+from flaskware_forms._errors.problem import make_response
 from flaskware_forms._errors.problem import problem_response
+from flaskware_forms._exchanges.exchange import Exchange
 from flaskware_forms._fields.place import follow
 from flaskware_forms._fields.place import Place
 from flaskware_forms._fields.place import steps_of
@@ -28,12 +30,14 @@ from .checks import failures
 from .submission import data_of
 from .submission import Submission
 
-PARTIAL_HEADER = "HTTP_" + VALIDATE_HEADER.upper().replace("-", "_")
-"""The key of the header in a WSGI environment."""
-
 # No honest page asks for more at once.
 _MOST = 50
 _UNKNOWN = "The form has no such field to validate."
+
+
+def is_partial(exchange: Exchange) -> bool:
+    """Return true if a request asks for some fields of a form only."""
+    return VALIDATE_HEADER in exchange.request.headers
 
 
 class PartialValidation:
@@ -42,7 +46,7 @@ class PartialValidation:
     def __init__(self, submission: Submission[t.Any]) -> None:
         self._submission = submission
         form = submission.compiled
-        header = flask.request.headers[VALIDATE_HEADER]
+        header = submission.exchange.request.headers[VALIDATE_HEADER]
         names = list(dict.fromkeys(name.strip() for name in header.split(",")))
         if len(names) > _MOST:
             raise BadBody(_UNKNOWN)
@@ -71,7 +75,7 @@ class PartialValidation:
                 else:
                     found = part.validate_python(sent, context=context, strict=False)
                 self._values, *_ = found
-        if form.asks_choices:
+        if form.asked_choices:
             values = types.SimpleNamespace(**self._values)
             language = submission.language
             self._errors.extend(choice_errors(form.schema, values, language, sent))
@@ -99,16 +103,17 @@ class PartialValidation:
             if any(error.path[: len(path)] == path for path in self._paths)
         )
         submission.fail(self._sent, found)
-        if "HX-Request" in flask.request.headers:
+        app, headers = submission.exchange.app, submission.exchange.request.headers
+        if "HX-Request" in headers:
             context, _ = submission.markup(live=True)
             at = submission.errors_by_path
             places = [field_for(submission, name, self._sent) for name in self._names]
             rows = [p.node.build(p.names, context).row(p.value, at) for p in places]
-            response = flask.Response("".join(rows), mimetype="text/html")
+            response = make_response(app, "".join(rows), mimetype="text/html")
         elif found:
-            response = problem_response(found, 422)
+            response = problem_response(app, found, 422)
         else:
-            response = flask.Response(status=204)
+            response = make_response(app, status=204)
         response.vary.update(("HX-Request", VALIDATE_HEADER))
         response.cache_control.no_store = True
         return response
@@ -117,12 +122,13 @@ class PartialValidation:
 def answer(submission: Submission[t.Any]) -> flask.Response:
     """Answer a request that asks for some fields of a form."""
     partial = PartialValidation(submission)
-    return partial.answer(failures(partial.checks()))
+    return partial.answer(failures(submission.exchange, partial.checks()))
 
 
 async def async_answer(submission: Submission[t.Any]) -> flask.Response:
     """Same as :func:`answer`, for async views."""
-    partial = PartialValidation(submission)
+    await submission.load()
+    partial = await submission.exchange.aside(PartialValidation, submission)
     return partial.answer(await async_failures(partial.checks()))
 
 

@@ -5,9 +5,7 @@ import functools
 import re
 import typing as t
 
-import flask.views
 import pydantic
-from flask.typing import ResponseReturnValue
 
 from flaskware_core import DeclarationError
 from flaskware_forms._interop.wtforms import form_class
@@ -28,13 +26,22 @@ from .view import handle
 M = t.TypeVar("M", bound=pydantic.BaseModel)
 N = t.TypeVar("N", bound=pydantic.BaseModel)
 P = t.ParamSpec("P")
-V = t.TypeVar("V", bound=flask.views.View)
+R = t.TypeVar("R")
+V = t.TypeVar("V", bound="ViewClass")
 Said: t.TypeAlias = "str | cabc.Awaitable[str | None] | None"
 FieldCheck = t.TypeVar("FieldCheck", bound=cabc.Callable[..., Said])
 S_co = t.TypeVar("S_co", bound=Said, covariant=True)
 
 _PREFIX = re.compile(r"[A-Za-z0-9_]+")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+
+
+class ViewClass(t.Protocol):
+    """A view that is a class, in Flask or in Quart."""
+
+    def dispatch_request(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        """Answer the request."""
+        ...
 
 
 class Registers(t.Protocol[M]):
@@ -160,7 +167,8 @@ class FormSpec(t.Generic[M]):
 
         The decorated function gets the value of the field, or the whole model. It
         returns an error as a sentence, or ``None``. It may be async; in an async view,
-        await :meth:`Bound.async_submit` then. A function with a second argument gets a
+        await :meth:`Bound.async_submit` then, which runs a plain function in the event
+        loop. A function with a second argument gets a
         :class:`CheckContext`: the whole model, and the object that the form edits.
 
         :param field: The name of the field, such as ``"email"`` or ``"address.city"``;
@@ -180,32 +188,26 @@ class FormSpec(t.Generic[M]):
     @t.overload
     def handles(
         self,
-        view: cabc.Callable[
-            t.Concatenate[Bound[M], P], cabc.Awaitable[ResponseReturnValue]
-        ],
+        view: cabc.Callable[t.Concatenate[Bound[M], P], cabc.Awaitable[R]],
         /,
-    ) -> cabc.Callable[P, cabc.Awaitable[ResponseReturnValue]]: ...
+    ) -> cabc.Callable[P, cabc.Awaitable[R]]: ...
 
     @t.overload
     def handles(
-        self, view: cabc.Callable[t.Concatenate[Bound[M], P], ResponseReturnValue], /
-    ) -> cabc.Callable[P, ResponseReturnValue]: ...
-
-    @t.overload
-    def handles(
-        self,
-        view: cabc.Callable[
-            t.Concatenate[V, Bound[M], P], cabc.Awaitable[ResponseReturnValue]
-        ],
-        /,
-    ) -> cabc.Callable[t.Concatenate[V, P], cabc.Awaitable[ResponseReturnValue]]: ...
+        self, view: cabc.Callable[t.Concatenate[Bound[M], P], R], /
+    ) -> cabc.Callable[P, R]: ...
 
     @t.overload
     def handles(
         self,
-        view: cabc.Callable[t.Concatenate[V, Bound[M], P], ResponseReturnValue],
+        view: cabc.Callable[t.Concatenate[V, Bound[M], P], cabc.Awaitable[R]],
         /,
-    ) -> cabc.Callable[t.Concatenate[V, P], ResponseReturnValue]: ...
+    ) -> cabc.Callable[t.Concatenate[V, P], cabc.Awaitable[R]]: ...
+
+    @t.overload
+    def handles(
+        self, view: cabc.Callable[t.Concatenate[V, Bound[M], P], R], /
+    ) -> cabc.Callable[t.Concatenate[V, P], R]: ...
 
     def handles(self, view: t.Any, /) -> t.Any:
         """Decorate a view that gets the form of the request as its first argument.

@@ -8,13 +8,15 @@ import typing as t
 import weakref
 from pathlib import Path
 
-import flask
 import jinja2
 from flask.sansio.app import App
 
 from flaskware_core import closest
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
+from flaskware_core import current_app_object
+from flaskware_core import current_request
+from flaskware_core import is_async
 from flaskware_core import NotInitialised
 from flaskware_forms._csrf.layered import LayeredCSRF
 from flaskware_forms._errors.messages import Language
@@ -96,6 +98,7 @@ class MarkupCache:
             dict[_Key, tuple[RenderContext, Fields]],
         ] = weakref.WeakKeyDictionary()
         self._template: jinja2.Template | None = None
+        self._plain: jinja2.Environment | None = None
 
     @property
     def varies(self) -> bool:
@@ -105,14 +108,14 @@ class MarkupCache:
     def language(self) -> Language:
         """The language of the current request: Flask-Babel's, or what is accepted."""
         babel = sys.modules.get("flask_babel")
-        if babel is not None and "babel" in flask.current_app.extensions:
+        if babel is not None and "babel" in current_app_object().extensions:
             locale = babel.get_locale()
             return language(str(locale) if locale is not None else "en")
         if self._fixed is not None:
             return self._fixed
         known = self._settings.languages
         # In the order of the client's preference; "de" serves for "de-AT".
-        for tag, _ in flask.request.accept_languages:
+        for tag, _ in current_request().accept_languages:
             for wish in (tag, tag.partition("-")[0]):
                 if wish in known:
                     return language(wish)
@@ -154,7 +157,14 @@ class MarkupCache:
         if name is None:
             return
         # The environment keeps it, and loads it again where it was changed in debug.
-        template = flask.current_app.jinja_env.get_template(name)
+        app = current_app_object()
+        environment: jinja2.Environment = app.jinja_env
+        if is_async(app):
+            # Quart's own renders in coroutines; a macro has to be a plain function.
+            if self._plain is None:
+                self._plain = environment.overlay(enable_async=False)
+            environment = self._plain
+        template = environment.get_template(name)
         if template is not self._template:
             self._template = template
             self._kept.clear()
@@ -174,15 +184,15 @@ class FormsState:
     markup: MarkupCache
 
 
-def current_state() -> FormsState:
-    """Return the state of the current app's forms.
+def forms_state(app: App) -> FormsState:
+    """Return the state of an app's forms.
 
     :raises NotInitialised: if the app has no :class:`Forms`.
     """
-    forms = flask.current_app.extensions.get("forms")
+    forms = app.extensions.get("forms")
     if forms is None:
         raise NotInitialised(
-            f"The app {flask.current_app.name!r} has no Forms, which guards and bounds"
+            f"The app {app.name!r} has no Forms, which guards and bounds"
             " its typed forms. Call `Forms(app)` in the app factory."
         )
-    return t.cast("FormsState", forms.state)
+    return t.cast("FormsState", forms.state_of(app))

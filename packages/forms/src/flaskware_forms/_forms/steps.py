@@ -9,8 +9,8 @@ import typing as t
 
 import flask
 import pydantic
-from flask.typing import ResponseReturnValue
 from markupsafe import Markup
+from werkzeug.exceptions import NotFound
 
 from flaskware_core import DeclarationError
 from flaskware_forms._body.body import decode_values
@@ -18,6 +18,7 @@ from flaskware_forms._body.body import form_values
 from flaskware_forms._csrf.layered import PAGES_MARK
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.problem import wants_json
+from flaskware_forms._exchanges.current import current_exchange
 from flaskware_forms._fields.structures import Group
 from flaskware_forms._fields.validation import fields_validator
 from flaskware_forms._fields.validation import from_validation
@@ -31,13 +32,14 @@ from .checks import failures
 from .spec import FieldCheck
 from .spec import FormSpec
 from .spec import Registers
-from .state import current_state
+from .state import forms_state
 from .submission import Submission
 from .view import handle
 from .view import Opened
 
 M = t.TypeVar("M", bound=pydantic.BaseModel)
 P = t.ParamSpec("P")
+R = t.TypeVar("R")
 
 BACK = "_back"
 """The name of the button that goes back to the page before."""
@@ -102,18 +104,14 @@ class Steps(t.Generic[M]):
     @t.overload
     def handles(
         self,
-        view: cabc.Callable[
-            t.Concatenate[BoundSteps[M], P], cabc.Awaitable[ResponseReturnValue]
-        ],
+        view: cabc.Callable[t.Concatenate[BoundSteps[M], P], cabc.Awaitable[R]],
         /,
-    ) -> cabc.Callable[P, cabc.Awaitable[ResponseReturnValue]]: ...
+    ) -> cabc.Callable[P, cabc.Awaitable[R]]: ...
 
     @t.overload
     def handles(
-        self,
-        view: cabc.Callable[t.Concatenate[BoundSteps[M], P], ResponseReturnValue],
-        /,
-    ) -> cabc.Callable[P, ResponseReturnValue]: ...
+        self, view: cabc.Callable[t.Concatenate[BoundSteps[M], P], R], /
+    ) -> cabc.Callable[P, R]: ...
 
     def handles(self, view: t.Any, /) -> t.Any:
         """Decorate a view that gets the page of the request as its first argument.
@@ -128,12 +126,14 @@ class Steps(t.Generic[M]):
 
     def _open(self, arguments: cabc.Mapping[str, t.Any]) -> Opened:
         flow, submission = self._bind(arguments["step"])
-        return flow, submission, flow.redirect_to_first_invalid()
+        return flow, submission, flow.start
 
     def _bind(self, step: str) -> tuple[BoundSteps[M], Submission[t.Any]]:
         if step not in self.pages:
-            flask.abort(404)
-        submission = Submission(self.pages[step].compiled, current_state(), None)
+            raise NotFound
+        exchange = current_exchange()
+        state = forms_state(exchange.app)
+        submission = Submission(self.pages[step].compiled, exchange, state, None)
         return BoundSteps(self, step, submission), submission
 
     def bind(self, step: str) -> BoundSteps[M]:
@@ -141,7 +141,16 @@ class Steps(t.Generic[M]):
 
         :raises NotFound: if there is no such page.
         """
-        return self._bind(step)[0]
+        flow, _ = self._bind(step)
+        flow.show_kept()
+        return flow
+
+    async def async_bind(self, step: str) -> BoundSteps[M]:
+        """Same as :meth:`bind`, for coroutines: the body is awaited."""
+        flow, submission = self._bind(step)
+        await submission.load()
+        flow.show_kept()
+        return flow
 
 
 class BoundSteps(t.Generic[M]):
@@ -163,10 +172,6 @@ class BoundSteps(t.Generic[M]):
         self._submission = submission
         self._whole = steps.whole.compiled
         self._next: str | None = None
-        if not submission.is_sent:
-            kept = self._kept(step)
-            if kept is not None:
-                submission.show(kept)
 
     @property
     def number(self) -> int:
@@ -183,14 +188,17 @@ class BoundSteps(t.Generic[M]):
 
         :raises HTTPException: see :meth:`Bound.submit`.
         """
+        self._submission.exchange.refuse_in_event_loop("submit")
         page = None if self._goes_back() else self._submission.submit()
         data = self._gather(page)
         if data is None:
             return None
-        return self._accept(data, failures(due(self._whole.checks, data)))
+        exchange = self._submission.exchange
+        return self._accept(data, failures(exchange, due(self._whole.checks, data)))
 
     async def async_submit(self) -> M | None:
-        """Same as :meth:`submit`, for async views: its checks are awaited."""
+        """Same as :meth:`submit`, for coroutines: the body and checks are awaited."""
+        await self._submission.load()
         page = None if self._goes_back() else await self._submission.async_submit()
         data = self._gather(page)
         if data is None:
@@ -203,6 +211,12 @@ class BoundSteps(t.Generic[M]):
             return self._go(self._next)
         return self.form.respond(template, flow=self, **context)
 
+    async def async_respond(self, template: str, **context: t.Any) -> flask.Response:
+        """Same as :meth:`respond`, for coroutines: the template is awaited."""
+        if self._next is not None:
+            return self._go(self._next)
+        return await self.form.async_respond(template, flow=self, **context)
+
     def done(self, url: str, obj: object = None) -> flask.Response:
         """Answer that the form was accepted, and forget its input."""
         self.clear()
@@ -210,7 +224,7 @@ class BoundSteps(t.Generic[M]):
 
     def clear(self) -> None:
         """Forget the input of this form."""
-        flask.session.pop(_PREFIX + self.steps.name, None)
+        self._session.pop(_PREFIX + self.steps.name, None)
 
     def render(self, *, action: str = "", live: bool = False) -> Markup:
         """The form of this page, with buttons to continue and to go back."""
@@ -226,13 +240,18 @@ class BoundSteps(t.Generic[M]):
         start, _, end = str(whole).rpartition("\n</form>")
         return safe(f"{start} {back}\n</form>{end}")
 
+    @property
+    def _session(self) -> cabc.MutableMapping[str, t.Any]:
+        return self._submission.exchange.session
+
     def _goes_back(self) -> bool:
         submission = self._submission
-        if not submission.is_sent or flask.request.is_json or self.number == 1:
+        if not submission.is_sent or self.number == 1:
             return False
-        if submission.state.csrf.refusal() is not None:
+        exchange = submission.exchange
+        if exchange.request.is_json or BACK not in exchange.form:
             return False
-        if BACK not in flask.request.form:
+        if submission.state.csrf.refusal(exchange) is not None:
             return False
         submission.is_read = True
         self._keep()
@@ -286,10 +305,18 @@ class BoundSteps(t.Generic[M]):
                 return
         self._submission.reject(*errors, status=422)
 
-    def redirect_to_first_invalid(self) -> flask.Response | None:
+    def show_kept(self) -> None:
+        """Show what was kept of this page, unless it is sent."""
+        if not self._submission.is_sent:
+            kept = self._kept(self.step)
+            if kept is not None:
+                self._submission.show(kept)
+
+    def start(self) -> flask.Response | None:
         """Redirect to the first page that is not valid, if it is before this page."""
         if self._submission.is_sent:
             return None
+        self.show_kept()
         for name in self.names[: self.number - 1]:
             if not self._is_right(name):
                 return self._go(name)
@@ -308,44 +335,45 @@ class BoundSteps(t.Generic[M]):
         return True
 
     def _go(self, name: str) -> flask.Response:
-        request = flask.request
+        app, request = self._submission.exchange.app, self._submission.exchange.request
         arguments: dict[str, t.Any] = {**(request.view_args or {}), "step": name}
-        url = flask.url_for(str(request.endpoint), **arguments)
+        any_app: t.Any = app
+        url: str = any_app.url_for(str(request.endpoint), **arguments)
         if wants_json(request):
-            response = flask.jsonify({"step": name})
+            response: flask.Response = any_app.json.response({"step": name})
             response.headers["Location"] = url
             return response
         return self.form.done(url)
 
     def _keep(self) -> None:
         """Keep the input of this page, as it came."""
-        request = flask.request
+        exchange = self._submission.exchange
         schema = self._submission.compiled.schema
         fields = schema.by_key
         secrets = {leaf.key for leaf in schema.children if leaf.is_secret}
-        if request.is_json:
+        if exchange.request.is_json:
             kept: dict[str, t.Any] = {"json": self._submission.sent}
         else:
             kept = {
                 "form": {
                     name: values
-                    for name, values in form_values(request).items()
+                    for name, values in form_values(exchange).items()
                     if name in fields or _HEAD.split(name)[0] in fields
                     if name not in secrets
                 }
             }
         key = _PREFIX + self.steps.name
-        state = {**flask.session.get(key, {}), self.step: kept}
+        state = {**self._session.get(key, {}), self.step: kept}
         submission = self._submission
         if len(json.dumps(state)) > submission.state.settings.max_step_state:
             message = submission.say("state_too_large")
             error = FormError((), "state_too_large", message)
             submission.reject(error, status=422)
             return
-        flask.session[key] = state
+        self._session[key] = state
 
     def _kept(self, name: str) -> dict[str, t.Any] | None:
-        kept = flask.session.get(_PREFIX + self.steps.name, {}).get(name)
+        kept = self._session.get(_PREFIX + self.steps.name, {}).get(name)
         if kept is None:
             return None
         if "json" in kept:

@@ -3,15 +3,12 @@ from __future__ import annotations
 import collections.abc as cabc
 import typing as t
 
-import flask
 import pydantic
 import pydantic_core
 from flask_wtf.csrf import CSRFError
 
 from flaskware_forms._body.body import bad_json
 from flaskware_forms._body.body import decode_values
-from flaskware_forms._body.body import FORM_TYPES
-from flaskware_forms._body.body import guard_input
 from flaskware_forms._body.body import JsonBody
 from flaskware_forms._body.body import query_values
 from flaskware_forms._body.body import read_body
@@ -22,6 +19,9 @@ from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
 from flaskware_forms._errors.problem import BadBody
+from flaskware_forms._exchanges.exchange import Exchange
+from flaskware_forms._exchanges.exchange import FORM_TYPES
+from flaskware_forms._exchanges.exchange import UNSAFE
 from flaskware_forms._fields.builder import ROW_BUTTON
 from flaskware_forms._fields.place import rearrange
 from flaskware_forms._fields.place import steps_of
@@ -45,25 +45,12 @@ from .state import FormsState
 M = t.TypeVar("M", bound=pydantic.BaseModel)
 V = t.TypeVar("V")
 
-UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-"""The methods that send a form."""
-
 _SAFE = frozenset({"GET", "HEAD"})
-_LIMIT = "flaskware_forms.limit"
-READ = "flaskware_forms.read"
-"""The key of a WSGI environment once a form of the request was read."""
 
 
 def data_of(body: t.Any) -> t.Any:
     """The data of a body, parsed if it is JSON."""
     return body.data if isinstance(body, JsonBody) else body
-
-
-def _not_ours(foreign: cabc.Mapping[str, V]) -> dict[str, V]:
-    """The values of a body that are neither of a field nor of the form itself."""
-    token = t.cast("str", flask.current_app.config["WTF_CSRF_FIELD_NAME"])
-    # Names of the form's own begin with an underscore, those of fields do not.
-    return {n: v for n, v in foreign.items() if n != token and n[:1] != "_"}
 
 
 class Submission(t.Generic[M]):
@@ -77,12 +64,13 @@ class Submission(t.Generic[M]):
 
     __slots__ = (
         "_by_path", "_is_sent", "_sent", "_shown", "_values", "compiled", "data",
-        "errors", "focus", "initial", "is_read", "root", "state", "status",
+        "errors", "exchange", "focus", "initial", "is_read", "root", "state", "status",
     )  # fmt: skip
 
     def __init__(
         self,
         compiled: CompiledForm[M],
+        exchange: Exchange,
         state: FormsState,
         initial: object,
         prefix: str = "",
@@ -92,21 +80,15 @@ class Submission(t.Generic[M]):
         self.root = ControlNames.root(compiled.name, prefix)
         self.state = state
         self.initial = initial
-        request = flask.request
+        self.exchange = exchange
         self._is_sent: bool | None = None
         # The id of the control that the page puts the focus on.
         self.focus = ""
-        if request.method in UNSAFE:
-            # Before anything reads the body, and be it for the token.
-            guard_input(request)
-            before = request.environ.get(_LIMIT)
-            if request.max_content_length == before:
-                limit = state.settings.max_body_size
-                if compiled.upload_sizes:
-                    limit = compiled.max_body_size(state.settings)
-                # The largest of the forms of a page, as only the body says which it is.
-                limit = max(limit, before or 0)
-                request.max_content_length = request.environ[_LIMIT] = limit
+        if exchange.request.method in UNSAFE:
+            limit = state.settings.max_body_size
+            if compiled.upload_sizes:
+                limit = compiled.max_body_size(state.settings)
+            exchange.bound(limit)
         # True once the body was read, or an error was added.
         self.is_read = False
         # The decoded body, and the validated data until an error is found.
@@ -128,7 +110,7 @@ class Submission(t.Generic[M]):
         return self._is_sent
 
     def _find_out(self) -> bool:
-        request = flask.request
+        request = self.exchange.request
         if self.compiled.method == "get":
             schema = self.compiled.schema
             names = without_prefix(request.args, self.root.name)
@@ -137,7 +119,9 @@ class Submission(t.Generic[M]):
         if request.method not in UNSAFE:
             return False
         # A form that was written by hand may not say which it is, and JSON never does.
-        sent = request.form.getlist(FORM) if request.mimetype in FORM_TYPES else ()
+        sent: cabc.Sequence[str] = ()
+        if request.mimetype in FORM_TYPES:
+            sent = self.exchange.form.getlist(FORM)
         return not sent or self.root.id in sent
 
     def submit(self) -> M | None:
@@ -146,16 +130,36 @@ class Submission(t.Generic[M]):
         if data is None:
             return None
         checks = self.compiled.checks
-        found = failures(due(checks, data, self.initial)) if checks else []
+        if not checks:
+            return self.accept(data, [])
+        found = failures(self.exchange, due(checks, data, self.initial))
         return self.accept(data, found)
 
     async def async_submit(self) -> M | None:
         """Return the data as :meth:`submit` does, with the checks awaited."""
-        data = self._receive()
+        await self.load()
+        if self.compiled.upload_sizes:
+            # Files are read, and a picture may be decoded in a process.
+            data = await self.exchange.aside(self._receive)
+        else:
+            data = self._receive()
         if data is None:
             return None
         checks = due(self.compiled.checks, data, self.initial)
         return self.accept(data, await async_failures(checks))
+
+    async def load(self) -> None:
+        """Read the body of a request that sends a form, and ask for choices.
+
+        :raises CrossSiteRefused: for a request from another site, unread.
+        """
+        exchange = self.exchange
+        for choice in self.compiled.asked_choices:
+            await choice.async_ask(exchange)
+        if exchange.request.method in UNSAFE:
+            if self.compiled.method == "post":
+                self.state.csrf.is_settled(exchange)
+            await exchange.load()
 
     def _receive(self) -> M | None:
         """Decode and validate the body, once; ``None`` if no check is to follow."""
@@ -164,10 +168,9 @@ class Submission(t.Generic[M]):
         self.is_read = True
         # First, so that no body of another site is read.
         refusal = None
-        request = flask.request
         if self.compiled.method == "post":
-            refusal = self.state.csrf.refusal()
-        request.environ[READ] = True
+            refusal = self.state.csrf.refusal(self.exchange)
+        self.exchange.is_read = True
         row = self._row() if refusal is None else None
         sent = self._read_body(row is not None)
         if refusal is not None:
@@ -209,7 +212,7 @@ class Submission(t.Generic[M]):
             return ()
         paths = list(sent.unknown)
         if self.compiled.model.model_config.get("extra") == "forbid":
-            paths += [(name,) for name in _not_ours(sent.foreign)]
+            paths += [(name,) for name in self._not_ours(sent.foreign)]
         return tuple(
             FormError(path, "extra_forbidden", self.say("extra_forbidden"))
             for path in paths
@@ -220,33 +223,39 @@ class Submission(t.Generic[M]):
 
         :raises CSRFError: if the request has no valid token.
         """
-        refusal = self.state.csrf.refusal()
+        refusal = self.state.csrf.refusal(self.exchange)
         sent = self._read_body(keep_blank)
         if refusal is not None:
             raise CSRFError(self.say(refusal.code))
         return sent
 
     def _decode_body(self, keep_blank: bool) -> t.Any:
-        request, settings = flask.request, self.state.settings
+        exchange, settings = self.exchange, self.state.settings
         decoder, prefix = self.compiled.decoder, self.root.name
         if self.compiled.method == "get":
-            values = without_prefix(query_values(request), prefix)
+            values = without_prefix(query_values(exchange.request), prefix)
             return decode_values(values, decoder, settings, keep_blank)
         files = bool(self.compiled.upload_sizes)
-        return read_body(request, decoder, settings, files, keep_blank, prefix)
+        return read_body(exchange, decoder, settings, files, keep_blank, prefix)
 
     def _read_body(self, keep_blank: bool) -> t.Any:
         sent = self._decode_body(keep_blank)
         if self.compiled.schema.takes_extras and isinstance(sent, Decoded):
-            sent.update(read_extras(_not_ours(sent.foreign)))
+            sent.update(read_extras(self._not_ours(sent.foreign)))
         return sent
+
+    def _not_ours(self, foreign: cabc.Mapping[str, V]) -> dict[str, V]:
+        """The values of a body that are neither of a field nor of the form itself."""
+        token = t.cast("str", self.exchange.app.config["WTF_CSRF_FIELD_NAME"])
+        # Names of the form's own begin with an underscore, those of fields do not.
+        return {n: v for n, v in foreign.items() if n != token and n[:1] != "_"}
 
     def hidden(self, name: str) -> str | None:
         """A value of the form that is not that of a field; JSON has none."""
-        request = flask.request
+        request = self.exchange.request
         if self.compiled.method == "get":
             return request.args.get(name)
-        return None if request.is_json else request.form.get(name)
+        return None if request.is_json else self.exchange.form.get(name)
 
     def hidden_name(self, name: str) -> str:
         """The name of such a value on a page that has the form several times."""
@@ -265,9 +274,10 @@ class Submission(t.Generic[M]):
         :raises BadBody: if there is no such button.
         """
         buttons = self.compiled.buttons
-        if not buttons or not self.is_sent or flask.request.is_json:
+        if not buttons or not self.is_sent or self.exchange.request.is_json:
             return None
-        if self.compiled.method == "post" and self.state.csrf.refusal() is not None:
+        csrf = self.state.csrf
+        if self.compiled.method == "post" and csrf.refusal(self.exchange) is not None:
             return None
         if self._row() is not None:
             return None
@@ -292,7 +302,8 @@ class Submission(t.Generic[M]):
             # Text is never of the right type, however strict the model.
             return self.compiled.validate(sent, strict=False, context=self.context)
         text, schema = sent.text, self.compiled.schema
-        patch = flask.request.method == "PATCH" and self.initial is not None
+        method = self.exchange.request.method
+        patch = method == "PATCH" and self.initial is not None
         if patch and isinstance(sent.data, dict):
             whole = schema.merged(fields_in(sent.data), self.initial)
             text = pydantic_core.to_json(whole, fallback=str)
@@ -328,7 +339,7 @@ class Submission(t.Generic[M]):
         """Accept validated data, unless a check or a choice failed."""
         if self.data is not None:
             return self.data
-        if self.compiled.asks_choices:
+        if self.compiled.asked_choices:
             schema = self.compiled.schema
             sent = data_of(self._sent)
             errors.extend(choice_errors(schema, data, self.language, sent))

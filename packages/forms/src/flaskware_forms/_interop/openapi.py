@@ -8,7 +8,7 @@ import inspect
 import re
 import typing as t
 
-import flask
+from flask.sansio.app import App
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic.json_schema import models_json_schema
@@ -197,7 +197,7 @@ class _Operation:
 class _Document:
     """The description of an app's forms."""
 
-    def __init__(self, app: flask.Flask, operations: list[_Operation]) -> None:
+    def __init__(self, app: App, operations: list[_Operation]) -> None:
         self._app = app
         config = t.cast("dict[str, t.Any]", app.config)
         self._csrf: LayeredCSRF = app.extensions["forms"].state_of(app).csrf
@@ -325,7 +325,7 @@ class _Document:
             yield {"name": name, "in": "query", "schema": each}
 
 
-def document(app: flask.Flask, *, title: str, version: str) -> Schema:
+def document(app: App, *, title: str, version: str) -> Schema:
     """Return the OpenAPI document of an app's typed forms.
 
     :param title: The title of the document.
@@ -350,7 +350,7 @@ def document(app: flask.Flask, *, title: str, version: str) -> Schema:
     }
 
 
-def _operations(app: flask.Flask) -> cabc.Iterator[_Operation]:
+def _operations(app: App) -> cabc.Iterator[_Operation]:
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions.get(rule.endpoint)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):

@@ -6,11 +6,11 @@ import collections.abc as cabc
 import re
 import typing as t
 
-import flask
 from markupsafe import escape
 
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
+from flaskware_forms._exchanges.exchange import Exchange
 from flaskware_forms._schema.values import text_of
 
 if t.TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Submitted(t.Protocol):
     """The part of a submission that an edit needs."""
 
     data: t.Any
+    exchange: Exchange
     initial: object
     status: int
 
@@ -62,8 +63,9 @@ def version_input(submission: Submitted, target: Target | None) -> str:
     """The hidden input with the version of the shown object, if it counts them."""
     if target is None or target.version is None or submission.initial is None:
         return ""
+    is_json = submission.exchange.request.is_json
     # Changes on top of an older version keep that version, until a conflict is shown.
-    if submission.is_sent and submission.status != 409 and not flask.request.is_json:
+    if submission.is_sent and submission.status != 409 and not is_json:
         version = submission.hidden(submission.hidden_name(VERSION))
     else:
         version = text_of(getattr(submission.initial, target.version, None))
@@ -114,13 +116,13 @@ class Edit:
         if unknown:
             submission.reject(*unknown, status=422)
             return frozenset()
-        request = flask.request
+        request = submission.exchange.request
         # PUT says what the whole object is; all else says what changes.
         whole = request.method == "PUT" and request.is_json
         return target.write(obj, data, submission.sent, whole=whole, session=session)
 
     def _seen_version(self) -> str | None:
-        request = flask.request
+        request = self._submission.exchange.request
         if not request.is_json:
             name = self._submission.hidden_name(VERSION)
             return self._submission.hidden(name)

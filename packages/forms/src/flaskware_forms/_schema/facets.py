@@ -43,6 +43,8 @@ _OURS = frozenset({
 _JSON = t.cast("type[t.Any]", pydantic.Json)
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_.:-]*")
 
+Choices: t.TypeAlias = "cabc.Iterable[t.Any]"
+
 
 @dc.dataclass(frozen=True, kw_only=True)
 class Ui:
@@ -59,7 +61,7 @@ class Ui:
     :param choices: Called once per request in which the field is shown or validated. It
         returns values, pairs of a value and its label, such as the rows of a query,
         or mapped objects, which stand for their primary key. A mapping gives such
-        choices by the label of their group.
+        choices by the label of their group. It may be async, in an async view.
     :param groups: The values as text of each group of choices, by its label.
     :param messages: Sentences of your own, by the code of an error.
         They may use the names of Pydantic's error, such as ``{limit}``.
@@ -83,7 +85,7 @@ class Ui:
     labels: cabc.Mapping[str, Text] = dc.field(
         default_factory=dict[str, Text], hash=False
     )
-    choices: cabc.Callable[[], cabc.Iterable[t.Any]] | None = None
+    choices: cabc.Callable[[], Choices | cabc.Awaitable[Choices]] | None = None
     groups: cabc.Mapping[str, cabc.Collection[str]] = dc.field(
         default_factory=dict[str, cabc.Collection[str]], hash=False
     )

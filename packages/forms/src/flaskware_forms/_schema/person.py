@@ -6,7 +6,7 @@ import collections.abc as cabc
 import sys
 import typing as t
 
-import flask
+from flaskware_core import active_context
 
 T = t.TypeVar("T")
 _MISSING = object()
@@ -21,20 +21,20 @@ def choice_of(
     :param convert: Makes the result of what was chosen.
     :raises ValueError: if ``convert`` refuses the choice.
     """
-    if not flask.has_app_context():
+    context = active_context()
+    if context is None:
         return None
     key = f"flaskware_forms_{setting}"
-    kept = flask.g.get(key, _MISSING)
+    kept = context.g.get(key, _MISSING)
     if kept is _MISSING:
         # A function of the app may ask a database, so once per request.
-        found = _found(setting)
+        found = _found(setting, context.app.extensions)
         kept = None if found is None else convert(found)
-        setattr(flask.g, key, kept)
+        setattr(context.g, key, kept)
     return t.cast("T | None", kept)
 
 
-def _found(setting: str) -> t.Any:
-    extensions = flask.current_app.extensions
+def _found(setting: str, extensions: cabc.Mapping[str, t.Any]) -> t.Any:
     babel = sys.modules.get("flask_babel")
     if babel is not None and "babel" in extensions:
         return getattr(babel, f"get_{setting}")()
