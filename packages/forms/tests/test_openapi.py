@@ -229,7 +229,6 @@ def test_the_docstring_of_a_view_is_its_summary():
     assert operation["description"] == "Only your own."
 
 
-@pytest.mark.flask_only("a blueprint of Flask")
 def test_the_page_shows_the_document_with_what_the_app_itself_serves():
     app = make_app(Forms())
     app.add_url_rule("/", "a", PROFILE.handles(lambda form: ""))

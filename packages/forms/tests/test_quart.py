@@ -29,6 +29,8 @@ from flaskware_forms import FormSpec
 from flaskware_forms import Steps
 from flaskware_forms import Ui
 from flaskware_forms import Upload
+from flaskware_forms.testing import async_csrf_token
+from flaskware_forms.testing import async_submit
 from flaskware_forms.testing import csrf_token
 from flaskware_forms.testing import submit
 
@@ -428,3 +430,19 @@ def test_a_flashed_message_and_a_form_share_a_page_and_its_session(board):
     token = page.split('<meta name="csrf-token" content="')[1].split('"')[0]
     headers = {"X-CSRFToken": token}
     assert client.post("/", json={"title": "ab"}, headers=headers).status_code == 201
+
+
+def test_the_helpers_of_tests_have_twins_for_the_client_of_quart(board):
+    async def main() -> list[int]:
+        client = quart.Quart.test_client(board)
+        token = await async_csrf_token(client, "/")
+        with pytest.raises(LookupError, match=r"GET /none answered 404"):
+            await async_csrf_token(client, "/none")
+        answers = [
+            await client.post("/", form={"title": "ab"}),
+            await client.post("/", form={"title": "ab", "csrf_token": token}),
+            await async_submit(client, "/", form={"title": "cd"}),
+        ]
+        return [answer.status_code for answer in answers]
+
+    assert board.run_blocking(main()) == [400, 303, 303]

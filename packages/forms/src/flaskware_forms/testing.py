@@ -9,7 +9,11 @@ import typing as t
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-__all__ = ["csrf_token", "submit"]
+if t.TYPE_CHECKING:
+    from quart.typing import TestClientProtocol
+    from quart.wrappers import Response
+
+__all__ = ["async_csrf_token", "async_submit", "csrf_token", "submit"]
 
 _TOKEN = re.compile(r'name="csrf_token"[^>]*?value="([^"]+)"')
 
@@ -20,11 +24,17 @@ def submit(client: FlaskClient, url: str, /, **options: t.Any) -> TestResponse:
     :param options: Arguments of :meth:`werkzeug.test.Client.post`, such as ``data``,
         ``json`` or ``headers``.
     """
-    headers: dict[str, str] = {
-        "Sec-Fetch-Site": "same-origin",
-        **options.pop("headers", {}),
-    }
-    return client.post(url, headers=headers, **options)
+    return client.post(url, **_proven(options))
+
+
+async def async_submit(
+    client: TestClientProtocol, url: str, /, **options: t.Any
+) -> Response:
+    """Same as :func:`submit`, for the client of Quart.
+
+    :param options: Arguments of its ``post``, such as ``form``, ``files`` or ``json``.
+    """
+    return await client.post(url, **_proven(options))
 
 
 def csrf_token(client: FlaskClient, url: str, /) -> str:
@@ -33,9 +43,28 @@ def csrf_token(client: FlaskClient, url: str, /) -> str:
     :raises LookupError: if the page has no form with a token.
     """
     response = client.get(url)
-    match = _TOKEN.search(response.get_data(as_text=True))
+    return _token_in(response.get_data(as_text=True), url, response.status_code)
+
+
+async def async_csrf_token(client: TestClientProtocol, url: str, /) -> str:
+    """Same as :func:`csrf_token`, for the client of Quart.
+
+    :raises LookupError: if the page has no form with a token.
+    """
+    response = await client.get(url)
+    text = await response.get_data(as_text=True)
+    return _token_in(text, url, response.status_code)
+
+
+def _proven(options: dict[str, t.Any]) -> dict[str, t.Any]:
+    headers: dict[str, str] = options.get("headers") or {}
+    return {**options, "headers": {"Sec-Fetch-Site": "same-origin", **headers}}
+
+
+def _token_in(text: str, url: str, status: int) -> str:
+    match = _TOKEN.search(text)
     if match is None:
         raise LookupError(
-            f"GET {url} answered {response.status} without an input named csrf_token."
+            f"GET {url} answered {status} without an input named csrf_token."
         )
     return html.unescape(match[1])

@@ -38,6 +38,8 @@ from flaskware_forms import to_wtforms
 from flaskware_forms import Ui
 from flaskware_forms import UnsupportedBody
 from flaskware_forms import Upload
+from flaskware_forms.testing import async_csrf_token
+from flaskware_forms.testing import async_submit
 from flaskware_forms.testing import csrf_token
 from flaskware_forms.testing import submit
 
@@ -305,6 +307,16 @@ async def in_quart(form: Bound[SignUp], user_id: int) -> QuartResponseReturnValu
 
 
 assert_type(in_quart(1), cabc.Awaitable[QuartResponseReturnValue])
+
+
+async def post_in_a_test() -> None:
+    client = quart_app.test_client()
+    answer = await async_submit(client, "/", form={"email": "a"})
+    assert_type(answer.status_code, int)
+    assert_type(await async_csrf_token(client, "/"), str)
+
+
+quart_app.register_blueprint(openapi_blueprint(), url_prefix="/docs")
 
 
 class EditInQuart(quart.views.MethodView):
