@@ -16,6 +16,22 @@ from flaskware_core.testing import Services
 
 from .databases import Databases
 
+# What moves a schema knows no framework. With apps of Quart, those tests run that are
+# about contexts, commands, requests and event loops.
+_FRAMEWORK_TESTS = {
+    "test_async.py", "test_binds.py", "test_check.py", "test_checks.py", "test_cli.py",
+    "test_deploys.py", "test_explain.py", "test_init_app.py", "test_multi_app.py",
+    "test_quart.py", "test_sources.py", "test_testing.py", "test_trees.py",
+}  # fmt: skip
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what knows no framework with ``--framework=quart``."""
+    if config.getoption("--framework") == "flask" or collection_path.suffix != ".py":
+        return None
+    name = collection_path.name
+    return (name.startswith("test_") and name not in _FRAMEWORK_TESTS) or None
+
 
 class Project:
     """An app with plain SQLAlchemy, and a folder of revisions."""

@@ -52,6 +52,7 @@ def test_an_async_engine_is_migrated_by_the_same_calls(async_project: Project) -
     assert len(alembic.downgrade("base")) == 1
 
 
+@pytest.mark.flask_only("Quart refuses a call that would stop its event loop")
 def test_it_may_be_called_where_a_loop_is_running(async_project: Project) -> None:
     async_project.write_table("aa", None, "item")
     engine: AsyncEngine = async_project.async_engine

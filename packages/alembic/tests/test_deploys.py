@@ -76,8 +76,11 @@ def serving(project: Project) -> flask.Flask:
 
 
 def test_a_request_too_early_says_which_revision_lacks(
-    any_project: Project, caplog: pytest.LogCaptureFixture
+    any_project: Project,
+    caplog: pytest.LogCaptureFixture,
+    pytestconfig: pytest.Config,
 ) -> None:
+    program = pytestconfig.getoption("--framework")
     any_project.write_table("aa", None, "one")
     any_project.write("bb", "aa", "op.add_column('one', sa.Column('n', sa.Integer))")
     app = serving(any_project)
@@ -92,7 +95,7 @@ def test_a_request_too_early_says_which_revision_lacks(
             app.test_client().get("/")
         for text in (caplog.text, "".join(caught.value.__notes__)):
             assert f"lacks revision {lacking} " in text
-            assert "flask db upgrade" in text
+            assert f"{program} db upgrade" in text
     any_project.alembic.upgrade()
     assert app.test_client().get("/").status_code == 200
 
@@ -113,8 +116,9 @@ def test_other_errors_of_requests_get_no_hint(
 
 
 def test_in_debug_mode_each_page_says_the_command_until_it_was_run(
-    make_project: t.Any,
+    make_project: t.Any, pytestconfig: pytest.Config
 ) -> None:
+    program = pytestconfig.getoption("--framework")
     project = make_project(DEBUG=True, TESTING=False)
     project.write_table("aa", None, "one")
     project.write("bb", "aa", "op.add_column('one', sa.Column('n', sa.Integer))")
@@ -127,11 +131,11 @@ def test_in_debug_mode_each_page_says_the_command_until_it_was_run(
             assert page.status_code == 503
             assert 'name="viewport"' in page.text
             assert f"lacks revision {lacking} " in page.text
-            assert "<code>flask db upgrade</code>" in page.text
+            assert f"<code>{program} db upgrade</code>" in page.text
             text = client.get("/", headers={"Accept": "application/json"})
             assert text.status_code == 503
             assert text.mimetype == "text/plain"
-            assert "run `flask db upgrade`" in text.text
+            assert f"run `{program} db upgrade`" in text.text
         project.alembic.upgrade()
     assert client.get("/").status_code == 200
     # It does not ask again: the reloader starts another process for another file.

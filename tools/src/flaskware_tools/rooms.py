@@ -42,7 +42,6 @@ LEAVES = {
     "flaskware_core._doctor.middleware": "asked by the checks of modes and of requests",
     "flaskware_core._doctor.health": "views of its own, which no other module uses",
     "flaskware_core._settings.suggest": "one home for an idea of several packages",
-    "flaskware_core._web.commands": "imported late, by packages with commands",
     "flaskware_core._web.signing": "imported late, as it loads itsdangerous",
     "flaskware_session._records.text": "for stores that keep texts, and for no other",
     "flaskware_secure._headers.clear_site_data": "a function for views, in no hook",

@@ -8,21 +8,22 @@ Rooms: _backfill < _results < _errors < _settings < _databases < _sql < _transit
 from __future__ import annotations
 
 import collections.abc as cabc
-import contextlib
 import functools
 import os
 import typing as t
 from pathlib import Path
 
-import flask
 import sqlalchemy as sa
 from flask.sansio.app import App
 
+from flaskware_core import call_in_app_context
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
+from flaskware_core import current_app_object
 from flaskware_core import DeclarationError
 from flaskware_core import Extension
 from flaskware_core import Finding as Problem
+from flaskware_core import refuse_in_event_loop
 
 from ._databases.database import Engines
 from ._databases.database import EngineSource
@@ -30,6 +31,7 @@ from ._databases.database import Metadata
 from ._databases.database import NamedEngineSource
 from ._databases.database import Source
 from ._databases.event_loop import call_in_loop
+from ._databases.event_loop import is_in_own_loop
 from ._errors import MigrationError
 from ._project.migrations import answer_while_behind
 from ._project.migrations import find_folders
@@ -77,8 +79,13 @@ def _command(
 
     @functools.wraps(method)
     def run(self: Alembic, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        is_async = self.state.is_async
+        if not is_in_own_loop():
+            name = f"alembic.{method.__name__}"
+            instead = f"await asyncio.to_thread({name}, …)"
+            refuse_in_event_loop(current_app_object(), f"{name}()", instead)
         call = functools.partial(method, self, *args, **kwargs)
-        return call_in_loop(call) if self.state.is_async else call()
+        return call_in_loop(call) if is_async else call()
 
     return run
 
@@ -684,23 +691,18 @@ class Alembic(Extension[AlembicSettings, Migrations]):
             )
             raise ConfigError(AlembicSettings.distribution, [problem])
         app.cli.add_command(db, settings.command)
-        if isinstance(app, flask.Flask):
-            status = functools.partial(self.status, models=False)
-            watch_requests(app, status)
-            if app.debug:
-                answer_while_behind(app, status)
+        status = functools.partial(self.status, models=False)
+        watch_requests(app, status)
+        if app.debug:
+            answer_while_behind(app, status)
 
     def _check(self, app: App, *, deploy: bool) -> cabc.Iterable[Problem]:
         from ._checks import check_migrations
         from ._cli.commands import db
 
-        context = (
-            app.app_context()
-            if isinstance(app, flask.Flask)
-            else contextlib.nullcontext()
+        return call_in_app_context(
+            app, lambda: list(check_migrations(self, app, db, deploy=deploy))
         )
-        with context:
-            return list(check_migrations(self, app, db, deploy=deploy))
 
     def _probe(self, app: App) -> cabc.Iterable[ConfigProblem]:  # noqa: ARG002
         for error in self._source.unreachable():

@@ -8,13 +8,13 @@ be emptied. For one fixture that has them all, write
 from __future__ import annotations
 
 import collections.abc as cabc
-import contextlib
 import typing as t
 
-import flask
 import pytest
 import sqlalchemy as sa
 from flask.sansio.app import App
+
+from flaskware_core import call_in_app_context
 
 from ._databases.database import Database
 from ._extension import Alembic
@@ -198,8 +198,7 @@ class MigrationRunner:
 
     def check_all(self) -> None:
         """Fail as :func:`assert_migrations` does."""
-        with self._context():
-            assert_migrations(self.alembic)
+        self._call(lambda: assert_migrations(self.alembic))
 
     def check_data(
         self,
@@ -210,22 +209,23 @@ class MigrationRunner:
         bind: str | None = None,
     ) -> None:
         """Fail as :func:`assert_data_survives` does."""
-        with self._context():
-            assert_data_survives(self.alembic, revision, before, after, bind=bind)
+        self._call(
+            lambda: assert_data_survives(
+                self.alembic, revision, before, after, bind=bind
+            )
+        )
 
     def load(self) -> None:
         """Make empty databases from their snapshots, and upgrade what is newer."""
-        with self._context():
-            self.alembic.load_snapshot()
-            self.alembic.upgrade(contract=True)
+        self._call(self.alembic.load_snapshot)
+        self.upgrade()
 
     def upgrade(self, target: str = "heads") -> None:
         """Take the databases to a revision."""
-        with self._context():
-            self.alembic.upgrade(target, contract=True)
+        self._call(lambda: self.alembic.upgrade(target, contract=True))
 
-    def _context(self) -> contextlib.AbstractContextManager[object]:
-        return t.cast("flask.Flask", self._app).app_context()
+    def _call(self, function: cabc.Callable[[], object]) -> None:
+        call_in_app_context(self._app, function)
 
 
 @pytest.fixture

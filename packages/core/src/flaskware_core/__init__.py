@@ -55,7 +55,9 @@ if t.TYPE_CHECKING:
     from ._process.outage import CircuitBreaker as CircuitBreaker
     from ._process.outage import Unavailable as Unavailable
     from ._settings.environment import from_environment as from_environment
+    from ._web.commands import call_in_app_context as call_in_app_context
     from ._web.commands import CommandGroup as CommandGroup
+    from ._web.commands import with_app_context as with_app_context
     from ._web.signing import signer as signer
 else:
     __getattr__, __dir__ = lazy_names(
@@ -73,21 +75,26 @@ else:
             "_process.fork": ["ForkGuard"],
             "_process.outage": ["CircuitBreaker", "Unavailable"],
             "_settings.environment": ["from_environment"],
-            "_web.commands": ["CommandGroup"],
+            "_web.commands": [
+                "call_in_app_context",
+                "CommandGroup",
+                "with_app_context",
+            ],
             "_web.signing": ["signer"],
         },
     )
 
 __all__ = [
     "active_app", "active_context", "active_request", "add_health",
-    "AlreadyInitialised", "attach", "backoff", "check_connections", "CircuitBreaker",
-    "closest", "CommandGroup", "ConfigError", "ConfigProblem", "Context",
-    "CoreSettings", "Credential", "CredentialSource", "current_app_object",
-    "current_context", "current_request", "current_session", "DeclarationError",
-    "describe", "examine", "Extension", "FileLock", "Finding", "FINDING_FORMATS",
-    "FindingFormat", "ForkGuard", "from_environment", "is_async", "keep_out_of_caches",
-    "lazy_names", "Level", "Misuse", "note_refusal", "NotInitialised",
-    "refuse_in_event_loop", "render_findings", "Report", "request_credential",
-    "request_getter", "request_origin", "RequestOrigin", "Sensitive", "Settings",
-    "signer", "takes_from_elsewhere", "Unavailable", "WouldBlock",
+    "AlreadyInitialised", "attach", "backoff", "call_in_app_context",
+    "check_connections", "CircuitBreaker", "closest", "CommandGroup", "ConfigError",
+    "ConfigProblem", "Context", "CoreSettings", "Credential", "CredentialSource",
+    "current_app_object", "current_context", "current_request", "current_session",
+    "DeclarationError", "describe", "examine", "Extension", "FileLock", "Finding",
+    "FINDING_FORMATS", "FindingFormat", "ForkGuard", "from_environment", "is_async",
+    "keep_out_of_caches", "lazy_names", "Level", "Misuse", "note_refusal",
+    "NotInitialised", "refuse_in_event_loop", "render_findings", "Report",
+    "request_credential", "request_getter", "request_origin", "RequestOrigin",
+    "Sensitive", "Settings", "signer", "takes_from_elsewhere", "Unavailable",
+    "with_app_context", "WouldBlock",
 ]  # fmt: skip

@@ -1,17 +1,32 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 
 import click.testing
+import pytest
 import quart
 from quart.cli import QuartGroup
 
+from flaskware_core import call_in_app_context
 from flaskware_core import CommandGroup
 from flaskware_core import current_app_object
+from flaskware_core import with_app_context
 from flaskware_core.testing import make_app
 
 group = CommandGroup("which")
+
+
+@click.command("waits")
+@with_app_context
+def waits() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        click.echo("no loop, ", nl=False)
+    click.echo("app" if current_app_object() else "")
+    click.get_current_context().exit(4)
 
 
 @group.command("app")
@@ -52,3 +67,25 @@ def test_a_command_of_a_group_has_the_app_of_either_framework():
     in_quart = quart.Quart(__name__)
     in_quart.cli.add_command(group)
     assert _in_quart(in_quart, "which", "app", "hello").output == "hello quart.app\n"
+
+
+def test_a_command_may_wait_in_an_app_of_quart_even_in_a_running_loop():
+    app = quart.Quart(__name__)
+    app.cli.add_command(waits)
+
+    async def test() -> click.testing.Result:
+        return app.test_cli_runner().invoke(args=["waits"])
+
+    for result in (_in_quart(app, "waits"), asyncio.run(test())):
+        assert result.output == "no loop, app\n", result.output
+        assert result.exit_code == 4
+
+
+def test_a_call_in_an_app_context_has_a_context_of_either_framework():
+    for app in (make_app(), quart.Quart(__name__)):
+        ended: list[BaseException | None] = []
+        app.teardown_appcontext(ended.append)
+        assert call_in_app_context(app, current_app_object) is app
+        with pytest.raises(KeyError) as caught:
+            call_in_app_context(app, {}.popitem)
+        assert ended == [None, caught.value]

@@ -20,6 +20,7 @@ from flaskware_core import add_health
 from flaskware_core import AlreadyInitialised
 from flaskware_core import attach
 from flaskware_core import backoff
+from flaskware_core import call_in_app_context
 from flaskware_core import check_connections
 from flaskware_core import CircuitBreaker
 from flaskware_core import closest
@@ -63,6 +64,7 @@ from flaskware_core import Settings
 from flaskware_core import signer
 from flaskware_core import takes_from_elsewhere
 from flaskware_core import Unavailable
+from flaskware_core import with_app_context
 from flaskware_core import WouldBlock
 from flaskware_core.testing import async_app_context
 from flaskware_core.testing import chromium
@@ -213,3 +215,12 @@ group = CommandGroup("mail", help="Look at the mail.")
 
 @group.command("show")
 def show_mail() -> None: ...
+
+
+@with_app_context
+def send_mail(count: int) -> str:
+    return "sent" * count
+
+
+assert_type(send_mail(2), str)
+assert_type(call_in_app_context(flask.Flask("app"), lambda: 1), int)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import click
-from flask.cli import AppGroup
 
 
-class _Commands(AppGroup):
+class _Commands(click.Group):
     """A group whose commands are loaded when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

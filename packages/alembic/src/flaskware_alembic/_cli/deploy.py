@@ -7,12 +7,12 @@ import sys
 import typing as t
 
 import click
-from flask import current_app
-from flask.cli import AppGroup
 
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._results import Binds
 from flaskware_alembic._results import Names
+from flaskware_core import current_app_object
+from flaskware_core import with_app_context
 
 from .options import assume_option
 from .options import command
@@ -155,12 +155,13 @@ def check(
     click.echo(str(alembic.check(models=not no_models, serving=serving, **chosen)))
 
 
-@click.group("backfill", cls=AppGroup, invoke_without_command=True)
+@click.group("backfill", invoke_without_command=True)
 @click.pass_context
+@with_app_context
 def backfill(context: click.Context) -> None:
     """Finish the backfills of applied revisions."""
     if context.invoked_subcommand is None:
-        alembic: Alembic = current_app.extensions["alembic"]
+        alembic: Alembic = current_app_object().extensions["alembic"]
         # Each is printed when it is done.
         if not alembic.backfill(on_progress=print_progress, on_wait=print_wait):
             click.echo(_NO_BACKFILL)

@@ -7,8 +7,9 @@ import functools
 import typing as t
 
 import click
-from flask import current_app
-from flask.cli import with_appcontext
+
+from flaskware_core import current_app_object
+from flaskware_core import with_app_context
 
 _BIND = click.Option(
     ["--bind", "names"],
@@ -55,13 +56,13 @@ def command(
     """
 
     def decorate(function: cabc.Callable[..., None]) -> click.Command:
-        @with_appcontext
+        @with_app_context
         @functools.wraps(function)
         def run(
             *, names: tuple[str, ...], trees: tuple[str, ...], **options: t.Any
         ) -> None:
             binds = tuple(None if name == "default" else name for name in names)
-            alembic = current_app.extensions["alembic"]
+            alembic = current_app_object().extensions["alembic"]
             function(alembic, binds=binds or None, trees=trees or None, **options)
 
         made = click.command(name, click.Command, **settings)(run)

@@ -18,7 +18,7 @@ def call_in_loop(function: cabc.Callable[[], R]) -> R:
     It stays an ordinary call that returns when it is done, on any thread, with or
     without a running event loop. Inside of such a call, it calls the function at once.
     """
-    if getattr(_inside, "is_running", False):
+    if is_in_own_loop():
         return function()
     import asyncio
 
@@ -44,3 +44,8 @@ def call_in_loop(function: cabc.Callable[[], R]) -> R:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def is_in_own_loop() -> bool:
+    """True inside of a function that :func:`call_in_loop` calls."""
+    return bool(getattr(_inside, "is_running", False))

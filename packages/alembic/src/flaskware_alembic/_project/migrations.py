@@ -6,6 +6,7 @@ import collections.abc as cabc
 import dataclasses as dc
 import html
 import logging
+import sys
 import typing as t
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from flaskware_alembic._databases.database import Source
 from flaskware_alembic._databases.errors import is_missing
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._settings import AlembicSettings
+from flaskware_core import attach
 from flaskware_core import current_app_object
+from flaskware_core import is_async
+from flaskware_core import request_getter
 
 from .trees import discover
 from .trees import TreeSpec
@@ -123,7 +127,7 @@ def find_folders(app: App, settings: AlembicSettings) -> tuple[Path, tuple[Path,
     return found, tuple(more)
 
 
-def watch_requests(app: flask.Flask, status: cabc.Callable[[], Status]) -> None:
+def watch_requests(app: App, status: cabc.Callable[[], Status]) -> None:
     """Explain a request that fails for want of a table or column.
 
     The log gets a line, and the error a note, which its traceback shows in the log and
@@ -136,14 +140,16 @@ def watch_requests(app: flask.Flask, status: cabc.Callable[[], Status]) -> None:
         found = _cause(exception)
         if found is None:
             return
-        behind = _behind(status)
+        behind = _behind(app, status)
         if behind is not None:
             hint = f"{behind.what}: run `{behind.command}`."
             exception.add_note(hint)
             _log.error("%s", hint)
 
+    # An app of Quart exists, so it is imported; an app of Flask must not import it.
+    framework: t.Any = sys.modules["quart"] if is_async(app) else flask
     # Held by the app, for as long as it is there.
-    flask.got_request_exception.connect(explain, app, weak=False)
+    framework.got_request_exception.connect(explain, app, weak=False)
 
 
 def _cause(error: BaseException | None) -> BaseException | None:
@@ -165,7 +171,7 @@ class _Behind(t.NamedTuple):
     can_serve: bool
 
 
-def _behind(ask: cabc.Callable[[], Status]) -> _Behind | None:
+def _behind(app: App, ask: cabc.Callable[[], Status]) -> _Behind | None:
     try:
         status = ask()
     except MigrationError:
@@ -177,7 +183,7 @@ def _behind(ask: cabc.Callable[[], Status]) -> _Behind | None:
     contract = "" if not status.can_serve else " --contract"
     return _Behind(
         f"The database lacks revision {pending[0]}{more}",
-        f"flask db upgrade{contract}",
+        f"{'quart' if is_async(app) else 'flask'} db upgrade{contract}",
         status.can_serve,
     )
 
@@ -204,7 +210,7 @@ _PAGE = """<!doctype html>
 """
 
 
-def answer_while_behind(app: flask.Flask, status: cabc.Callable[[], Status]) -> None:
+def answer_while_behind(app: App, status: cabc.Callable[[], Status]) -> None:
     """Answer requests with the command to run, as long as a database is behind.
 
     For an app in debug mode. Once nothing is pending, no request asks again.
@@ -212,20 +218,24 @@ def answer_while_behind(app: flask.Flask, status: cabc.Callable[[], Status]) -> 
     :param status: Returns the status of the databases, without the models.
     """
     is_current = False
+    request_of = request_getter(app)
+    # The response class of either framework takes the same arguments.
+    response = t.cast("flask.Flask", app).response_class
 
     def answer() -> flask.Response | None:
         nonlocal is_current
-        if is_current or app.testing or flask.request.endpoint == "static":
+        request = request_of()
+        if is_current or app.testing or request.endpoint == "static":
             return None
-        behind = _behind(status)
+        behind = _behind(app, status)
         if behind is None or behind.can_serve:
             is_current = True
             return None
-        if flask.request.accept_mimetypes.accept_html:
+        if request.accept_mimetypes.accept_html:
             what = html.escape(behind.what)
             page = _PAGE.format(what=what, command=behind.command)
-            return flask.Response(page, 503)
+            return response(page, 503)
         text = f"{behind.what}: run `{behind.command}`.\n"
-        return flask.Response(text, 503, content_type="text/plain")
+        return response(text, 503, content_type="text/plain")
 
-    app.before_request(answer)
+    attach(app, "before_request", answer, blocking=True)

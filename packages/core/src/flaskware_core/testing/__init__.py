@@ -6,8 +6,10 @@ Installing ``flaskware-core`` makes this a pytest plugin, so it needs no import.
 from __future__ import annotations
 
 from .apps import async_app_context as async_app_context
+from .apps import blueprint_for as blueprint_for
 from .apps import isolation as isolation
 from .apps import make_app as make_app
+from .apps import rendered as rendered
 from .apps import serving as serving
 from .browser import chromium as chromium
 from .browser import set_screen as set_screen
@@ -36,8 +38,9 @@ from .services import temporary_pgbouncer as temporary_pgbouncer
 from .services import temporary_redis as temporary_redis
 
 __all__ = [
-    "async_app_context", "chromium", "free_port", "isolation", "make_app",
-    "mariadb_url", "memcached_url", "node_modules", "postgresql_url", "redis_url",
-    "Service", "Services", "ServiceUnavailable", "serving", "set_screen",
-    "temporary_database", "temporary_pgbouncer", "temporary_redis", "without_scripts",
+    "async_app_context", "blueprint_for", "chromium", "free_port", "isolation",
+    "make_app", "mariadb_url", "memcached_url", "node_modules", "postgresql_url",
+    "redis_url", "rendered", "Service", "Services", "ServiceUnavailable", "serving",
+    "set_screen", "temporary_database", "temporary_pgbouncer", "temporary_redis",
+    "without_scripts",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import sys
 import threading
 import typing as t
 from pathlib import Path
@@ -15,6 +16,8 @@ from werkzeug.serving import make_server
 from flaskware_core._extension import Extension
 from flaskware_core._installed import installed_on
 from flaskware_core._web.current import active_context
+from flaskware_core._web.current import current_app_object
+from flaskware_core._web.hooks import is_async
 
 Framework: t.TypeAlias = t.Literal["flask", "quart"]
 
@@ -66,6 +69,29 @@ async def async_app_context(app: App) -> cabc.AsyncGenerator[None]:
     else:
         with context:
             yield
+
+
+def rendered(source: str, **context: t.Any) -> str:
+    """Render a template in a plain view of an app of either framework.
+
+    It may also be called in a context that a test entered.
+    """
+    app: t.Any = current_app_object()
+    if not is_async(app):
+        return flask.render_template_string(source, **context)
+    from quart import render_template_string
+
+    made = app.run_blocking(render_template_string(source, **context))
+    return t.cast("str", made)
+
+
+def blueprint_for(app: App, name: str, **options: t.Any) -> t.Any:
+    """Make a blueprint of the framework of an app.
+
+    :param options: Passed to the class of the blueprint.
+    """
+    framework: t.Any = sys.modules["quart"] if is_async(app) else flask
+    return framework.Blueprint(name, "flaskware_test", **options)
 
 
 @contextlib.contextmanager
