@@ -211,7 +211,7 @@ def test_a_backup_brings_back_the_board_and_its_migrations(
 
 REDIS = {
     "`appendonly yes`": ["--appendonly", "yes", "--save", ""],
-    "snapshots alone": ["--appendonly", "no", "--save", "3600 1"],
+    "snapshots alone": ["--appendonly", "no", "--save", "3600", "1"],
     "neither": ["--appendonly", "no", "--save", ""],
 }
 LEFT = {
@@ -235,7 +235,8 @@ def redis_server(
             wait_for(lambda: process_of(client) == process.pid)
             yield client
             if not crashes:
-                client.shutdown()  # as a signal to stop does
+                process.terminate()
+                process.wait(120)
         finally:
             process.kill()
             process.wait(30)
