@@ -444,6 +444,11 @@ POSTGRESQL = [
     ),
     Example("new-restriction", index(unique=True), index(), None),
     Example(
+        "rename-constraint",
+        ALTER("RENAME CONSTRAINT ck_later TO ck"),
+        'op.execute("ALTER INDEX ix_old RENAME TO ix")',
+    ),
+    Example(
         "drop-trigger",
         'op.execute("DROP TRIGGER tr_old ON item")',
         NEW + 'op.execute("DROP TRIGGER tr ON fresh")',
@@ -572,6 +577,73 @@ POSTGRESQL = [
                 "alter-extension",
                 "ALTER EXTENSION postgis UPDATE",
                 "ALTER EXTENSION postgis ADD FUNCTION f()",
+            ),
+            ("revoke", "DROP ROLE app", "CREATE ROLE app"),
+            (
+                "change-owner",
+                "ALTER TABLE item OWNER TO app",
+                "GRANT ALL ON item TO app",
+            ),
+            (
+                "change-owner",
+                "ALTER DOMAIN d OWNER TO app",
+                "ALTER DOMAIN d SET DEFAULT 3",
+            ),
+            (
+                "change-owner",
+                "ALTER TYPE mood OWNER TO app",
+                "ALTER TYPE mood ADD VALUE 'b'",
+            ),
+            ("change-owner", "ALTER VIEW v OWNER TO app", "ALTER VIEW v RENAME TO w"),
+            (
+                "drop-publication",
+                "DROP PUBLICATION p",
+                "CREATE PUBLICATION p FOR TABLE item",
+            ),
+            (
+                "drop-publication",
+                "ALTER PUBLICATION p DROP TABLE item",
+                "ALTER PUBLICATION p ADD TABLE item",
+            ),
+            (
+                "drop-type",
+                "DROP CAST (text AS mood)",
+                "CREATE CAST (text AS mood) WITH INOUT",
+            ),
+            (
+                "new-restriction",
+                "ALTER DOMAIN d ADD CHECK (VALUE > 0) NOT VALID",
+                "ALTER DOMAIN d ADD CHECK (VALUE > 0)",
+            ),
+            (
+                "drop-constraint",
+                "ALTER DOMAIN d DROP CONSTRAINT c",
+                "ALTER DOMAIN d VALIDATE CONSTRAINT c",
+            ),
+            (
+                "drop-not-null",
+                "ALTER DOMAIN d DROP NOT NULL",
+                "ALTER DOMAIN d DROP DEFAULT",
+            ),
+            (
+                "set-default",
+                "ALTER DOMAIN d SET DEFAULT 3",
+                "ALTER DOMAIN d DROP DEFAULT",
+            ),
+            (
+                "timestamp-without-zone",
+                "ALTER TABLE item ADD m timestamp(3)",
+                "ALTER TABLE item ADD m timestamptz(3)",
+            ),
+            (
+                "timestamp-without-zone",
+                "ALTER TABLE item ADD m timestamp(3) without time zone",
+                "ALTER TABLE item ADD m timestamp(3) with time zone",
+            ),
+            (
+                "concurrent-in-transaction",
+                "ALTER TABLE p DETACH PARTITION q CONCURRENTLY",
+                "ALTER TABLE p DETACH PARTITION q FINALIZE",
             ),
         ]
     ),

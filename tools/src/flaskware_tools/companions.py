@@ -211,6 +211,7 @@ def run(companion: Companion, name: str, folder: Path) -> list[str]:
             **os.environ,
             "PYTHONPATH": str(companion.alias_path),
             "COMPANION_SOURCES": str(folder / "sources"),
+            "COMPANION_REPOSITORY": str(FOLDER.parent),
         },
     )  # fmt: skip
     found = outcomes(report)

@@ -361,9 +361,21 @@ EXAMPLES: dict[str, Example] = {
         'op.execute("CREATE POLICY po ON item USING (n > 0)")',
         _POLICY,
     ),
+    "rename-constraint": Example(
+        'op.execute("ALTER TABLE item RENAME CONSTRAINT ck TO other")',
+        _ALTER,
+    ),
+    "drop-publication": Example(
+        'op.execute("DROP PUBLICATION pub")',
+        _pg("DROP PUBLICATION", "sql-droppublication"),
+    ),
     "revoke": Example(
         'op.execute("REVOKE SELECT ON item FROM app")',
         _pg("REVOKE", "sql-revoke"),
+    ),
+    "change-owner": Example(
+        'op.execute("ALTER TABLE item OWNER TO app")',
+        _ALTER,
     ),
     "alter-role": Example(
         'op.execute("ALTER ROLE app NOLOGIN")',

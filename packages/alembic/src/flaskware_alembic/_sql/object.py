@@ -114,7 +114,11 @@ def _altered(r: Reader) -> Change:
         return Change(kind if seen else "harmless", table, name, new)
     if r.take("SET SCHEMA"):
         return Change("move_object", None, name, r.name())
-    if r.take("OWNER TO") or what not in _ALTERED:
+    if r.take("OWNER TO"):
+        return Change("change_owner", None, name)
+    if what == "replication" and r.take("DROP"):
+        return Change("drop_object", None, name, what)
+    if what not in _ALTERED:
         return Change("harmless")
     return _changed(r, what, name, table)
 

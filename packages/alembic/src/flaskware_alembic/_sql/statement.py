@@ -264,8 +264,16 @@ def _alter_domain(r: Reader) -> cabc.Iterator[Change]:
         yield Change("rename_object", None, name)
     elif r.take("SET SCHEMA"):
         yield Change("move_object", None, name, r.name())
+    elif r.take("OWNER TO"):
+        yield Change("change_owner", None, name)
+    elif r.take("SET DEFAULT"):
+        yield Change("set_default", None, name)
     elif r.take("DROP DEFAULT"):
         yield Change("drop_default", None, name)
+    elif r.take("DROP NOT NULL"):
+        yield Change("drop_not_null", None, name)
+    elif r.take("DROP CONSTRAINT"):
+        yield Change("drop_constraint", None, name)
     else:
         checks = r.has("ADD") or r.has("SET NOT NULL")
         adds = checks and not r.has("NOT VALID")
@@ -283,7 +291,9 @@ def _alter_type(r: Reader) -> cabc.Iterator[Change]:
         yield Change("move_object", None, name, r.name())
     elif r.take_any("ADD ATTRIBUTE", "DROP ATTRIBUTE", "ALTER ATTRIBUTE"):
         yield Change("alter_composite", None, name)
-    elif r.take_any("OWNER TO", "SET ("):
+    elif r.take("OWNER TO"):
+        yield Change("change_owner", None, name)
+    elif r.take("SET ("):
         yield Change("harmless")
     else:
         yield Change("other")

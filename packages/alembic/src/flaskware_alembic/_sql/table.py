@@ -195,6 +195,8 @@ def _drop(r: Reader, table: str) -> cabc.Iterator[Change]:
 def _rename(r: Reader, table: str) -> cabc.Iterator[Change]:
     if r.take_any("TO", "AS"):
         yield Change("rename_table", table, None, r.name())
+    elif r.dialect == "postgresql" and r.take("CONSTRAINT"):
+        yield Change("rename_constraint", table, r.name())
     elif r.take_any("CONSTRAINT", "INDEX", "KEY"):
         yield Change("harmless", table)
     else:
@@ -218,8 +220,15 @@ def _attach(r: Reader, table: str) -> cabc.Iterator[Change]:
 
 def _detach(r: Reader, table: str) -> cabc.Iterator[Change]:
     name = r.name()
-    flagged = r.take_any("CONCURRENTLY", "FINALIZE")
-    yield Change("detach_partition", table, name, is_flagged=flagged)
+    ends = r.take("FINALIZE")
+    flagged = ends or r.take("CONCURRENTLY")
+    yield Change(
+        "detach_partition",
+        table,
+        name,
+        "finalize" if ends else None,
+        is_flagged=flagged,
+    )
 
 
 def _no_inherit(r: Reader, table: str) -> cabc.Iterator[Change]:
@@ -293,6 +302,7 @@ _PLAIN_ACTIONS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
         ),
     ),
     ("replica_identity", ("REPLICA IDENTITY",)),
+    ("change_owner", ("OWNER TO",)),
     (
         "disable_trigger",
         (
@@ -307,7 +317,7 @@ _PLAIN_ACTIONS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     (
         "harmless",
         (
-            "SET (", "RESET (", "OWNER TO", "CLUSTER ON", "SET WITHOUT", "INHERIT",
+            "SET (", "RESET (", "CLUSTER ON", "SET WITHOUT", "INHERIT",
             "OF", "NOT OF", "ALGORITHM", "LOCK", "COMMENT", "AUTO_INCREMENT", "DEFAULT",
             "CHARACTER SET", "CHARSET", "COLLATE", "DISABLE KEYS", "ENABLE KEYS",
             "STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES", "MAX_ROWS",

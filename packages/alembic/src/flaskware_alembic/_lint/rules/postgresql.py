@@ -69,6 +69,8 @@ POSTGRESQL = (
             change.kind in {"create_index", "drop_index", "reindex", "detach_partition"}
             and change.is_flagged
             and change.in_transaction
+            # It ends a DETACH that was cut off, and may be in a transaction.
+            and change.other != "finalize"
         ),
         online(_INDEX),
         on_new=True,

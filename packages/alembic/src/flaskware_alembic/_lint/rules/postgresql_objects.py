@@ -32,6 +32,9 @@ def _restricts(change: Change, context: RuleContext) -> bool:
         # No code that is still running writes it.
         return False
     added = {"add_check", "add_foreign_key", "add_unique", "add_exclude"}
+    if change.kind == "alter_domain":
+        # Another rule is about that of a domain whose rows are checked.
+        return change.is_checked and change.is_flagged
     is_unique_index = change.kind == "create_index" and change.is_unique
     return (change.kind in added and change.is_flagged) or is_unique_index
 
@@ -40,11 +43,19 @@ def _hides_rows(change: Change, _: RuleContext) -> bool:
     return change.kind in {"detach_partition", "no_inherit"}
 
 
+def _revokes(change: Change, _: RuleContext) -> bool:
+    drops_role = (change.kind, change.other) == ("drop_object", "role")
+    return change.kind == "revoke" or drops_role
+
+
 def _drops_type(change: Change, context: RuleContext) -> bool:
     # With its last column goes its last use.
     gone = {"drop_column", "drop_table", "alter_type"}
-    return (change.kind, change.other) == ("drop_object", "type") and not any(
-        earlier.kind in gone for earlier in context.before(change)
+    is_named = change.other in {"cast", "type"}
+    return (
+        change.kind == "drop_object"
+        and is_named
+        and not any(earlier.kind in gone for earlier in context.before(change))
     )
 
 
@@ -130,6 +141,15 @@ OBJECTS = (
         "Code that is still running uses the old name, and fails from this moment.",
         kind("rename_object"),
         "# Make another beside it, under the new name; drop the old a release later.",
+    ),
+    _rule(
+        "rename-constraint",
+        Level.INFO,
+        "An INSERT of running code that says ON CONFLICT ON CONSTRAINT with the old"
+        " name fails from this moment.",
+        kind("rename_constraint"),
+        "# First deploy code that names the columns: ON CONFLICT (...).",
+        READS,
     ),
     _rule(
         "move-schema",
@@ -251,6 +271,13 @@ OBJECTS = (
         READS,
     ),
     _rule(
+        "drop-publication",
+        Level.WARNING,
+        "Logical replication of its tables ends: nobody gets their changes any more.",
+        kind("drop_object", other="replication"),
+        "# First see to the subscribers.",
+    ),
+    _rule(
         "row-security",
         Level.WARNING,
         "Changes at once who may see and write which rows: without a policy, nobody.",
@@ -270,8 +297,17 @@ OBJECTS = (
         "revoke",
         Level.WARNING,
         "Code that is still running as that role is refused from this moment.",
-        kind("revoke"),
+        _revokes,
         "# First deploy code that does not need the right.",
+    ),
+    _rule(
+        "change-owner",
+        Level.INFO,
+        "Code that still runs as the old owner is refused from this moment, unless that"
+        " role was granted the rights.",
+        kind("change_owner"),
+        "# First GRANT the role of the running code what it needs.",
+        has_table=True,
     ),
     _rule(
         "alter-role",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import re
 
 from flaskware_alembic._lint.predicates import parts_of
 from flaskware_alembic._lint.rule import advice
@@ -15,6 +16,7 @@ from flaskware_alembic._sql.change import ColumnInfo
 from flaskware_core import Level
 
 _PG: tuple[Dialect, ...] = ("postgresql",)
+_NO_ZONE = re.compile(r"timestamp\s*(\(\s*\d+\s*\))?(\s*without time zone)?")
 
 
 def _has_limit(info: ColumnInfo) -> bool:
@@ -28,6 +30,10 @@ def _is_int_key(info: ColumnInfo) -> bool:
 
 def _is_small(info: ColumnInfo) -> bool:
     return info.type in {"smallint", "int2", "smallserial", "serial2"}
+
+
+def _has_no_zone(info: ColumnInfo) -> bool:
+    return _NO_ZONE.fullmatch(info.type) is not None
 
 
 def _identity(
@@ -104,7 +110,7 @@ TYPES = (
         Level.INFO,
         "Clients in different time zones read a timestamp without a zone as different"
         " instants.",
-        of_type(lambda i: i.type in {"timestamp", "timestamp without time zone"}),
+        of_type(_has_no_zone),
         advice('sa.Column("{name}", sa.DateTime(timezone=True))'),
         on_new=True,
     ),
