@@ -104,3 +104,22 @@ def test_the_next_deploy_goes_on_where_one_was_killed(
         assert after.returncode == 0, error
         assert "upgrade r5" in out
         assert advisory_locks(project) == 0
+
+
+def test_a_pool_of_one_is_refused_in_words(
+    project: Project, processes: t.Any, driver: str
+) -> None:
+    with pooled(project, driver, 1) as url:
+        alone = processes("upgrade", DB=url, WAIT="0.3")
+        _, error = alone.communicate(timeout=120)
+        assert alone.returncode == 1
+        assert "Waiting for a second connection of the pooler" in error
+        assert "gave no second connection in 10 seconds. An upgrade needs two" in error
+        assert "default_pool_size" in error
+        assert "Traceback" not in error
+        # What needs no lock goes on as before, and nothing of the upgrade stays.
+        shown = processes("current", DB=url)
+        assert "No database has a revision yet" in shown.communicate(timeout=60)[0]
+        assert shown.returncode == 0
+    assert advisory_locks(project) == 0
+    assert project.tables() == set()

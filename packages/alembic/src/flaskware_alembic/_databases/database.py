@@ -141,7 +141,9 @@ def is_pooled(connection: sa.Connection) -> bool:
     """
     if connection.dialect.name != "postgresql":
         return False
-    driver: t.Any = connection.connection.driver_connection
+    held = connection.connection
+    # A connection that was taken out of its pool has only the second.
+    driver: t.Any = held.driver_connection or held.dbapi_connection
     info = getattr(driver, "info", None)
     known: int | None = getattr(info, "backend_pid", None)
     if known is None and hasattr(driver, "get_server_pid"):

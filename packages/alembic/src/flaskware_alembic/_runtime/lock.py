@@ -14,13 +14,15 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from flaskware_alembic._databases.database import Database
+from flaskware_alembic._databases.database import is_pooled
 from flaskware_alembic._errors import LockTimeout
 from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._results import OnWait
 from flaskware_core import FileLock
 
 _PAUSE = 0.1
-
+# For a pooler that is busy; a pool of one never answers.
+_SECONDS_FOR_SECOND = 10.0
 
 _UNLIMITED = sa.text(
     "SELECT set_config(name, '0', true) FROM pg_settings WHERE name = :name"
@@ -28,6 +30,8 @@ _UNLIMITED = sa.text(
 
 
 class _Lock(t.Protocol):
+    is_pooled: bool
+
     def try_take(self) -> bool: ...
 
     def holder(self) -> str: ...
@@ -46,6 +50,7 @@ def deploy_lock(
     :param timeout: How long to wait, in seconds.
     :param on_wait: Called once with a sentence where another process is first.
     :raises LockTimeout: naming the holder where the database shows it.
+    :raises MigrationError: if a pooler has no connection besides that of the lock.
     """
     with contextlib.ExitStack() as stack:
         lock = _lock_for(database, table, stack)
@@ -65,7 +70,44 @@ def deploy_lock(
                     " more seconds."
                 )
             time.sleep(_PAUSE)
+        if lock.is_pooled:
+            left = max(_SECONDS_FOR_SECOND, deadline - time.monotonic())
+            _refuse_pool_of_one(database, left, on_wait)
         yield
+
+
+def _refuse_pool_of_one(
+    database: Database, seconds: float, on_wait: OnWait | None
+) -> None:
+    """Ask for a second connection while the first holds the lock.
+
+    The first statement of an upgrade would wait for the end of the lock, and the lock
+    for the end of the upgrade. No limit of the server ends the wait in a pooler.
+    """
+    answered = threading.Event()
+
+    def ask() -> None:
+        # An upgrade meets the same error again, and explains it.
+        with contextlib.suppress(Exception), database.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+        answered.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    if answered.wait(1):
+        return
+    if on_wait is not None:
+        on_wait(
+            "Waiting for a second connection of the pooler before the database"
+            f" {database.name!r}."
+        )
+    if not answered.wait(seconds - 1):
+        raise MigrationError(
+            f"The pooler before the database {database.name!r} gave no second"
+            f" connection in {seconds:.0f} seconds. An upgrade needs two: one holds the"
+            " lock that keeps other deploys out, the other works. Set"
+            " default_pool_size of PgBouncer to 2 or more, or migrate with the URL of"
+            " the database itself. Nothing was applied."
+        )
 
 
 def _lock_for(database: Database, table: str, stack: contextlib.ExitStack) -> _Lock:
@@ -109,6 +151,9 @@ class _PostgreSQLLock:
 
     def __init__(self, connection: sa.Connection, table: str) -> None:
         self._connection = connection
+        # A thread of its own cannot use the event loop of an async driver.
+        self.is_pooled = not connection.dialect.is_async and is_pooled(connection)
+        connection.rollback()
         digest = hashlib.sha256(f"flaskware-alembic:{table}".encode()).digest()
         self._key = int.from_bytes(digest[:8], "big", signed=True)
 
@@ -146,6 +191,8 @@ class _PostgreSQLLock:
 
 
 class _MySQLLock:
+    is_pooled = False
+
     def __init__(self, connection: sa.Connection, table: str) -> None:
         self._connection = connection
         # The name counts for the whole server and may have 64 characters.
@@ -164,6 +211,8 @@ class _MySQLLock:
 
 
 class _FileLock:
+    is_pooled = False
+
     def __init__(self, database: Path) -> None:
         path = database.with_name(f"{database.name}.migrate-lock")
         # The umask decides who else may migrate.
@@ -185,6 +234,7 @@ class _FileLock:
 
 
 class _ThreadLock:
+    is_pooled = False
     _lock = threading.Lock()
 
     def __init__(self) -> None:
