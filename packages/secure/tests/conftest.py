@@ -8,6 +8,7 @@ import flask
 import pytest
 
 from flaskware_core.testing import make_app
+from flaskware_core.testing import rendered
 from flaskware_secure import SecureHeaders
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -27,7 +28,7 @@ def app(secure: SecureHeaders) -> flask.Flask:
     """An app with a page that uses a nonce and one that does not."""
     app = make_app(secure)
     app.add_url_rule("/plain", "plain", lambda: "plain")
-    app.add_url_rule("/page", "page", lambda: flask.render_template_string(PAGE))
+    app.add_url_rule("/page", "page", lambda: rendered(PAGE))
     app.add_url_rule("/post", "post", lambda: "taken", methods=["POST"])
     return app
 

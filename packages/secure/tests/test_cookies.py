@@ -7,6 +7,7 @@ import flask_jwt_extended
 import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from flaskware_core import current_session
 from flaskware_core import examine
 from flaskware_core.testing import make_app
 from flaskware_secure import SecureHeaders
@@ -21,8 +22,8 @@ def baking() -> flask.Flask:
 
 
 def _bake() -> flask.Response:
-    flask.session["user"] = 7
-    response = flask.make_response("baked")
+    current_session()["user"] = 7
+    response = flask.Response("baked")
     response.headers.add("Set-Cookie", "a=1; Path=/")
     response.headers.add("Set-Cookie", "theme=dark; SameSite=Strict")
     return response
@@ -79,7 +80,7 @@ def test_every_cookie_is_fixed_that_of_the_session_too(baking: flask.Flask) -> N
 
 def test_a_session_still_works_over_plain_http(baking: flask.Flask) -> None:
     SecureHeaders(baking)
-    baking.add_url_rule("/read", "read", lambda: str(flask.session["user"]))
+    baking.add_url_rule("/read", "read", lambda: str(current_session()["user"]))
     client = baking.test_client()
     client.get("/")
     assert client.get("/read").text == "7"

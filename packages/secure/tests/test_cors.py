@@ -8,7 +8,9 @@ import flask_cors
 import pytest
 
 from flaskware_core import ConfigError
+from flaskware_core import current_request
 from flaskware_core import takes_from_elsewhere
+from flaskware_core.testing import blueprint_for
 from flaskware_core.testing import make_app
 from flaskware_secure import Cors
 from flaskware_secure import Policy
@@ -40,7 +42,7 @@ def shared(secure: SecureHeaders) -> flask.Flask:
 
 
 def _refuse_options() -> None:
-    if flask.request.method == "OPTIONS":
+    if current_request().method == "OPTIONS":
         flask.abort(400)
 
 
@@ -180,8 +182,8 @@ def test_what_no_view_answers_below_a_blueprint_has_its_headers(
 ) -> None:
     app = make_app(secure)
     cors = Cors(origins=(FRIEND,), credentials=True)
-    api = flask.Blueprint("api", __name__, url_prefix="/api" if at[0] == "b" else None)
-    inner = flask.Blueprint("inner", __name__, url_prefix="/v1")
+    api = blueprint_for(app, "api", url_prefix="/api" if at[0] == "b" else None)
+    inner = blueprint_for(app, "inner", url_prefix="/v1")
     secure.override(cors=cors)(api)
     api.add_url_rule("/item", "item", lambda: "item")
     inner.add_url_rule("/deep", "deep", lambda: "deep")
@@ -244,7 +246,7 @@ def test_where_flask_cors_allows_every_origin_all_read_and_none_changes() -> Non
 
 def test_a_blueprint_of_flask_cors_counts_for_its_own_views() -> None:
     app = make_app(SecureHeaders())
-    api = flask.Blueprint("api", __name__, url_prefix="/api")
+    api = blueprint_for(app, "api", url_prefix="/api")
     flask_cors.CORS(api, origins=[FRIEND])
     api.add_url_rule("/item", "item", lambda: "item", methods=["POST"])
     app.register_blueprint(api)
@@ -273,7 +275,7 @@ def test_other_extensions_learn_what_may_come_from_elsewhere(
 
     def taken(**headers: str) -> bool:
         with app.test_request_context("/shared", method="POST", headers=headers):
-            return takes_from_elsewhere(flask.request)
+            return takes_from_elsewhere(current_request())
 
     marked = by == "cross_site"
     assert taken(Origin=FRIEND)

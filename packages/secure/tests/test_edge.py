@@ -14,7 +14,10 @@ import quart
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from flaskware_core import current_app_object
+from flaskware_core import current_request
 from flaskware_core.testing import make_app
+from flaskware_core.testing import rendered
 from flaskware_secure import NonceError
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
@@ -45,8 +48,8 @@ def _size(lines: list[tuple[str, str]]) -> int:
 def test_a_response_carries_few_bytes_of_headers(mimetype: str, most: int) -> None:
     def view() -> flask.Response:
         page = "x"
-        if mimetype == "text/html" and "secure" in flask.current_app.extensions:
-            page = flask.render_template_string(PAGE)
+        if mimetype == "text/html" and "secure" in current_app_object().extensions:
+            page = rendered(PAGE)
         return flask.Response(page, mimetype=mimetype)
 
     responses = []
@@ -101,7 +104,7 @@ def test_a_response_object_that_is_returned_twice_has_a_nonce_each_time(
     @app.get("/kept")
     def kept() -> flask.Response:
         if not made:
-            made.append(flask.make_response(flask.render_template_string(PAGE)))
+            made.append(flask.Response(rendered(PAGE)))
         return made[0]
 
     client = app.test_client()
@@ -137,10 +140,10 @@ def test_flask_caching_never_serves_a_page_with_a_dead_nonce(
         page = PAGE
         if made == "fragment":
             page = "{% cache 60, 'key' %}" + PAGE + "{% endcache %}"
-        text = flask.render_template_string(page)
+        text = rendered(page)
         if made == "tuple":
             return text, 200
-        return flask.make_response(text) if made == "response" else text
+        return flask.Response(text) if made == "response" else text
 
     @app.get("/plain")
     @cache.cached(60)
@@ -166,7 +169,7 @@ def test_a_304_of_a_hook_that_runs_later_has_no_policy() -> None:
     @app.after_request
     def conditional(response: flask.Response) -> flask.Response:
         response.add_etag()
-        return response.make_conditional(flask.request)
+        return response.make_conditional(current_request())
 
     SecureHeaders(app)
     app.add_url_rule("/", "index", lambda: "page")

@@ -16,7 +16,7 @@ from flaskware_secure.testing import csp_of
 def test_a_stricter_csp_that_the_view_set_is_kept(app: flask.Flask) -> None:
     @app.get("/own")
     def own() -> flask.Response:
-        response = flask.make_response("own")
+        response = flask.Response("own")
         response.headers["content-security-policy"] = "default-src 'none'"
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
@@ -30,7 +30,7 @@ def test_a_stricter_csp_that_the_view_set_is_kept(app: flask.Flask) -> None:
 def test_several_csps_of_the_view_are_all_kept(app: flask.Flask) -> None:
     @app.get("/own")
     def own() -> flask.Response:
-        response = flask.make_response("own")
+        response = flask.Response("own")
         response.headers.add("Content-Security-Policy", "default-src 'self'")
         response.headers.add("Content-Security-Policy", "img-src 'none'")
         return response

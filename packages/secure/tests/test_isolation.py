@@ -14,6 +14,8 @@ import flask
 import pytest
 from quart.testing import WebsocketResponseError
 
+from flaskware_core import current_session
+from flaskware_core.testing import blueprint_for
 from flaskware_core.testing import free_port
 from flaskware_core.testing import make_app
 from flaskware_secure import Changes
@@ -127,7 +129,7 @@ def test_caches_are_told_what_decides_where_the_browser_does_not(
     @app.get("/varied")
     @secure.override(corp=None)
     def varied() -> flask.Response:
-        response = flask.make_response("varied")
+        response = flask.Response("varied")
         response.vary.update(["Accept", "sec-fetch-site"])
         return response
 
@@ -149,7 +151,7 @@ def test_a_trusted_origin_may_post(secure: SecureHeaders) -> None:
 def test_a_marked_view_and_a_marked_blueprint_take_cross_site_posts(
     app: flask.Flask, secure: SecureHeaders
 ) -> None:
-    hooks = flask.Blueprint("hooks", __name__)
+    hooks = blueprint_for(app, "hooks")
     secure.override(cross_site=True)(hooks)
     hooks.add_url_rule("/hook", "hook", lambda: "taken", methods=["POST"])
     app.register_blueprint(hooks)
@@ -184,7 +186,7 @@ def test_a_session_that_was_used_is_told_to_caches_too(
 ) -> None:
     @app.get("/used")
     def used() -> str:
-        return str(flask.session.get("user"))
+        return str(current_session().get("user"))
 
     response = app.test_client().get("/used")
     assert len(response.headers.getlist("Vary")) == 1

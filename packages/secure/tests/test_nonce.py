@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
+from flaskware_core import current_request
 from flaskware_core.testing import make_app
+from flaskware_core.testing import rendered
 from flaskware_secure import NonceError
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
@@ -38,7 +40,7 @@ def test_a_nonce_is_the_same_within_a_request_and_fresh_in_the_next(
 ) -> None:
     @app.get("/two")
     def two() -> list[str]:
-        in_template = flask.render_template_string("{{ csp_nonce() }}")
+        in_template = rendered("{{ csp_nonce() }}")
         return [secure.csp_nonce(), secure.csp_nonce(), in_template]
 
     client = app.test_client()
@@ -109,10 +111,10 @@ def test_a_304_brings_no_policy_that_would_block_the_cached_page(
 ) -> None:
     @app.get("/cached")
     def cached() -> flask.Response:
-        page = flask.render_template_string("<script nonce={{ csp_nonce() }}></script>")
-        response = flask.make_response(page)
+        page = rendered("<script nonce={{ csp_nonce() }}></script>")
+        response = flask.Response(page)
         response.set_etag("version-1")
-        return response.make_conditional(flask.request)  # type: ignore[return-value]
+        return response.make_conditional(current_request())  # type: ignore[return-value]
 
     client = app.test_client()
     first = client.get("/cached")
@@ -139,8 +141,8 @@ def test_a_page_with_a_nonce_is_not_stored_by_shared_caches(
 ) -> None:
     @app.get("/caching")
     def caching() -> flask.Response:
-        page = flask.render_template_string("{{ csp_nonce() }}")
-        response = flask.make_response(page)
+        page = rendered("{{ csp_nonce() }}")
+        response = flask.Response(page)
         if given is not None:
             response.headers["Cache-Control"] = given
         return response
@@ -162,7 +164,7 @@ def test_several_lines_of_cache_control_are_read_as_one(
 ) -> None:
     @app.get("/caching")
     def caching() -> flask.Response:
-        response = flask.make_response(secure.csp_nonce())
+        response = flask.Response(secure.csp_nonce())
         response.headers.add("Cache-Control", "max-age=60")
         response.headers.add("Cache-Control", "public")
         return response
@@ -245,7 +247,7 @@ def test_a_macro_that_is_imported_without_context_has_the_nonce(
 ) -> None:
     @app.get("/macro")
     def macro() -> str:
-        return flask.render_template_string(
+        return rendered(
             "{% macro s() %}<script nonce={{ csp_nonce() }}></script>{% endmacro %}"
             "{{ s() }}"
         )
@@ -353,7 +355,7 @@ def test_handlers_of_pages_of_others_are_allowed_by_their_hashes() -> None:
     }
     for path, page in pages.items():
         app.add_url_rule(path, path, lambda page=page: page)
-    add = lambda: secure.add_nonces(flask.make_response(pages["/elsewhere"]))  # noqa: E731
+    add = lambda: secure.add_nonces(flask.Response(pages["/elsewhere"]))  # noqa: E731
     app.add_url_rule("/hooked", "hooked", add)
     client = app.test_client()
     digests = [hashlib.sha256(text.encode()).digest() for text in (code, "go()")]

@@ -8,6 +8,7 @@ import pytest
 from flask.views import View
 
 from flaskware_core import ConfigError
+from flaskware_core.testing import blueprint_for
 from flaskware_secure import append
 from flaskware_secure import SecureHeaders
 from flaskware_secure.testing import assert_csp
@@ -66,8 +67,8 @@ def test_appending_keeps_what_the_directive_inherits(
 def test_nested_blueprints_and_the_view_compose_from_the_outside_in(
     app: flask.Flask, secure: SecureHeaders
 ) -> None:
-    outer = flask.Blueprint("outer", __name__, url_prefix="/outer")
-    inner = flask.Blueprint("inner", __name__, url_prefix="/inner")
+    outer = blueprint_for(app, "outer", url_prefix="/outer")
+    inner = blueprint_for(app, "inner", url_prefix="/inner")
     secure.override(
         frame_ancestors=[PARTNER], img_src=["https://outer.example"], referrer="origin"
     )(outer)
@@ -103,7 +104,7 @@ def test_nested_blueprints_and_the_view_compose_from_the_outside_in(
 def test_a_blueprints_error_page_has_its_policy(
     app: flask.Flask, secure: SecureHeaders
 ) -> None:
-    blueprint = flask.Blueprint("embed", __name__)
+    blueprint = blueprint_for(app, "embed")
     secure.override(frame_ancestors=[PARTNER])(blueprint)
 
     @blueprint.get("/gone")

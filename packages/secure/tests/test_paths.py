@@ -6,6 +6,7 @@ import flask
 import pytest
 
 from flaskware_core import ConfigError
+from flaskware_core.testing import blueprint_for
 from flaskware_core.testing import make_app
 from flaskware_secure import append
 from flaskware_secure import Csp
@@ -49,7 +50,7 @@ def test_path_rules_reach_the_static_files_of_a_blueprint(
 ) -> None:
     app = make_app(secure, SECURE_PATHS={"/admin/static": {"corp": "cross-origin"}})
     app.register_blueprint(
-        flask.Blueprint("admin", __name__, static_folder="static", url_prefix="/admin")
+        blueprint_for(app, "admin", static_folder="static", url_prefix="/admin")
     )
     response = app.test_client().get("/admin/static/missing.css")
     assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
@@ -133,7 +134,7 @@ def test_an_error_handler_of_two_apps_counts_for_its_own_object(
 def test_an_override_can_start_from_another_policy(
     app: flask.Flask, secure: SecureHeaders
 ) -> None:
-    admin = flask.Blueprint("admin", __name__)
+    admin = blueprint_for(app, "admin")
     secure.override(policy=Policy.legacy(), frame_ancestors=["'self'"])(admin)
     admin.add_url_rule("/admin", "index", lambda: "admin")
     app.register_blueprint(admin)
@@ -151,7 +152,7 @@ def test_pages_of_others_are_given_nonces(
         "<SCRIPT src=/a.js></SCRIPT><style\nmedia=print>a{}</style>"
         "<script nonce=own>1</script><scripted>text</scripted>"
     )
-    others = flask.Blueprint("others", __name__)
+    others = blueprint_for(app, "others")
     others.add_url_rule("/others", "page", lambda: page)
     others.add_url_rule("/others.json", "json", lambda: {"a": "<script>"})
     others.after_request(secure.add_nonces)

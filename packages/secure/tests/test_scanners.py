@@ -11,6 +11,7 @@ import secure
 from secure_scanners import Scan
 from secure_scanners import scan
 
+from flaskware_core.testing import rendered
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
 
@@ -24,7 +25,7 @@ def _served(body: str, *policy: Policy) -> flask.Flask:
     app.secret_key = "k3y-0f-a-test:0123456789abcdef-XYZ"
     SecureHeaders(app, **({"policy": policy[0]} if policy else {}))
     page = f"<!doctype html><title>page</title>{body}"
-    app.add_url_rule("/", "index", lambda: flask.render_template_string(page))
+    app.add_url_rule("/", "index", lambda: rendered(page))
     return app
 
 

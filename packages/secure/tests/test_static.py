@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flaskware_core import ConfigError
+from flaskware_core.testing import blueprint_for
 from flaskware_core.testing import make_app
+from flaskware_core.testing import rendered
 from flaskware_secure import IntegrityError
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
@@ -35,13 +37,13 @@ def files(tmp_path: Path) -> Path:
 def serving(files: Path, secure: SecureHeaders) -> flask.Flask:
     app = make_app()
     app.static_folder = str(files)
-    blueprint = flask.Blueprint(
-        "admin", __name__, static_folder=files / "deep", url_prefix="/admin"
+    blueprint = blueprint_for(
+        app, "admin", static_folder=files / "deep", url_prefix="/admin"
     )
     app.register_blueprint(blueprint)
     secure.init_app(app)
     page = "{{ static_script('app.js', defer=True, type='module') }}"
-    app.add_url_rule("/", "index", lambda: flask.render_template_string(page))
+    app.add_url_rule("/", "index", lambda: rendered(page))
     return app
 
 

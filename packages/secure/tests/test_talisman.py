@@ -10,6 +10,7 @@ import flask
 import flask_talisman
 import pytest
 
+from flaskware_core import current_session
 from flaskware_core.testing import make_app
 from flaskware_secure import Policy
 from flaskware_secure import SecureHeaders
@@ -146,7 +147,7 @@ def _read(header: str, value: str | None) -> object:
 def test_the_cookie_of_the_session_has_the_same_flags() -> None:
     def cookie(app: flask.Flask) -> set[str]:
         app.secret_key = "k" * 32
-        app.add_url_rule("/in", view_func=lambda: flask.session.update(a=1) or "in")
+        app.add_url_rule("/in", view_func=lambda: current_session().update(a=1) or "in")
         answer = app.test_client().get("/in", base_url=URL)
         return {part.strip() for part in answer.headers["Set-Cookie"].split(";")[1:]}
 

@@ -7,6 +7,7 @@ import pytest
 
 from flaskware_core import ConfigError
 from flaskware_core.testing import make_app
+from flaskware_core.testing import rendered
 from flaskware_secure import NonceError
 from flaskware_secure import Policy
 from flaskware_secure import PolicyProblem
@@ -18,7 +19,7 @@ from flaskware_secure.testing import csp_of
 def _page(**settings: t.Any) -> flask.Flask:
     app = make_app(SecureHeaders(**settings))
     page = "<!doctype html><title>page</title>{{ trusted_types() }}"
-    app.add_url_rule("/", "index", lambda: flask.render_template_string(page))
+    app.add_url_rule("/", "index", lambda: rendered(page))
     return app
 
 

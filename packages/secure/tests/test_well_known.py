@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from flaskware_core import ConfigError
 from flaskware_core import examine
+from flaskware_core.testing import blueprint_for
 from flaskware_core.testing import make_app
 from flaskware_secure import SecureHeaders
 
@@ -166,7 +167,7 @@ def test_whatever_is_accepted_is_one_line(address: str) -> None:
 )
 def test_password_managers_are_sent_to_the_page(target: str, location: str) -> None:
     app = _app(change_password=target)
-    account = flask.Blueprint("account", __name__, url_prefix="/account")
+    account = blueprint_for(app, "account", url_prefix="/account")
     account.add_url_rule("/password", "password", lambda: "page")
     app.register_blueprint(account)
     client = app.test_client()
