@@ -7,8 +7,6 @@ import pydantic
 import pytest
 import wtforms
 from flask.sessions import SecureCookieSessionInterface
-from forms_frameworks import blueprint_for
-from forms_frameworks import rendered
 from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +14,9 @@ from hypothesis import strategies as st
 from flaskware_core import ConfigError
 from flaskware_core import Extension
 from flaskware_core import Settings
+from flaskware_core.testing import blueprint_for
 from flaskware_core.testing import make_app
+from flaskware_core.testing import rendered
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
 from flaskware_forms._csrf.mask import mask

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pydantic
 import pytest
 from flask_wtf import CSRFProtect
-from forms_frameworks import blueprint_for
 
 from flaskware_core import examine
 from flaskware_core import Level
+from flaskware_core.testing import blueprint_for
 from flaskware_core.testing import make_app
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec

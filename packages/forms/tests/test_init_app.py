@@ -8,12 +8,12 @@ import pydantic
 import pytest
 from flask_wtf import CSRFProtect
 from flask_wtf import FlaskForm
-from forms_frameworks import rendered
 from wtforms import StringField
 
 from flaskware_core import AlreadyInitialised
 from flaskware_core import NotInitialised
 from flaskware_core.testing import make_app
+from flaskware_core.testing import rendered
 from flaskware_forms import Bound
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec

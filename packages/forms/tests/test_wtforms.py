@@ -12,7 +12,6 @@ import flask_wtf.file as wf
 import pydantic
 import pytest
 import wtforms
-from forms_frameworks import rendered
 from forms_models import PAY
 from forms_page import Page
 from hypothesis import example
@@ -24,6 +23,7 @@ from wtforms import validators as wv
 
 from flaskware_core import DeclarationError
 from flaskware_core.testing import make_app
+from flaskware_core.testing import rendered
 from flaskware_forms import Forms
 from flaskware_forms import FormSpec
 from flaskware_forms import from_wtforms

@@ -86,6 +86,7 @@ def test_a_session_still_works_over_plain_http(baking: flask.Flask) -> None:
     assert client.get("/read").text == "7"
 
 
+@pytest.mark.flask_only("ProxyFix is for WSGI")
 @pytest.mark.parametrize("before", [True, False])
 def test_a_proxy_decides_whether_it_is_https(baking: flask.Flask, before: bool) -> None:
     def fix_proxy() -> None:
@@ -143,6 +144,7 @@ def test_a_cookie_that_another_library_names_for_its_script_stays_readable(
     assert "a=1; Path=/; SameSite=Lax" in lines
 
 
+@pytest.mark.flask_only("Flask-JWT-Extended knows Flask alone")
 def test_the_cookies_of_flask_jwt_extended_work_for_its_script() -> None:
     app = make_app(
         SecureHeaders(), JWT_SECRET_KEY="x" * 40, JWT_TOKEN_LOCATION=["cookies"]

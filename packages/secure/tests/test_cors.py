@@ -212,6 +212,7 @@ def test_a_wildcard_allows_every_header_and_method_but_a_token(
     assert _preflight(app, headers="authorization").status_code == 403
 
 
+@pytest.mark.flask_only("Flask-CORS knows Flask alone")
 @pytest.mark.parametrize("first", [True, False])
 def test_an_origin_that_flask_cors_names_may_send_and_read(first: bool) -> None:
     app = make_app()
@@ -231,6 +232,7 @@ def test_an_origin_that_flask_cors_names_may_send_and_read(first: bool) -> None:
         assert client.open("/shared", method=method, headers=evil).status_code == 403
 
 
+@pytest.mark.flask_only("Flask-CORS knows Flask alone")
 def test_where_flask_cors_allows_every_origin_all_read_and_none_changes() -> None:
     app = make_app(SecureHeaders(), DEBUG=True)
     flask_cors.CORS(app, resources={"/shared": {"origins": "*"}})
@@ -244,6 +246,7 @@ def test_where_flask_cors_allows_every_origin_all_read_and_none_changes() -> Non
     assert "@secure.override(cross_site=True)" in refused.text
 
 
+@pytest.mark.flask_only("Flask-CORS knows Flask alone")
 def test_a_blueprint_of_flask_cors_counts_for_its_own_views() -> None:
     app = make_app(SecureHeaders())
     api = blueprint_for(app, "api", url_prefix="/api")

@@ -144,6 +144,7 @@ def test_hsts_is_never_sent_for_this_machine(app: flask.Flask, host: str) -> Non
     assert "Strict-Transport-Security" not in response.headers
 
 
+@pytest.mark.flask_only("Quart has no TRUSTED_HOSTS")
 def test_an_untrusted_host_over_https_is_a_400_with_the_headers(
     live_app: cabc.Callable[..., flask.Flask],
 ) -> None:

@@ -259,6 +259,7 @@ _openings = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.flask_only("a websocket of Quart is no request")
 @_openings
 def test_a_websocket_opens_for_whom_a_post_is_taken(
     secure: SecureHeaders, headers: dict[str, str], *, taken: bool
@@ -269,6 +270,7 @@ def test_a_websocket_opens_for_whom_a_post_is_taken(
     assert response.status_code == (200 if taken else 403)
 
 
+@pytest.mark.flask_only("a websocket of Quart is no request")
 def test_an_override_opens_a_websocket_to_all_and_cors_of_everybody_does_not(
     secure: SecureHeaders,
 ) -> None:

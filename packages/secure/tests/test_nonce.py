@@ -106,6 +106,7 @@ def test_a_directive_without_its_nonce_never_weakens(
     assert_csp(response, script_src=sent)
 
 
+@pytest.mark.flask_only("Quart awaits make_conditional()")
 def test_a_304_brings_no_policy_that_would_block_the_cached_page(
     app: flask.Flask,
 ) -> None:
@@ -197,6 +198,7 @@ def test_a_nonce_outside_a_request_is_an_error(
         secure.csp_nonce()
 
 
+@pytest.mark.flask_only("its streams are iterators of Flask")
 def test_a_streamed_page_may_ask_for_its_nonce_at_any_time(app: flask.Flask) -> None:
     @app.get("/late")
     def late() -> cabc.Iterator[str]:
@@ -212,6 +214,7 @@ def test_a_streamed_page_may_ask_for_its_nonce_at_any_time(app: flask.Flask) -> 
     assert nonce_of(head) is not None
 
 
+@pytest.mark.flask_only("its streams are iterators of Flask")
 def test_a_nonce_first_asked_for_after_other_headers_is_an_error(
     app: flask.Flask, secure: SecureHeaders
 ) -> None:
@@ -227,6 +230,7 @@ def test_a_nonce_first_asked_for_after_other_headers_is_an_error(
         app.test_client().get("/late").get_data()
 
 
+@pytest.mark.flask_only("its streams are iterators of Flask")
 def test_a_nonce_asked_for_before_streaming_reaches_the_streamed_page(
     app: flask.Flask, secure: SecureHeaders
 ) -> None:
@@ -460,3 +464,45 @@ def test_pages_that_other_hooks_change_get_the_nonce_too(position: str) -> None:
         text = gzip.decompress(answer.get_data()).decode()
         assert text.count("<script nonce=") == 2
         assert nonce_of(answer) in text
+
+
+def test_pages_of_quart_get_nonces_as_those_of_flask_do() -> None:
+    secure = SecureHeaders(nonces_below=["/others"])
+    app = quart.Quart("others")
+    secure.init_app(app)
+    kept: list[quart.Response] = []
+
+    @app.get("/others/page")
+    async def page() -> quart.Response:
+        return quart.Response("<script>go()</script>")
+
+    @app.get("/others/gone")
+    async def gone() -> str:
+        # The page of the error is a response of Werkzeug, not of Quart.
+        return quart.abort(410, "<script>gone()</script>")
+
+    @app.get("/own")
+    async def own() -> quart.Response:
+        return secure.add_nonces(quart.Response("<script>go()</script>"))
+
+    @app.get("/kept")
+    async def keep() -> quart.Response:
+        if not kept:
+            source = "<script nonce={{ csp_nonce() }}></script>"
+            text = await quart.render_template_string(source)
+            kept.append(quart.Response(text))
+        return kept[0]
+
+    async def visit() -> None:
+        client = app.test_client()
+        seen: list[str] = []
+        for path in ("/others/page", "/others/gone", "/own", "/kept", "/kept"):
+            response = await client.get(path)
+            nonce = nonce_of(t.cast("t.Any", response))
+            assert nonce is not None, path
+            if path != "/others/gone":  # its text is escaped
+                assert f"nonce={nonce}" in await response.get_data(as_text=True)
+            seen.append(nonce)
+        assert len(set(seen)) == len(seen)
+
+    asyncio.run(visit())

@@ -37,6 +37,7 @@ def test_a_post_stays_a_post(live_app: LiveApp) -> None:
     assert followed.request.scheme == "https"
 
 
+@pytest.mark.flask_only("Quart has no TRUSTED_HOSTS")
 def test_a_forged_host_is_refused_and_not_redirected_to(live_app: LiveApp) -> None:
     client = live_app(TRUSTED_HOSTS=["www.example.org"]).test_client()
     response = client.get("/", base_url=HTTP, headers={"Host": "evil.example"})
@@ -146,6 +147,7 @@ def test_a_forged_proxy_header_is_not_trusted_and_makes_no_loop(
         assert "ProxyFix" in caplog.text
 
 
+@pytest.mark.flask_only("ProxyFix is for WSGI")
 def test_what_proxyfix_established_is_trusted(live_app: LiveApp) -> None:
     app = live_app(TRUSTED_HOSTS=["www.example.org"])
     app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1)  # type: ignore[method-assign]

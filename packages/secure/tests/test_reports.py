@@ -171,6 +171,7 @@ def test_what_is_no_report_is_refused(
     assert _send(collecting, body, kind).status_code == status
 
 
+@pytest.mark.flask_only("its body is a wsgi.input")
 def test_a_body_without_a_length_is_bounded_too(collecting: flask.Flask) -> None:
     class Endless(io.RawIOBase):
         taken = 0
@@ -236,6 +237,7 @@ def test_a_signal_tells_of_each_report(collecting: flask.Flask) -> None:
     assert sent["report"].subject == "img-src"
 
 
+@pytest.mark.flask_only("Flask-WTF knows Flask alone")
 def test_a_browser_may_report_without_a_csrf_token_and_from_a_sandbox(
     secure: SecureHeaders,
 ) -> None:

@@ -67,11 +67,13 @@ from flaskware_core import Unavailable
 from flaskware_core import with_app_context
 from flaskware_core import WouldBlock
 from flaskware_core.testing import async_app_context
+from flaskware_core.testing import blueprint_for
 from flaskware_core.testing import chromium
 from flaskware_core.testing import free_port
 from flaskware_core.testing import isolation
 from flaskware_core.testing import make_app
 from flaskware_core.testing import node_modules
+from flaskware_core.testing import rendered
 from flaskware_core.testing import Service
 from flaskware_core.testing import Services
 from flaskware_core.testing import serving
@@ -186,6 +188,8 @@ assert_type(make_app(framework="quart"), flask.Flask)
 
 
 async def in_an_app_context() -> None:
+    assert_type(rendered("{{ n }}", n=1), str)
+    make_app().register_blueprint(blueprint_for(make_app(), "admin"))
     async with async_app_context(make_app()) as nothing:
         assert_type(nothing, None)
 

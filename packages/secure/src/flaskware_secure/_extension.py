@@ -18,7 +18,7 @@ from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 from markupsafe import Markup
 from werkzeug.sansio.request import Request as SansRequest
-from werkzeug.wrappers import Response
+from werkzeug.sansio.response import Response
 
 from flaskware_core import CoreSettings
 from flaskware_core import current_request
@@ -32,6 +32,7 @@ from ._headers.edge import attach_first
 from ._headers.edge import attach_last
 from ._headers.edge import Edge
 from ._headers.edge import wrap_edge
+from ._headers.hooks import add_nonces
 from ._headers.hooks import add_nonces_below
 from ._headers.hooks import answer_preflight
 from ._headers.hooks import guard
@@ -43,8 +44,6 @@ from ._headers.hooks import renew_nonces
 from ._headers.hooks import trusted_types_function
 from ._headers.isolation import other_sharing
 from ._headers.isolation import takes_from_elsewhere
-from ._headers.nonce import nonced_markup
-from ._headers.nonce import note_page
 from ._headers.resolution import Resolver
 from ._headers.transport import Redirection
 from ._policy.overrides import attach_override
@@ -148,11 +147,8 @@ class SecureHeaders(Extension[SecureSettings, SecureState]):
 
         :raises NonceError: see :meth:`csp_nonce`.
         """
-        if response.mimetype == "text/html" and not response.is_streamed:
-            markup = response.get_data(as_text=True)
-            if markup:
-                note_page(current_request(), markup)
-                response.set_data(nonced_markup(markup, self.csp_nonce()))
+        if response.mimetype == "text/html":
+            add_nonces(response, current_request(), self.csp_nonce)
         return response
 
     def trusted_types(self) -> Markup:

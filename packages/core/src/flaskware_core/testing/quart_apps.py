@@ -173,8 +173,9 @@ def _scope_of(sent: Request) -> object:
     base = {"client": (sent.remote_addr or "127.0.0.1", 1)}
     parts = sent.method, sent.headers, sent.query_string, sent.scheme, sent.root_path
     method, headers, query, scheme, root = parts
+    path = root + sent.path  # unlike WSGI's, the path of ASGI includes the root
     return make_test_scope(
-        "http", sent.path, method, Headers(headers), query, scheme, root, "1.1", base
+        "http", path, method, Headers(headers), query, scheme, root, "1.1", base
     )
 
 

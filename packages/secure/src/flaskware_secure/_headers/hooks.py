@@ -35,6 +35,7 @@ from .nonce import note_page
 from .nonce import renonced
 from .nonce import used_nonce
 from .nonce import was_rendered
+from .nonce import whole_body
 from .transport import asks_for_page
 from .transport import claims_https
 from .transport import is_local
@@ -254,7 +255,7 @@ def add_nonces_below(
     styles that their scripts make. A hook does so after those that change a page, such
     as Flask-DebugToolbar's, and before Flask-Compress.
     """
-    app.after_request(_nonces_hook(app, compiled_for, paths))
+    attach(app, "after_request", _nonces_hook(app, compiled_for, paths))
     hooks = app.after_request_funcs[None]
     hooks.insert(0, hooks.pop())
     ordered: list[bool] = []
@@ -278,35 +279,30 @@ def _nonces_hook(
     current = request_getter(app)
     csp_nonce = optional_nonce_function(compiled_for)
 
-    def nonce_for(response: Response) -> str | None:
+    def add(response: Response) -> Response:
         if response.mimetype != "text/html" or response.content_encoding:
-            return None
-        path = current().path
-        return csp_nonce() if any(is_below(path, each) for each in paths) else None
-
-    def changed(markup: str, nonce: str) -> str:
-        note_page(current(), markup)
-        return nonced_markup(markup, nonce)
-
-    # A stream is left alone: its headers are sent before its last element is made.
-
-    def add(response: flask.Response) -> flask.Response:
-        if not response.is_streamed and (nonce := nonce_for(response)) is not None:
-            response.set_data(changed(response.get_data(as_text=True), nonce))
+            return response
+        request = current()
+        if any(is_below(request.path, each) for each in paths):
+            add_nonces(response, request, csp_nonce)
         return response
 
-    if isinstance(app, flask.Flask):
-        return add
-    from quart import Response as QuartResponse
+    return add
 
-    async def add_in_quart(response: QuartResponse) -> QuartResponse:
-        whole = isinstance(response.response, response.data_body_class)
-        if whole and (nonce := nonce_for(response)) is not None:
-            markup = await response.get_data(as_text=True)
-            response.set_data(changed(markup, nonce))
-        return response
 
-    return add_in_quart
+def add_nonces(
+    response: Response, request: object, csp_nonce: cabc.Callable[[], str | None]
+) -> None:
+    """Give each script, style and link of a page the nonce of the request.
+
+    A stream is left alone: its headers are sent before its last element is made.
+    """
+    body = whole_body(response)
+    nonce = csp_nonce() if body else None
+    if body and nonce is not None:
+        markup = body.decode()
+        note_page(request, markup)
+        t.cast("t.Any", response).set_data(nonced_markup(markup, nonce))
 
 
 def renew_nonces(

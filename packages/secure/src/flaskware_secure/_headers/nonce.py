@@ -9,6 +9,7 @@ import secrets
 import typing as t
 
 from werkzeug.sansio.response import Response
+from werkzeug.wrappers import Response as WaitingResponse
 
 from flaskware_secure._policy.inline import inline_code
 from flaskware_secure._policy.inline import linked_origins
@@ -95,10 +96,24 @@ def renonced(response: R, request: object) -> R:
         nonce = request.__dict__[_NONCE] = secrets.token_urlsafe(_BYTES)
     again = copy.copy(response)
     again.headers = type(response.headers)(response.headers)
-    page: bytes = t.cast("t.Any", response).get_data()
-    t.cast("t.Any", again).set_data(page.replace(rendered.encode(), nonce.encode()))
+    page = whole_body(response)
+    if page is not None:
+        t.cast("t.Any", again).set_data(page.replace(rendered.encode(), nonce.encode()))
     again.__dict__[_RENDERED] = nonce
     return again
+
+
+def whole_body(response: Response) -> bytes | None:
+    """Return the body of a response, or ``None`` if it is a stream.
+
+    An app of Quart answers with responses of Quart, and with those of Werkzeug where it
+    shows an error.
+    """
+    if isinstance(response, WaitingResponse):
+        return None if response.is_streamed else response.get_data()
+    # Quart's own get_data() is awaited, also for a body that is there already.
+    body = t.cast("t.Any", response).response
+    return t.cast("bytes | None", getattr(body, "data", None))
 
 
 def nonced_markup(markup: str, nonce: str) -> str:
