@@ -6,14 +6,27 @@ import shutil
 import subprocess
 import tempfile
 import time
+import typing as t
 from pathlib import Path
 
 import flask
 import pytest
+from werkzeug.local import LocalProxy
 
+from flaskware_core import current_session
 from flaskware_core.testing import make_app
+from flaskware_session import ServerSession
 from flaskware_session import Sessions
 from flaskware_session import SQLAlchemyStore
+
+session: ServerSession = t.cast("ServerSession", LocalProxy(current_session))
+"""The session of the request, in either framework."""
+
+
+def flash(message: str) -> None:
+    """Same as Flask's; that of Quart is a coroutine function."""
+    session["_flashes"] = [*session.get("_flashes", []), ("message", message)]
+
 
 # To make a database for each test takes longer than the test: of the two servers the
 # quick tests ask one.
@@ -94,8 +107,6 @@ def build(tmp_path: Path) -> cabc.Iterator[cabc.Callable[..., flask.Flask]]:
 
 
 def add_views(app: flask.Flask, sessions: Sessions) -> None:
-    session = flask.session
-
     @app.get("/untouched")
     def untouched() -> str:
         return "ok"

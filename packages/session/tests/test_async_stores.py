@@ -27,6 +27,8 @@ from flaskware_session._records.token import new_token
 from flaskware_session._records.token import proof_of
 from flaskware_session.testing import StoreSuite
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 
 
@@ -102,7 +104,7 @@ def test_an_app_works_with_a_store_of_coroutines(build: Build, redis_url: str) -
     @app.get("/async")
     async def view() -> str:
         await asyncio.sleep(0)
-        return str(flask.session["a"])
+        return str(session["a"])
 
     client = app.test_client()
     assert client.get("/set/a/1").status_code == 200

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flaskware_core import current_request
 from flaskware_core import request_credential
 from flaskware_core.testing import make_app
 from flaskware_session import NotFresh
@@ -38,7 +39,7 @@ def api(
 
     @app.get("/credential")
     def credential() -> list[str | None]:
-        return [request_credential(flask.request)]
+        return [request_credential(current_request())]
 
     @app.get("/pay")
     @sessions.require_fresh(minutes=10, factor="mfa")

@@ -10,6 +10,8 @@ import pytest
 
 from flaskware_session import Sessions
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 Client = flask.testing.FlaskClient
 
@@ -38,41 +40,41 @@ def meanwhile(build: Build, store_url: str) -> tuple[Client, list[str]]:
 
     @app.get("/slow/<key>")
     def slow(key: str) -> str:
-        flask.session.get("x")
-        flask.session[key] = "slow"
+        session.get("x")
+        session[key] = "slow"
         others()
         return "ok"
 
     @app.get("/slow-delete")
     def slow_delete() -> str:
-        flask.session.pop("start")
+        session.pop("start")
         others()
         return "ok"
 
     @app.get("/slow-nested")
     def slow_nested() -> str:
-        flask.session.setdefault("list", []).append(1)
+        session.setdefault("list", []).append(1)
         others()
         return "ok"
 
     @app.get("/slow-regenerate")
     def slow_regenerate() -> str:
         sessions.regenerate()
-        flask.session["mine"] = "slow"
+        session["mine"] = "slow"
         others()
         return "ok"
 
     @app.get("/slow-login")
     def slow_login() -> str:
         sessions.login("ann")
-        flask.session["mine"] = "slow"
+        session["mine"] = "slow"
         others()
         return "ok"
 
     @app.get("/slow-clear")
     def slow_clear() -> str:
-        flask.session.clear()
-        flask.session["start"] = "1"
+        session.clear()
+        session["start"] = "1"
         others()
         return "ok"
 

@@ -10,14 +10,17 @@ import flask
 import flask.testing
 import pytest
 
+from flaskware_core import current_app_object
 from flaskware_session import MemoryStore
-from flaskware_session import session
 from flaskware_session import SessionConflict
 from flaskware_session import Sessions
 from flaskware_session.testing import FakeClock
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 Client = flask.testing.FlaskClient
+ONLY_FLASK = pytest.mark.flask_only("a stream of Quart has a context of its own")
 
 
 def twin(client: Client) -> Client:
@@ -37,7 +40,7 @@ def race(
 
     @app.get("/mine")
     def view() -> str:
-        flask.session.get("x")
+        session.get("x")
         if other:
             assert twin(client).get(other).status_code == 200
         mine()
@@ -48,7 +51,7 @@ def race(
 
 
 def put(key: str, value: object) -> cabc.Callable[[], object]:
-    return lambda: flask.session.__setitem__(key, value)
+    return lambda: session.__setitem__(key, value)
 
 
 def test_to_raise_answers_409_and_stores_nothing(build: Build) -> None:
@@ -66,12 +69,12 @@ def test_to_raise_lets_pass_what_does_not_contradict(build: Build, other: str) -
 
 def test_a_view_may_handle_the_conflict_and_try_again(build: Build) -> None:
     def mine() -> None:
-        flask.session["a"] = "3"
+        session["a"] = "3"
         with pytest.raises(SessionConflict) as caught:
             session.save()
         assert caught.value.keys == ["a"]
-        assert flask.session["a"] == "2"
-        flask.session["a"] += "4"
+        assert session["a"] == "2"
+        session["a"] += "4"
         session.save()
 
     response, client = race(build, mine, "/set/a/2", on_conflict="raise")
@@ -95,9 +98,7 @@ def test_a_deletion_is_not_merged(build: Build) -> None:
     def merge(key: str, base: t.Any, theirs: t.Any, mine: t.Any) -> t.Any:
         raise AssertionError("asked without two values")
 
-    _, client = race(
-        build, lambda: flask.session.pop("a"), "/set/a/2", on_conflict=merge
-    )
+    _, client = race(build, lambda: session.pop("a"), "/set/a/2", on_conflict=merge)
     assert client.get("/read").json["data"] == {}
 
 
@@ -126,7 +127,7 @@ url, namespace, token = sys.argv[1:]
 app = flask.Flask("counting")
 app.testing = True
 Sessions(app, store=url, namespace=namespace, store_timeout=20, budget=60)
-app.add_url_rule("/count", "count", lambda: str(flask.session.increment("n")))
+app.add_url_rule("/count", "count", lambda: str(session.increment("n")))
 client = app.test_client()
 client.set_cookie("session", token)
 for _ in range(20):
@@ -156,15 +157,15 @@ def test_counters_of_processes_count_right(build: Build, store_url: str) -> None
 def test_a_number_that_was_set_is_not_counted(build: Build) -> None:
     def mine() -> None:
         increment("a", 0.5)
-        flask.session["a"] = 10
+        session["a"] = 10
         increment("b", 2)
         increment("b", 3)
 
     app = build(Sessions(store=MemoryStore()))
     app.add_url_rule("/mine", "mine", lambda: str(mine()))
     client = app.test_client()
-    with client.session_transaction() as session:
-        session["a"] = 1
+    with client.session_transaction() as opened:
+        opened["a"] = 1
     assert client.get("/mine").status_code == 200
     assert client.get("/read").json["data"] == {"a": 10, "b": 5}
 
@@ -178,16 +179,17 @@ def test_what_is_no_number_is_not_counted_up(build: Build) -> None:
         client.get("/mine")
 
 
+@ONLY_FLASK
 def test_saving_before_a_stream_stores_and_sends_the_cookie(build: Build) -> None:
     app = build(Sessions(store="memory://"))
 
     @app.get("/stream")
     def stream() -> flask.Response:
-        flask.session["a"] = 1
+        session["a"] = 1
         session.save()
 
         def body() -> cabc.Iterator[str]:
-            flask.session["b"] = 2
+            session["b"] = 2
             session.save()
             yield "done"
 
@@ -198,6 +200,7 @@ def test_saving_before_a_stream_stores_and_sends_the_cookie(build: Build) -> Non
     assert client.get("/read").json["data"] == {"a": 1, "b": 2}
 
 
+@ONLY_FLASK
 @pytest.mark.parametrize("was_read", [True, False])
 def test_a_new_session_while_the_response_is_sent_is_refused(
     build: Build, was_read: bool
@@ -208,10 +211,10 @@ def test_a_new_session_while_the_response_is_sent_is_refused(
     @app.get("/stream")
     def stream() -> flask.Response:
         if was_read:
-            flask.session.get("a")
+            session.get("a")
 
         def body() -> cabc.Iterator[str]:
-            flask.session["b"] = 2
+            session["b"] = 2
             with pytest.raises(RuntimeError, match=r"session\.save\(\)") as caught:
                 session.save()
             told.append(str(caught.value))
@@ -223,6 +226,7 @@ def test_a_new_session_while_the_response_is_sent_is_refused(
     assert told
 
 
+@ONLY_FLASK
 def test_a_session_that_is_first_read_in_a_stream_gets_its_new_id_later(
     build: Build,
 ) -> None:
@@ -232,7 +236,7 @@ def test_a_session_that_is_first_read_in_a_stream_gets_its_new_id_later(
     @app.get("/stream")
     def stream() -> flask.Response:
         def body() -> cabc.Iterator[str]:
-            flask.session["b"] = 2
+            session["b"] = 2
             session.save()
             yield "done"
 
@@ -252,9 +256,9 @@ def test_a_save_that_found_the_session_gone_stores_nothing(
     build: Build, store_url: str
 ) -> None:
     def mine() -> None:
-        flask.session["a"] = "3"
+        session["a"] = "3"
         session.save()
-        flask.session["b"] = "4"
+        session["b"] = "4"
 
     response, client = race(build, mine, "/logout", store=store_url)
     assert (response.status_code, response.headers.get("Set-Cookie")) == (409, None)
@@ -266,14 +270,13 @@ def test_what_another_request_stored_survives_two_saves_of_one(
     build: Build, second: str
 ) -> None:
     def mine() -> None:
-        session = t.cast("t.Any", flask.session)
         kept = session.setdefault("list", [])
         session["c"] = 1
         session.save()
         assert session["b"] == "2"
         kept.append(1)
         if second == "regenerated":
-            sessions = t.cast("Sessions", flask.current_app.extensions["session"])
+            sessions = t.cast("Sessions", current_app_object().extensions["session"])
             sessions.regenerate()
 
     _, client = race(build, mine, "/set/b/2")

@@ -13,6 +13,8 @@ from flaskware_session import MemoryStore
 from flaskware_session import Sessions
 from flaskware_session.testing import CountingStore
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 TOKEN = "[A-Za-z0-9_-]{77}"
 
@@ -131,11 +133,9 @@ def test_the_view_has_the_last_word_on_caching(build: Build) -> None:
     app = build(Sessions(store="memory://"))
 
     @app.get("/own")
-    def own() -> flask.Response:
-        flask.session["a"] = 1
-        response = flask.make_response("ok")
-        response.cache_control.private = True
-        return response
+    def own() -> tuple[str, dict[str, str]]:
+        session["a"] = 1
+        return "ok", {"Cache-Control": "private"}
 
     assert app.test_client().get("/own").headers["Cache-Control"] == "private"
 

@@ -21,6 +21,8 @@ from flaskware_session import parse_agent
 from flaskware_session import Sessions
 from flaskware_session.testing import FakeClock
 
+pytestmark = pytest.mark.flask_only("the page of devices is a blueprint of Flask")
+
 CHROME = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
     " Chrome/126.0.0.0 Safari/537.36"

@@ -8,9 +8,10 @@ import datetime as dt
 import flask
 import pytest
 
-from flaskware_session import session
 from flaskware_session import Sessions
 from flaskware_session.testing import FakeClock
+
+from .conftest import session
 
 Build = cabc.Callable[..., flask.Flask]
 

@@ -33,6 +33,7 @@ RECORD = Record(
 HEADERS = st.text(st.characters(exclude_categories=()), max_size=700)
 
 
+@pytest.mark.flask_only("its texts are those of a server of WSGI")
 @settings(
     max_examples=25,
     deadline=None,

@@ -16,6 +16,8 @@ from flaskware_session import Sessions
 from flaskware_session import StoreUnavailable
 from flaskware_session.testing import FakeClock
 
+pytestmark = pytest.mark.flask_only("Flask-Login knows Flask alone")
+
 Build = cabc.Callable[..., flask.Flask]
 REMEMBER = "remember_token"
 

@@ -16,6 +16,8 @@ from flask_sqlalchemy import SQLAlchemy
 from flaskware_session import SessionInfo
 from flaskware_session import Sessions
 
+pytestmark = pytest.mark.flask_only("Flask-Security knows Flask alone")
+
 Build = cabc.Callable[..., flask.Flask]
 PASSWORD = "correct horse battery"
 OTHER = "staple horse battery"

@@ -16,6 +16,8 @@ from flaskware_session import Sessions
 from flaskware_session import StoreUnavailable
 from flaskware_session.testing import CountingStore
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 
 
@@ -37,8 +39,8 @@ def test_an_id_and_its_key_are_told_nowhere(
 
     @app.get("/too-large")
     def too_large() -> str:
-        told.append(repr(flask.session))
-        flask.session["big"] = "x" * 70_000
+        told.append(repr(session))
+        session["big"] = "x" * 70_000
         return "ok"
 
     client = app.test_client()

@@ -19,6 +19,8 @@ from flaskware_session import AsyncStore
 from flaskware_session import Sessions
 from flaskware_session import SQLAlchemyStore
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 Client = flask.testing.FlaskClient
 
@@ -97,7 +99,7 @@ class Proxy:
 
 
 def count() -> str:
-    return str(t.cast("t.Any", flask.session).increment("n"))
+    return str(t.cast("t.Any", session).increment("n"))
 
 
 def share_cookie(client: Client, other: Client) -> None:

@@ -24,6 +24,8 @@ from flaskware_core import ConfigError
 from flaskware_core.testing import make_app
 from flaskware_session import Sessions
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 Client = flask.testing.FlaskClient
 KEY = "k3y-0f-a-test:0123456789abcdef-XYZ"
@@ -34,7 +36,7 @@ def visit(app: flask.Flask, data: dict[str, t.Any]) -> str:
 
     @app.get("/begin")
     def begin() -> str:
-        flask.session.update(data)
+        session.update(data)
         return "ok"
 
     client = app.test_client()
@@ -79,8 +81,8 @@ def test_a_session_of_flask_s_cookie_is_taken_over(
 
     @app.get("/values")
     def values() -> str:
-        assert VALUES.items() <= flask.session.items()
-        return str(flask.session.get("b"))
+        assert VALUES.items() <= session.items()
+        return str(session.get("b"))
 
     client = with_cookie(app, old)
     assert client.get("/values").text == "None"
@@ -298,7 +300,7 @@ def test_pickles_are_converted_offline_and_with_consent(
 
     @app.get("/at")
     def at() -> str:
-        return str(flask.session["at"] == VALUES["at"])
+        return str(session["at"] == VALUES["at"])
 
     assert with_cookie(app, sid).get("/at").text == "True"
     assert with_cookie(app, other).get("/read").json["data"] == {}

@@ -15,6 +15,9 @@ import pytest
 from flaskware_session import Sessions
 from flaskware_session.testing import FakeClock
 
+from .conftest import flash
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 Client = flask.testing.FlaskClient
 RENEWAL = 3600
@@ -48,21 +51,21 @@ def shop(build: Build, store_url: str) -> Shop:
     meet = threading.Barrier(2, timeout=60)
 
     @app.get("/flash/<text>")
-    def flash(text: str) -> str:
-        flask.flash(text)
+    def show(text: str) -> str:
+        flash(text)
         meet.wait()
         return "ok"
 
     @app.get("/sign-in/<user_id>")
     def sign_in(user_id: str) -> str:
-        flask.session.get("cart")
+        session.get("cart")
         meet.wait()
         sessions.login(user_id)
         return "ok"
 
     @app.get("/nested")
     def nested() -> str:
-        flask.session["settings"] = {"_permanent": True}
+        session["settings"] = {"_permanent": True}
         return "ok"
 
     return Shop(app, clock)

@@ -13,6 +13,8 @@ import flask
 import flask.testing
 import pytest
 import redis
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Response
 
 from flaskware_core import check_connections
 from flaskware_core import ConfigError
@@ -21,6 +23,8 @@ from flaskware_core import Finding
 from flaskware_core import Level
 from flaskware_session import Sessions
 from flaskware_session import StoreUnavailable
+
+from .conftest import session
 
 Build = cabc.Callable[..., flask.Flask]
 
@@ -113,9 +117,9 @@ def test_a_new_session_that_cannot_be_stored_is_503(
     app.after_request(lambda r: r.headers.add("X-After", "kept") or r)
 
     @app.get("/welcome")
-    def welcome() -> flask.Response:
-        flask.session["a"] = 1
-        response = flask.make_response(flask.redirect("/home"))
+    def welcome() -> Response:
+        session["a"] = 1
+        response = redirect("/home")
         response.set_cookie("remember", "me")
         return response
 
@@ -138,7 +142,7 @@ def test_an_error_page_may_look_at_the_session(build: Build, server: Server) -> 
 
     @app.errorhandler(503)
     def busy(error: Exception) -> tuple[str, int]:
-        return f"Sorry {flask.session.get('name', 'you')}", 503
+        return f"Sorry {session.get('name', 'you')}", 503
 
     client = app.test_client()
     client.get("/set/name/ann")
@@ -156,8 +160,8 @@ def test_a_view_that_hides_the_error_still_ends_with_503(
     @app.get("/hide")
     def hide() -> str:
         with contextlib.suppress(StoreUnavailable):
-            flask.session.get("a")
-        flask.session["a"] = 2
+            session.get("a")
+        session["a"] = 2
         return "You are not signed in"
 
     client = app.test_client()

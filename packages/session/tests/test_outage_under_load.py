@@ -21,6 +21,8 @@ from flaskware_core.testing import free_port
 from flaskware_session import Sessions
 from flaskware_session import SQLAlchemyStore
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 
 pytestmark = pytest.mark.slow
@@ -183,7 +185,6 @@ def app(build: Build, server: Server) -> flask.Flask:
 
     @app.get("/count")
     def count() -> str:
-        session = t.cast("t.Any", flask.session)
         return str(session.increment("n"))
 
     return app

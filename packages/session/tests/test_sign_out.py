@@ -17,6 +17,8 @@ from flaskware_session import Record
 from flaskware_session import Sessions
 from flaskware_session.testing import FakeClock
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 Client = flask.testing.FlaskClient
 
@@ -202,14 +204,14 @@ def test_a_sign_out_ends_the_session_however_long_its_request_took(
 
 
 def clear_and_say(sessions: Sessions) -> None:
-    flask.session.clear()
-    flask.session["message"] = "See you"
+    session.clear()
+    session["message"] = "See you"
 
 
 @pytest.mark.parametrize(
     ("end", "expected"),
     [
-        (lambda _: flask.session.clear(), (None, {})),
+        (lambda _: session.clear(), (None, {})),
         (clear_and_say, (None, {"message": "See you"})),
         (lambda sessions: sessions.login("bob"), ("bob", {})),
         (lambda sessions: sessions.login("ann"), ("ann", {"a": "1"})),
@@ -255,7 +257,7 @@ def test_what_a_visitor_had_is_kept_by_a_sign_in_that_meets_a_new_id(
 
     @app.get("/slow-login")
     def slow_login() -> str:
-        flask.session["b"] = "2"
+        session["b"] = "2"
         other.get("/regenerate")
         sessions.login("ann")
         return "ok"
@@ -285,11 +287,11 @@ def test_a_pepper_that_is_rotated_meanwhile_changes_nothing(
 
     @app.get("/slow")
     def slow() -> str:
-        assert flask.session["a"] == "1"
+        assert session["a"] == "1"
         copy_cookie(tab, other)
         assert other.get("/read").json["data"]["a"] == "1"
         if end == "write":
-            flask.session["b"] = "2"
+            session["b"] = "2"
         else:
             sessions.logout()
         return "ok"

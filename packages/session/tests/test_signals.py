@@ -9,6 +9,7 @@ import blinker
 import flask
 import pytest
 import redis
+from flask.sansio.app import App
 
 from flaskware_session import MemoryStore
 from flaskware_session import session_conflict
@@ -18,6 +19,8 @@ from flaskware_session import session_renewed
 from flaskware_session import session_revoked
 from flaskware_session import session_unreadable
 from flaskware_session import Sessions
+
+from .conftest import session
 
 Build = cabc.Callable[..., flask.Flask]
 SIGNALS = {
@@ -35,8 +38,8 @@ def events() -> cabc.Iterator[list[tuple[str, dict[str, t.Any]]]]:
     seen: list[tuple[str, dict[str, t.Any]]] = []
 
     def listen(name: str, signal: blinker.Signal) -> t.Any:
-        def note(sender: flask.Flask, **details: t.Any) -> None:
-            assert isinstance(sender, flask.Flask)
+        def note(sender: App, **details: t.Any) -> None:
+            assert isinstance(sender, App)
             seen.append((name, details))
 
         return signal.connected_to(note)
@@ -78,7 +81,7 @@ def test_a_conflict_and_a_dropped_change_are_told(
 
     @app.get("/slow")
     def slow() -> str:
-        flask.session["a"] = "3"
+        session["a"] = "3"
         rival = app.test_client()
         cookie = client.get_cookie("session")
         assert cookie is not None

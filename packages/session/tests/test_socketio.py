@@ -10,6 +10,8 @@ from flask_socketio import SocketIO
 
 from flaskware_session import Sessions
 
+pytestmark = pytest.mark.flask_only("Flask-SocketIO knows Flask alone")
+
 
 @pytest.fixture(params=[True, False], ids=["managed", "shared"])
 def manage_session(request: pytest.FixtureRequest) -> bool:

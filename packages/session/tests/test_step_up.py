@@ -13,6 +13,8 @@ from flaskware_session import NotFresh
 from flaskware_session import Sessions
 from flaskware_session.testing import FakeClock
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 
 
@@ -172,9 +174,9 @@ def test_the_data_of_a_device_is_small_and_simple() -> None:
     with app.test_request_context():
         sessions.set_device(label="x", a=1, b="y")
         sessions.set_device(a=None)
-        assert flask.session["_device"] == {"label": "x", "b": "y"}
+        assert session["_device"] == {"label": "x", "b": "y"}
         sessions.set_device(label="")
-        assert flask.session["_device"] == {"b": "y"}
+        assert session["_device"] == {"b": "y"}
         with pytest.raises(ValueError, match="longer than 100"):
             sessions.set_device(label="x" * 101)
         with pytest.raises(ValueError, match="at most 16"):
@@ -190,8 +192,8 @@ def test_what_an_app_put_under_the_same_keys_is_no_error() -> None:
     @app.get("/")
     def odd() -> list[object]:
         sessions.login("ann")
-        flask.session["_device"] = ["x"]
-        flask.session["_factor:mfa"] = True
+        session["_device"] = ["x"]
+        session["_factor:mfa"] = True
         return [sorted(sessions.factors), sessions.is_fresh(minutes=1, factor="mfa")]
 
     assert app.test_client().get("/").json == [["sign-in"], False]

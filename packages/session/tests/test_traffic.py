@@ -11,7 +11,10 @@ from flaskware_session import Sessions
 from flaskware_session.testing import CountingStore
 from flaskware_session.testing import FakeClock
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
+ONLY_FLASK = pytest.mark.flask_only("Quart reads a session before the view")
 
 
 @pytest.fixture
@@ -41,9 +44,9 @@ def client(
 @pytest.mark.parametrize(
     ("path", "trips"),
     [
-        ("/untouched", []),
+        pytest.param("/untouched", [], marks=ONLY_FLASK),
         ("/static/none.css", []),
-        ("/nowhere", []),
+        pytest.param("/nowhere", [], marks=ONLY_FLASK),
         ("/read", ["read"]),
         ("/set/a/1", ["read"]),
         ("/set/a/2", ["read", "update"]),
@@ -82,6 +85,7 @@ def test_a_visitor_without_a_session_costs_no_trip(
     assert "Set-Cookie" not in response.headers
 
 
+@ONLY_FLASK
 def test_making_every_session_permanent_costs_nothing_where_there_is_none(
     build: Build, store: CountingStore
 ) -> None:
@@ -89,7 +93,7 @@ def test_making_every_session_permanent_costs_nothing_where_there_is_none(
 
     @app.before_request
     def permanent() -> None:
-        flask.session.permanent = True
+        session.permanent = True
 
     client = app.test_client()
     for path in ("/untouched", "/read"):
@@ -109,8 +113,8 @@ def test_a_session_that_is_emptied_again_is_not_stored(
 
     @app.get("/in-and-out")
     def in_and_out() -> str:
-        flask.session["a"] = 1
-        del flask.session["a"]
+        session["a"] = 1
+        del session["a"]
         return "ok"
 
     assert "Set-Cookie" not in app.test_client().get("/in-and-out").headers
@@ -119,7 +123,12 @@ def test_a_session_that_is_emptied_again_is_not_stored(
 
 @pytest.mark.parametrize(
     ("path", "scripts"),
-    [("/untouched", 0), ("/nowhere", 0), ("/read", 1), ("/set/a/2", 2)],
+    [
+        pytest.param("/untouched", 0, marks=ONLY_FLASK),
+        pytest.param("/nowhere", 0, marks=ONLY_FLASK),
+        ("/read", 1),
+        ("/set/a/2", 2),
+    ],
 )
 def test_redis_gets_one_command_a_trip(
     build: Build, redis_url: str, path: str, scripts: int
@@ -148,6 +157,7 @@ def test_redis_gets_one_command_a_trip(
     assert seen == ["EVALSHA"] * scripts
 
 
+@ONLY_FLASK
 def test_redis_counts_no_other_commands_than_these(
     build: Build, own_redis: str
 ) -> None:

@@ -10,10 +10,13 @@ import flask.testing
 import pydantic
 import pytest
 
+from flaskware_core import current_request
 from flaskware_session import MemoryStore
 from flaskware_session import SessionMismatch
 from flaskware_session import Sessions
 from flaskware_session.testing import CountingStore
+
+from .conftest import session
 
 Build = cabc.Callable[..., flask.Flask]
 
@@ -58,7 +61,7 @@ def test_a_typed_dict_is_the_session_itself(build: Build) -> None:
     def write(sessions: Sessions) -> None:
         visit = sessions.typed(Visit)
         visit["count"] = visit.get("count", 0) + 1
-        assert flask.session["count"] == visit["count"]
+        assert session["count"] == visit["count"]
 
     def read(sessions: Sessions) -> object:
         return sessions.typed(Visit)["count"]
@@ -105,7 +108,7 @@ def test_what_does_not_fit_is_not_stored(build: Build, schema: t.Any) -> None:
             t.cast("t.Any", sessions.typed(Visit))["theme"] = 7
         else:
             t.cast("t.Any", sessions.typed(Basket)).note = 7
-        t.cast("t.Any", flask.session).save()
+        t.cast("t.Any", session).save()
 
     with pytest.raises(SessionMismatch, match=r"session\['(theme|note)'\]"):
         run(build, write)
@@ -118,11 +121,10 @@ def test_a_model_never_writes_over_what_it_did_not_change(build: Build) -> None:
 
     @app.get("/slow")
     def slow() -> str:
-        session = t.cast("t.Any", flask.session)
         basket = sessions.typed(Basket)
         basket.lines.append(Line(name="plum"))
         tab = app.test_client()
-        tab.set_cookie("session", flask.request.cookies["session"])
+        tab.set_cookie("session", current_request().cookies["session"])
         assert tab.get("/other").status_code == 200
         session.save()
         assert sessions.typed(Basket) is basket
@@ -134,7 +136,7 @@ def test_a_model_never_writes_over_what_it_did_not_change(build: Build) -> None:
     @app.get("/other")
     def other() -> str:
         sessions.typed(Basket).note = "theirs"
-        flask.session["kept"] = 1
+        session["kept"] = 1
         return "ok"
 
     @app.get("/begin")
@@ -147,8 +149,8 @@ def test_a_model_never_writes_over_what_it_did_not_change(build: Build) -> None:
         names = [line.name for line in sessions.typed(Basket).lines]
         return {
             "names": names,
-            "note": flask.session["note"],
-            "kept": "kept" in flask.session,
+            "note": session["note"],
+            "kept": "kept" in session,
         }
 
     client.get("/begin")
@@ -161,7 +163,7 @@ def test_what_an_earlier_version_stored_is_dropped_where_it_does_not_fit(
     build: Build,
 ) -> None:
     def write(sessions: Sessions) -> None:
-        flask.session.update(lines="none", note="kept", count="many", other=1)
+        session.update(lines="none", note="kept", count="many", other=1)
 
     def read(sessions: Sessions) -> object:
         return sessions.typed(Basket), dict(sessions.typed(Visit))
@@ -179,7 +181,7 @@ def test_an_emptied_session_is_not_filled_again_by_a_model(build: Build) -> None
         sessions.logout()
 
     def read(sessions: Sessions) -> object:
-        return dict(flask.session)
+        return dict(session)
 
     assert run(build, write, leave, read)[-1] == {}
 

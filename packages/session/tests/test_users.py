@@ -12,6 +12,9 @@ from flaskware_session import SessionInfo
 from flaskware_session import Sessions
 from flaskware_session.testing import FakeClock
 
+from .conftest import flash
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 
 
@@ -121,7 +124,7 @@ def test_what_is_set_after_logout_starts_a_new_session(site: Site) -> None:
     @site.app.get("/bye")
     def bye() -> str:
         site.sessions.logout()
-        flask.flash("Bye")
+        flash("Bye")
         return "ok"
 
     client = site.device("ann")
@@ -135,8 +138,8 @@ def test_what_is_set_after_logout_starts_a_new_session(site: Site) -> None:
 def test_the_idiom_of_clearing_before_signing_in_gives_a_new_id(site: Site) -> None:
     @site.app.get("/classic")
     def classic() -> str:
-        flask.session.clear()
-        flask.session["user_id"] = 7
+        session.clear()
+        session["user_id"] = 7
         return "ok"
 
     client = site.app.test_client()

@@ -26,6 +26,8 @@ from flaskware_session._drive import sync
 from flaskware_session._drive.sync import Gauge
 from flaskware_session.testing import FakeClock
 
+from .conftest import session
+
 Build = cabc.Callable[..., flask.Flask]
 Client = flask.testing.FlaskClient
 KEY = "k3y-0f-a-test:0123456789abcdef-XYZ"
@@ -84,7 +86,7 @@ def test_what_is_emptied_or_ended_leaves_no_cookie(build: Build) -> None:
 
     @app.get("/empty")
     def empty() -> str:
-        flask.session.clear()
+        session.clear()
         return "ok"
 
     for path in ("/empty", "/logout"):
@@ -117,12 +119,12 @@ def test_a_changed_cookie_opens_nothing(choice: st.DataObject) -> None:
 
     @app.get("/set")
     def set_it() -> str:
-        flask.session["a"] = "1"
+        session["a"] = "1"
         return "ok"
 
     @app.get("/read")
     def read() -> dict[str, object]:
-        return {"data": dict(flask.session)}
+        return {"data": dict(session)}
 
     client = app.test_client()
     client.get("/set")
@@ -244,7 +246,7 @@ def test_a_redis_says_how_full_it_is(
 def test_a_memcached_says_how_full_it_is(memcached_url: str) -> None:
     store = MemcachedStore(memcached_url)
     app = make_app(Sessions(store=store))
-    app.add_url_rule("/", "home", lambda: flask.session.update(a=1) or "ok")
+    app.add_url_rule("/", "home", lambda: session.update(a=1) or "ok")
     app.test_client().get("/")
     assert 0 < store.fullness() < 1
     store.close()

@@ -46,6 +46,28 @@ def test_a_client_sends_what_flask_takes_and_reads_what_it_reads(app):
     assert client.get("/seen").text == "ada"
 
 
+def test_a_client_changes_the_session_and_has_the_app(app):
+    @app.get("/seen")
+    def seen():
+        return current_session().get("seen", "nothing")
+
+    client = app.test_client()
+    with client.session_transaction() as session:
+        session["seen"] = "first"
+    assert client.get("/seen").text == "first"
+    with client.session_transaction() as session:
+        assert session.pop("seen") == "first"
+    assert client.get("/seen").text == "nothing"
+    other = client.application.test_client()
+    assert other.get("/seen").text == "nothing"
+
+
+def test_a_client_asks_an_app_that_is_under_a_path(app):
+    app.add_url_rule("/where", "where", lambda: current_request().root_path)
+    answer = app.test_client().get("/where", base_url="https://shop.example/shop")
+    assert answer.text.rstrip("/") == "/shop"
+
+
 def test_a_body_arrives_whole(app):
     @app.post("/")
     async def view():
@@ -103,6 +125,21 @@ def test_an_app_that_is_used_again_has_a_new_event_loop():
         assert set(threading.enumerate()) - before
         app.close_event_loop()
         assert not set(threading.enumerate()) - before
+
+
+def test_the_end_of_the_event_loop_is_the_end_of_serving():
+    app, ended = make_app(framework="quart"), []
+
+    @app.after_serving
+    async def end():
+        ended.append(active_app())
+
+    app.add_url_rule("/", "index", lambda: "here")
+    app.close_event_loop()
+    assert ended == []
+    app.test_client().get("/")
+    app.close_event_loop()
+    assert ended == [app]
 
 
 def test_tests_of_flask_alone_are_left_out(pytester):

@@ -6,10 +6,13 @@ import typing as t
 
 from flaskware_core import lazy_names
 
+from ._coroutines import async_session as async_session
+from ._coroutines import AsyncSessions as AsyncSessions
 from ._errors import NotFresh as NotFresh
 from ._errors import SessionConflict as SessionConflict
 from ._errors import SessionEnded as SessionEnded
 from ._errors import SessionMismatch as SessionMismatch
+from ._errors import SessionReadOnly as SessionReadOnly
 from ._errors import SessionTooLarge as SessionTooLarge
 from ._errors import StoreRefused as StoreRefused
 from ._errors import StoreUnavailable as StoreUnavailable
@@ -33,6 +36,7 @@ from ._signals import session_unreadable as session_unreadable
 from ._stores.async_protocol import AsyncStore as AsyncStore
 from ._stores.memory import MemoryStore as MemoryStore
 from ._stores.protocol import Store as Store
+from ._web.async_access import AsyncServerSession as AsyncServerSession
 from ._web.session import ServerSession as ServerSession
 from ._web.session import session as session
 
@@ -67,13 +71,14 @@ else:
     )
 
 __all__ = [
-    "Agent", "AsyncRedisStore", "AsyncSQLAlchemyStore", "AsyncStore", "BlockingStore",
+    "Agent", "async_session", "AsyncRedisStore", "AsyncServerSession",
+    "AsyncSessions", "AsyncSQLAlchemyStore", "AsyncStore", "BlockingStore",
     "Clock", "DEVICE_TEXTS", "DeviceTexts", "FileStore", "MemcachedStore",
     "MemoryStore", "NotFresh", "parse_agent", "Record", "RedisStore", "Scanned",
     "ServerSession", "session", "session_conflict", "session_copied", "session_created",
     "session_outage", "session_renewed", "session_revoked", "session_unreadable",
     "SessionConflict", "SessionEnded", "SessionInfo", "SessionMismatch", "Sessions",
-    "SessionSettings", "SessionState", "SessionTooLarge", "SQLAlchemyStore",
-    "SQLiteStore", "Store", "StoreRefused", "StoreStats", "StoreUnavailable",
-    "UnstorableValue", "Written",
+    "SessionReadOnly", "SessionSettings", "SessionState", "SessionTooLarge",
+    "SQLAlchemyStore", "SQLiteStore", "Store", "StoreRefused", "StoreStats",
+    "StoreUnavailable", "UnstorableValue", "Written",
 ]  # fmt: skip

@@ -9,19 +9,21 @@ import sys
 import typing as t
 
 import click
-from flask import current_app
-from flask.cli import AppGroup
+
+from flaskware_core import CommandGroup
+from flaskware_core import current_app_object
 
 from ._errors import StoreUnavailable
 
 if t.TYPE_CHECKING:
+    from ._extension import BaseSessions
     from ._extension import Sessions
     from ._records.record import SessionInfo
 
 _BATCH = 1000
 
 
-class _Group(AppGroup):
+class _Group(CommandGroup):
     def invoke(self, ctx: click.Context) -> t.Any:
         try:
             return super().invoke(ctx)
@@ -189,4 +191,5 @@ def _count_of(number: int, noun: str) -> str:
 
 
 def _sessions() -> Sessions:
-    return t.cast("Sessions", current_app.extensions["session"])
+    sessions = t.cast("BaseSessions", current_app_object().extensions["session"])
+    return sessions.for_commands()

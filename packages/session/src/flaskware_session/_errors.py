@@ -6,6 +6,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Conflict
 from werkzeug.exceptions import Unauthorized
 
+from flaskware_core import Misuse
 from flaskware_core import Unavailable
 
 
@@ -100,6 +101,23 @@ class NotFresh(Unauthorized):
 
     def __reduce__(self) -> tuple[type[NotFresh], tuple[str, float | None]]:
         return type(self), (self.factor, self.minutes)
+
+
+class SessionReadOnly(Misuse, RuntimeError):
+    """A websocket changes its session; nothing was stored.
+
+    The answer that could set a cookie was sent when the websocket was opened.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A websocket can read the session and not change it. Change it in a view,"
+            " to which the page sends a request, such as `fetch('/cart', {method:"
+            " 'POST'})`."
+        )
+
+    def __reduce__(self) -> tuple[type[SessionReadOnly], tuple[()]]:
+        return type(self), ()
 
 
 class SessionTooLarge(ValueError):

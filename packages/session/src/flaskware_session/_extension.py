@@ -1,7 +1,8 @@
 """The extension. Its order, lowest first:
 
 Rooms: _errors < _signals < _records < _core < _stores < _takeover < _drive < _web <
-_login < _devices < _settings < _setup < _checks < _cli < _extension < _migrations
+_login < _devices < _settings < _setup < _checks < _cli < _extension <
+_coroutines < _migrations
 """
 
 from __future__ import annotations
@@ -18,18 +19,29 @@ from importlib.util import find_spec
 
 import flask
 from flask.sansio.app import App
-from flask.sessions import SecureCookieSessionInterface
 
+from flaskware_core import active_request
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
-from flaskware_core import current_context
+from flaskware_core import current_app_object
+from flaskware_core import current_request
 from flaskware_core import current_session
+from flaskware_core import DeclarationError
 from flaskware_core import describe
 from flaskware_core import Extension
 from flaskware_core import Finding
+from flaskware_core import is_async
+from flaskware_core import refuse_in_event_loop
 
-from . import _signals as signals
 from ._cli import session_commands
+from ._core.operations import Steps
+from ._core.revocation import count
+from ._core.revocation import list_part
+from ._core.revocation import list_user
+from ._core.revocation import prune
+from ._core.revocation import revoke
+from ._core.revocation import revoke_everybody
+from ._core.revocation import revoke_user
 from ._core.save import save
 from ._core.visit import Intent
 from ._core.visit import Visit
@@ -43,13 +55,11 @@ from ._records.device import factors_in
 from ._records.device import SIGN_IN
 from ._records.record import Clock
 from ._records.record import PERSISTENT
-from ._records.record import Record
 from ._records.record import SessionInfo
 from ._records.record import StoreStats
 from ._records.record import time_of
 from ._records.record import Timeouts
 from ._records.text import plain
-from ._records.token import handle_of
 from ._settings import SessionSettings
 from ._setup import build_carried
 from ._setup import build_finder
@@ -60,22 +70,27 @@ from ._stores.protocol import Store
 from ._stores.sealed import plain_store
 from ._web.cookie import SessionCookie
 from ._web.cookie_policy import cookie_from_config
+from ._web.edge import SessionEdge
 from ._web.flask import ServerSessionInterface
 from ._web.headers import is_bearer
 from ._web.session import ServerSession
+from ._web.session import SessionContent
 
 if t.TYPE_CHECKING:
     from ._devices.page import Confirm
     from ._devices.texts import DeviceTexts
+    from ._drive.aio import AsyncStoreClient
     from ._takeover.flask_session import Unpickler
     from ._web.views import D
 
-_BATCH = 1000
+# Quart may not be installed.
+_OWN, _IN_QUART = "SecureCookieSessionInterface", "quart.sessions"
 _LONGEST_ADDRESS = 64
 _LONGEST_AGENT = 256
 _LONGEST_USER_ID = 512
 # In seconds: no browser keeps a cookie for longer.
 _LONGEST_REMEMBERED = 400 * 24 * 3600
+_T = t.TypeVar("_T")
 _View = t.TypeVar("_View", bound=cabc.Callable[..., t.Any])
 
 
@@ -87,13 +102,15 @@ class SessionState:
     cookie: SessionCookie
 
 
-class Sessions(Extension[SessionSettings, SessionState]):
-    """Keeps ``flask.session`` on the server, and lists the sessions of each user.
+class BaseSessions(Extension[SessionSettings, SessionState]):
+    """The part of the API that waits for no store: the same for coroutines.
 
     :param app: Initialise on this app at once.
     :param clock: Returns the time; for tests, see ``flaskware_session.testing``.
     :param overrides: Settings by field name, such as ``store="memory://"``.
     """
+
+    _session_class: t.ClassVar[type[SessionContent]]
 
     name = "session"
     outside = (
@@ -103,7 +120,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
 
     def __init__(
         self,
-        app: flask.Flask | None = None,
+        app: App | None = None,
         *,
         clock: Clock = time.time,
         **overrides: t.Any,
@@ -163,42 +180,6 @@ class Sessions(Extension[SessionSettings, SessionState]):
             visit.make_permanent(True)
         elif was_remembered:
             visit.make_permanent(self.settings.permanent)
-
-    def issue_token(self, user_id: str | int, *, label: str | None = None) -> str:
-        """Sign a user in on a client of your API; return the id for the client.
-
-        It is a session of its own, stored at once: the session of this request stays
-        as it is, and no cookie is set. Send the id in the body of the response. The
-        client sends it as ``Authorization: Bearer``, and whenever a response has the
-        header ``Session-Token``, that value from then on. The session is listed, ended
-        and timed out like those of browsers.
-
-        :param label: Name of the client in the list of devices.
-        :raises RuntimeError: unless ``SESSION_BEARER`` is on.
-        :raises StoreUnavailable: if the session cannot be stored.
-        """
-        _check_user_id(user_id, "issue_token")
-        if not self.settings.bearer:
-            raise RuntimeError(
-                "A client could not use the token. Set SESSION_BEARER = True, so that"
-                " `Authorization: Bearer` opens a session."
-            )
-        manager, visit = self.state.manager, Visit()
-        _sign_in(visit, user_id)
-        if label:
-            visit.data[DEVICE] = device_with({}, label, {})
-            visit.is_touched = True
-        manager.client.run(save(visit, manager.policy), visit)
-        return t.cast("str", visit.id)
-
-    def logout(self) -> None:
-        """End this request's session, at once and for all requests under way.
-
-        Values put into ``session`` afterwards, such as a message, start a new session.
-
-        :raises StoreUnavailable: if the session cannot be removed.
-        """
-        self._session().access.end()
 
     def regenerate(self) -> None:
         """Give the session a new id, and keep its content, user and age.
@@ -298,201 +279,15 @@ class Sessions(Extension[SessionSettings, SessionState]):
 
         return decorate
 
-    def for_user(self, user_id: str | int) -> list[SessionInfo]:
-        """List the sessions of a user, the last seen first."""
-        manager, current = self.state.manager, self._current_key()
-        records = manager.store.for_user(str(user_id), manager.now())
-        return [SessionInfo.of(r, is_current=r.key == current) for r in records]
-
-    def for_everybody(self, *, size: int = 1000) -> cabc.Iterator[list[SessionInfo]]:
-        """Go through the sessions of all users, a part at a time, in no order.
-
-        For an administrator. A session may come twice. A session that begins meanwhile
-        may not come.
-
-        :param size: About how many sessions to look at for a part, which may be empty.
-        :raises StoreUnavailable: if the store does not answer.
-        """
-        current = self._current_key()
-        for records in self._scan(size):
-            yield [SessionInfo.of(r, is_current=r.key == current) for r in records]
-
-    def revoke(self, handle: str, *, user_id: str | int | None = None) -> bool:
-        """End a single session of a user, at once.
-
-        :param handle: From :class:`SessionInfo`. It may come from the browser: only
-            a session of the given user is ended.
-        :param user_id: Owner of the session; by default, the user who is signed in.
-        :return: Whether there was such a session.
-        """
-        if user_id is None:
-            user_id = self._signed_in()
-        manager, current = self.state.manager, self._current_key()
-        for record in manager.store.for_user(str(user_id), manager.now()):
-            if handle_of(record.key) == handle:
-                if record.key == current:
-                    self.logout()
-                    return True
-                ended = manager.store.delete(record.key)
-                self._tell_revoked(int(ended), str(user_id))
-                return ended
-        return False
-
-    def revoke_user(self, user_id: str | int, *, keep_current: bool = True) -> int:
-        """End a user's sessions on all devices, as after a change of password.
-
-        :param keep_current: Whether this request's session goes on.
-        :return: How many were ended.
-        """
-        manager, keep = self.state.manager, None
-        if self._current_key() is not None and self.user_id == str(user_id):
-            keep = self._current_key()
-        ended = manager.store.delete_user(str(user_id), keep=keep)
-        self._tell_revoked(ended, str(user_id))
-        if keep is not None and not keep_current:
-            self.logout()
-            return ended + 1
-        return ended
-
-    def revoke_everybody(
-        self,
-        *,
-        keep_current: bool = True,
-        progress: cabc.Callable[[int], object] | None = None,
-    ) -> int:
-        """End the sessions of all users, as after a leak; visitors keep theirs.
-
-        A user who signs in meanwhile may stay signed in.
-
-        :param keep_current: Whether this request's session goes on.
-        :param progress: Called now and then with how many more were ended.
-        :return: How many were ended.
-        :raises StoreUnavailable: if the store does not answer; what was ended before is
-            ended.
-        """
-        manager, keep, total = self.state.manager, self._current_key(), 0
-        for records in self._scan(_BATCH):
-            keys = {record.key for record in records} - {keep}
-            users = {record.user_id for record in records} - {None}
-            ended = 0
-            if users:
-                user_ids = t.cast("set[str]", users)
-                ended = manager.store.delete_users(user_ids, keep=keep)
-            # The users' lists may have lost a session.
-            for key in keys if ended < len(keys) else ():
-                ended += manager.store.delete(key)
-            self._tell_revoked(ended, None)
-            total += ended
-            if progress is not None:
-                progress(ended)
-        if keep is not None and not keep_current and self.user_id is not None:
-            self.logout()
-            return total + 1
-        return total
-
-    def devices_page(
-        self,
-        app: flask.Flask,
-        *,
-        url_prefix: str = "/devices",
-        confirm: Confirm = None,
-        factor: str = SIGN_IN,
-        minutes: float = 10,
-        texts: DeviceTexts | cabc.Sequence[DeviceTexts] | None = None,
-    ) -> None:
-        """Add a page on which users see their devices, and sign them out.
-
-        Call it after ``init_app``. The page is a blueprint named ``flaskware_session``
-        and needs no scripts. To sign out a device, a user whose last proof is older
-        than ``minutes`` gives one: see :meth:`require_fresh`.
-
-        :param confirm: How to ask for it. A function that takes the id of the user and
-            what they entered returns whether that is right: the page then asks by
-            itself, and ends the session after five wrong entries in a row. An endpoint
-            asks in a page of your app, which calls :meth:`confirm_factor` and leads
-            back to the address in the argument ``next``. ``None`` raises
-            :exc:`NotFresh`, for which your app has an error handler.
-        :param factor: The proof that is asked for; see :meth:`confirm_factor`.
-        :param texts: In several languages, the language of the request is chosen and
-            the first is the default; ``DEVICE_TEXTS`` has English, German, Spanish and
-            French. By default English.
-        :raises NotInitialised: before ``init_app``.
-        """
-        from ._devices.page import DeviceBlueprint
-        from ._devices.page import DeviceOptions
-        from ._devices.texts import DEVICE_TEXTS
-
-        factor_key(factor)
-        self.state_of(app)
-        texts = DEVICE_TEXTS[0] if texts is None else texts
-        options = DeviceOptions.of(app, confirm, factor, minutes, texts)
-        blueprint = DeviceBlueprint(self, options)
-        app.register_blueprint(blueprint, url_prefix=url_prefix)
-
-    def create_table(self) -> bool:
-        """Make the table of a store in a database server, if it is not there.
-
-        :return: Whether the store has a table of that kind; others need nothing.
-        :raises StoreUnavailable: if the database does not answer, or forbids it.
-        """
-        from ._stores.bridge import BlockingStore
-
-        store = self.store
-        if isinstance(store, BlockingStore):
-            make = getattr(store.store, "create_table", None)
-            if make is not None:
-                store.wait(make())
-            return make is not None
-        make = getattr(store, "create_table", None)
-        if make is not None:
-            make()
-        return make is not None
-
-    def unpickle_old(self) -> Unpickler:
-        """Turn pickled sessions in Flask-Session's stores into JSON, where they are.
-
-        Only then are they taken over. Unpickling runs any code that somebody may have
-        put there: for a store that nobody else could write to.
-
-        :return: How many were converted, and why others were not.
-        :raises StoreUnavailable: if an old store does not answer.
-        """
-        from ._takeover.flask_session import outages
-        from ._takeover.flask_session import Unpickler
-
-        app = t.cast("flask.Flask", current_context().app)
-        unpickler = Unpickler()
-        for store in foreign_stores(app, self.settings):
-            with outages():
-                store.convert(unpickler)
-        return unpickler
-
-    def prune(self, *, limit: int = 1000) -> int:
-        """Remove expired sessions; returns how many, at most ``limit``."""
-        manager = self.state.manager
-        return manager.store.prune(manager.now(), limit)
-
-    def stats(self) -> StoreStats:
-        """Count sessions and users. This may walk over the whole store."""
-        manager = self.state.manager
-        return manager.store.stats(manager.now())
-
     def _build(self, app: App, settings: SessionSettings) -> SessionState:
-        if not isinstance(app, flask.Flask):
-            raise TypeError(
-                "flaskware-session works with flask.Flask; this app is a"
-                f" {type(app).__module__}.{type(app).__qualname__}. Keep the sessions"
-                " that its framework brings; Quart is not supported yet."
-            )
         return SessionState(
             build_manager(app, settings, self._clock),
             cookie_from_config(app, settings.cookie_policy),
         )
 
     def _attach(self, app: App, settings: SessionSettings, state: SessionState) -> None:
-        app = t.cast("flask.Flask", app)
         _refuse_other_interface(app)
-        app.session_interface = ServerSessionInterface(
+        edge = SessionEdge(
             state.manager,
             state.cookie,
             save_on_error=settings.save_on_error,
@@ -502,17 +297,44 @@ class Sessions(Extension[SessionSettings, SessionState]):
             carried=build_carried(app, settings, state.manager, state.cookie),
         )
         app.cli.add_command(session_commands)
+        if is_async(app):
+            self._attach_to_quart(app, settings, edge)
+            return
+        app = t.cast("flask.Flask", app)
+        app.session_interface = ServerSessionInterface(edge)
         if settings.follow_login and find_spec("flask_login") is not None:
             from ._login.flask_login import LoginAdapter
 
             LoginAdapter(
                 app,
-                self,
+                t.cast("Sessions", self),
                 id_attribute=settings.login_id,
                 stamp_attribute=settings.login_stamp,
                 bearer=settings.bearer,
                 accepts_plain="flask-login" in settings.move_from,
             ).connect()
+
+    def _attach_to_quart(
+        self, app: t.Any, settings: SessionSettings, edge: SessionEdge
+    ) -> None:
+        from ._web.quart import QuartSessionInterface
+
+        app.session_interface = QuartSessionInterface(
+            edge,
+            self._session_class,
+            reads_first=settings.load == "endpoint",
+            interval=settings.websocket_interval,
+        )
+        client = t.cast("AsyncStoreClient", edge.manager.awaited)
+
+        async def close_stores() -> None:
+            await client.store.close()
+
+        app.after_serving(close_stores)
+
+    def for_commands(self) -> Sessions:
+        """Internal: the same sessions for commands of ``flask`` and of ``quart``."""
+        return _CommandSessions(self)
 
     def _close(self, state: SessionState) -> None:
         state.manager.store.close()
@@ -555,30 +377,28 @@ class Sessions(Extension[SessionSettings, SessionState]):
     @contextlib.contextmanager
     def _isolate(self, app: App) -> cabc.Generator[None]:
         # A store of its own leaves nothing behind and needs no server.
-        client = self.state_of(app).manager.client
+        manager = self.state_of(app).manager
+        client, awaited = manager.client, manager.awaited
         store, client.store = client.store, MemoryStore()
         try:
-            yield
+            if awaited is None:
+                yield
+            else:
+                with awaited.replaced(client.store):
+                    yield
         finally:
             client.store = store
 
-    def _scan(self, size: int) -> cabc.Iterator[list[Record]]:
-        manager, cursor = self.state.manager, ""
-        while True:
-            records, following = manager.store.scan(cursor, size, manager.now())
-            yield records
-            if following is None:
-                return
-            cursor = following
-
-    def _session(self) -> ServerSession:
+    def _session(self) -> SessionContent:
         manager = self.state.manager
-        if not flask.has_request_context():
+        session: object
+        try:
+            session = current_session()
+        except RuntimeError:
             raise RuntimeError(
                 "There is no session outside of a request. Use it in a view, or name"
                 " the user: `sessions.revoke_user(user_id)`."
-            )
-        session: object = current_session()
+            ) from None
         if type(session).__module__.partition(".")[0] == "flask_socketio":
             raise RuntimeError(
                 "Flask-SocketIO has put a copy of its own in the place of this event's"
@@ -586,7 +406,7 @@ class Sessions(Extension[SessionSettings, SessionState]):
                 " use the session of the page."
             )
         if (
-            not isinstance(session, ServerSession)
+            not isinstance(session, SessionContent)
             or session.access.manager is not manager
         ):
             raise RuntimeError(
@@ -611,21 +431,48 @@ class Sessions(Extension[SessionSettings, SessionState]):
         return {**known, SIGN_IN: max(signed_in, known.get(SIGN_IN, 0))}
 
     def _not_fresh(self, factor: str, minutes: float) -> NotFresh:
-        is_api = self.settings.bearer and is_bearer(flask.request)
+        is_api = self.settings.bearer and is_bearer(current_request())
         return NotFresh(factor, minutes, is_bearer=is_api)
 
     def _age(self, moment: int) -> int:
         return self.state.manager.now() - moment
 
-    def _tell_revoked(self, count: int, user_id: str | None) -> None:
-        if count:
-            signals.notify("session-revoked", count=count, user_id=user_id)
+    def _has_session(self) -> bool:
+        # Not by the request: a websocket of Quart is none.
+        try:
+            current_session()
+        except RuntimeError:
+            return False
+        return True
 
-    def _current_key(self) -> str | None:
-        if not flask.has_request_context():
-            return None
-        record = self._visit().record
-        return None if record is None else record.key
+    def _current(self) -> Visit | None:
+        return self._visit() if self._has_session() else None
+
+    def _issuing(
+        self, user_id: str | int, label: str | None
+    ) -> tuple[Visit, Steps[None]]:
+        _check_user_id(user_id, "issue_token")
+        if not self.settings.bearer:
+            raise RuntimeError(
+                "A client could not use the token. Set SESSION_BEARER = True, so that"
+                " `Authorization: Bearer` opens a session."
+            )
+        visit = Visit()
+        _sign_in(visit, user_id)
+        if label:
+            visit.data[DEVICE] = device_with({}, label, {})
+            visit.is_touched = True
+        return visit, save(visit, self.state.manager.policy)
+
+    def _unpickle(self) -> Unpickler:
+        from ._takeover.flask_session import outages
+        from ._takeover.flask_session import Unpickler
+
+        unpickler = Unpickler()
+        for store in foreign_stores(current_app_object(), self.settings):
+            with outages():
+                store.convert(unpickler)
+        return unpickler
 
     def _signed_in(self) -> str:
         user_id = self.user_id
@@ -634,6 +481,232 @@ class Sessions(Extension[SessionSettings, SessionState]):
                 "No user is signed in. Pass `user_id=…` to end another user's session."
             )
         return user_id
+
+
+class Sessions(BaseSessions):
+    """Keeps ``flask.session`` on the server, and lists the sessions of each user.
+
+    In an app of Quart, it is for views that are plain functions; :class:`AsyncSessions`
+    is for coroutines.
+
+    :param app: Initialise on this app at once.
+    :param clock: Returns the time; for tests, see ``flaskware_session.testing``.
+    :param overrides: Settings by field name, such as ``store="memory://"``.
+    """
+
+    _session_class = ServerSession
+
+    def issue_token(self, user_id: str | int, *, label: str | None = None) -> str:
+        """Sign a user in on a client of your API; return the id for the client.
+
+        It is a session of its own, stored at once: the session of this request stays
+        as it is, and no cookie is set. Send the id in the body of the response. The
+        client sends it as ``Authorization: Bearer``, and whenever a response has the
+        header ``Session-Token``, that value from then on. The session is listed, ended
+        and timed out like those of browsers.
+
+        :param label: Name of the client in the list of devices.
+        :raises RuntimeError: unless ``SESSION_BEARER`` is on.
+        :raises StoreUnavailable: if the session cannot be stored.
+        """
+        visit, steps = self._issuing(user_id, label)
+        self._run("sessions.issue_token(…)", steps, visit)
+        return t.cast("str", visit.id)
+
+    def logout(self) -> None:
+        """End this request's session, at once and for all requests under way.
+
+        Values put into ``session`` afterwards, such as a message, start a new session.
+
+        :raises StoreUnavailable: if the session cannot be removed.
+        """
+        self._refuse("sessions.logout()")
+        self._session().access.end()
+
+    def for_user(self, user_id: str | int) -> list[SessionInfo]:
+        """List the sessions of a user, the last seen first."""
+        policy, current = self.state.manager.policy, self._current()
+        steps = list_user(current, policy, str(user_id))
+        return self._run("sessions.for_user(…)", steps)
+
+    def for_everybody(self, *, size: int = 1000) -> cabc.Iterator[list[SessionInfo]]:
+        """Go through the sessions of all users, a part at a time, in no order.
+
+        For an administrator. A session may come twice. A session that begins meanwhile
+        may not come.
+
+        :param size: About how many sessions to look at for a part, which may be empty.
+        :raises StoreUnavailable: if the store does not answer.
+        """
+        policy, current = self.state.manager.policy, self._current()
+        cursor: str | None = ""
+        while cursor is not None:
+            steps = list_part(current, policy, cursor, size)
+            part, cursor = self._run("sessions.for_everybody()", steps)
+            yield part
+
+    def revoke(self, handle: str, *, user_id: str | int | None = None) -> bool:
+        """End a single session of a user, at once.
+
+        :param handle: From :class:`SessionInfo`. It may come from the browser: only
+            a session of the given user is ended.
+        :param user_id: Owner of the session; by default, the user who is signed in.
+        :return: Whether there was such a session.
+        """
+        policy, current = self.state.manager.policy, self._current()
+        if user_id is None:
+            user_id = self._signed_in()
+        steps = revoke(current, policy, handle, str(user_id))
+        return self._run("sessions.revoke(…)", steps, current)
+
+    def revoke_user(self, user_id: str | int, *, keep_current: bool = True) -> int:
+        """End a user's sessions on all devices, as after a change of password.
+
+        :param keep_current: Whether this request's session goes on.
+        :return: How many were ended.
+        """
+        policy, current = self.state.manager.policy, self._current()
+        user_id = str(user_id)
+        steps = revoke_user(current, policy, user_id, keep_current=keep_current)
+        return self._run("sessions.revoke_user(…)", steps, current)
+
+    def revoke_everybody(
+        self,
+        *,
+        keep_current: bool = True,
+        progress: cabc.Callable[[int], object] | None = None,
+    ) -> int:
+        """End the sessions of all users, as after a leak; visitors keep theirs.
+
+        A user who signs in meanwhile may stay signed in.
+
+        :param keep_current: Whether this request's session goes on.
+        :param progress: Called now and then with how many more were ended.
+        :return: How many were ended.
+        :raises StoreUnavailable: if the store does not answer; what was ended before is
+            ended.
+        """
+        policy, current = self.state.manager.policy, self._current()
+        steps = revoke_everybody(
+            current, policy, keep_current=keep_current, progress=progress
+        )
+        return self._run("sessions.revoke_everybody()", steps, current)
+
+    def create_table(self) -> bool:
+        """Make the table of a store in a database server, if it is not there.
+
+        :return: Whether the store has a table of that kind; others need nothing.
+        :raises StoreUnavailable: if the database does not answer, or forbids it.
+        """
+        from ._stores.bridge import BlockingStore
+
+        self._refuse("sessions.create_table()")
+        store = self.store
+        if isinstance(store, BlockingStore):
+            make = getattr(store.store, "create_table", None)
+            if make is not None:
+                store.wait(make())
+            return make is not None
+        make = getattr(store, "create_table", None)
+        if make is not None:
+            make()
+        return make is not None
+
+    def unpickle_old(self) -> Unpickler:
+        """Turn pickled sessions in Flask-Session's stores into JSON, where they are.
+
+        Only then are they taken over. Unpickling runs any code that somebody may have
+        put there: for a store that nobody else could write to.
+
+        :return: How many were converted, and why others were not.
+        :raises StoreUnavailable: if an old store does not answer.
+        """
+        self._refuse("sessions.unpickle_old()")
+        return self._unpickle()
+
+    def prune(self, *, limit: int = 1000) -> int:
+        """Remove expired sessions; returns how many, at most ``limit``."""
+        steps = prune(self.state.manager.policy, limit)
+        return self._run("sessions.prune()", steps)
+
+    def stats(self) -> StoreStats:
+        """Count sessions and users. This may walk over the whole store."""
+        return self._run("sessions.stats()", count(self.state.manager.policy))
+
+    def devices_page(
+        self,
+        app: flask.Flask,
+        *,
+        url_prefix: str = "/devices",
+        confirm: Confirm = None,
+        factor: str = SIGN_IN,
+        minutes: float = 10,
+        texts: DeviceTexts | cabc.Sequence[DeviceTexts] | None = None,
+    ) -> None:
+        """Add a page on which users see their devices, and sign them out.
+
+        Call it after ``init_app``. The page is a blueprint named ``flaskware_session``
+        and needs no scripts. To sign out a device, a user whose last proof is older
+        than ``minutes`` gives one: see :meth:`require_fresh`.
+
+        :param confirm: How to ask for it. A function that takes the id of the user and
+            what they entered returns whether that is right: the page then asks by
+            itself, and ends the session after five wrong entries in a row. An endpoint
+            asks in a page of your app, which calls :meth:`confirm_factor` and leads
+            back to the address in the argument ``next``. ``None`` raises
+            :exc:`NotFresh`, for which your app has an error handler.
+        :param factor: The proof that is asked for; see :meth:`confirm_factor`.
+        :param texts: In several languages, the language of the request is chosen and
+            the first is the default; ``DEVICE_TEXTS`` has English, German, Spanish and
+            French. By default English.
+        :raises NotInitialised: before ``init_app``.
+        """
+        from ._devices.page import DeviceBlueprint
+        from ._devices.page import DeviceOptions
+        from ._devices.texts import DEVICE_TEXTS
+
+        if is_async(app):
+            raise DeclarationError(
+                "devices_page() takes an app of Flask. In Quart, write a view of"
+                " `await sessions.for_user(sessions.user_id)` of an `AsyncSessions`."
+            )
+        factor_key(factor)
+        self.state_of(app)
+        texts = DEVICE_TEXTS[0] if texts is None else texts
+        options = DeviceOptions.of(app, confirm, factor, minutes, texts)
+        blueprint = DeviceBlueprint(self, options)
+        app.register_blueprint(blueprint, url_prefix=url_prefix)
+
+    def _run(self, call: str, steps: Steps[_T], visit: Visit | None = None) -> _T:
+        self._refuse(call)
+        client = self.state.manager.client
+        return client.run(steps, Visit() if visit is None else visit)
+
+    def _refuse(self, call: str) -> None:
+        refuse_in_event_loop(
+            current_app_object(), call, f"await {call}` of an `AsyncSessions"
+        )
+
+
+class _CommandSessions(Sessions):
+    """The sessions of an app for its commands, which may wait in any loop.
+
+    :param sessions: The extension of the app.
+    """
+
+    def __init__(self, sessions: BaseSessions) -> None:
+        self._sessions = sessions
+
+    @property
+    def state(self) -> SessionState:
+        return self._sessions.state
+
+    @property
+    def settings(self) -> SessionSettings:
+        return self._sessions.settings
+
+    def _refuse(self, call: str) -> None:
+        """Refuse nothing: no request waits."""
 
 
 def _check_user_id(user_id: str | int, call: str) -> None:
@@ -663,22 +736,23 @@ def _remembered(value: dt.timedelta | float) -> int:
 def _sign_in(visit: Visit, user_id: str | int) -> None:
     address = agent = ""
     # A command may issue a token too.
-    if flask.has_request_context():
-        request = flask.request
+    request = active_request()
+    if request is not None:
         address = plain(request.remote_addr or "", _LONGEST_ADDRESS)
         agent = plain(request.user_agent.string, _LONGEST_AGENT)
     visit.sign_in(str(user_id), address=address, agent=agent)
 
 
-def _refuse_other_interface(app: flask.Flask) -> None:
-    found = type(app.session_interface)
-    if found is not SecureCookieSessionInterface:
+def _refuse_other_interface(app: App) -> None:
+    interface: object = t.cast("t.Any", app).session_interface
+    found = type(interface)
+    if found.__name__ != _OWN or found.__module__ not in {"flask.sessions", _IN_QUART}:
         raise ConfigError(
             "flaskware-session",
             [
                 ConfigProblem(
                     "app.session_interface",
-                    "Flask's own, which this extension replaces",
+                    "that of the framework, which this extension replaces",
                     f"{found.__module__}.{found.__qualname__}",
                     "nothing: remove what sets it, such as `Session(app)` of"
                     " Flask-Session",

@@ -6,9 +6,9 @@ import collections.abc as cabc
 import typing as t
 from pathlib import Path
 
-import flask
+from flask.sansio.app import App
 
-from ._extension import Sessions
+from ._extension import BaseSessions
 
 if t.TYPE_CHECKING:
     import sqlalchemy as sa
@@ -16,7 +16,7 @@ if t.TYPE_CHECKING:
     from ._stores.sql.table import InTable
 
 
-def tree(app: flask.Flask) -> cabc.Mapping[str, object] | None:
+def tree(app: App) -> cabc.Mapping[str, object] | None:
     """Say where the revisions are; ``None`` where sessions are not in a database."""
     store = _store_of(app)
     if store is None:
@@ -28,7 +28,7 @@ def tree(app: flask.Flask) -> cabc.Mapping[str, object] | None:
     }
 
 
-def table_of(app: flask.Flask) -> sa.Table:
+def table_of(app: App) -> sa.Table:
     """Return the table of an app's sessions, or of the defaults."""
     from ._stores.sql.table import make_table
 
@@ -36,12 +36,12 @@ def table_of(app: flask.Flask) -> sa.Table:
     return make_table() if store is None else store.table
 
 
-def _store_of(app: flask.Flask) -> InTable | None:
+def _store_of(app: App) -> InTable | None:
     from ._stores.bridge import BlockingStore
     from ._stores.sql.table import InTable
 
     sessions = app.extensions.get("session")
-    store: object = sessions.store if isinstance(sessions, Sessions) else None
+    store: object = sessions.store if isinstance(sessions, BaseSessions) else None
     if isinstance(store, BlockingStore):
         store = store.store
     return store if isinstance(store, InTable) else None

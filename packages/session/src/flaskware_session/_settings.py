@@ -272,6 +272,20 @@ class SessionSettings(Settings):
         " seconds; an attempt that has begun ends by `SESSION_STORE_TIMEOUT`.",
         examples=[2.0],
     )
+    load: t.Literal["endpoint", "explicit"] = pydantic.Field(
+        default="endpoint",
+        description="When an app of Quart reads the session. `endpoint`: before the"
+        " view, where the request has an id and the endpoint is no static file."
+        " `explicit`: by `await sessions.load()`. Flask reads it at its first use.",
+        examples=["explicit"],
+    )
+    websocket_interval: float = pydantic.Field(
+        default=10.0,
+        gt=0,
+        description="How often an open websocket of Quart asks the store whether its"
+        " session has ended, in seconds; it is then closed with the code 1008.",
+        examples=[2.0],
+    )
     touch_interval: _Positive = pydantic.Field(
         default=dt.timedelta(minutes=1),
         description="How often at most a request that only reads is noted as use, in"

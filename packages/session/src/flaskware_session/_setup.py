@@ -9,11 +9,12 @@ import inspect
 import typing as t
 from pathlib import Path
 
-import flask
+from flask.sansio.app import App
 
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import describe
+from flaskware_core import is_async
 
 from ._core.policy import SessionPolicy
 from ._drive.sync import SessionManager
@@ -26,16 +27,19 @@ from ._settings import SessionSettings
 from ._stores.async_protocol import AsyncStore
 from ._stores.protocol import BoundedStore
 from ._stores.protocol import Store
+from ._stores.sealed import AsyncSealedStore
 from ._stores.sealed import Cipher
 from ._stores.sealed import key_from
 from ._stores.sealed import plain_store
 from ._stores.sealed import SealedStore
+from ._stores.url import native_store
 from ._stores.url import open_store
 from ._stores.url import Options
 from ._web.carried import CarriedSessions
 from ._web.cookie import SessionCookie
 
 if t.TYPE_CHECKING:
+    from ._drive.aio import AsyncStoreClient
     from ._takeover.flask_cookie import Finder
     from ._takeover.flask_session import ForeignStore
 
@@ -43,9 +47,7 @@ _ABSOLUTE = dt.timedelta(days=90)
 _MILLISECOND = dt.timedelta(milliseconds=1)
 
 
-def build_manager(
-    app: flask.Flask, settings: SessionSettings, clock: Clock
-) -> SessionManager:
+def build_manager(app: App, settings: SessionSettings, clock: Clock) -> SessionManager:
     """Make the manager of the sessions of an app.
 
     :raises ConfigError: for what only building can find out.
@@ -70,11 +72,12 @@ def build_manager(
     client = StoreClient(
         store, limit=settings.budget, visitor_share=settings.visitor_share
     )
-    return SessionManager(client, policy)
+    awaited = _awaited(settings, store) if is_async(app) else None
+    return SessionManager(client, policy, awaited)
 
 
 def build_carried(
-    app: flask.Flask,
+    app: App,
     settings: SessionSettings,
     manager: SessionManager,
     cookie: SessionCookie,
@@ -93,7 +96,7 @@ def build_carried(
     )
 
 
-def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
+def build_finder(app: App, settings: SessionSettings) -> Finder | None:
     """Make the finder of sessions to take over, if there are sources.
 
     :raises ConfigError: if a source cannot be opened.
@@ -119,7 +122,7 @@ def build_finder(app: flask.Flask, settings: SessionSettings) -> Finder | None:
     return chain(finders)
 
 
-def foreign_stores(app: flask.Flask, settings: SessionSettings) -> list[ForeignStore]:
+def foreign_stores(app: App, settings: SessionSettings) -> list[ForeignStore]:
     """Open Flask-Session's stores that sessions are taken over from."""
     return [
         _foreign_store(app, settings, source)
@@ -128,9 +131,7 @@ def foreign_stores(app: flask.Flask, settings: SessionSettings) -> list[ForeignS
     ]
 
 
-def _foreign_store(
-    app: flask.Flask, settings: SessionSettings, source: str
-) -> ForeignStore:
+def _foreign_store(app: App, settings: SessionSettings, source: str) -> ForeignStore:
     from ._takeover.flask_session import open_foreign_store
 
     try:
@@ -153,10 +154,15 @@ def _foreign_store(
     raise ConfigError("flaskware-session", [problem]) from None
 
 
-def _store(app: flask.Flask, settings: SessionSettings) -> Store:
+def _store(app: App, settings: SessionSettings) -> Store:
     if not isinstance(settings.store, str):
         return _blocking(settings.store)
-    options = Options(
+    folder = Path(app.instance_path)
+    return open_store(settings.store, _options(settings), folder=folder)
+
+
+def _options(settings: SessionSettings) -> Options:
+    return Options(
         namespace=settings.namespace,
         timeout=settings.store_timeout,
         pool_size=settings.pool_size,
@@ -164,7 +170,25 @@ def _store(app: flask.Flask, settings: SessionSettings) -> Store:
         schema=settings.table_schema,
         synchronous_commit=settings.synchronous_commit,
     )
-    return open_store(settings.store, options, folder=Path(app.instance_path))
+
+
+def _awaited(settings: SessionSettings, store: Store) -> AsyncStoreClient:
+    """Make the client for the event loop of an app.
+
+    :param store: The store for code that blocks.
+    """
+    from ._drive.aio import AsyncStoreClient
+    from ._stores.event_loop import loop_store
+
+    plain, url = plain_store(store), settings.store
+    make = None if not isinstance(url, str) else native_store(url, _options(settings))
+    awaited = loop_store(plain, make, threads=settings.pool_size)
+    if settings.encryption_keys:
+        sealed = AsyncSealedStore(awaited, _cipher(settings))
+        awaited = t.cast("AsyncStore", sealed)
+    return AsyncStoreClient(
+        awaited, limit=settings.budget, visitor_share=settings.visitor_share
+    )
 
 
 def _blocking(store: Store | AsyncStore) -> Store:
@@ -197,7 +221,7 @@ def _visitor(lifetime: Lifetime, settings: SessionSettings) -> Lifetime | None:
     return dc.replace(lifetime, idle=min(idle, lifetime.absolute))
 
 
-def _lifetime(app: flask.Flask, settings: SessionSettings) -> Lifetime:
+def _lifetime(app: App, settings: SessionSettings) -> Lifetime:
     preset = None if settings.preset is None else PRESETS[settings.preset]
     idle, key = settings.idle_timeout, "SESSION_IDLE_TIMEOUT"
     absolute, renewal = settings.absolute_timeout, settings.renewal_timeout

@@ -10,6 +10,7 @@ import dataclasses as dc
 import time
 import typing as t
 
+from ._records.record import FOREVER
 from ._records.record import Record
 from ._records.record import Written
 from ._records.token import key_of
@@ -130,6 +131,12 @@ class StoreSuite:
         assert touched == expected
         assert store.for_user("ann", now) == [expected]
         assert store.read(record.key, now + 9_999, _INTERVAL) == expected
+
+    def test_a_read_that_is_no_use_is_not_noted(self, store: Store) -> None:
+        record, now = self.make("ann", age=50_000)
+        store.create(record, now)
+        assert store.read(record.key, now, FOREVER) == record
+        assert store.for_user("ann", now) == [record]
 
     def test_use_never_extends_the_absolute_timeout(self, store: Store) -> None:
         record, now = self.make()

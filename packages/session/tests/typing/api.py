@@ -14,7 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from flaskware_session import Agent
+from flaskware_session import async_session
 from flaskware_session import AsyncRedisStore
+from flaskware_session import AsyncServerSession
+from flaskware_session import AsyncSessions
 from flaskware_session import AsyncSQLAlchemyStore
 from flaskware_session import AsyncStore
 from flaskware_session import BlockingStore
@@ -42,6 +45,7 @@ from flaskware_session import SessionConflict
 from flaskware_session import SessionEnded
 from flaskware_session import SessionInfo
 from flaskware_session import SessionMismatch
+from flaskware_session import SessionReadOnly
 from flaskware_session import Sessions
 from flaskware_session import SessionSettings
 from flaskware_session import SessionState
@@ -166,6 +170,29 @@ def use(session: ServerSession) -> None:
     assert_type(session.increment("n", by=2), float)
     session.save()
     session.clear()
+
+
+async def awaited(sessions: AsyncSessions) -> None:
+    assert_type(await sessions.load(), AsyncServerSession)
+    assert_type(async_session, AsyncServerSession)
+    async_session["a"] = 1
+    assert_type(async_session.increment("n"), float)
+    await async_session.save()
+    sessions.login(7, remember=dt.timedelta(days=30))
+    assert_type(sessions.user_id, str | None)
+    assert_type(await sessions.issue_token(7), str)
+    assert_type(await sessions.for_user(7), list[SessionInfo])
+    async for part in sessions.for_everybody(size=10):
+        assert_type(part, list[SessionInfo])
+    assert_type(await sessions.revoke("a"), bool)
+    assert_type(await sessions.revoke_user(7, keep_current=False), int)
+    assert_type(await sessions.revoke_everybody(progress=print), int)
+    assert_type(await sessions.prune(limit=10), int)
+    assert_type(await sessions.stats(), StoreStats)
+    assert_type(await sessions.create_table(), bool)
+    await sessions.unpickle_old()
+    await sessions.logout()
+    raise SessionReadOnly
 
 
 def keep(store: Store, record: Record) -> None:

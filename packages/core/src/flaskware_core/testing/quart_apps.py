@@ -53,6 +53,8 @@ class BlockingQuart(quart.Quart):
 
     def close_event_loop(self) -> None:
         """End the event loop and what belongs to it, such as pools of connections."""
+        if self._runner is not None:
+            self.run_blocking(self._end_serving())
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.close()
@@ -65,6 +67,11 @@ class BlockingQuart(quart.Quart):
             return await self.event_loop.create_task(coroutine, context=context)
 
         return asyncio.run_coroutine_threadsafe(run(), self.event_loop).result()
+
+    async def _end_serving(self) -> None:
+        async with super().app_context():
+            for function in self.after_serving_funcs:
+                await self.ensure_async(function)()
 
     def app_context(self) -> BlockingAppContext:
         """Return an app context that ``with`` enters too."""
@@ -96,7 +103,8 @@ class BlockingQuart(quart.Quart):
 
     def test_client(self, use_cookies: bool = True, **kwargs: t.Any) -> t.Any:
         """Return the test client of Werkzeug, which Flask has too."""
-        return Client(self._answer, flask.Response, use_cookies=use_cookies, **kwargs)
+        app = _ClientApp(self, self._answer)
+        return BlockingClient(app, flask.Response, use_cookies=use_cookies, **kwargs)
 
     async def handle_request(self, request: quart.Request) -> t.Any:
         """Note an error that a view raises: Quart would make a page of it."""
@@ -127,6 +135,45 @@ class BlockingQuart(quart.Quart):
             raise scope[_ERROR]
         status, headers = t.cast("t.Any", (connection.status_code, connection.headers))
         return status, headers, bytes(connection.response_data)
+
+
+class _ClientApp:
+    """App of WSGI for a client, with the attributes of the app behind it."""
+
+    def __init__(self, app: BlockingQuart, answer: cabc.Callable[..., t.Any]) -> None:
+        self._app = app
+        self._answer = answer
+
+    def __call__(self, *args: t.Any) -> cabc.Iterable[bytes]:
+        return t.cast("cabc.Iterable[bytes]", self._answer(*args))
+
+    def __getattr__(self, name: str) -> t.Any:
+        return getattr(self._app, name)
+
+
+class BlockingClient(Client):
+    """Client of Werkzeug with what Flask's client adds."""
+
+    application: t.Any
+
+    @contextlib.contextmanager
+    def session_transaction(
+        self, *args: t.Any, **kwargs: t.Any
+    ) -> cabc.Generator[t.Any]:
+        """Same as that of Flask's client."""
+        app, environ = self.application, dict[str, t.Any]()
+        with contextlib.closing(EnvironBuilder(*args, **kwargs)) as builder:
+            environ.update(builder.get_environ())
+        self._add_cookies_to_wsgi(environ)
+        headers = Headers(Request(environ).headers)
+        with app.test_request_context(*args, **kwargs, headers=headers) as context:
+            yield context.session
+            response = quart.Response()
+            save = app.session_interface.save_session
+            app.run_blocking(save(app, context.session, response))
+            host, path = context.request.host.partition(":")[0], context.request.path
+        cookies = response.headers.getlist("Set-Cookie")
+        self._update_cookies_from_response(host, path, cookies)
 
 
 class BlockingAppContext(quart.ctx.AppContext):
@@ -170,6 +217,7 @@ class BlockingRequestContext(quart.ctx.RequestContext):
 
 def _scope_of(sent: Request) -> object:
     """Return the scope of ASGI for a request as a client of WSGI sends it."""
+    path = sent.root_path.rstrip("/") + sent.path
     base = {"client": (sent.remote_addr or "127.0.0.1", 1)}
     parts = sent.method, sent.headers, sent.query_string, sent.scheme, sent.root_path
     method, headers, query, scheme, root = parts

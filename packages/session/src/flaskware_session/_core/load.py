@@ -66,7 +66,7 @@ def load_from(visit: Visit, policy: SessionPolicy, token: str) -> Steps[bool]:
         visit.copied = record if is_copied else visit.copied
         return False
     lifetime = policy.lifetime_of(record.user_id)
-    if not record.kind and now >= record.created + lifetime.absolute:
+    if _is_outlived(record, policy):
         return False
     visit.sent_id = token
     data = decode(record.data)
@@ -102,6 +102,24 @@ def _end_copied(record: Record) -> Steps[None]:
 def is_ended(record: Record) -> bool:
     """Return whether a record only remembers that a session was moved and has ended."""
     return not record.proofs
+
+
+def _is_outlived(record: Record, policy: SessionPolicy) -> bool:
+    absolute = policy.lifetime_of(record.user_id).absolute
+    return not record.kind and policy.now() >= record.created + absolute
+
+
+def goes_on(record: Record, token: str | None, policy: SessionPolicy) -> Steps[bool]:
+    """Return whether a session that was read has not ended; this is no use of it.
+
+    :param token: The id that it was read with.
+    :raises StoreUnavailable: if the store does not answer.
+    """
+    for key in dict.fromkeys((record.key, *policy.keys.all_of(token))):
+        found: Record | None = yield ops.Read(key, policy.now(), FOREVER)
+        if found is not None:
+            return not (is_ended(found) or _is_outlived(found, policy))
+    return False
 
 
 def find_rekeyed(

@@ -66,6 +66,15 @@ class LimitUser(t.NamedTuple):
     keep: str
 
 
+class Ask(t.NamedTuple):
+    """Ask the store what no breaker guards, such as for a user's sessions.
+
+    :param question: Calls a method of the store and returns its answer.
+    """
+
+    question: cabc.Callable[[t.Any], t.Any]
+
+
 class IsCrowded(t.NamedTuple):
     """Answer whether the store has no room for more sessions of visitors."""
 
@@ -100,7 +109,7 @@ class Notify(t.NamedTuple):
 StoreOperation: t.TypeAlias = (
     Read | Create | Update | Amend | Replace | Delete | LimitUser
 )
-Operation: t.TypeAlias = StoreOperation | IsCrowded | Queue | Call | Notify
+Operation: t.TypeAlias = StoreOperation | Ask | IsCrowded | Queue | Call | Notify
 
 T = t.TypeVar("T")
 

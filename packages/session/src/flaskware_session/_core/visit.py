@@ -198,6 +198,12 @@ class Visit:
         self.user_id, self.address, self.agent = user_id, address, agent
         self.require(Intent.SIGN_IN)
 
+    def forget(self, key: str) -> None:
+        """Drop a key, also where the content cannot be changed otherwise."""
+        dict.pop(self.data, key)
+        self.is_touched = self.is_reordered = True
+        self.counted.pop(key, None)
+
     def make_permanent(self, value: bool) -> None:
         """Set whether the browser keeps the cookie when it is closed."""
         if value != bool(self.data.get(PERMANENT, False)):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import collections.abc as cabc
 import contextlib
 import time
 import typing as t
+import weakref
 
 from flaskware_session._core import operations as ops
 from flaskware_session._core.operations import Steps
 from flaskware_session._core.visit import Visit
 from flaskware_session._errors import StoreUnavailable
 from flaskware_session._stores.async_protocol import AsyncStore
+from flaskware_session._stores.event_loop import loop_store
 from flaskware_session._stores.protocol import Store
 
 from .sync import Gauge
@@ -27,7 +30,9 @@ T = t.TypeVar("T")
 class AsyncStoreClient:
     """:class:`StoreClient` for a store whose methods are coroutines.
 
-    All calls come from one event loop.
+    All calls come from one event loop, unless the store is one for each.
+
+    :param store: Replaced by another store only while tests are isolated.
     """
 
     def __init__(
@@ -40,7 +45,18 @@ class AsyncStoreClient:
         self.store = store
         self.guard = Guard(limit)
         self._gauge = Gauge(visitor_share)
-        self._queues = [asyncio.Lock() for _ in range(QUEUES)]
+        self._queues: weakref.WeakKeyDictionary[
+            asyncio.AbstractEventLoop, list[asyncio.Lock]
+        ] = weakref.WeakKeyDictionary()
+
+    @contextlib.contextmanager
+    def replaced(self, store: Store) -> cabc.Generator[None]:
+        """Use another store in the block, as while tests are isolated."""
+        before, self.store = self.store, loop_store(store, None, threads=1)
+        try:
+            yield
+        finally:
+            self.store = before
 
     async def run(self, steps: Steps[T], visit: Visit) -> T:
         """Carry out what a generator yields; see :meth:`StoreClient.run`."""
@@ -66,6 +82,8 @@ class AsyncStoreClient:
                             answer = await self._is_crowded()
                         case ops.Call(function):
                             answer = await asyncio.to_thread(function)
+                        case ops.Ask(question):
+                            answer = await question(self.store)
                         case _:
                             answer = await self._ask(operation, visit)
                 except StoreUnavailable as error:
@@ -91,7 +109,10 @@ class AsyncStoreClient:
         return self._gauge.is_crowded()
 
     async def _enter_queue(self, key: str, stack: contextlib.AsyncExitStack) -> None:
-        queue = self._queues[hash(key) % QUEUES]
+        loop = asyncio.get_running_loop()
+        if loop not in self._queues:
+            self._queues[loop] = [asyncio.Lock() for _ in range(QUEUES)]
+        queue = self._queues[loop][hash(key) % QUEUES]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.guard.limit):
                 await queue.acquire()

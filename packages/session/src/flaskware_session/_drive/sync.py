@@ -21,6 +21,9 @@ from flaskware_session._stores.protocol import AmendingStore
 from flaskware_session._stores.protocol import BoundedStore
 from flaskware_session._stores.protocol import Store
 
+if t.TYPE_CHECKING:
+    from .aio import AsyncStoreClient
+
 logger = logging.getLogger("flaskware.session")
 
 T = t.TypeVar("T")
@@ -145,8 +148,8 @@ class StoreClient:
                         queue = self._enter_queue(operation.key)
                     elif isinstance(operation, ops.IsCrowded):
                         answer = self._is_crowded()
-                    elif isinstance(operation, ops.Call):
-                        answer = operation.function()
+                    elif isinstance(operation, ops.Call | ops.Ask):
+                        answer = self._call(operation)
                     elif isinstance(operation, ops.Notify):
                         notify(operation)
                     else:
@@ -156,6 +159,11 @@ class StoreClient:
         finally:
             if queue is not None:
                 queue.release()
+
+    def _call(self, operation: ops.Call | ops.Ask) -> object:
+        if isinstance(operation, ops.Call):
+            return operation.function()
+        return operation.question(self.store)
 
     def _ask(self, operation: ops.StoreOperation, visit: Visit) -> object:
         started = time.monotonic()
@@ -226,6 +234,8 @@ class SessionManager:
 
     client: StoreClient
     policy: SessionPolicy
+    awaited: AsyncStoreClient | None = None
+    """The client for the event loop of an app of Quart."""
 
     @property
     def store(self) -> Store:

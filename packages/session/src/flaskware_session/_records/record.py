@@ -74,9 +74,10 @@ class Record:
         """Return the record with a use noted; ``None`` if that is not due yet.
 
         :param interval: How often at most a request that only reads is noted, in
-            milliseconds; more often where the session may pause for a short time only.
+            milliseconds; more often where the session may pause for a short time only,
+            and never if it is ``FOREVER``.
         """
-        if now - self.last_seen < min(interval, self.idle // 4):
+        if interval >= FOREVER or now - self.last_seen < min(interval, self.idle // 4):
             return None
         expires = min(now + self.idle, self.until)
         return dc.replace(self, last_seen=now, expires=expires)

@@ -33,6 +33,7 @@ class BlockingStore(StoreWrapper):
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._home: asyncio.AbstractEventLoop | None = None
         self._fork = ForkGuard()
 
     def _call(self, operation: str, *args: t.Any, **kwargs: t.Any) -> t.Any:
@@ -42,7 +43,7 @@ class BlockingStore(StoreWrapper):
         """See :meth:`Store.close`; the loop ends with it."""
         with self._lock:
             loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
+            self._loop = self._thread = self._home = None
         if loop is None or thread is None or self._fork.in_child():
             return
         asyncio.run_coroutine_threadsafe(self.store.close(), loop).result()
@@ -62,11 +63,23 @@ class BlockingStore(StoreWrapper):
                 future.cancel()
             raise
 
+    def adopt(self, loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
+        """Offer the loop of a server, which the store then uses as long as it runs.
+
+        :return: The loop that the store uses: another where it has one already.
+        """
+        with self._lock:
+            if self._home is None or not self._home.is_running():
+                self._home = self._loop or loop
+            return self._home
+
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._fork.in_child():
                 inherited, self._loop = self._loop, None
                 self._fork.leave(inherited, self._thread)
+            if self._home is not None and self._home.is_running():
+                return self._home
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(

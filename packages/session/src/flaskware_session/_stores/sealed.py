@@ -14,12 +14,14 @@ from flaskware_session._records.record import Record
 from flaskware_session._records.record import Scanned
 from flaskware_session._records.record import Written
 
+from .async_protocol import AsyncStore
 from .protocol import Store
 from .wrapper import StoreWrapper
 
 if t.TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+_Change: t.TypeAlias = cabc.Callable[[Record], Record | None]
 _START = "aes-gcm:"
 _NONCE_BYTES = 12
 KEY_BYTES = 32
@@ -82,6 +84,39 @@ class Cipher:
             return None
 
 
+class _Sealing:
+    """Encryption of records on the way in, and decryption on the way out."""
+
+    def __init__(self, cipher: Cipher) -> None:
+        self._cipher = cipher
+
+    def sealed(self, record: Record) -> Record:
+        return dc.replace(record, data=self._cipher.seal(record.key, record.data))
+
+    def opened(self, record: Record | None) -> Record | None:
+        if record is None:
+            return None
+        # An empty text is no content of a session, so that it is noticed as unreadable.
+        text = self._cipher.open(record.key, record.data) or ""
+        return dc.replace(record, data=text)
+
+    def all_opened(self, records: cabc.Iterable[Record]) -> list[Record]:
+        found = map(self.opened, records)
+        return [record for record in found if record is not None]
+
+    def opened_in(self, written: Written) -> Written:
+        if written.current is None:
+            return written
+        return dc.replace(written, current=self.opened(written.current))
+
+    def sealing(self, change: _Change) -> _Change:
+        def change_sealed(found: Record) -> Record | None:
+            changed = change(self.opened(found) or found)
+            return None if changed is None else self.sealed(changed)
+
+        return change_sealed
+
+
 class SealedStore(StoreWrapper):
     """A store whose content is encrypted on the way in and decrypted on the way out.
 
@@ -93,57 +128,74 @@ class SealedStore(StoreWrapper):
 
     def __init__(self, store: Store, cipher: Cipher) -> None:
         super().__init__(store)
-        self._cipher = cipher
+        self._sealing = _Sealing(cipher)
 
     def read(self, key: str, now: int, interval: int) -> Record | None:
         """See :meth:`Store.read`; what cannot be decrypted has no content."""
-        return self._opened(self.store.read(key, now, interval))
+        return self._sealing.opened(self.store.read(key, now, interval))
 
     def create(self, record: Record, now: int) -> bool:
-        return self.store.create(self._sealed(record), now)
+        return self.store.create(self._sealing.sealed(record), now)
 
     def update(self, record: Record, now: int) -> Written:
-        return self._opened_in(self.store.update(self._sealed(record), now))
+        sealed = self._sealing.sealed(record)
+        return self._sealing.opened_in(self.store.update(sealed, now))
 
-    def amend(
-        self, key: str, now: int, change: cabc.Callable[[Record], Record | None]
-    ) -> Written | None:
+    def amend(self, key: str, now: int, change: _Change) -> Written | None:
         """See :meth:`AmendingStore.amend`."""
-
-        def change_sealed(found: Record) -> Record | None:
-            changed = change(self._opened(found) or found)
-            return None if changed is None else self._sealed(changed)
-
-        written = super().amend(key, now, change_sealed)
-        return None if written is None else self._opened_in(written)
+        written = super().amend(key, now, self._sealing.sealing(change))
+        return None if written is None else self._sealing.opened_in(written)
 
     def replace(self, old_key: str, record: Record, now: int) -> Written:
-        sealed = self._sealed(record)
-        return self._opened_in(self.store.replace(old_key, sealed, now))
+        sealed = self._sealing.sealed(record)
+        return self._sealing.opened_in(self.store.replace(old_key, sealed, now))
 
     def for_user(self, user_id: str, now: int) -> list[Record]:
-        found = map(self._opened, self.store.for_user(user_id, now))
-        return [record for record in found if record is not None]
+        return self._sealing.all_opened(self.store.for_user(user_id, now))
 
     def scan(self, cursor: str, limit: int, now: int) -> Scanned:
         records, cursor_after = self.store.scan(cursor, limit, now)
-        found = map(self._opened, records)
-        return Scanned([r for r in found if r is not None], cursor_after)
+        return Scanned(self._sealing.all_opened(records), cursor_after)
 
-    def _sealed(self, record: Record) -> Record:
-        return dc.replace(record, data=self._cipher.seal(record.key, record.data))
 
-    def _opened(self, record: Record | None) -> Record | None:
-        if record is None:
+class AsyncSealedStore:
+    """Same as :class:`SealedStore`, for coroutines."""
+
+    def __init__(self, store: AsyncStore, cipher: Cipher) -> None:
+        self.store = store
+        self._sealing = _Sealing(cipher)
+
+    def __getattr__(self, name: str) -> t.Any:
+        # The other methods pass no content on.
+        return getattr(self.store, name)
+
+    async def read(self, key: str, now: int, interval: int) -> Record | None:
+        return self._sealing.opened(await self.store.read(key, now, interval))
+
+    async def create(self, record: Record, now: int) -> bool:
+        return await self.store.create(self._sealing.sealed(record), now)
+
+    async def update(self, record: Record, now: int) -> Written:
+        sealed = self._sealing.sealed(record)
+        return self._sealing.opened_in(await self.store.update(sealed, now))
+
+    async def amend(self, key: str, now: int, change: _Change) -> Written | None:
+        amend = getattr(self.store, "amend", None)
+        if amend is None:
             return None
-        # An empty text is no content of a session, so that it is noticed as unreadable.
-        text = self._cipher.open(record.key, record.data) or ""
-        return dc.replace(record, data=text)
+        written: Written | None = await amend(key, now, self._sealing.sealing(change))
+        return None if written is None else self._sealing.opened_in(written)
 
-    def _opened_in(self, written: Written) -> Written:
-        if written.current is None:
-            return written
-        return dc.replace(written, current=self._opened(written.current))
+    async def replace(self, old_key: str, record: Record, now: int) -> Written:
+        sealed = self._sealing.sealed(record)
+        return self._sealing.opened_in(await self.store.replace(old_key, sealed, now))
+
+    async def for_user(self, user_id: str, now: int) -> list[Record]:
+        return self._sealing.all_opened(await self.store.for_user(user_id, now))
+
+    async def scan(self, cursor: str, limit: int, now: int) -> Scanned:
+        records, cursor_after = await self.store.scan(cursor, limit, now)
+        return Scanned(self._sealing.all_opened(records), cursor_after)
 
 
 def plain_store(store: Store) -> Store:

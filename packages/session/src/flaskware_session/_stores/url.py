@@ -10,6 +10,7 @@ from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
 from flaskware_core import describe
 
+from .async_protocol import AsyncStore
 from .memory import MemoryStore
 from .protocol import Store
 
@@ -102,6 +103,28 @@ def open_store(url: str, options: Options, *, folder: Path) -> Store:
     if scheme == "memcached":
         return _open(url, "memcached", lambda: _memcached(url, namespace, timeout))
     return _open(url, "sqlalchemy", lambda: _database(url, options))
+
+
+def native_store(url: str, options: Options) -> cabc.Callable[[], AsyncStore] | None:
+    """Return what makes the asynchronous store that a URL names.
+
+    :return: ``None`` if there is none of the kind; such a store runs in threads.
+    """
+    scheme = url.partition("://")[0]
+    if scheme in {"redis", "rediss", "unix"}:
+        from .redis.async_store import AsyncRedisStore
+
+        namespace, timeout = options["namespace"], options["timeout"]
+        return lambda: AsyncRedisStore(url, namespace=namespace, timeout=timeout)
+    if scheme in {"memory", "sqlite", "file", "memcached", *_REDIS}:
+        return None
+    import sqlalchemy as sa
+
+    if not sa.make_url(url).get_dialect().is_async:
+        return None
+    from .sql.async_store import AsyncSQLAlchemyStore
+
+    return lambda: AsyncSQLAlchemyStore(url, **options)
 
 
 def _redis(url: str, namespace: str, timeout: float) -> Store:

@@ -8,8 +8,9 @@ import itertools
 import logging
 import typing as t
 
-import flask
+from flask.sansio.app import App
 from flask.sessions import SecureCookieSessionInterface
+from werkzeug.sansio.request import Request
 
 from flaskware_session._core.takeover import ForeignSession
 from flaskware_session._errors import UnstorableValue
@@ -17,21 +18,21 @@ from flaskware_session._records.codec import encode
 
 logger = logging.getLogger("flaskware.session")
 
-Finder: t.TypeAlias = cabc.Callable[[flask.Request], cabc.Iterable[ForeignSession]]
+Finder: t.TypeAlias = cabc.Callable[[Request], cabc.Iterable[ForeignSession]]
 """Finds the sessions of other extensions that a request may have, by its cookie."""
 
 
-def flask_finder(app: flask.Flask) -> Finder:
+def flask_finder(app: App) -> Finder:
     """Make a finder of sessions that Flask has signed into its cookie."""
     interface = SecureCookieSessionInterface()
 
-    def find(request: flask.Request) -> cabc.Iterator[ForeignSession]:
+    def find(request: Request) -> cabc.Iterator[ForeignSession]:
         for value in request.cookies.getlist(cookie_name(app)):
             if value:
                 yield ForeignSession(value, functools.partial(read, value), _nothing)
 
     def read(value: str) -> dict[str, t.Any] | None:
-        serializer = interface.get_signing_serializer(app)
+        serializer = interface.get_signing_serializer(t.cast("t.Any", app))
         if serializer is None:
             return None
         lifetime = app.permanent_session_lifetime
@@ -55,7 +56,7 @@ def _nothing() -> None:
     """Forget nothing: the browser has it all."""
 
 
-def cookie_name(app: flask.Flask) -> str:
+def cookie_name(app: App) -> str:
     return str(t.cast("t.Any", app.config)["SESSION_COOKIE_NAME"])
 
 

@@ -15,7 +15,8 @@ import typing as t
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import flask
+from flask.sansio.app import App
+from werkzeug.sansio.request import Request
 
 from flaskware_session._core.takeover import ForeignSession
 from flaskware_session._errors import StoreUnavailable
@@ -228,11 +229,11 @@ def outages() -> cabc.Generator[None]:
 
 
 def flask_session_finder(
-    app: flask.Flask, store: ForeignStore, *, prefix: str, is_signed: bool
+    app: App, store: ForeignStore, *, prefix: str, is_signed: bool
 ) -> Finder:
     """Make a finder of sessions that Flask-Session has stored."""
 
-    def find(request: flask.Request) -> cabc.Iterator[ForeignSession]:
+    def find(request: Request) -> cabc.Iterator[ForeignSession]:
         for sid in request.cookies.getlist(cookie_name(app)):
             name = _name_of(sid)
             if name is not None:
@@ -306,7 +307,7 @@ def _read(content: bytes) -> object:
         return None
 
 
-def _unsigned(app: flask.Flask, value: str) -> str | None:
+def _unsigned(app: App, value: str) -> str | None:
     from itsdangerous import BadSignature
     from itsdangerous import Signer
 

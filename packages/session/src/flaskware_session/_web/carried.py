@@ -10,8 +10,8 @@ import collections.abc as cabc
 import functools
 import logging
 
-import flask
 import itsdangerous
+from flask.sansio.app import App
 from werkzeug.sansio.request import Request
 
 from flaskware_core import signer
@@ -39,7 +39,7 @@ class CarriedSessions:
 
     def __init__(
         self,
-        app: flask.Flask,
+        app: App,
         cookie: SessionCookie,
         *,
         now: cabc.Callable[[], int],

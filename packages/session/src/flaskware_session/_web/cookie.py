@@ -17,6 +17,7 @@ logger = logging.getLogger("flaskware.session")
 _HOST_PREFIX = "__Host-"
 _SECURE_PREFIX = "__Secure-"
 _MOST_COOKIES = 5
+_TLS = frozenset({"https", "wss"})
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -57,7 +58,7 @@ class SessionCookie:
         """
         if self.policy != "auto":
             return self.policy == "secure"
-        if request.scheme == "https":
+        if request.scheme in _TLS:
             return True
         is_relaxed = self.config["DEBUG"] or self.config["TESTING"]
         return not (is_relaxed or _is_local(_hostname(request)))
@@ -83,7 +84,7 @@ class SessionCookie:
         :param max_age: For how many seconds; ``None`` until it is closed.
         """
         secure = self.is_secure(request)
-        if secure and request.scheme != "https":
+        if secure and request.scheme not in _TLS:
             self._warn_once(request)
         response.set_cookie(
             self.secure_name if secure else self.name,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import typing as t
 
-import flask
+from flask.sansio.app import App
 
 from flaskware_core import ConfigError
 from flaskware_core import ConfigProblem
@@ -15,7 +15,7 @@ from .cookie import SessionCookie
 _SAME_SITE = ("Lax", "Strict", "None")
 
 
-def cookie_from_config(app: flask.Flask, policy: Policy) -> SessionCookie:
+def cookie_from_config(app: App, policy: Policy) -> SessionCookie:
     """Read Flask's ``SESSION_COOKIE_*`` keys.
 
     :raises ConfigError: where they contradict each other or the policy.

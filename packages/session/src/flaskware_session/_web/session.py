@@ -9,6 +9,7 @@ from flask.sessions import SessionMixin
 
 from flaskware_session._core.end import end
 from flaskware_session._core.load import load
+from flaskware_session._core.operations import Steps
 from flaskware_session._core.save import save
 from flaskware_session._core.takeover import ForeignSession
 from flaskware_session._core.takeover import load_or_take_over
@@ -59,20 +60,34 @@ class Access:
         :raises StoreUnavailable: once. After that the session is empty and stays
             so, that an error page which looks at it can be shown.
         """
-        if self.visit is not None:
-            return self.visit
-        manager = self.manager
-        self.visit = visit = Visit(self._read_tokens(), is_sent=self.is_sent)
+        if self.visit is None:
+            self.visit = visit = Visit(self._read_tokens(), is_sent=self.is_sent)
+            self.manager.client.run(self._steps(visit), visit)
+            self._begin(visit)
+        return self.visit
+
+    def _steps(self, visit: Visit) -> Steps[None]:
+        policy = self.manager.policy
         if self._find_foreign is None:
-            steps = load(visit, manager.policy)
-        else:
-            steps = load_or_take_over(visit, manager.policy, self._find_foreign())
-        manager.client.run(steps, visit)
+            return load(visit, policy)
+        return load_or_take_over(visit, policy, self._find_foreign())
+
+    def _begin(self, visit: Visit) -> None:
         if self.permanent is not None:
             visit.make_permanent(self.permanent)
-        elif visit.is_new and manager.policy.permanent:
+        elif visit.is_new and self.manager.policy.permanent:
             visit.data[PERMANENT] = True
-        return visit
+
+    def make_permanent(self, value: bool) -> None:
+        """Set whether the browser keeps the cookie, without reading the session."""
+        if self.visit is None:
+            self.permanent = value
+        else:
+            self.visit.make_permanent(value)
+
+    def save(self, visit: Visit) -> None:
+        """Store what a visit changed."""
+        self.manager.client.run(save(visit, self.manager.policy), visit)
 
     def end(self) -> None:
         """Remove the session from the store at once; it is empty afterwards.
@@ -83,13 +98,8 @@ class Access:
         manager.client.run(end(visit, manager.policy), visit)
 
 
-class ServerSession(SessionMixin):
-    """The mapping behind ``flask.session``, read from the store on first use.
-
-    Used as ever. A change inside a list or dict is noticed by itself; setting
-    ``session.modified = True`` forces a write. :meth:`clear` also gives up the id and
-    signs the user out, so that the next write stores a new session.
-    """
+class SessionContent(SessionMixin):
+    """Content of a session as a mapping; how it is stored is for subclasses."""
 
     def __init__(self, access: Access) -> None:
         self.accessed = False
@@ -128,9 +138,9 @@ class ServerSession(SessionMixin):
     def __repr__(self) -> str:
         visit = self.access.visit
         if visit is None:
-            return "<ServerSession, not read yet>"
+            return f"<{type(self).__name__}, not read yet>"
         keys = ", ".join(map(repr, visit.data)) or "none"
-        return f"<ServerSession, keys: {keys}>"
+        return f"<{type(self).__name__}, keys: {keys}>"
 
     def __or__(self, other: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return {**self, **other}
@@ -164,29 +174,6 @@ class ServerSession(SessionMixin):
         visit.counted[key] = visit.counted.get(key, 0) + by
         visit.is_touched = True
         return value
-
-    def save(self) -> None:
-        """Store what changed now, and not only with the response.
-
-        For a view that streams its response, whose headers must carry the cookie of a
-        new session, and where a conflict or an outage is to be handled. While the
-        response is being sent, only a session that the browser knows can be stored.
-
-        :raises StoreUnavailable: if the store does not answer.
-        :raises SessionConflict: where ``SESSION_ON_CONFLICT`` is ``"raise"``.
-        :raises SessionEnded: if the session has ended meanwhile, by a sign-in, a
-            sign-out or a revocation; nothing is stored then.
-        :raises SessionTooLarge: naming the largest key.
-        :raises UnstorableValue: naming the key.
-        :raises RuntimeError: if the response has begun and the session is new.
-        """
-        visit = self.access.visit or self._load()
-        if visit.outage is not None:
-            raise visit.outage
-        if visit.views:
-            self._flush_views(visit)
-        manager = self.access.manager
-        manager.client.run(save(visit, manager.policy), visit)
 
     def set_expiry(
         self,
@@ -254,10 +241,16 @@ class ServerSession(SessionMixin):
 
     @permanent.setter
     def permanent(self, value: bool) -> None:
-        if self.access.visit is None:
-            self.access.permanent = bool(value)
-        else:
-            self.access.visit.make_permanent(bool(value))
+        self.access.make_permanent(bool(value))
+
+    def ready_to_save(self) -> Visit:
+        """Return the state of the session with all that is to be stored."""
+        visit = self.access.visit or self._load()
+        if visit.outage is not None:
+            raise visit.outage
+        if visit.views:
+            self._flush_views(visit)
+        return visit
 
     def _load(self) -> Visit:
         self.accessed = True
@@ -266,6 +259,32 @@ class ServerSession(SessionMixin):
     def _flush_views(self, visit: Visit) -> None:
         for view in visit.views.values():
             view.flush(self)
+
+
+class ServerSession(SessionContent):
+    """The mapping behind ``flask.session``, read from the store on first use.
+
+    Used as ever. A change inside a list or dict is noticed by itself; setting
+    ``session.modified = True`` forces a write. :meth:`clear` also gives up the id and
+    signs the user out, so that the next write stores a new session.
+    """
+
+    def save(self) -> None:
+        """Store what changed now, and not only with the response.
+
+        For a view that streams its response, whose headers must carry the cookie of a
+        new session, and where a conflict or an outage is to be handled. While the
+        response is being sent, only a session that the browser knows can be stored.
+
+        :raises StoreUnavailable: if the store does not answer.
+        :raises SessionConflict: where ``SESSION_ON_CONFLICT`` is ``"raise"``.
+        :raises SessionEnded: if the session has ended meanwhile, by a sign-in, a
+            sign-out or a revocation; nothing is stored then.
+        :raises SessionTooLarge: naming the largest key.
+        :raises UnstorableValue: naming the key.
+        :raises RuntimeError: if the response has begun and the session is new.
+        """
+        self.access.save(self.ready_to_save())
 
 
 def _milliseconds(name: str, value: dt.timedelta | float) -> int:

@@ -12,14 +12,14 @@ import pydantic
 from flaskware_session._errors import SessionMismatch
 
 if t.TYPE_CHECKING:
-    from .session import ServerSession
+    from .session import SessionContent
 
 logger = logging.getLogger("flaskware.session")
 
 D = t.TypeVar("D")
 
 
-def view_of(session: ServerSession, schema: type[D]) -> D:
+def view_of(session: SessionContent, schema: type[D]) -> D:
     """The session as an instance of a schema; see ``Sessions.typed``."""
     adapters = _adapters(t.cast("t.Any", schema))
     views = session.access.load().views
@@ -92,16 +92,17 @@ def _texts_of(model: pydantic.BaseModel) -> dict[str, str]:
 
 
 def _drop_what_does_not_fit(
-    session: ServerSession, adapters: dict[str, pydantic.TypeAdapter[t.Any]]
+    session: SessionContent, adapters: dict[str, pydantic.TypeAdapter[t.Any]]
 ) -> None:
     # An earlier version of the app may have stored it: no reason to fail now.
+    visit = session.access.load()
     for name, adapter in adapters.items():
         if name in session:
             try:
                 adapter.validate_python(session[name])
             except pydantic.ValidationError:
                 logger.warning("session[%r] does not fit its type: dropped", name)
-                del session[name]
+                visit.forget(name)
 
 
 @functools.cache

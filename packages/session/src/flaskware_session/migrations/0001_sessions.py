@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from flask import current_app
 from sqlalchemy.dialects import mysql
 from sqlalchemy.dialects import postgresql
 
+from flaskware_core import current_app_object
 from flaskware_session._migrations import table_of
 
 revision = "flaskware_session_0001"
@@ -30,7 +30,7 @@ def _ascii(length: int) -> sa.types.TypeEngine[str]:
 
 def upgrade() -> None:
     """Make the table, unless `flask session create-table` has done so."""
-    table = table_of(current_app)
+    table = table_of(current_app_object())
     name, schema = table.name, table.schema
     if not op.get_context().as_sql and sa.inspect(op.get_bind()).has_table(
         name, schema=schema
@@ -68,5 +68,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the table, with every session in it."""
-    table = table_of(current_app)
+    table = table_of(current_app_object())
     op.drop_table(table.name, schema=table.schema)

@@ -87,7 +87,10 @@ end
 _READ = """
 local r, is_foreign = find(session, epochs)
 if not r then return is_foreign and {} or false end
-if now - r.seen < math.min(tonumber(ARGV[3]), math.floor(r.idle / 4)) then
+local interval = tonumber(ARGV[3])
+-- no use is noted for an interval without end: FOREVER of the records
+if interval >= 253402300800000
+    or now - r.seen < math.min(interval, math.floor(r.idle / 4)) then
   return r.text
 end
 local expires = string.format('%.0f', math.min(now + r.idle, tonumber(r.ending)))
