@@ -127,7 +127,7 @@ url, namespace, token = sys.argv[1:]
 app = flask.Flask("counting")
 app.testing = True
 Sessions(app, store=url, namespace=namespace, store_timeout=20, budget=60)
-app.add_url_rule("/count", "count", lambda: str(session.increment("n")))
+app.add_url_rule("/count", "count", lambda: str(flask.session.increment("n")))
 client = app.test_client()
 client.set_cookie("session", token)
 for _ in range(20):
