@@ -31,8 +31,10 @@ from ._web.current import current_app_object as current_app_object
 from ._web.current import current_context as current_context
 from ._web.current import current_request as current_request
 from ._web.current import current_session as current_session
+from ._web.current import framework_of as framework_of
 from ._web.current import request_getter as request_getter
 from ._web.hooks import attach as attach
+from ._web.hooks import in_event_loop as in_event_loop
 from ._web.hooks import is_async as is_async
 from ._web.hooks import note_refusal as note_refusal
 from ._web.hooks import refuse_in_event_loop as refuse_in_event_loop
@@ -91,9 +93,10 @@ __all__ = [
     "ConfigProblem", "Context", "CoreSettings", "Credential", "CredentialSource",
     "current_app_object", "current_context", "current_request", "current_session",
     "DeclarationError", "describe", "examine", "Extension", "FileLock", "Finding",
-    "FINDING_FORMATS", "FindingFormat", "ForkGuard", "from_environment", "is_async",
-    "keep_out_of_caches", "lazy_names", "Level", "Misuse", "note_refusal",
-    "NotInitialised", "refuse_in_event_loop", "render_findings", "Report",
+    "FINDING_FORMATS", "FindingFormat", "ForkGuard", "framework_of",
+    "from_environment", "in_event_loop", "is_async", "keep_out_of_caches", "lazy_names",
+    "Level", "Misuse", "note_refusal", "NotInitialised", "refuse_in_event_loop",
+    "render_findings", "Report",
     "request_credential", "request_getter", "request_origin", "RequestOrigin",
     "Sensitive", "Settings", "signer", "takes_from_elsewhere", "Unavailable",
     "with_app_context", "WouldBlock",

@@ -44,7 +44,9 @@ from flaskware_core import Finding
 from flaskware_core import FINDING_FORMATS
 from flaskware_core import FindingFormat
 from flaskware_core import ForkGuard
+from flaskware_core import framework_of
 from flaskware_core import from_environment
+from flaskware_core import in_event_loop
 from flaskware_core import is_async
 from flaskware_core import keep_out_of_caches
 from flaskware_core import lazy_names
@@ -126,6 +128,8 @@ assert_type(request_credential(flask.request), Credential | None)
 assert_type(takes_from_elsewhere(flask.request), bool)
 assert_type(note_refusal(flask.Flask("app")), None)
 assert_type(is_async(flask.Flask("app")), bool)
+assert_type(in_event_loop(), bool)
+assert_type(framework_of(flask.Flask("app")), t.Any)
 assert_type(refuse_in_event_loop(flask.Flask("app"), "db.session", "…"), None)
 assert_type(keep_out_of_caches(flask.Flask("app"), "a secret", lambda: [""]), None)
 

@@ -10,7 +10,6 @@ import collections.abc as cabc
 import functools
 import typing as t
 
-import flask
 from flask.sansio.app import App
 from markupsafe import Markup
 
@@ -18,7 +17,7 @@ from flaskware_core import AlreadyInitialised
 from flaskware_core import CoreSettings
 from flaskware_core import Extension
 from flaskware_core import Finding
-from flaskware_core import is_async
+from flaskware_core import framework_of
 
 from ._csrf.layered import exempt
 from ._csrf.layered import LayeredCSRF
@@ -83,11 +82,7 @@ class Forms(Extension[FormsSettings, FormsState]):
     def _attach(self, app: App, settings: FormsSettings, state: FormsState) -> None:  # noqa: ARG002
         from ._cli import forms_commands
 
-        framework: t.Any = flask
-        if is_async(app):
-            import quart
-
-            framework = quart
+        framework = framework_of(app)
         # Not "forms", which an app may call a blueprint of its own.
         blueprint = framework.Blueprint(
             "flaskware_forms",

@@ -6,7 +6,6 @@ import collections.abc as cabc
 import dataclasses as dc
 import html
 import logging
-import sys
 import typing as t
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from flaskware_alembic._errors import MigrationError
 from flaskware_alembic._settings import AlembicSettings
 from flaskware_core import attach
 from flaskware_core import current_app_object
+from flaskware_core import framework_of
 from flaskware_core import is_async
 from flaskware_core import request_getter
 
@@ -146,10 +146,8 @@ def watch_requests(app: App, status: cabc.Callable[[], Status]) -> None:
             exception.add_note(hint)
             _log.error("%s", hint)
 
-    # An app of Quart exists, so it is imported; an app of Flask must not import it.
-    framework: t.Any = sys.modules["quart"] if is_async(app) else flask
     # Held by the app, for as long as it is there.
-    framework.got_request_exception.connect(explain, app, weak=False)
+    framework_of(app).got_request_exception.connect(explain, app, weak=False)
 
 
 def _cause(error: BaseException | None) -> BaseException | None:

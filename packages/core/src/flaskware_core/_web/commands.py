@@ -14,6 +14,7 @@ import flask.cli
 from flask.sansio.app import App
 
 from .current import active_app
+from .hooks import in_event_loop
 
 R = t.TypeVar("R")
 F = t.TypeVar("F", bound="cabc.Callable[..., t.Any]")
@@ -62,12 +63,12 @@ def call_in_app_context(app: App, function: cabc.Callable[[], R]) -> R:
     No event loop runs in the thread of the function, so it may wait. A context of the
     app that is active already is used. It returns what the function returns.
     """
-    if active_app() is app and not _in_event_loop():
+    if active_app() is app and not in_event_loop():
         return function()
     if isinstance(app, flask.Flask):
         with app.app_context():
             return function()
-    if not _in_event_loop():
+    if not in_event_loop():
         return _call_in_quart(app, function)
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         call = contextvars.copy_context().run
@@ -86,11 +87,3 @@ def _call_in_quart(app: t.Any, function: cabc.Callable[[], R]) -> R:
             raise
         finally:
             runner.run(app_context.pop(error), context=variables)
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -96,6 +96,14 @@ def current_request() -> flask.Request:
     return _flask_request() if request is None else request
 
 
+def framework_of(app: App) -> t.Any:
+    """Return the module ``flask`` or ``quart``, of whose kind an app is.
+
+    An app of Quart exists, so that is imported; an app of Flask must not import it.
+    """
+    return flask if isinstance(app, flask.Flask) else sys.modules["quart"]
+
+
 def request_getter(
     app: App, *, websocket: bool = False
 ) -> cabc.Callable[[], flask.Request]:
@@ -107,11 +115,10 @@ def request_getter(
     :param websocket: For a hook of websockets, which in Quart are no requests; they
         have the attributes of a request that are not about its body.
     """
-    if isinstance(app, flask.Flask):
+    framework = framework_of(app)
+    if framework is flask:
         return _flask_request
-    # An app of Quart exists, so it is imported; an app of Flask must not import it.
-    quart = sys.modules["quart"]
-    return _unwrapper(quart.websocket if websocket else quart.request)
+    return _unwrapper(framework.websocket if websocket else framework.request)
 
 
 def current_session() -> SessionMixin:

@@ -67,6 +67,15 @@ def is_async(app: App) -> bool:
     return not isinstance(app, flask.Flask)
 
 
+def in_event_loop() -> bool:
+    """True if an event loop runs in this thread, as it does in a coroutine."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def refuse_in_event_loop(app: App, call: str, instead: str) -> None:
     """Refuse a call that waits if it would stop the event loop of an app of Quart.
 
@@ -77,11 +86,7 @@ def refuse_in_event_loop(app: App, call: str, instead: str) -> None:
     :param instead: The code to write in a coroutine: ``"db.async_session"``.
     :raises WouldBlock: saying so.
     """
-    if not is_async(app):
-        return
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not (is_async(app) and in_event_loop()):
         return
     raise WouldBlock(
         f"{call} waits, and no other request of this process would be answered"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import sys
 import threading
 import typing as t
 from pathlib import Path
@@ -17,6 +16,7 @@ from flaskware_core._extension import Extension
 from flaskware_core._installed import installed_on
 from flaskware_core._web.current import active_context
 from flaskware_core._web.current import current_app_object
+from flaskware_core._web.current import framework_of
 from flaskware_core._web.hooks import is_async
 
 Framework: t.TypeAlias = t.Literal["flask", "quart"]
@@ -90,8 +90,7 @@ def blueprint_for(app: App, name: str, **options: t.Any) -> t.Any:
 
     :param options: Passed to the class of the blueprint.
     """
-    framework: t.Any = sys.modules["quart"] if is_async(app) else flask
-    return framework.Blueprint(name, "flaskware_test", **options)
+    return framework_of(app).Blueprint(name, "flaskware_test", **options)
 
 
 @contextlib.contextmanager

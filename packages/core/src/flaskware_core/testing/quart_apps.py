@@ -217,11 +217,11 @@ class BlockingRequestContext(quart.ctx.RequestContext):
 
 def _scope_of(sent: Request) -> object:
     """Return the scope of ASGI for a request as a client of WSGI sends it."""
-    path = sent.root_path.rstrip("/") + sent.path
     base = {"client": (sent.remote_addr or "127.0.0.1", 1)}
     parts = sent.method, sent.headers, sent.query_string, sent.scheme, sent.root_path
     method, headers, query, scheme, root = parts
-    path = root + sent.path  # unlike WSGI's, the path of ASGI includes the root
+    # Unlike WSGI's, the path of ASGI includes the root.
+    path = root.rstrip("/") + sent.path
     return make_test_scope(
         "http", path, method, Headers(headers), query, scheme, root, "1.1", base
     )

@@ -7,6 +7,7 @@ import dataclasses as dc
 import inspect
 import typing as t
 
+from flaskware_core import in_event_loop
 from flaskware_forms._errors.error import FormError
 from flaskware_forms._errors.error import Path
 from flaskware_forms._errors.messages import Language
@@ -124,12 +125,7 @@ async def async_failures(due: Due) -> list[FormError]:
 def _run(exchange: Exchange, check: DueCheck) -> str | None:
     if not inspect.iscoroutinefunction(check.function):
         return t.cast("str | None", check.function(*check.arguments))
-    # Slow to import, and only needed for async checks.
-    import asyncio
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not in_event_loop():
         found = exchange.run(check.function, *check.arguments)
         return t.cast("str | None", found)
     raise RuntimeError(
