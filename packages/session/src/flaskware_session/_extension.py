@@ -689,7 +689,7 @@ class Sessions(BaseSessions):
 
 
 class _CommandSessions(Sessions):
-    """The sessions of an app for its commands, which may wait in any loop.
+    """The sessions of an app for its commands, which run in no event loop.
 
     :param sessions: The extension of the app.
     """
@@ -704,9 +704,6 @@ class _CommandSessions(Sessions):
     @property
     def settings(self) -> SessionSettings:
         return self._sessions.settings
-
-    def _refuse(self, call: str) -> None:
-        """Refuse nothing: no request waits."""
 
 
 def _check_user_id(user_id: str | int, call: str) -> None:

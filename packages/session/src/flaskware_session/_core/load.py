@@ -9,6 +9,7 @@ from flaskware_session._errors import StoreUnavailable
 from flaskware_session._records import proofs
 from flaskware_session._records.codec import decode
 from flaskware_session._records.record import FOREVER
+from flaskware_session._records.record import Lifetime
 from flaskware_session._records.record import PERSISTENT
 from flaskware_session._records.record import Record
 from flaskware_session._records.record import UNSEEN
@@ -66,7 +67,7 @@ def load_from(visit: Visit, policy: SessionPolicy, token: str) -> Steps[bool]:
         visit.copied = record if is_copied else visit.copied
         return False
     lifetime = policy.lifetime_of(record.user_id)
-    if _is_outlived(record, policy):
+    if _is_outlived(record, lifetime, now):
         return False
     visit.sent_id = token
     data = decode(record.data)
@@ -104,9 +105,8 @@ def is_ended(record: Record) -> bool:
     return not record.proofs
 
 
-def _is_outlived(record: Record, policy: SessionPolicy) -> bool:
-    absolute = policy.lifetime_of(record.user_id).absolute
-    return not record.kind and policy.now() >= record.created + absolute
+def _is_outlived(record: Record, lifetime: Lifetime, now: int) -> bool:
+    return not record.kind and now >= record.created + lifetime.absolute
 
 
 def goes_on(record: Record, token: str | None, policy: SessionPolicy) -> Steps[bool]:
@@ -115,10 +115,12 @@ def goes_on(record: Record, token: str | None, policy: SessionPolicy) -> Steps[b
     :param token: The id that it was read with.
     :raises StoreUnavailable: if the store does not answer.
     """
+    now = policy.now()
     for key in dict.fromkeys((record.key, *policy.keys.all_of(token))):
-        found: Record | None = yield ops.Read(key, policy.now(), FOREVER)
+        found: Record | None = yield ops.Read(key, now, FOREVER)
         if found is not None:
-            return not (is_ended(found) or _is_outlived(found, policy))
+            lifetime = policy.lifetime_of(found.user_id)
+            return not (is_ended(found) or _is_outlived(found, lifetime, now))
     return False
 
 

@@ -66,9 +66,6 @@ class AsyncAccess(Access):
                     await self._client.run(self._steps(visit), visit)
                 self._read_before = visit
 
-    def _new_visit(self) -> Visit:
-        return Visit(self._read_tokens(), is_sent=self.is_sent)
-
     async def load_awaited(self) -> Visit:
         """Same as :meth:`load`, after reading the session."""
         await self.read()

@@ -61,10 +61,13 @@ class Access:
             so, that an error page which looks at it can be shown.
         """
         if self.visit is None:
-            self.visit = visit = Visit(self._read_tokens(), is_sent=self.is_sent)
+            self.visit = visit = self._new_visit()
             self.manager.client.run(self._steps(visit), visit)
             self._begin(visit)
         return self.visit
+
+    def _new_visit(self) -> Visit:
+        return Visit(self._read_tokens(), is_sent=self.is_sent)
 
     def _steps(self, visit: Visit) -> Steps[None]:
         policy = self.manager.policy
