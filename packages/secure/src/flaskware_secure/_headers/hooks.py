@@ -298,8 +298,7 @@ def add_nonces(
     A stream is left alone: its headers are sent before its last element is made.
     """
     body = whole_body(response)
-    nonce = csp_nonce() if body else None
-    if body and nonce is not None:
+    if body and (nonce := csp_nonce()) is not None:
         markup = body.decode()
         note_page(request, markup)
         t.cast("t.Any", response).set_data(nonced_markup(markup, nonce))
