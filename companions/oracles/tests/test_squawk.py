@@ -26,10 +26,11 @@ from flaskware_alembic._sql.statement import changes_of_sql
 
 HERE = Path(__file__).parent
 SQUAWK = Path(sys.executable).parent / "squawk"
-PAGE = Path(os.environ["COMPANION_REPOSITORY"], "packages/alembic/docs/rules.md")
+PACKAGE = Path(os.environ["COMPANION_REPOSITORY"], "packages/alembic")
+PAGE = PACKAGE / "docs" / "rules.md"
 REASONS: dict[str, t.Any] = tomllib.loads((HERE / "squawk.toml").read_text("utf-8"))
 STATEMENTS = (HERE / "statements.sql").read_text("utf-8").splitlines()
-SCHEMA = (HERE / "schema.sql").read_text("utf-8")
+SCHEMA = (PACKAGE / "tests" / "lint_postgresql.sql").read_text("utf-8")
 # It prints another name than that of its documentation.
 RENAMED = {"prefer-timestamp-tz": "prefer-timestamptz"}
 # It has no option for these: one is about its own comments.

@@ -174,3 +174,13 @@ def any_project(
     project = make_project(any_url)
     with project.app.app_context():
         yield project
+
+
+@pytest.fixture
+def pg(
+    postgresql_url: str, make_project: cabc.Callable[..., Project]
+) -> cabc.Iterator[Project]:
+    """A project on PostgreSQL, with its context active."""
+    project = make_project(postgresql_url)
+    with project.app.app_context():
+        yield project

@@ -62,13 +62,6 @@ def test_checks_that_belong_to_a_type_are_left_to_it(any_project: Project) -> No
     migrate(any_project)
 
 
-@pytest.fixture
-def pg(postgresql_url: str, make_project: t.Any) -> t.Any:
-    project = make_project(postgresql_url)
-    with project.app.app_context():
-        yield project
-
-
 def mood(*values: str) -> sa.Column[str]:
     return sa.Column("mood", sa.Enum(*values, name="mood"))
 

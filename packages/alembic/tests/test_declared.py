@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import typing as t
 
-import pytest
 import sqlalchemy as sa
 from sqlalchemy_declarative_extensions import declare_database
 from sqlalchemy_declarative_extensions import View
@@ -13,13 +12,6 @@ from flaskware_alembic.testing import assert_migrations
 
 Project: t.TypeAlias = t.Any
 BUMP = "BEGIN NEW.n := NEW.n + 1; RETURN NEW; END"
-
-
-@pytest.fixture
-def pg(postgresql_url: str, make_project: t.Any) -> t.Any:
-    project = make_project(postgresql_url)
-    with project.app.app_context():
-        yield project
 
 
 def declare(project: Project, at_least: int, *columns: sa.Column[t.Any]) -> None:

@@ -41,13 +41,6 @@ def served(
         yield project
 
 
-@pytest.fixture
-def pg(make_project: t.Any, postgresql_url: str) -> cabc.Iterator[Project]:
-    project = make_project(postgresql_url)
-    with project.app.app_context():
-        yield project
-
-
 def send(project: Project, *statements: str) -> None:
     with project.engine.begin() as connection:
         for statement in statements:

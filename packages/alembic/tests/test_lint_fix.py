@@ -47,13 +47,6 @@ DECLARED = {
 }
 
 
-@pytest.fixture
-def pg(make_project: t.Any, postgresql_url: str) -> t.Any:
-    project = make_project(postgresql_url)
-    with project.app.app_context():
-        yield project
-
-
 def run(project: Project, sql: str) -> list[t.Any]:
     """What another process does, in a transaction of its own."""
     with project.engine.begin() as connection:

@@ -115,13 +115,6 @@ def fixed(project: Project, id: str = "bb") -> Fix:
 
 
 @pytest.fixture
-def pg(make_project: t.Any, postgresql_url: str) -> t.Iterator[Project]:
-    project = make_project(postgresql_url)
-    with project.app.app_context():
-        yield project
-
-
-@pytest.fixture
 def mariadb(make_project: t.Any, mariadb_url: str) -> t.Iterator[Project]:
     project = make_project(mariadb_url)
     with project.app.app_context():

@@ -31,13 +31,6 @@ def declare(project: Project, *items: t.Any, **options: t.Any) -> None:
     sa.Table("item", project.metadata, id, *items, **options)
 
 
-@pytest.fixture
-def pg(postgresql_url: str, make_project: t.Any) -> t.Any:
-    project = make_project(postgresql_url)
-    with project.app.app_context():
-        yield project
-
-
 def test_a_default_becomes_an_identity_and_back(pg: Project) -> None:
     def key(default: t.Any) -> None:
         pg.metadata.clear()

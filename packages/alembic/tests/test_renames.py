@@ -300,13 +300,6 @@ def test_values_that_a_check_keeps_come_go_and_are_renamed(
 # Types of PostgreSQL
 
 
-@pytest.fixture
-def pg(postgresql_url: str, make_project: t.Any) -> t.Any:
-    project = make_project(postgresql_url)
-    with project.app.app_context():
-        yield project
-
-
 def test_a_type_goes_with_the_last_table_that_has_it(pg: Project) -> None:
     declare(pg, mood("a", "b"))
     migrate(pg)

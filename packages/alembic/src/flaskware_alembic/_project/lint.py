@@ -248,7 +248,7 @@ def fixed(
     """
     chosen = list(migrators)
     done: list[Fix] = []
-    tried: set[tuple[str, str, str]] = set()
+    left: set[tuple[str, str, str]] = set()
     for _ in range(_ROUNDS):
         finding = next(
             (
@@ -256,7 +256,7 @@ def fixed(
                 for finding in linted(chosen, scope)
                 if finding.can_fix
                 and finding.waiver is None
-                and (finding.rule, finding.place, finding.what) not in tried
+                and (finding.rule, finding.place, finding.what) not in left
             ),
             None,
         )
@@ -266,7 +266,7 @@ def fixed(
         if fix is not None:
             done.append(fix)
         if not fix:
-            tried.add((finding.rule, finding.place, finding.what))
+            left.add((finding.rule, finding.place, finding.what))
     return done
 
 
