@@ -111,9 +111,8 @@ class SessionReadOnly(Misuse, RuntimeError):
 
     def __init__(self) -> None:
         super().__init__(
-            "A websocket can read the session and not change it. Change it in a view,"
-            " to which the page sends a request, such as `fetch('/cart', {method:"
-            " 'POST'})`."
+            "A websocket can read the session, but not change it. Change it in a view"
+            " that the page calls, for example by `fetch('/cart', {method: 'POST'})`."
         )
 
     def __reduce__(self) -> tuple[type[SessionReadOnly], tuple[()]]:
